@@ -1,0 +1,88 @@
+"""The error tree: every failure has a code, an exit code, and a text that says what to do.
+
+    WsipipeError
+    |-- ConfigError    (ValueError)   CONFIG             a workflow, option or manifest is wrong
+    |-- SlideError     (OSError)      SLIDE_UNREADABLE   a slide does not open or a tile does not decode
+    |-- MppError       (ValueError)   MPP_MISSING        um per px is missing, absurd or anisotropic
+    |-- ModelError     (ValueError)   MODEL              weights are missing, damaged or do not fit
+    |-- StorageError   (OSError)      STORAGE_IO         writing or reading the store failed
+    |   `-- StorageFullError          STORAGE_FULL       no space left; free some and run again
+    |-- LockedError    (OSError)      LOCKED             another process works on the same slide
+    `-- InternalError  (RuntimeError) INTERNAL           a broken invariant: a defect of wsipipe
+
+Each text is one paragraph: what was asked, what was found, what to do.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the command line returns (``store.md``, Promises)."""
+
+    OK = 0
+    FAILED = 1
+    SOME_SLIDES_FAILED = 2
+    USAGE = 64
+    RETRY_LATER = 75
+    INTERRUPTED = 130
+
+
+class WsipipeError(Exception):
+    """Root of every error that wsipipe raises on purpose."""
+
+    code: str = "INTERNAL"
+    exit_code: ExitCode = ExitCode.FAILED
+
+
+class ConfigError(WsipipeError, ValueError):
+    """A workflow file, an option or a manifest is wrong; names the key's path."""
+
+    code = "CONFIG"
+    exit_code = ExitCode.USAGE
+
+
+class SlideError(WsipipeError, OSError):
+    """A slide does not open, or a tile of it does not decode; names level, y and x."""
+
+    code = "SLIDE_UNREADABLE"
+    exit_code = ExitCode.SOME_SLIDES_FAILED
+
+
+class MppError(WsipipeError, ValueError):
+    """Um per px is missing, absurd or anisotropic; names the option that mends it."""
+
+    code = "MPP_MISSING"
+    exit_code = ExitCode.SOME_SLIDES_FAILED
+
+
+class ModelError(WsipipeError, ValueError):
+    """Weights are missing, damaged, or do not fit the network or the workflow."""
+
+    code = "MODEL"
+    exit_code = ExitCode.USAGE
+
+
+class StorageError(WsipipeError, OSError):
+    """The store could not be written or read; names the file."""
+
+    code = "STORAGE_IO"
+    exit_code = ExitCode.RETRY_LATER
+
+
+class StorageFullError(StorageError):
+    """No space is left where the store is written; free some and run again."""
+
+    code = "STORAGE_FULL"
+
+
+class LockedError(WsipipeError, OSError):
+    """Another process holds the slide's lock; names the process and its start."""
+
+    code = "LOCKED"
+    exit_code = ExitCode.RETRY_LATER
+
+
+class InternalError(WsipipeError, RuntimeError):
+    """A broken invariant: a defect of wsipipe, not of the input."""
+
+    code = "INTERNAL"
