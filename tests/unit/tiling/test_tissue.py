@@ -1,0 +1,189 @@
+"""Tissue: whole on real and made slides, none on glass or in ink, the same whichever way it lies."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pydantic import ValidationError
+from scipy import ndimage
+
+from wsipipe.errors import ConfigError
+from wsipipe.geometry import Orientation, Region
+from wsipipe.synth import SyntheticSlide
+from wsipipe.tiling import morphology
+from wsipipe.tiling.tissue import TissueParams, find_tissue
+
+MPP = 8.0
+SIDE_PX = 256
+PARAMS = TissueParams()
+INKS = {
+    "blue": (30, 60, 150),
+    "green": (20, 130, 70),
+    "black": (25, 25, 30),
+    "red": (215, 30, 45),
+    "thin blue": (150, 170, 215),
+    "thin red": (235, 120, 130),
+}
+
+
+def found(rgb: np.ndarray, mpp: float = MPP) -> np.ndarray:
+    return find_tissue(rgb, np.ones(rgb.shape[:2], bool), mpp, PARAMS)
+
+
+def glass(height: int, width: int, colour=(244, 243, 245)) -> np.ndarray:
+    noise = np.random.default_rng(1).normal(0, 1.2, (height, width, 3))
+    return np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+
+
+def inked(overview: np.ndarray, ink: str) -> tuple[np.ndarray, np.ndarray]:
+    y, x = np.mgrid[:SIDE_PX, :SIDE_PX]
+    stroke = np.abs(y - 0.4 * x - 60) < 25
+    light = np.where(stroke[..., None], (np.array(INKS[ink]) + 1) / 246, 1.0)
+    return stroke, np.clip(overview * light, 0, 255).astype(np.uint8)
+
+
+def shrunk(rgb: np.ndarray, factor: int) -> np.ndarray:
+    height, width = (side // factor * factor for side in rgb.shape[:2])
+    cut = rgb[:height, :width].reshape(height // factor, factor, width // factor, factor, 3)
+    return np.rint(cut.mean((1, 3))).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def slide() -> SyntheticSlide:
+    return SyntheticSlide(1, 8 * SIDE_PX, mpp=1.0)
+
+
+@pytest.fixture(scope="module")
+def overview(slide: SyntheticSlide) -> np.ndarray:
+    return shrunk(slide.rgb(Region(0, 0, *slide.shape)), 8)
+
+
+@pytest.fixture(scope="module")
+def truth(slide: SyntheticSlide) -> np.ndarray:
+    return slide.tissue(Region(0, 0, SIDE_PX, SIDE_PX), 8)
+
+
+def test_a_made_slide_is_found_whole_with_a_small_margin(overview, truth) -> None:
+    mask = found(overview)
+    assert mask[truth].mean() > 0.995
+    assert not mask[~morphology.dilated(truth, 6)].any()
+
+
+@pytest.mark.parametrize("colour", [(244, 243, 245), (228, 224, 212), (250, 250, 250)])
+def test_glass_dust_and_bubbles_are_no_tissue(colour) -> None:
+    rgb = glass(300, 400, colour).astype(float)
+    y, x = np.mgrid[:300, :400]
+    rgb *= 1 - 0.6 * np.exp(-(((np.hypot(y - 90, x - 90) - 60) / 2) ** 2))[..., None]  # rim of a bubble
+    rgb *= 1 - 0.7 * np.exp(-(((x - 300 - 0.1 * y) / 1.5) ** 2))[..., None]  # edge of a coverslip
+    rgb[::37, ::41] = 20
+    rgb[100:200, 200:] *= 0.985  # a tile of the scanner's mosaic
+    assert not found(rgb.astype(np.uint8)).any()
+
+
+def test_all_tissue_without_glass(overview, truth) -> None:
+    inner = morphology.eroded(truth, 10)
+    side = 64
+    sums = ndimage.uniform_filter(inner.astype(float), side)
+    y, x = np.unravel_index(np.argmax(sums), sums.shape)
+    crop = overview[y - side // 2 : y + side // 2, x - side // 2 : x + side // 2]
+    assert found(crop).mean() > 0.97
+
+
+@pytest.mark.parametrize("ink", INKS)
+def test_ink_on_glass_is_no_tissue_and_leaves_its_neighbours(overview, truth, ink) -> None:
+    stroke, rgb = inked(overview, ink)
+    mask = found(rgb)
+    far = stroke & ~morphology.dilated(truth, 6)
+    assert far.sum() > 1000
+    assert mask[far].mean() < 0.02
+    assert mask[truth & ~morphology.dilated(stroke, 6)].mean() > 0.99
+
+
+def test_unscanned_parts_are_never_tissue(overview) -> None:
+    scanned = np.ones(overview.shape[:2], bool)
+    scanned[:, :190] = False
+    rgb = np.where(scanned[..., None], overview, 0).astype(np.uint8)
+    mask = find_tissue(rgb, scanned, MPP, PARAMS)
+    assert not mask[~scanned].any()
+    assert mask.any()
+    assert not find_tissue(rgb, np.zeros_like(scanned), MPP, PARAMS).any()
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    seed=st.integers(0, 99),
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    turned=st.sampled_from(Orientation),
+)
+def test_random_pictures_commute_with_the_eight_orientations(seed, height, width, turned) -> None:
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(60, 250, (12, 12, 3)).astype(float)
+    rgb = ndimage.zoom(coarse, (8, 8, 1), order=1)[:height, :width]
+    rgb = np.clip(rgb + generator.normal(0, 9, rgb.shape), 0, 255).astype(np.uint8)
+    scanned = generator.random((height, width)) > 0.02
+    mask = find_tissue(rgb, scanned, MPP, PARAMS)
+    assert np.array_equal(
+        turned.apply(mask), find_tissue(turned.apply(rgb), turned.apply(scanned), MPP, PARAMS)
+    )
+
+
+def test_a_real_overview_commutes(data_dir: Path) -> None:
+    with Image.open(data_dir / "slides/overviews/slide_with_ink.jpeg") as image:
+        rgb = shrunk(np.asarray(image.convert("RGB"))[:, 3200:4200], 2)
+    mask = found(rgb)
+    assert 0.1 < mask.mean() < 0.6
+    for turned in Orientation:
+        assert np.array_equal(turned.apply(mask), found(turned.apply(rgb)))
+
+
+def test_an_asymmetric_filter_would_not_commute(overview, monkeypatch) -> None:
+    """The sister of the laws above: a window that reaches further to one side is noticed."""
+
+    def lopsided(values: np.ndarray, half_px: int) -> np.ndarray:
+        return ndimage.uniform_filter(values, 2 * half_px + 2, mode="reflect") * (2 * half_px + 1) ** 2
+
+    monkeypatch.setattr("wsipipe.tiling.tissue._window_sum", lopsided)
+    _, rgb = inked(overview, "blue")
+    masks = [turned.undo(found(turned.apply(rgb))) for turned in Orientation]
+    assert any(not np.array_equal(masks[0], mask) for mask in masks)
+
+
+def test_real_tissue_is_found(data_dir: Path) -> None:
+    with Image.open(data_dir / "slides/overviews/tma_spots.jpeg") as image:
+        rgb = np.asarray(image.convert("RGB"))[1100:2700]
+    pieces = ndimage.label(found(rgb, mpp=10))[1]
+    assert 85 <= pieces <= 115
+
+
+def test_morphology_agrees_with_its_definition() -> None:
+    mask = np.random.default_rng(2).random((40, 53)) > 0.97
+    y, x = np.mgrid[-5:6, -5:6]
+    for radius in (0, 1, 2.5, 4.2, 5):
+        disc = np.hypot(y, x) <= radius
+        assert np.array_equal(morphology.dilated(mask, radius), ndimage.binary_dilation(mask, disc))
+        assert np.array_equal(
+            morphology.eroded(~mask, radius), ndimage.binary_erosion(~mask, disc, border_value=1)
+        )
+    assert not morphology.closed(np.zeros((3, 9), bool), 20).any()
+
+
+def test_specks_and_holes() -> None:
+    mask = np.zeros((20, 20), bool)
+    mask[2:10, 2:10] = True
+    mask[4:6, 4:6] = False
+    mask[15, 15] = True
+    assert morphology.without_specks(mask, 2).sum() == 60
+    assert morphology.without_holes(mask, 5).sum() == 65
+    assert morphology.without_holes(mask, 4).sum() == 61
+    assert not morphology.without_holes(np.zeros((4, 4), bool), 100).any()
+
+
+def test_refusals() -> None:
+    with pytest.raises(ConfigError, match="one extent"):
+        find_tissue(glass(8, 8), np.ones((8, 9), bool), MPP, PARAMS)
+    with pytest.raises(ValidationError):
+        TissueParams(margin=3)  # type: ignore[call-arg]

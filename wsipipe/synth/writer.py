@@ -1,0 +1,224 @@
+"""Seed and size -> a tiled JPEG pyramid that OpenSlide reads as Aperio, and its truth; strip by strip."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+import zarr
+
+from wsipipe.errors import ConfigError
+from wsipipe.geometry import Region
+from wsipipe.synth.slide import SyntheticSlide
+
+Pixels = npt.NDArray[np.uint8]
+Source = Callable[[Region], Pixels]
+
+TILE_PX = 256
+TISSUE_DOWNSAMPLE = 32
+_CHUNK_PX = 1024
+_STRIP_PX = 512
+_STEP = 4
+_COARSEST_PX = 1024
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of a synthetic slide.
+
+    Attributes:
+        path: The Zarr group with ``nuclei`` and ``tissue``, or None where it was not asked for.
+        shape: (height, width) of level 0 in px.
+        mpp: Um per px of level 0.
+        nuclei: Nuclei on the slide (None without truth files).
+        tissue_share: Share of the slide that is tissue, in [0, 1].
+    """
+
+    path: Path | None
+    shape: tuple[int, int]
+    mpp: float
+    nuclei: int | None
+    tissue_share: float
+
+
+def make_slide(
+    path: Path,
+    size_px: int | tuple[int, int],
+    seed: int = 0,
+    mpp: float = 0.25,
+    quality: int = 90,
+    truth: bool = True,
+) -> Truth:
+    """Writes a synthetic H&E-like slide and, beside it, ``NAME.truth.zarr``.
+
+    Args:
+        path: ``.svs`` for a slide that OpenSlide takes for Aperio's; ``.tif`` or ``.tiff`` for a plain one.
+        size_px: Side, or (height, width), of level 0.
+        seed: Another seed is another slide.
+        mpp: Um per px of level 0.
+        quality: JPEG quality, 1 to 100.
+        truth: Also write ``nuclei`` (uint32 ids, with gaps) at level 0 and ``tissue`` (uint8), 32 times
+            coarser.
+
+    Returns:
+        Where the truth is and what it counts.
+
+    Raises:
+        ConfigError: The suffix, the size, mpp or quality is not one of those above.
+
+    Source: Aperio's image description, https://openslide.org/formats/aperio/.
+    """
+    path = Path(path)
+    shape = (size_px, size_px) if isinstance(size_px, int) else size_px
+    _check(path, shape, mpp, quality)
+    slide = SyntheticSlide(seed, shape, mpp)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
+        # Written aside and renamed: what stands at ``path`` is whole.
+        made = Path(scratch) / path.name
+        _write_pyramid(made, slide, quality, Path(scratch))
+        made.replace(path)
+    out = path.with_name(f"{path.name}.truth.zarr") if truth else None
+    group = zarr.create_group(out, overwrite=True) if out else None
+    return Truth(
+        path=out,
+        shape=shape,
+        mpp=mpp,
+        nuclei=_write_nuclei(group, slide) if group is not None else None,
+        tissue_share=_write_tissue(group, slide),
+    )
+
+
+def _check(path: Path, shape: tuple[int, int], mpp: float, quality: int) -> None:
+    if path.suffix.lower() not in {".svs", ".tif", ".tiff"}:
+        raise ConfigError(
+            f"A synthetic slide was asked for at {path}, whose suffix is {path.suffix!r}; use .svs or .tif."
+        )
+    if min(shape) < TILE_PX:
+        raise ConfigError(
+            f"A synthetic slide of {shape} px was asked for; each side needs at least {TILE_PX} px."
+        )
+    if not 0.05 <= mpp <= 2 or not 1 <= quality <= 100:
+        raise ConfigError(
+            f"mpp {mpp} and quality {quality} were asked for; "
+            "use an mpp of 0.05 to 2 um/px and a quality of 1 to 100."
+        )
+
+
+def _write_pyramid(path: Path, slide: SyntheticSlide, quality: int, scratch: Path) -> None:
+    """Writes level 0 from the slide, and each coarser level from the means left by the one before."""
+    shape, step = slide.shape, 1
+    source: Source = slide.rgb
+    # A classic TIFF ends at 4 GiB, and JPEG never makes these pictures larger than their pixels.
+    with tifffile.TiffWriter(path, bigtiff=3 * shape[0] * shape[1] > 2**32) as writer:
+        while True:
+            coarser = None if max(shape) <= _COARSEST_PX else _scratch_level(scratch / f"{step}.npy", shape)
+            writer.write(
+                _tiles(source, shape, coarser),
+                shape=(*shape, 3),
+                dtype=np.uint8,
+                tile=(TILE_PX, TILE_PX),
+                photometric="rgb",
+                compression="jpeg",
+                compressionargs={"level": quality},
+                subsampling=(2, 2),
+                description=_description(slide, shape, quality, path),
+                resolution=(1e4 / slide.mpp / step,) * 2,
+                resolutionunit="CENTIMETER",
+                subfiletype=0 if step == 1 else 1,
+                metadata=None,
+                software="wsipipe synth",
+            )
+            if coarser is None:
+                return
+            shape, source, step = coarser.shape[:2], _array_source(coarser), step * _STEP
+
+
+def _scratch_level(path: Path, shape: tuple[int, int]) -> Pixels:
+    """Room on disk for the level after one of ``shape``."""
+    coarser = -(-shape[0] // _STEP), -(-shape[1] // _STEP), 3
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=coarser)
+
+
+def _tiles(source: Source, shape: tuple[int, int], coarser: Pixels | None) -> Iterator[Pixels]:
+    """The level's tiles in file order; the strips they come from are averaged into ``coarser`` on the way."""
+    for y in range(0, shape[0], _STRIP_PX):
+        strip = _padded(source(Region(y, 0, min(_STRIP_PX, shape[0] - y), shape[1])), TILE_PX)
+        if coarser is not None:
+            part = coarser[y // _STEP : (y + _STRIP_PX) // _STEP]
+            part[:] = _shrunk(strip)[: part.shape[0], : part.shape[1]]
+        for row in range(0, strip.shape[0], TILE_PX):
+            for column in range(0, strip.shape[1], TILE_PX):
+                yield np.ascontiguousarray(strip[row : row + TILE_PX, column : column + TILE_PX])
+
+
+def _padded(strip: Pixels, multiple: int) -> Pixels:
+    rows, columns = (-side % multiple for side in strip.shape[:2])
+    return np.pad(strip, ((0, rows), (0, columns), (0, 0)), "edge") if rows or columns else strip
+
+
+def _shrunk(strip: Pixels) -> Pixels:
+    """Means of 4 x 4 px, rounded to nearest; (H, W, 3) -> (H / 4, W / 4, 3) uint8."""
+    rows = strip[0::4].astype(np.uint16) + strip[1::4] + strip[2::4] + strip[3::4]
+    total = rows[:, 0::4] + rows[:, 1::4] + rows[:, 2::4] + rows[:, 3::4]
+    return ((total + 8) >> 4).astype(np.uint8)
+
+
+def _array_source(pixels: Pixels) -> Source:
+    return lambda region: np.asarray(pixels[region.slices])
+
+
+def _description(slide: SyntheticSlide, shape: tuple[int, int], quality: int, path: Path) -> str:
+    height, width = slide.shape
+    if path.suffix.lower() != ".svs":
+        return f"wsipipe synthetic slide, seed {slide.seed}"
+    size = f"{width}x{height} [0,0 {width}x{height}]"
+    coarse = "" if shape == slide.shape else f" -> {shape[1]}x{shape[0]}"
+    return (
+        f"Aperio Image Library (wsipipe synthetic slide)\n{size} ({TILE_PX}x{TILE_PX}){coarse} JPEG/RGB "
+        f"Q={quality}|AppMag = {10 / slide.mpp:g}|MPP = {slide.mpp:.6g}|Filename = {path.stem}"
+        f"|Seed = {slide.seed}"
+    )
+
+
+def _write_nuclei(group: zarr.Group, slide: SyntheticSlide) -> int:
+    """Writes the ids at level 0, chunk by chunk; returns how many nuclei there are."""
+    array = _create(group, "nuclei", slide.shape, "uint32")
+    seen = np.zeros(slide.most_ids + 1, np.bool_)
+    for chunk in _chunks(slide.shape):
+        labels = slide.nuclei(chunk)
+        seen[labels] = True
+        array[chunk.slices] = labels
+    count = int(seen[1:].sum())
+    group.attrs.update(
+        {"mpp": slide.mpp, "seed": slide.seed, "nuclei": count, "tissue_downsample": TISSUE_DOWNSAMPLE}
+    )
+    return count
+
+
+def _write_tissue(group: zarr.Group | None, slide: SyntheticSlide) -> float:
+    """Writes the tissue where there is a group for it, chunk by chunk; returns its share of the slide."""
+    height, width = (-(-side // TISSUE_DOWNSAMPLE) for side in slide.shape)
+    array = None if group is None else _create(group, "tissue", (height, width), "uint8")
+    covered_px = 0
+    for chunk in _chunks((height, width)):
+        tissue = slide.tissue(chunk, TISSUE_DOWNSAMPLE)
+        covered_px += int(tissue.sum())
+        if array is not None:
+            array[chunk.slices] = tissue
+    return covered_px / (height * width)
+
+
+def _create(group: zarr.Group, name: str, shape: tuple[int, int], dtype: str) -> zarr.Array[Any]:
+    chunks = min(_CHUNK_PX, shape[0]), min(_CHUNK_PX, shape[1])
+    return group.create_array(name, shape=shape, dtype=dtype, chunks=chunks, fill_value=0)
+
+
+def _chunks(shape: tuple[int, int]) -> Iterator[Region]:
+    for y in range(0, shape[0], _CHUNK_PX):
+        for x in range(0, shape[1], _CHUNK_PX):
+            yield Region(y, x, _CHUNK_PX, _CHUNK_PX).clipped(shape)

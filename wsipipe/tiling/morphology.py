@@ -1,0 +1,65 @@
+"""Masks opened, closed, grown by discs, freed of specks and holes; all commute with the eight orientations.
+
+Discs are symmetric sets of whole pixels and components are used as sets only: raster order decides nothing.
+"""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+Mask = npt.NDArray[np.bool_]
+
+_EIGHT_NEIGHBOURS = np.ones((3, 3), np.bool_)
+
+
+def dilated(mask: Mask, radius_px: float) -> Mask:
+    """Mask (H, W) -> mask (H, W): pixels whose centre lies within ``radius_px`` of a set one."""
+    reach = int(radius_px)
+    height, width = mask.shape
+    padded = np.pad(mask, ((0, 0), (reach + 1, reach))).astype(np.int32)
+    counts = np.cumsum(padded, axis=1, out=padded)
+    grown = np.zeros_like(mask)
+    for dy in range(-reach, reach + 1):
+        half = int(np.sqrt(radius_px**2 - dy**2))
+        near = counts[:, reach + half + 1 :][:, :width] > counts[:, reach - half :][:, :width]
+        target = slice(max(dy, 0), max(height + min(dy, 0), 0))
+        source = slice(max(-dy, 0), max(height - max(dy, 0), 0))
+        grown[target] |= near[source]
+    return grown
+
+
+def eroded(mask: Mask, radius_px: float) -> Mask:
+    """The dual of :func:`dilated`; what lies outside the array counts as set."""
+    return ~dilated(~mask, radius_px)
+
+
+def closed(mask: Mask, radius_px: float) -> Mask:
+    """Gaps that no disc of ``radius_px`` enters are filled."""
+    return eroded(dilated(mask, radius_px), radius_px)
+
+
+def opened(mask: Mask, radius_px: float) -> Mask:
+    """Parts that hold no disc of ``radius_px`` are dropped."""
+    return dilated(eroded(mask, radius_px), radius_px)
+
+
+def without_specks(mask: Mask, least_px: float) -> Mask:
+    """Pieces (8-connected) of fewer than ``least_px`` pixels are dropped."""
+    labels, count = ndimage.label(mask, structure=_EIGHT_NEIGHBOURS)
+    return _large(labels, count, least_px)[labels]
+
+
+def without_holes(mask: Mask, least_px: float) -> Mask:
+    """Holes (4-connected) of fewer than ``least_px`` pixels are filled; one open to the border is none."""
+    labels, count = ndimage.label(~mask)
+    kept = _large(labels, count, least_px)
+    for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        kept[border] = True
+    kept[0] = False
+    return ~kept[labels]
+
+
+def _large(labels: npt.NDArray[np.int32], count: int, least_px: float) -> Mask:
+    kept = np.bincount(labels.ravel(), minlength=count + 1) >= least_px
+    kept[0] = False
+    return kept

@@ -1,0 +1,1 @@
+"""One small file a reader, behind the one face of ``readers.base``."""

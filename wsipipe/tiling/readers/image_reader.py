@@ -1,0 +1,69 @@
+"""PNG, JPEG and WebP as slides of one level, through Pillow."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from wsipipe.geometry import Region
+from wsipipe.tiling.mpp import MppClues
+from wsipipe.tiling.readers.base import Facts, Pixels, open_error, tile_error, whole
+
+_EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+_REMEDY = "save it again as an 8-bit RGB image, or as a tiled pyramidal TIFF if it is large"
+
+
+def is_image(head: bytes) -> bool:
+    """Whether the first 16 bytes are those of a PNG, JPEG or WebP file."""
+    is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or is_webp
+
+
+class ImageReader:
+    """An image that is decoded whole at the first read and kept.
+
+    These formats cannot be read in parts, so Pillow's own limit holds: 179 million px, 0.5 GB.
+
+    Raises:
+        SlideError: The file does not open, is too large, or is not of 8 bits.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._pixels: Pixels | None = None
+        try:
+            with _opened(path) as image:
+                mode, shape = image.mode, (image.height, image.width)
+                kind = (image.format or "image").lower()
+        except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+            raise open_error(path, error, _REMEDY) from error
+        if mode not in _EIGHT_BIT_MODES:
+            raise open_error(path, f"RGB of 8 bits is needed, but its mode is {mode}", _REMEDY)
+        self.facts = Facts(vendor=kind, shapes=(shape,), bounds=whole(shape), clues=MppClues())
+
+    def read_level(self, level: int, region: Region) -> tuple[Pixels, Pixels | None]:
+        """RGB (H, W, 3) uint8 and alpha (H, W) uint8; see ``base.Reader``."""
+        if self._pixels is None:
+            try:
+                self._pixels = _decoded(self._path)
+            except (OSError, SyntaxError, ValueError) as error:
+                raise tile_error(self._path, level, region, error) from error
+        part = self._pixels[region.slices]
+        return part[..., :3], part[..., 3] if part.shape[-1] == 4 else None
+
+    def close(self) -> None:
+        """Forget the pixels."""
+        self._pixels = None
+
+
+def _opened(path: Path) -> Image.Image:
+    with warnings.catch_warnings():  # Pillow warns at half of the size that it refuses
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path)
+
+
+def _decoded(path: Path) -> Pixels:
+    with _opened(path) as image:
+        mode = "RGBA" if image.has_transparency_data else "RGB"
+        return np.asarray(image if image.mode == mode else image.convert(mode))

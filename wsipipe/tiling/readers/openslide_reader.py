@@ -1,0 +1,132 @@
+"""Everything OpenSlide reads: SVS, NDPI, VMS, MIRAX, SCN, BIF, Philips, generic TIFF, Zeiss, DICOM."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import openslide
+
+from wsipipe.geometry import Region
+from wsipipe.tiling.mpp import MppClues
+from wsipipe.tiling.readers.base import Facts, Pixels, open_error, tile_error, whole
+
+_BLOCK_PX = 512
+
+
+class OpenSlideReader:
+    """One OpenSlide handle, opened anew after each error.
+
+    OpenSlide latches: after one bad tile every later read on the handle fails, so a handle that
+    has failed is thrown away.
+
+    Args:
+        path: The slide's file.
+        member: The file that OpenSlide is given; differs from ``path`` for a folder of DICOM files.
+
+    Raises:
+        SlideError: OpenSlide cannot open the file.
+    """
+
+    def __init__(self, path: Path, member: Path | None = None) -> None:
+        self._path = path
+        self._member = member or path
+        self._handle: openslide.OpenSlide | None = None
+        self.facts = _facts(self._opened())
+
+    def read_level(self, level: int, region: Region) -> tuple[Pixels, Pixels | None]:
+        """RGB (H, W, 3) uint8 and alpha (H, W) uint8 of one level; see ``base.Reader``."""
+        try:
+            return self._read(level, region)
+        except openslide.OpenSlideError:
+            self.close()
+        try:
+            return self._read(level, region)
+        except openslide.OpenSlideError as error:
+            self.close()
+            raise tile_error(self._path, level, region, error) from error
+
+    def close(self) -> None:
+        """Let go of the handle; the next read opens another."""
+        if self._handle is not None:
+            self._handle.close()
+            self._handle = None
+
+    def _opened(self) -> openslide.OpenSlide:
+        if self._handle is None:
+            try:
+                self._handle = openslide.OpenSlide(str(self._member))
+            except (openslide.OpenSlideError, OSError) as error:
+                remedy = "copy it again from its source, with every file that belongs to it, or leave it out"
+                raise open_error(self._path, error, remedy) from error
+        return self._handle
+
+    def _read(self, level: int, region: Region) -> tuple[Pixels, Pixels | None]:
+        handle = self._opened()
+        if handle.level_downsamples[level].is_integer():
+            rgba = _read_from(handle, level, region)
+        else:
+            rgba = _read_by_blocks(handle, level, region)
+        alpha = rgba[..., 3]
+        return rgba[..., :3], None if alpha.min(initial=255) == 255 else alpha
+
+
+def _read_from(handle: openslide.OpenSlide, level: int, region: Region) -> Pixels:
+    """RGBA (H, W, 4) uint8 of a region, read in one go."""
+    downsample = handle.level_downsamples[level]
+    corner = (round(region.x * downsample), round(region.y * downsample))
+    return np.asarray(handle.read_region(corner, level, (region.width, region.height)))
+
+
+def _read_by_blocks(handle: openslide.OpenSlide, level: int, region: Region) -> Pixels:
+    """RGBA (H, W, 4) uint8 of a region, read from the corners of a fixed grid of blocks.
+
+    OpenSlide takes corners in whole level-0 px; where these fall between two px of the level it
+    blends them, by an amount that hangs on the corner. Fixed corners make it hang on nothing else.
+    """
+    rgba = np.empty((*region.shape, 4), np.uint8)
+    cover = region.scaled(1, _BLOCK_PX)
+    for row in range(cover.y, cover.end_y):
+        for column in range(cover.x, cover.end_x):
+            corner = Region(row * _BLOCK_PX, column * _BLOCK_PX, _BLOCK_PX, _BLOCK_PX)
+            end = min(corner.end_y, region.end_y), min(corner.end_x, region.end_x)
+            block = _read_from(
+                handle, level, Region(corner.y, corner.x, end[0] - corner.y, end[1] - corner.x)
+            )
+            start = max(corner.y, region.y), max(corner.x, region.x)
+            part = Region(*start, end[0] - start[0], end[1] - start[1])
+            rgba[part.relative_to(region).slices] = block[part.relative_to(corner).slices]
+    return rgba
+
+
+def _facts(handle: openslide.OpenSlide) -> Facts:
+    shapes = tuple((height, width) for width, height in handle.level_dimensions)
+    vendor = handle.properties[openslide.PROPERTY_NAME_VENDOR]
+    bounds = _bounds(handle, shapes[0])
+    return Facts(vendor=vendor, shapes=shapes, bounds=bounds, clues=_clues(handle, vendor))
+
+
+def _bounds(handle: openslide.OpenSlide, shape: tuple[int, int]) -> Region:
+    names = ("bounds-y", "bounds-x", "bounds-height", "bounds-width")
+    found = [handle.properties.get(f"openslide.{name}") for name in names]
+    numbers = [int(value) for value in found if value is not None]
+    bounds = Region(*numbers).clipped(shape) if len(numbers) == 4 else whole(shape)
+    return bounds if bounds.area_px else whole(shape)
+
+
+def _clues(handle: openslide.OpenSlide, vendor: str) -> MppClues:
+    y, x = (_number(handle, f"openslide.mpp-{axis}") for axis in "yx")
+    stated = None if y is None or x is None else (y, x)
+    objective = _number(handle, openslide.PROPERTY_NAME_OBJECTIVE_POWER)
+    if vendor == "generic-tiff":  # there OpenSlide's value is the TIFF resolution, nobody's measurement
+        return MppClues(tiff=stated, objective=objective)
+    return MppClues(vendor=stated, objective=objective)
+
+
+def _number(handle: openslide.OpenSlide, name: str) -> float | None:
+    text = handle.properties.get(name)
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,97 @@
+"""One page of a TIFF, read tile by tile or strip by strip."""
+
+import math
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+
+from wsipipe.geometry import Region
+from wsipipe.tiling.readers.base import Pixels
+
+_KEPT_BYTES = 1 << 26
+_INVERTED = 0
+
+Slices = tuple[slice, slice]
+
+
+class SegmentedPage:
+    """Lazy pixels of one page; segments just decoded are kept for the next read beside them.
+
+    Args:
+        file: tifffile's handle of the file.
+        page: A TiffPage or TiffFrame of 8-bit samples.
+    """
+
+    def __init__(self, file: Any, page: Any) -> None:
+        self._file = file
+        self._page = page
+        self._key = page.keyframe
+        self._mapped: Pixels | None = None
+        self._segment_bytes = math.prod(self._key.chunks)
+        self._kept: OrderedDict[int, Pixels | None] = OrderedDict()
+
+    def read(self, region: Region) -> tuple[Pixels, Pixels]:
+        """Samples (H, W, S) uint8, and present (H, W) uint8: 0 where a segment was left out, else 255."""
+        if self._key.is_memmappable:
+            samples, present = self._whole()[region.slices], np.full(region.shape, 255, np.uint8)
+        else:
+            samples, present = self._from_segments(region)
+        return (255 - samples if int(self._key.photometric) == _INVERTED else samples), present
+
+    def _whole(self) -> Pixels:
+        """An uncompressed page in one piece, mapped and not loaded."""
+        if self._mapped is None:
+            offset = self._page.dataoffsets[0]
+            mapped = np.memmap(self._file.path, np.uint8, "r", offset=offset, shape=self._key.shape)
+            planar = mapped.ndim == 3 and int(self._key.planarconfig) == 2
+            self._mapped = np.moveaxis(mapped, 0, -1) if planar else np.atleast_3d(mapped)
+        return self._mapped
+
+    def _from_segments(self, region: Region) -> tuple[Pixels, Pixels]:
+        key = self._key
+        height, width = key.chunks[:2]
+        across = -(-key.imagewidth // width)
+        per_plane = across * -(-key.imagelength // height)
+        planes = key.samplesperpixel if int(key.planarconfig) == 2 else 1
+        samples = np.zeros((*region.shape, key.samplesperpixel), np.uint8)
+        present = np.zeros(region.shape, np.uint8)
+        for row in range(region.y // height, -(-region.end_y // height)):
+            for column in range(region.x // width, -(-region.end_x // width)):
+                corner = Region(row * height, column * width, height, width)
+                for plane in range(planes):
+                    segment = self._segment(plane * per_plane + row * across + column)
+                    if segment is not None:
+                        at, of = _overlap(region, corner, segment.shape[:2])
+                        samples[(*at, slice(plane, plane + segment.shape[2]))] = segment[of]
+                        present[at] = 255
+        return samples, present
+
+    def _segment(self, index: int) -> Pixels | None:
+        """Decoded samples (H, W, S) uint8 of one segment; None where the file leaves it out."""
+        if index in self._kept:
+            self._kept.move_to_end(index)
+            return self._kept[index]
+        segment = self._decoded(index)
+        self._kept[index] = segment
+        while len(self._kept) > max(1, _KEPT_BYTES // self._segment_bytes):
+            self._kept.popitem(last=False)
+        return segment
+
+    def _decoded(self, index: int) -> Pixels | None:
+        size = self._page.databytecounts[index]
+        if size == 0:
+            return None
+        self._file.seek(self._page.dataoffsets[index])
+        data = self._file.read(size)
+        if len(data) < size:
+            raise ValueError(f"the file ends inside segment {index}")
+        segment, _, shape = self._key.decode(data, index, jpegtables=self._page.jpegtables)
+        return None if segment is None else segment[0, : shape[1], : shape[2]]
+
+
+def _overlap(region: Region, corner: Region, shape: tuple[int, int]) -> tuple[Slices, Slices]:
+    """Where a segment falls in the region, and the part of the segment that does."""
+    segment = Region(corner.y, corner.x, *shape)
+    part = segment.relative_to(region).clipped(region.shape)
+    return part.slices, Region(part.y + region.y, part.x + region.x, *part.shape).relative_to(segment).slices

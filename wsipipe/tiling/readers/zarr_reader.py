@@ -1,0 +1,77 @@
+"""OME-Zarr 0.4 and 0.5, RGB of 8 bits; a missing chunk is an error, never black pixels."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from wsipipe.errors import SlideError
+from wsipipe.geometry import Region
+from wsipipe.tiling.mpp import MppClues
+from wsipipe.tiling.readers.base import Facts, Pixels, open_error, tile_error, whole
+from wsipipe.tiling.readers.ome import clues_of_axes
+
+_REMEDY = "write it again as OME-Zarr 0.4 or 0.5 with RGB of 8 bits"
+
+
+class ZarrReader:
+    """The first multiscale image of an OME-Zarr.
+
+    Raises:
+        SlideError: It is no OME-Zarr image, or not RGB of 8 bits in one plane.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._axes, self._levels, clues = _multiscale(path)
+        except SlideError:
+            raise
+        except Exception as error:  # damaged metadata raises anything
+            raise open_error(path, f"it is no OME-Zarr image ({error!r})", _REMEDY) from error
+        sizes = dict(zip(self._axes, self._levels[0].shape, strict=True))
+        flat = {"y", "x", "c"} <= sizes.keys() and all(sizes[a] == 1 for a in sizes.keys() - {"y", "x", "c"})
+        if not flat or sizes["c"] != 3 or self._levels[0].dtype != np.uint8:
+            found = f"axes {sizes} of {self._levels[0].dtype}"
+            raise open_error(path, f"RGB of 8 bits in one plane is needed, but it holds {found}", _REMEDY)
+        y, x = self._axes.index("y"), self._axes.index("x")
+        shapes = tuple((level.shape[y], level.shape[x]) for level in self._levels)
+        self.facts = Facts(vendor="ome-zarr", shapes=shapes, bounds=whole(shapes[0]), clues=clues)
+
+    def read_level(self, level: int, region: Region) -> tuple[Pixels, Pixels | None]:
+        """RGB (H, W, 3) uint8 and None; see ``base.Reader``."""
+        rows, columns = region.slices
+        cut = tuple({"y": rows, "x": columns, "c": slice(None)}.get(axis, 0) for axis in self._axes)
+        try:
+            part = np.asarray(self._levels[level][cut])
+        except Exception as error:  # codecs raise anything
+            raise tile_error(self._path, level, region, error) from error
+        kept = [axis for axis in self._axes if axis in "yxc"]
+        return part.transpose([kept.index(axis) for axis in "yxc"]), None
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _multiscale(path: Path) -> tuple[list[str], list[Any], MppClues]:
+    """Axis names, arrays finest first, and what the metadata says of the scale."""
+    group = zarr.open_group(path, mode="r")
+    attributes = _ome(group)
+    if "multiscales" not in attributes and "bioformats2raw.layout" in attributes:
+        group = group["0"]
+        attributes = _ome(group)
+    multiscale = attributes["multiscales"][0]
+    with zarr.config.set({"array.read_missing_chunks": False}):
+        levels = [group[dataset["path"]] for dataset in multiscale["datasets"]]
+    transforms = multiscale["datasets"][0]["coordinateTransformations"]
+    scales = [transform["scale"] for transform in transforms if transform["type"] == "scale"]
+    axes = multiscale["axes"]
+    return [axis["name"] for axis in axes], levels, clues_of_axes(axes, scales[0])
+
+
+def _ome(group: zarr.Group) -> Mapping[str, Any]:
+    """The OME attributes: under "ome" in 0.5, at the top in 0.4."""
+    attributes = group.attrs.asdict()
+    return attributes.get("ome", attributes)

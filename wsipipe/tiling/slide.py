@@ -1,0 +1,243 @@
+"""One face over every slide format: ``open_slide(path)`` -> pixels at any um per px."""
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from wsipipe.errors import ConfigError, InternalError
+from wsipipe.geometry import Level, Region
+from wsipipe.tiling.mpp import resolve_mpp
+from wsipipe.tiling.readers.base import Pixels, Reader, tile_error
+from wsipipe.tiling.readers.dispatch import open_reader
+from wsipipe.tiling.readers.files import fingerprint
+from wsipipe.tiling.readers.pyramid import levels_of
+from wsipipe.tiling.resample import Axis, Taps, resample, taps
+
+Mask = npt.NDArray[np.bool_]
+
+DECODED_AT_ONCE_PX = 1 << 24
+_STEP_SLACK = 1e-3
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A grid of samples over a slide.
+
+    Attributes:
+        step: Level-0 px per sample.
+        centre: Where the centre of the scanned bounds lies on the grid, (y, x) in samples,
+            sample i covering [i, i + 1].
+    """
+
+    step: float
+    centre: tuple[float, float]
+
+
+class Slide:
+    """One scanned glass, open for reading in one process.
+
+    Coordinates count from the top-left corner of the scanned bounds. A slide is never pickled and
+    never used after a fork: hand on its path, and open it there.
+
+    Attributes:
+        path: The slide's file or folder.
+        vendor: Name of its format.
+        levels: Its resolutions, finest first; shapes are those of the full frame.
+        bounds: The scanned part in level-0 px of the full frame.
+        mpp: Um per level-0 px.
+        mpp_source: Where ``mpp`` came from: "option", "vendor", "tiff" or "objective".
+        properties: Vendor, objective power and mpp source; nothing about a patient.
+    """
+
+    def __init__(self, path: Path, reader: Reader, mpp: float | None = None) -> None:
+        facts = reader.facts
+        self.path = path
+        self.vendor = facts.vendor
+        self.bounds = facts.bounds
+        self.mpp, self.mpp_source = resolve_mpp(facts.clues, mpp, str(path))
+        self.levels: tuple[Level, ...] = levels_of(facts.shapes, self.mpp)
+        self.properties: dict[str, str | float | None] = {
+            "vendor": self.vendor,
+            "objective_power": facts.clues.objective,
+            "mpp_source": self.mpp_source,
+        }
+        self._reader = reader
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        self._closed = False
+
+    def read(self, region: Region, mpp: float) -> Pixels:
+        """RGB (H, W, 3) uint8 at any mpp; white off the slide and where nothing was scanned.
+
+        Args:
+            region: In px of the grid of ``mpp``, whose pixel i has its middle (i + 0.5) * mpp um
+                from the bounds' top-left corner.
+            mpp: Um per px, > 0.
+
+        Raises:
+            SlideError: A tile does not decode; names level, y and x.
+        """
+        return self.sample(region, self._corner_lattice(mpp))[0]
+
+    def scanned(self, region: Region, mpp: float) -> Mask:
+        """(H, W) bool: at least half of the pixel was scanned; arguments as of :meth:`read`."""
+        return self.sample(region, self._corner_lattice(mpp))[1]
+
+    def sample(self, region: Region, lattice: Lattice) -> tuple[Pixels, Mask]:
+        """RGB (H, W, 3) uint8 and scanned (H, W) bool of a region of any lattice.
+
+        The bits do not depend on how a larger region is cut into smaller ones.
+
+        Args:
+            region: In samples of ``lattice``.
+            lattice: The grid.
+
+        Raises:
+            SlideError: A tile does not decode; names level, y and x.
+        """
+        self._check_usable()
+        level = coarsest_level(self.levels, lattice.step)
+        rgb = np.empty((*region.shape, 3), np.uint8)
+        scanned = np.empty(region.shape, np.bool_)
+        for part in blocks(region, lattice.step / level.downsample, DECODED_AT_ONCE_PX):
+            at = part.relative_to(region).slices
+            rgb[at], scanned[at] = self._sample_block(part, lattice, level)
+        return rgb, scanned
+
+    def fingerprint(self) -> str:
+        """SHA-256 hex of the names, sizes and samples of the contents of the slide's files."""
+        return fingerprint(self.path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._closed = True
+        self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise InternalError(
+            f"the slide {self.path} cannot be pickled; hand on its path and open it in the other process"
+        )
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise InternalError(f"the slide {self.path} is read after it was closed; open it again")
+        if os.getpid() != self._pid:
+            raise InternalError(
+                f"the slide {self.path} was opened by process {self._pid} and is used by {os.getpid()}; "
+                "start workers by spawn, and open slides in them"
+            )
+
+    def _corner_lattice(self, mpp: float) -> Lattice:
+        if not mpp > 0:
+            raise ConfigError(f"a slide is read at an mpp above 0, but {mpp} was asked; give for example 0.5")
+        step = mpp / self.mpp
+        return Lattice(step, (self.bounds.height / (2 * step), self.bounds.width / (2 * step)))
+
+    def _sample_block(self, region: Region, lattice: Lattice, level: Level) -> tuple[Pixels, Mask]:
+        rows = taps(_axis(lattice, level, self.bounds, 0), region.y, region.end_y)
+        columns = taps(_axis(lattice, level, self.bounds, 1), region.x, region.end_x)
+        source, alpha = self._source(level, _spanned(rows, columns))
+        rgb = resample(source, rows, columns)
+        if alpha is None:
+            return rgb, np.ones(region.shape, np.bool_)
+        return rgb, resample(alpha[..., None], rows, columns)[..., 0] >= 128
+
+    def _source(self, level: Level, wanted: Region) -> tuple[Pixels, Pixels | None]:
+        """RGB over white, and alpha (None: all scanned), of a region that may reach off the bounds."""
+        frame = _bounds_at(self.bounds, level)
+        inside = wanted.relative_to(frame).clipped(frame.shape)
+        if inside.area_px == 0:
+            return np.full((*wanted.shape, 3), 255, np.uint8), np.zeros(wanted.shape, np.uint8)
+        inside = Region(inside.y + frame.y, inside.x + frame.x, *inside.shape)
+        with self._lock:
+            rgb, alpha = self._reader.read_level(level.index, inside)
+        if rgb.shape != (*inside.shape, 3):
+            raise tile_error(self.path, level.index, inside, f"its pixels have the shape {rgb.shape}")
+        if alpha is not None:
+            rgb = _over_white(rgb, alpha)
+        if inside == wanted:
+            return rgb, alpha
+        at = inside.relative_to(wanted).slices
+        padded, coverage = np.full((*wanted.shape, 3), 255, np.uint8), np.zeros(wanted.shape, np.uint8)
+        padded[at] = rgb
+        coverage[at] = 255 if alpha is None else alpha
+        return padded, coverage
+
+
+def open_slide(path: str | os.PathLike[str], mpp: float | None = None) -> Slide:
+    """Open a slide: a file of any format of ``docs/formats.md``, a DICOM folder or an OME-Zarr.
+
+    Args:
+        path: The file or folder.
+        mpp: Um per px of level 0; overrules what the file says.
+
+    Raises:
+        SlideError: The file is absent, of no known format, or damaged.
+        MppError: No usable um per px; names the option that mends it.
+    """
+    place = Path(path)
+    reader = open_reader(place)
+    try:
+        return Slide(place, reader, mpp)
+    except BaseException:
+        reader.close()
+        raise
+
+
+def coarsest_level(levels: tuple[Level, ...], step: float) -> Level:
+    """The coarsest level that is still at least as fine as ``step`` level-0 px per sample."""
+    fine = [level for level in levels if level.downsample <= step * (1 + _STEP_SLACK)]
+    return fine[-1] if fine else levels[0]
+
+
+def blocks(region: Region, step: float, limit_px: int) -> Iterator[Region]:
+    """Strips of a region, each made from about ``limit_px`` source px at most.
+
+    Args:
+        region: In samples; an empty one has no strips.
+        step: Source px per sample.
+        limit_px: Source px at once.
+    """
+    reach = max(step, 1.0)
+    width = max(1, min(region.width, int(limit_px / reach / reach)))
+    height = max(1, int(limit_px / (width * reach) / reach))
+    for y in range(region.y, region.end_y, height):
+        for x in range(region.x, region.end_x, width):
+            yield Region(y, x, min(height, region.end_y - y), min(width, region.end_x - x))
+
+
+def _axis(lattice: Lattice, level: Level, bounds: Region, axis: int) -> Axis:
+    start, size = (bounds.y, bounds.height) if axis == 0 else (bounds.x, bounds.width)
+    down = level.downsample
+    return Axis(lattice.step / down, (start + size / 2) / down, lattice.centre[axis])
+
+
+def _spanned(rows: Taps, columns: Taps) -> Region:
+    (y, end_y), (x, end_x) = rows.span, columns.span
+    return Region(y, x, end_y - y, end_x - x)
+
+
+def _bounds_at(bounds: Region, level: Level) -> Region:
+    """The px of a level that the scanned bounds touch."""
+    down = level.downsample
+    y, x = int(bounds.y / down), int(bounds.x / down)
+    end_y, end_x = -int(-bounds.end_y // down), -int(-bounds.end_x // down)
+    return Region(y, x, end_y - y, end_x - x).clipped(level.shape)
+
+
+def _over_white(rgb: Any, alpha: Any) -> Pixels:
+    """RGB laid over white glass by its alpha, rounded to nearest."""
+    opacity = alpha[..., None].astype(np.uint16)
+    return ((rgb * opacity + (255 - opacity) * 255 + 127) // 255).astype(np.uint8)
