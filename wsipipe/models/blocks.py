@@ -1,0 +1,185 @@
+"""Parts the networks share: convolution with norm, folding, pooling, up-sampling, and how far each reads."""
+
+import copy
+from collections.abc import Sequence
+from math import prod
+from typing import Protocol
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from wsipipe.errors import ModelError
+from wsipipe.models.gmr import GMRConv2d, GMRConv3d, Mode, fuse
+from wsipipe.models.kernels.exact import exact_pool, exact_upsample
+
+Span = tuple[int, int]
+Step = tuple[int, int]
+POOL: Step = (2, 2)
+
+
+class ConvFactory(Protocol):
+    """Maker of bias-free convolutions, same size out; networks take one to become another kind's twin."""
+
+    def __call__(self, in_channels: int, out_channels: int, kernel_size: int, groups: int = 1) -> nn.Module:
+        """The convolution (B, in, H, W) -> (B, out, H, W)."""
+        ...
+
+
+def plain_conv(in_channels: int, out_channels: int, kernel_size: int, groups: int = 1) -> nn.Conv2d:
+    """Ordinary bias-free convolution, same size out: the twin that is not equivariant."""
+    padding = kernel_size // 2
+    return nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, groups=groups, bias=False)
+
+
+def gmr_conv(mode: Mode) -> ConvFactory:
+    """Factory of bias-free ring convolutions of one ``mode``, same size out."""
+
+    def make(in_channels: int, out_channels: int, kernel_size: int, groups: int = 1) -> GMRConv2d:
+        return GMRConv2d(in_channels, out_channels, kernel_size, groups=groups, bias=False, mode=mode)
+
+    return make
+
+
+class ConvNorm(nn.Module):
+    """Convolution and BatchNorm; one unit, so that inference can fold it into a plain convolution."""
+
+    def __init__(self, conv: nn.Module) -> None:
+        super().__init__()
+        self.conv = conv
+        volume = isinstance(conv, nn.Conv3d | GMRConv3d)
+        self.norm = (nn.BatchNorm3d if volume else nn.BatchNorm2d)(conv.out_channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Features (B, in, [D,] H, W) -> (B, out, [D,] H, W)."""
+        return self.norm(self.conv(x))
+
+
+def pool(x: torch.Tensor) -> torch.Tensor:
+    """Mean of 2x2 blocks: (B, C, H, W) -> (B, C, H / 2, W / 2); in inference mode the same bits turned."""
+    return exact_pool(x) if torch.is_inference_mode_enabled() else functional.avg_pool2d(x, 2)
+
+
+def upsample(x: torch.Tensor) -> torch.Tensor:
+    """Bilinear by pixel centres: (B, C, H, W) -> (B, C, 2 H, 2 W); in inference mode the same bits turned."""
+    if torch.is_inference_mode_enabled():
+        return exact_upsample(x)
+    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def folded(model: nn.Module) -> nn.Module:
+    """Copy of ``model`` in eval mode, every convolution with its BatchNorm one plain one."""
+    model = copy.deepcopy(model).eval()
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, ConvNorm):
+                setattr(parent, name, fuse(child.conv, child.norm))
+            elif isinstance(child, GMRConv2d | GMRConv3d) and not isinstance(parent, ConvNorm):
+                setattr(parent, name, fuse(child))
+    return model
+
+
+def check_divisible(x: torch.Tensor, multiple: int) -> None:
+    """Refuse extents that pooling would cut unevenly.
+
+    Raises:
+        ModelError: Height or width of ``x`` (B, C, H, W) is no multiple of ``multiple`` px.
+    """
+    height, width = x.shape[-2:]
+    if height % multiple or width % multiple:
+        raise ModelError(
+            f"The network was given {height} x {width} px; both must be multiples of {multiple} for "
+            "symmetric pooling. Pad with white to "
+            f"{-(-height // multiple) * multiple} x {-(-width // multiple) * multiple} px."
+        )
+
+
+def check_stages(kernel_sizes: Sequence[int], stages: int) -> tuple[int, ...]:
+    """The kernel sizes as a tuple, one for each stage.
+
+    Raises:
+        ModelError: There are more or fewer than ``stages``.
+    """
+    if len(kernel_sizes) != stages:
+        raise ModelError(f"kernel_sizes {tuple(kernel_sizes)} do not fit; give {stages}, one for each stage.")
+    return tuple(kernel_sizes)
+
+
+def before(span: Span, step: Step) -> Span:
+    """First and last px that a layer of (kernel side, stride) reads to make the px of ``span``."""
+    side, stride = step
+    return span[0] * stride - (side - 1) // 2, span[1] * stride + side // 2
+
+
+def before_upsample(span: Span) -> Span:
+    """First and last px that bilinear 2x up-sampling reads to make the px of ``span``."""
+    return (span[0] - 1) // 2, (span[1] - 1) // 2 + 1
+
+
+def halo_of(span: Span, cell_px: int) -> int:
+    """Context a cell of ``cell_px`` at the origin needs on each side, px, aligned up to whole cells."""
+    reach = max(-span[0], span[1] - cell_px + 1)
+    return -(-reach // cell_px) * cell_px
+
+
+def dense_halo(steps: Sequence[Step], window: int) -> int:
+    """Halo of a dense pass, px: walks ``steps`` backwards from a window of ``window`` cells a side."""
+    span = before((0, 0), (window, 1))
+    for step in reversed(steps):
+        span = before(span, step)
+    return halo_of(span, prod(stride for _, stride in steps))
+
+
+class DenseClassifier(nn.Module):
+    """Tile (B, C, H, W) -> class scores, or one dense pass -> a map of them, a cell for each ``stride`` px.
+
+    The head is linear, so the mean of the cells' scores is the score of the tile.
+
+    Attributes:
+        steps: (kernel side, stride) of each layer on the way that reads furthest, first layer first.
+        window: Odd number of cells a side that :meth:`logit_map` averages.
+        head: Features of a cell -> class scores.
+    """
+
+    steps: list[Step]
+    window: int
+    head: nn.Linear
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """Image (B, C, H, W) -> features of each cell (B, F, H / stride, W / stride)."""
+        raise NotImplementedError
+
+    @property
+    def stride(self) -> int:
+        """Px of the image for each cell, along y and x."""
+        return prod(stride for _, stride in self.steps)
+
+    @property
+    def lattice_px(self) -> int:
+        """Patch origins and extents must be multiples of this."""
+        return self.stride
+
+    @property
+    def halo_px(self) -> int:
+        """Context a core on the lattice needs on each side for :meth:`logit_map`, px."""
+        return dense_halo(self.steps, self.window)
+
+    def cells(self, x: torch.Tensor) -> torch.Tensor:
+        """Image (B, C, H, W) -> raw class scores of each cell (B, classes, H / stride, W / stride)."""
+        check_divisible(x, self.stride)
+        weight, bias = self.head.weight[:, :, None, None], self.head.bias
+        features = self.features(x)
+        if torch.is_inference_mode_enabled():
+            # Few cells, so float64 is cheap; what the order of a sum changes is then below any stored level.
+            return functional.conv2d(features.double(), weight.double(), bias.double())
+        return functional.conv2d(features, weight, bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Tiles (B, C, H, W) -> raw class scores (B, classes)."""
+        return self.cells(x).mean(dim=(2, 3))
+
+    def logit_map(self, x: torch.Tensor) -> torch.Tensor:
+        """Image (B, C, H, W) -> raw class scores (B, classes, H / stride, W / stride), means of a window."""
+        scores = self.cells(x)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        return functional.avg_pool2d(scores, self.window, 1, self.window // 2, count_include_pad=False)

@@ -1,0 +1,284 @@
+"""The Gaussian-mixture ring convolution: a kernel that is the same in all orientations of the grid.
+
+A kernel of side k holds n rings instead of k * k taps. Its value depends only on the distance r of a cell
+from the centre, so turning or mirroring the input turns or mirrors the output. Cells with r >= k / 2 are 0.
+
+    radial   K(r) = sum_i weight_i exp(-(r - mu_i)^2 / (2 sigma_i^2)),  mu_i = i d,  d = k / (2 (n - 1))
+    index    K(j) = sum_i weight_i exp(-(j - i)^2 / (2 sigma_i^2)) / (2.5066 sigma_i),  j a cell's hard ring
+
+Source: the GMR-Conv paper, Eq. 1 to 3 (radial); the authors' released code (index).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from wsipipe.errors import ModelError
+from wsipipe.models.kernels.dispatch import IMPLS, Impl, ring_conv
+from wsipipe.models.kernels.rings import Rings, radius_table
+
+Mode = Literal["radial", "index"]
+Size = int | Sequence[int]
+SIGMA_MIN = 1e-2
+FWHM_PER_SIGMA = 2.355
+SQRT_TWO_PI = 2.5066
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+class _GMRConv(nn.Module):
+    """Shared by the 2-D and the 3-D layer; arguments as torch's Conv2d, and those that rings add.
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Channels out.
+        kernel_size: Odd side k, px; the same along every axis.
+        stride: Only 1.
+        padding: Px on each side, ``"same"`` or ``"valid"``; None means same.
+        dilation: Distance of neighbouring taps, px.
+        groups: Separate channel groups.
+        bias: Whether a bias is learnt.
+        padding_mode: ``zeros``, ``reflect``, ``replicate`` or ``circular``.
+        rings: Number of rings n; None means k // 2 + 1.
+        mode: ``radial`` (the paper) or ``index`` (the authors' code).
+        impl: Way to compute it, all exact; ``auto`` takes the measured best.
+        train_sigma: Whether the ring widths are learnt.
+        device: Of the parameters.
+        dtype: Of the parameters.
+
+    Attributes:
+        weight: (out, in / groups, rings).
+        log_sigma: (rings,), width of each ring's Gaussian; exp of it is clipped to [0.01, 2 rings].
+        bias: (out,) or None.
+
+    Raises:
+        ModelError: The kernel is even or not square, the stride is not 1, or an option is unknown.
+    """
+
+    dims: ClassVar[int]
+    stride: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size | str | None = None,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        *,
+        rings: int | None = None,
+        mode: Mode = "radial",
+        impl: Impl = "auto",
+        train_sigma: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = _odd_side(kernel_size)
+        _refuse_stride(stride)
+        _check_groups(in_channels, out_channels, groups)
+        _check_choice("GMR mode", mode, ("radial", "index"))
+        _check_choice("impl", impl, IMPLS)
+        _check_choice("padding_mode", padding_mode, PADDING_MODES)
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.mode, self.impl, self.padding_mode = mode, impl, padding_mode
+        self.dilation = _one_for_all(dilation, "dilation")
+        self.padding = _padding_px(padding, self.dilation * (self.kernel_size // 2))
+        self.rings = self.kernel_size // 2 + 1 if rings is None else rings
+        if self.rings < 2 and self.kernel_size > 1:
+            raise ModelError(f"{self.rings} rings cannot make a {self.kernel_size} px kernel; use 2 or more.")
+        options = {"device": device, "dtype": dtype}
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, self.rings, **options))
+        self.log_sigma = nn.Parameter(torch.empty(self.rings, **options), requires_grad=train_sigma)
+        self.bias = nn.Parameter(torch.empty(out_channels, **options)) if bias else None
+        radii, cells = radius_table(self.kernel_size, self.dims)
+        self.register_buffer("_radii", radii.to(device), persistent=False)
+        self.register_buffer("_cells", cells.to(device), persistent=False)
+        self.reset_parameters()
+
+    @property
+    def ring_spacing(self) -> float:
+        """Distance of neighbouring ring centres, px."""
+        return self.kernel_size / (2 * max(self.rings - 1, 1))
+
+    def reset_parameters(self) -> None:
+        """He initialisation: the kernel's mean squared norm is 2 per output, shared evenly by the rings.
+
+        A ring of many tied taps has more energy than the centre for the same weight. With equal weights a
+        layer would start as a blur, and a deep network as a strong one; with equal energies it starts with
+        all scales.
+        """
+        nn.init.constant_(self.log_sigma, math.log(self.ring_spacing / FWHM_PER_SIGMA))
+        taps = torch.bincount(self._cells, minlength=len(self._radii) + 1)[:-1]
+        energy = (self.basis().detach() ** 2 * taps).sum(1) * (self.rings * self.in_channels / self.groups)
+        nn.init.normal_(self.weight)
+        with torch.no_grad():
+            self.weight.mul_((2 / energy).sqrt())
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def hard_rings(self) -> torch.Tensor:
+        """Hard ring (m,) int64 of each distinct radius; the edges are linspace(0, k / 2, n + 1)."""
+        return torch.floor(self._radii * (2 * self.rings / self.kernel_size)).long()
+
+    def basis(self) -> torch.Tensor:
+        """Value of each ring's Gaussian at each distinct radius, (rings, m); float32 at least."""
+        dtype = torch.promote_types(self.weight.dtype, torch.float32)
+        if self.kernel_size == 1:
+            return torch.ones(self.rings, 1, dtype=dtype, device=self.weight.device)
+        sigma = self.log_sigma.to(dtype).exp().clamp(SIGMA_MIN, 2 * self.rings)[:, None]
+        ring = torch.arange(self.rings, dtype=dtype, device=sigma.device)[:, None]
+        if self.mode == "radial":
+            return torch.exp(-((self._radii.to(dtype) - ring * self.ring_spacing) ** 2) / (2 * sigma**2))
+        return torch.exp(-((self.hard_rings() - ring) ** 2) / (2 * sigma**2)) / (SQRT_TWO_PI * sigma)
+
+    def as_rings(self) -> Rings:
+        """The numbers that define the layer's result; the basis is float32 even under autocast."""
+        with torch.autocast(self.weight.device.type, enabled=False):
+            basis = self.basis()
+        return Rings(
+            weight=self.weight,
+            basis=basis,
+            cells=self._cells,
+            hard=self.hard_rings() if self.mode == "index" else None,
+            bias=self.bias,
+            kernel_size=self.kernel_size,
+            padding=self.padding if self.padding_mode == "zeros" else 0,
+            dilation=self.dilation,
+            groups=self.groups,
+            dims=self.dims,
+        )
+
+    def kernel(self) -> torch.Tensor:
+        """Dense kernel (out, in / groups, k, k[, k]), bitwise the same in every orientation."""
+        with torch.autocast(self.weight.device.type, enabled=False):
+            return self.as_rings().kernel()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Features (B, in, ...) -> (B, out, ...) in ``x``'s dtype, or autocast's."""
+        if self.padding_mode != "zeros":
+            x = functional.pad(x, (self.padding,) * (2 * self.dims), mode=self.padding_mode)
+        return ring_conv(x, self.as_rings(), self.impl)
+
+    def fuse(self, bn: nn.Module | None = None) -> nn.Module:
+        """The plain convolution that computes ``bn(self(x))`` in eval mode; see :func:`fuse`."""
+        return fuse(self, bn)
+
+    def extra_repr(self) -> str:
+        """Sizes and mode, as ``print`` shows them."""
+        sizes = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
+        return f"{sizes}, rings={self.rings}, mode={self.mode!r}"
+
+
+class GMRConv2d(_GMRConv):
+    """Convolution (B, in, H, W) -> (B, out, H', W') whose kernel depends on the radius alone."""
+
+    dims = 2
+
+
+class GMRConv3d(_GMRConv):
+    """Convolution (B, in, D, H, W) -> (B, out, D', H', W') whose kernel depends on the radius alone."""
+
+    dims = 3
+
+
+def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Optimiser groups: weights decay, ring widths, biases and norms do not."""
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        shrinks = parameter.ndim > 1 and not name.endswith("log_sigma")
+        (decayed if shrinks else free).append(parameter)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+
+def fuse(conv: nn.Module, bn: nn.Module | None = None) -> nn.Module:
+    """The plain ``Conv2d`` or ``Conv3d`` that computes ``bn(conv(x))`` in eval mode; folded in float64.
+
+    Args:
+        conv: A :class:`GMRConv2d`, a :class:`GMRConv3d`, or a plain convolution.
+        bn: The BatchNorm that follows it, or None.
+
+    Raises:
+        ModelError: The folded kernel holds NaN or infinity.
+    """
+    kernel = (conv.kernel() if isinstance(conv, _GMRConv) else conv.weight).detach().double()
+    bias = kernel.new_zeros(len(kernel)) if conv.bias is None else conv.bias.detach().double()
+    if bn is not None:
+        scale, shift = norm_as_affine(bn)
+        kernel, bias = kernel * scale.view(-1, *(1,) * (kernel.ndim - 1)), bias * scale + shift
+    if not (torch.isfinite(kernel).all() and torch.isfinite(bias).all()):
+        raise ModelError("The folded kernel holds NaN or infinity; load undamaged weights and fold again.")
+    plain = {4: nn.Conv2d, 5: nn.Conv3d}[kernel.ndim](
+        conv.in_channels,
+        conv.out_channels,
+        tuple(kernel.shape[2:]),
+        stride=conv.stride,
+        padding=conv.padding,
+        dilation=conv.dilation,
+        groups=conv.groups,
+        padding_mode=conv.padding_mode,
+        device=kernel.device,
+        dtype=conv.weight.dtype,
+    )
+    with torch.no_grad():
+        plain.weight.copy_(kernel)
+        plain.bias.copy_(bias)
+    return plain
+
+
+def norm_as_affine(bn: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scale and shift (C,) float64 that a BatchNorm applies in eval mode."""
+    std = torch.sqrt(bn.running_var.double() + bn.eps)
+    weight = torch.ones_like(std) if bn.weight is None else bn.weight.detach().double()
+    bias = torch.zeros_like(std) if bn.bias is None else bn.bias.detach().double()
+    return weight / std, bias - bn.running_mean.double() * weight / std
+
+
+def _one_for_all(size: Size, what: str) -> int:
+    sizes = {size} if isinstance(size, int) else set(size)
+    if len(sizes) != 1:
+        raise ModelError(f"{what} {size} differs between axes; a symmetric kernel needs one number for all.")
+    return sizes.pop()
+
+
+def _odd_side(kernel_size: Size) -> int:
+    sides = {kernel_size} if isinstance(kernel_size, int) else set(kernel_size)
+    side = max(sides, default=0)
+    if len(sides) != 1 or side < 1 or side % 2 == 0:
+        raise ModelError(
+            f"A GMR kernel of {kernel_size} px was asked for; use a square of odd side, such as 5 or 9."
+        )
+    return side
+
+
+def _padding_px(padding: Size | str | None, same: int) -> int:
+    if isinstance(padding, str):
+        _check_choice("padding", padding, ("same", "valid"))
+        return 0 if padding == "valid" else same
+    return same if padding is None else _one_for_all(padding, "padding")
+
+
+def _refuse_stride(stride: Size) -> None:
+    if {stride} != {1} if isinstance(stride, int) else set(stride) != {1}:
+        raise ModelError(
+            f"stride {stride} was asked for; a strided grid breaks the symmetry of a GMR convolution. "
+            "Average pooling after it does the same and is symmetric."
+        )
+
+
+def _check_groups(in_channels: int, out_channels: int, groups: int) -> None:
+    if groups < 1 or in_channels % groups or out_channels % groups:
+        raise ModelError(f"groups {groups} must divide the {in_channels} inputs and {out_channels} outputs.")
+
+
+def _check_choice(what: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ModelError(f"{what} {value!r} is unknown; use one of {', '.join(known)}.")

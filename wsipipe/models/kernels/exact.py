@@ -1,0 +1,37 @@
+"""Pooling and up-sampling whose every sum has the same bits in all eight orientations.
+
+With the fused ring convolution they make whole networks orientation-exact to the last bit, not to a
+rounding: each sum is written so that turning the input only swaps the operands of an addition.
+"""
+
+import torch
+from torch.nn import functional
+
+
+def exact_pool(x: torch.Tensor) -> torch.Tensor:
+    """Mean of each 2x2 block, diagonals first: (B, C, H, W) -> (B, C, H / 2, W / 2), even extents."""
+    straight = x[..., 0::2, 0::2] + x[..., 1::2, 1::2]
+    return (straight + (x[..., 0::2, 1::2] + x[..., 1::2, 0::2])) * 0.25
+
+
+def exact_upsample(x: torch.Tensor) -> torch.Tensor:
+    """Bilinear by pixel centres, like ``align_corners=False``: (B, C, H, W) -> (B, C, 2 H, 2 W).
+
+    (9 near + 3 (beside + above) + far) / 16, in float32 at least.
+    """
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    edged = functional.pad(wide, (1, 1, 1, 1), mode="replicate")
+    height, width = x.shape[-2:]
+    rows = {0: slice(0, height), 1: slice(2, height + 2)}
+    cols = {0: slice(0, width), 1: slice(2, width + 2)}
+    out = x.new_empty(*x.shape[:-2], 2 * height, 2 * width)
+    out = out.contiguous(memory_format=torch.channels_last) if _channels_last(x) else out
+    for i, row in rows.items():
+        for j, col in cols.items():
+            beside, above = edged[..., 1:-1, col], edged[..., row, 1:-1]
+            out[..., i::2, j::2] = (9 * wide + 3 * (beside + above) + edged[..., row, col]) / 16
+    return out
+
+
+def _channels_last(x: torch.Tensor) -> bool:
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()

@@ -1,0 +1,148 @@
+"""Fused ring convolution: ring sums that never leave the cache (or shared memory), then a matrix product.
+
+Rings are disjoint masks, so a pixel's ring sums are additions alone, and the Gaussian mix is either folded
+into the weights (index mode) or done per channel (radial mode). Every sum has one order in all eight
+orientations: turned input gives bitwise turned output.
+"""
+
+import ctypes
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from wsipipe.models.kernels.build import Job, gpu_library, library
+from wsipipe.models.kernels.packing import Packed, pack
+from wsipipe.models.kernels.rings import Rings
+
+SIDES = {"cpu": (1, 3, 5, 7, 9, 11), "cuda": (3, 5, 7, 9)}
+DTYPES = (torch.float32, torch.bfloat16)
+
+
+def supports(rings: Rings, device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether a compiled kernel exists for the device and covers this layer."""
+    covered = rings.dims == 2 and rings.groups == 1 and rings.dilation == 1 and dtype in DTYPES
+    if not covered or rings.kernel_size not in SIDES.get(device.type, ()):
+        return False
+    if device.type == "cpu":
+        return library() is not None
+    usual = len(rings.basis) == rings.kernel_size // 2 + 1
+    return usual and gpu_library(torch.cuda.get_device_capability(device)) is not None
+
+
+def cpu_kind() -> str:
+    """What the kernel uses here: ``cpu avx512_bf16``, ``cpu avx512``, ``cpu avx2`` or ``cpu``."""
+    kernel = library()
+    lanes = 0 if kernel is None else kernel.ring_lanes()
+    width = {16: " avx512", 8: " avx2"}.get(lanes, "")
+    return f"cpu{width}{'_bf16' if kernel is not None and kernel.ring_bf16_products() else ''}"
+
+
+def run(x: torch.Tensor, packed: Packed) -> torch.Tensor:
+    """Features (B, in, H, W) -> (B, out, H', W') channels-last."""
+    batch, channels, height, width = x.shape
+    if channels != packed.channels:
+        raise ValueError(f"The layer has {packed.channels} input channels, it was given {channels}.")
+    shrink = 2 * packed.padding - packed.kernel_size + 1
+    if min(height, width) + shrink < 1:
+        raise ValueError(f"{height} x {width} px are too few for a kernel of {packed.kernel_size} px.")
+    x = x.to(packed.dtype).contiguous(memory_format=torch.channels_last)
+    out = torch.empty(
+        (batch, packed.outputs, height + shrink, width + shrink),
+        dtype=packed.dtype,
+        device=x.device,
+        memory_format=torch.channels_last,
+    )
+    job, name = job_of(x, out, packed), "f32" if packed.dtype == torch.float32 else "bf16"
+    if x.device.type == "cpu":
+        getattr(library(), f"ring_conv_{name}")(ctypes.byref(job))
+        return out
+    kernel = getattr(gpu_library(torch.cuda.get_device_capability(x.device)), f"ring_conv_cuda_{name}")
+    with torch.cuda.device(x.device):
+        stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
+        code = kernel(ctypes.byref(job), stream, packed.lanes)
+    if code:
+        raise RuntimeError(f"The GPU ring kernel failed with CUDA error {code}; use impl='dense'.")
+    return out
+
+
+def job_of(x: torch.Tensor, out: torch.Tensor, packed: Packed) -> Job:
+    """The kernel's arguments; the tensors must outlive the call."""
+    batch, channels, height, width = x.shape
+    return Job(
+        x.data_ptr(),
+        out.data_ptr(),
+        packed.weight.data_ptr(),
+        packed.bias.data_ptr(),
+        None if packed.mix is None else packed.mix.data_ptr(),
+        packed.ring_of.data_ptr(),
+        batch,
+        height,
+        width,
+        channels,
+        packed.outputs,
+        packed.kernel_size,
+        packed.padding,
+        packed.rings,
+        torch.get_num_threads(),
+    )
+
+
+def fused(x: torch.Tensor, rings: Rings) -> torch.Tensor:
+    """Features (B, in, H, W) -> (B, out, H', W') by the compiled kernel, differentiable."""
+    return _Fused.apply(x, rings.weight, rings.basis, rings.bias, rings)
+
+
+class _Fused(torch.autograd.Function):
+    """Forward by the kernel; the input's gradient by the same kernel, the weights' by the dense one.
+
+    The gradient of the input is a ring convolution too (a symmetric kernel is its own mirror image). That of
+    the weights goes through the dense kernel's gradient, k ** 2 / n times the arithmetic.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        basis: torch.Tensor,
+        bias: torch.Tensor | None,
+        rings: Rings,
+    ) -> torch.Tensor:
+        ctx.save_for_backward(x, weight, basis)
+        ctx.rings = rings
+        return run(x, pack(rings, x.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x, weight, basis = ctx.saved_tensors
+        rings: Rings = ctx.rings
+        grad_x = _grad_input(grad, rings) if ctx.needs_input_grad[0] else None
+        grad_weight = grad_basis = grad_bias = None
+        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+            profile = _grad_profile(x, grad, rings).to(basis.dtype)
+            grad_weight = (profile @ basis.T).to(weight.dtype)
+            grad_basis = torch.einsum("oci,ocm->im", weight.to(basis.dtype), profile)
+        if rings.bias is not None and ctx.needs_input_grad[3]:
+            grad_bias = grad.sum((0, 2, 3), dtype=torch.float32).to(rings.bias.dtype)
+        return grad_x, grad_weight, grad_basis, grad_bias, None
+
+
+def _grad_input(grad: torch.Tensor, rings: Rings) -> torch.Tensor:
+    back = Rings(
+        **{
+            **vars(rings),
+            "weight": rings.weight.transpose(0, 1),
+            "bias": None,
+            "padding": rings.kernel_size - 1 - rings.padding,
+        }
+    )
+    return run(grad, pack(back, grad.dtype))
+
+
+def _grad_profile(x: torch.Tensor, grad: torch.Tensor, rings: Rings) -> torch.Tensor:
+    """Gradient (out, in, radii) of the kernel's value at each distinct radius."""
+    sizes = (len(rings.weight), x.shape[1], rings.kernel_size, rings.kernel_size)
+    taps = torch.nn.grad.conv2d_weight(x, sizes, grad, padding=rings.padding).flatten(2)
+    onto = functional.one_hot(rings.cells, rings.basis.shape[1] + 1)[:, :-1].to(taps.dtype)
+    return taps @ onto

@@ -1,0 +1,436 @@
+// Ring convolution of channels-last features: ring sums that stay in cache, then a matrix product.
+//
+// A tile of pixels with its halo is copied, VL channels at a time, into a zero-padded float32 block. Stage 1
+// adds the taps of each orbit (cells at one distance) and mixes the orbits to rings. Stage 2 multiplies the
+// rings by the packed weights, accumulating in registers. The vectors are GCC's, so one source serves
+// AVX-512, AVX2 and any other machine.
+//
+// Every sum has one order, whatever the orientation of the input: an orbit is added along the subgroups
+// point mirror < quarter turns < all eight, so that turned input only swaps the operands of an addition,
+// and every pixel's matrix product runs over rings and channels in the same order.
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include <omp.h>
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int VL = 16, MR1 = 24, MR2 = 12;
+#elif defined(__AVX__)
+constexpr int VL = 8, MR1 = 10, MR2 = 6;
+#else
+constexpr int VL = 4, MR1 = 10, MR2 = 6;
+#endif
+#if defined(__AVX512BF16__)
+constexpr bool BF16_PRODUCTS = true;
+#else
+constexpr bool BF16_PRODUCTS = false;
+#endif
+
+constexpr int TILE = 16, ROWS = 32;  // px; a tile is at most ROWS x TILE
+constexpr int ROW_BYTES = 1344;      // of rings held at once for a pixel; odd in cache lines, so no set is crowded
+
+typedef float vec __attribute__((vector_size(VL * 4)));
+typedef float vec_at __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+typedef uint16_t bf16;
+
+template <class P>
+constexpr int64_t ROW = ROW_BYTES / sizeof(P);
+
+ALWAYS_INLINE vec load(const float* p) { return *reinterpret_cast<const vec_at*>(p); }
+ALWAYS_INLINE void store(float* p, vec v) { *reinterpret_cast<vec_at*>(p) = v; }
+ALWAYS_INLINE vec splat(float x) { return x - vec{}; }
+
+ALWAYS_INLINE vec fma(vec a, vec b, vec c) {
+#if defined(__AVX512F__)
+  return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+  return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return a * b + c;
+#endif
+}
+
+ALWAYS_INLINE float widen(bf16 x) {
+  uint32_t bits = uint32_t(x) << 16;
+  float out;
+  std::memcpy(&out, &bits, 4);
+  return out;
+}
+ALWAYS_INLINE float widen(float x) { return x; }
+
+ALWAYS_INLINE void narrow(float x, float* out) { *out = x; }
+ALWAYS_INLINE void narrow(float x, bf16* out) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  bool nan = (bits & 0x7fffffff) > 0x7f800000;
+  *out = nan ? 0x7fc0 : uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+ALWAYS_INLINE void narrow(vec v, float* out) { store(out, v); }
+ALWAYS_INLINE void narrow(vec v, bf16* out) {
+#if defined(__AVX512BF16__)
+  __m256bh half = _mm512_cvtneps_pbh((__m512)v);
+  std::memcpy(out, &half, 32);
+#else
+  for (int lane = 0; lane < VL; ++lane) narrow(v[lane], out + lane);
+#endif
+}
+
+ALWAYS_INLINE vec widened(const float* p) { return load(p); }
+ALWAYS_INLINE vec widened(const bf16* p) {
+#if defined(__AVX512F__)
+  __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p));
+  return (vec)_mm512_slli_epi32(wide, 16);
+#else
+  vec v;
+  for (int lane = 0; lane < VL; ++lane) v[lane] = widen(p[lane]);
+  return v;
+#endif
+}
+
+struct Job {
+  const void* input;      // (B, H, W, C)
+  void* output;           // (B, Ho, Wo, O)
+  const void* weight;     // (ceil(O / VL), blocks, rings, CB, VL), bf16 in pairs of channels
+  const float* bias;      // (ceil(O / VL) * VL)
+  const float* mix;       // (rings, orbits), or null: the rings are sums of orbits
+  const int32_t* ring_of; // (orbits), the ring each orbit is added to, ascending
+  int64_t batch, height, width, channels, outputs;
+  int64_t kernel, padding, rings, threads;
+};
+
+struct Tile {
+  int64_t image, top, left;  // in the output
+  int rows, cols;
+};
+
+// ---- stage 1: orbits and rings ---------------------------------------------------------------------------
+
+constexpr int orbit_count(int k) {
+  int count = 0, half = k / 2;
+  for (int r2 = 0; 4 * r2 < k * k; ++r2) {
+    bool found = false;
+    for (int a = 0; a <= half; ++a)
+      for (int b = 0; b <= a; ++b) found |= a * a + b * b == r2;
+    count += found;
+  }
+  return count;
+}
+
+template <int K>
+struct Orbits {
+  static constexpr int count = orbit_count(K);
+  int r2[count] = {};
+  constexpr Orbits() {
+    int at = 0, half = K / 2;
+    for (int r = 0; 4 * r < K * K; ++r) {
+      bool found = false;
+      for (int a = 0; a <= half; ++a)
+        for (int b = 0; b <= a; ++b) found |= a * a + b * b == r;
+      if (found) r2[at++] = r;
+    }
+  }
+};
+
+template <int K, int CB>
+struct Taps {
+  static constexpr int64_t row = int64_t(TILE + K - 1) * CB;
+  const float* centre;
+  ALWAYS_INLINE vec at(int dy, int dx) const { return load(centre + dy * row + dx * CB); }
+  ALWAYS_INLINE vec both(int dy, int dx) const { return at(dy, dx) + at(-dy, -dx); }
+  ALWAYS_INLINE vec turned(int dy, int dx) const { return both(dy, dx) + both(-dx, dy); }
+};
+
+template <int K, int CB, int A, int B>
+ALWAYS_INLINE vec orbit(Taps<K, CB> taps) {
+  if constexpr (A == 0) return taps.at(0, 0);
+  else if constexpr (B == 0 || A == B) return taps.turned(A, B);
+  else return taps.turned(A, B) + taps.turned(A, -B);
+}
+
+template <int K, int CB, int R2, int A = 0, int B = 0>
+ALWAYS_INLINE vec ring_sum(Taps<K, CB> taps) {
+  if constexpr (A > K / 2) return vec{};
+  else if constexpr (B > A) return ring_sum<K, CB, R2, A + 1, 0>(taps);
+  else if constexpr (A * A + B * B != R2) return ring_sum<K, CB, R2, A, B + 1>(taps);
+  else if constexpr (R2 == 25 && A == 4) return orbit<K, CB, 4, 3>(taps) + orbit<K, CB, 5, 0>(taps);
+  else return orbit<K, CB, A, B>(taps);
+}
+
+template <int CB, class P>
+ALWAYS_INLINE void put(vec v, P* rings) {
+  P lanes[VL];
+  if constexpr (CB == VL) return narrow(v, rings);
+  narrow(v, lanes);
+  for (int px = 0; px < VL / CB; ++px) std::memcpy(rings + px * ROW<P>, lanes + px * CB, CB * sizeof(P));
+}
+
+template <int K, int CB, class P, int J = 0, int N>
+ALWAYS_INLINE void mix_orbits(const Job& job, const float* centre, vec (&acc)[N][4]) {
+  constexpr Orbits<K> orbits;
+  if constexpr (J < Orbits<K>::count) {
+    vec sums[4];
+    for (int g = 0; g < 4; ++g) sums[g] = ring_sum<K, CB, orbits.r2[J]>(Taps<K, CB>{centre + g * VL});
+    for (int i = 0; i < N; ++i) {
+      vec factor = splat(job.mix[i * Orbits<K>::count + J]);
+      for (int g = 0; g < 4; ++g) acc[i][g] = fma(factor, sums[g], acc[i][g]);
+    }
+    mix_orbits<K, CB, P, J + 1>(job, centre, acc);
+  }
+}
+
+template <int K, int CB, class P, int J = 0>
+ALWAYS_INLINE void add_orbits(const Job& job, const float* centre, P* rings, vec sum) {
+  constexpr Orbits<K> orbits;
+  constexpr int count = Orbits<K>::count;
+  if constexpr (J < count) {
+    sum = sum + ring_sum<K, CB, orbits.r2[J]>(Taps<K, CB>{centre});
+    if (J + 1 == count || job.ring_of[J + 1 < count ? J + 1 : J] != job.ring_of[J]) {
+      put<CB>(sum, rings + job.ring_of[J] * CB);
+      sum = vec{};
+    }
+    add_orbits<K, CB, P, J + 1>(job, centre, rings, sum);
+  }
+}
+
+template <int K, int CB, class P>
+void sum_rings(const Job& job, const Tile& tile, const float* block, P* rings) {
+  constexpr int px = VL / CB, N = K / 2 + 1;
+  for (int y = 0; y < tile.rows; ++y)
+    for (int x = 0; x < tile.cols; x += 4 * px) {
+      const float* centre = block + (y + K / 2) * Taps<K, CB>::row + (x + K / 2) * CB;
+      P* out = rings + (int64_t(y) * tile.cols + x) * ROW<P>;
+      if (!job.mix) {
+        for (int g = 0; g < 4; ++g)
+          add_orbits<K, CB, P>(job, centre + g * VL, out + g * px * ROW<P>, vec{});
+        continue;
+      }
+      vec acc[N][4] = {};
+      mix_orbits<K, CB, P>(job, centre, acc);
+      for (int i = 0; i < N; ++i)
+        for (int g = 0; g < 4; ++g) put<CB>(acc[i][g], out + g * px * ROW<P> + i * CB);
+    }
+}
+
+template <int K, int CB, class T>
+void copy_block(const Job& job, const Tile& tile, int64_t first, float* block) {
+  const T* image = static_cast<const T*>(job.input) + tile.image * job.height * job.width * job.channels;
+  const int valid = int(std::min<int64_t>(CB, job.channels - first));
+  for (int y = 0; y < tile.rows + K - 1; ++y) {
+    float* row = block + y * Taps<K, CB>::row;
+    const int64_t from_y = tile.top + y - job.padding, from_x = tile.left - job.padding;
+    const int cols = tile.cols + K - 1;
+    if (from_y < 0 || from_y >= job.height) {
+      std::memset(row, 0, size_t(cols) * CB * 4);
+      continue;
+    }
+    const int begin = int(std::clamp<int64_t>(-from_x, 0, cols));
+    const int end = int(std::clamp<int64_t>(job.width - from_x, begin, cols));
+    std::memset(row, 0, size_t(begin) * CB * 4);
+    const T* from = image + (from_y * job.width + from_x) * job.channels + first;
+    for (int x = begin; x < end; ++x) {
+      if (CB == VL && valid == CB) {
+        store(row + x * CB, widened(from + x * job.channels));
+        __builtin_prefetch(from + x * job.channels + CB);
+      }
+      else
+        for (int c = 0; c < CB; ++c) row[x * CB + c] = c < valid ? widen(from[x * job.channels + c]) : 0.f;
+    }
+    std::memset(row + end * CB, 0, size_t(cols - end) * CB * 4);
+  }
+}
+
+// ---- stage 2: matrix product -----------------------------------------------------------------------------
+
+template <int MR, int NV>
+ALWAYS_INLINE void multiply(const float* a, const float* b, int64_t panel, int64_t depth,
+                     vec (&acc)[MR][NV]) {
+  for (int64_t k = 0; k < depth; ++k) {
+    vec factor[NV];
+    for (int v = 0; v < NV; ++v) factor[v] = load(b + v * panel + k * VL);
+#pragma GCC unroll 24
+    for (int r = 0; r < MR; ++r) {
+      vec x = splat(a[r * ROW<float> + k]);
+      for (int v = 0; v < NV; ++v) acc[r][v] = fma(x, factor[v], acc[r][v]);
+    }
+  }
+}
+
+#if defined(__AVX512BF16__)
+template <int MR, int NV>
+ALWAYS_INLINE void multiply(const bf16* a, const bf16* b, int64_t panel, int64_t depth,
+                     vec (&acc)[MR][NV]) {
+  for (int64_t k = 0; k < depth; k += 2) {
+    __m512bh factor[NV];
+    for (int v = 0; v < NV; ++v) factor[v] = (__m512bh)_mm512_loadu_si512(b + v * panel + k * VL);
+#pragma GCC unroll 24
+    for (int r = 0; r < MR; ++r) {
+      int32_t pair;
+      std::memcpy(&pair, a + r * ROW<bf16> + k, 4);
+      __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
+      for (int v = 0; v < NV; ++v)
+        acc[r][v] = (vec)_mm512_dpbf16_ps((__m512)acc[r][v], x, factor[v]);
+    }
+  }
+}
+#endif
+
+template <class T>
+ALWAYS_INLINE void finish(vec v, T* out, int64_t valid) {
+  if (valid >= VL) return narrow(v, out);
+  for (int lane = 0; lane < valid; ++lane) narrow(v[lane], out + lane);
+}
+
+struct Product {
+  int64_t pixels, depth, panel, first_depth;
+  bool begins, ends;
+};
+
+template <int MR, int NV, class T, class P>
+void product_panel(const Job& job, const Tile& tile, const Product& size, int64_t output, const P* rings,
+                   float* sums) {
+  const int64_t padded = (job.outputs + VL - 1) / VL * VL;
+  const P* weight = static_cast<const P*>(job.weight) + output / VL * size.panel + size.first_depth * VL;
+  const int64_t out_width = job.width + 2 * job.padding - job.kernel + 1;
+  const int64_t out_height = job.height + 2 * job.padding - job.kernel + 1;
+  T* image = static_cast<T*>(job.output) + tile.image * out_height * out_width * job.outputs;
+  for (int64_t m = 0; m < size.pixels; m += MR) {
+    const int rows = int(std::min<int64_t>(MR, size.pixels - m));
+    vec acc[MR][NV];
+    for (int r = 0; r < MR; ++r)
+      for (int v = 0; v < NV; ++v)
+        acc[r][v] = load(size.begins ? job.bias + output + v * VL : sums + (m + r) * padded + output + v * VL);
+    multiply<MR, NV>(rings + m * ROW<P>, weight, size.panel, size.depth, acc);
+    for (int r = 0; r < rows; ++r)
+      for (int v = 0; v < NV; ++v) {
+        const int64_t at = output + v * VL;
+        if (!size.ends) {
+          store(sums + (m + r) * padded + at, acc[r][v]);
+          continue;
+        }
+        const int64_t y = tile.top + (m + r) / tile.cols, x = tile.left + (m + r) % tile.cols;
+        finish(acc[r][v], image + (y * out_width + x) * job.outputs + at, job.outputs - at);
+      }
+  }
+}
+
+template <class T, class P>
+void product(const Job& job, const Tile& tile, const Product& size, const P* rings, float* sums) {
+  const int64_t padded = (job.outputs + VL - 1) / VL * VL;
+  int64_t output = 0;
+  for (; output + 2 * VL <= padded; output += 2 * VL)
+    product_panel<MR2, 2, T>(job, tile, size, output, rings, sums);
+  if (output < padded) product_panel<MR1, 1, T>(job, tile, size, output, rings, sums);
+}
+
+// ---- a tile, and all of them -----------------------------------------------------------------------------
+
+// Memory of one thread, kept between calls and aligned to cache lines: a vector that crosses two costs two loads.
+template <class P>
+class Aligned {
+  std::vector<P> memory;
+
+ public:
+  P* fit(int64_t count) {
+    if (int64_t(memory.size()) < count + 64) memory.assign(size_t(count + 64), P{});
+    return reinterpret_cast<P*>((reinterpret_cast<uintptr_t>(memory.data()) + 63) / 64 * 64);
+  }
+};
+
+template <class P>
+struct Scratch {
+  Aligned<float> block, sums;
+  Aligned<P> rings;
+};
+
+template <int K, int CB, class T, class P>
+void run_tile(const Job& job, const Tile& tile, Scratch<P>& scratch) {
+  const int64_t blocks = (job.channels + CB - 1) / CB, per_block = job.rings * CB;
+  const int64_t pixels = int64_t(tile.rows) * tile.cols, padded = (job.outputs + VL - 1) / VL * VL;
+  const int64_t chunk = std::min<int64_t>(ROW<P> / per_block, blocks);
+  float* const block = scratch.block.fit((ROWS + K) * Taps<K, CB>::row + 4 * VL);
+  P* const rings = scratch.rings.fit((ROWS * TILE + 64) * ROW<P>);
+  float* const sums = scratch.sums.fit((ROWS * TILE + 64) * padded);
+  for (int64_t first = 0; first < blocks; first += chunk) {
+    const int64_t count = std::min(chunk, blocks - first);
+    for (int64_t b = 0; b < count; ++b) {
+      copy_block<K, CB, T>(job, tile, (first + b) * CB, block);
+      sum_rings<K, CB, P>(job, tile, block, rings + b * per_block);
+    }
+    const Product size{pixels, count * per_block, blocks * per_block * VL,
+                       first * per_block, first == 0, first + count == blocks};
+    product<T>(job, tile, size, rings, sums);
+  }
+}
+
+template <int K, int CB, class T, class P>
+void run(const Job& job) {
+  const int64_t height = job.height + 2 * job.padding - K + 1, width = job.width + 2 * job.padding - K + 1;
+  const int64_t across = (width + TILE - 1) / TILE;
+  int64_t down = (height + ROWS - 1) / ROWS;
+  while (job.batch * across * down < 2 * job.threads && 4 * down < height) down *= 2;
+  const int64_t tiles = job.batch * across * down;
+#pragma omp parallel num_threads(int(job.threads))
+  {
+    static thread_local Scratch<P> scratch;
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t t = 0; t < tiles; ++t) {
+      const int64_t ty = t / across % down, tx = t % across;
+      const int64_t top = height * ty / down, left = width * tx / across;
+      const Tile tile{t / across / down, top, left, int(height * (ty + 1) / down - top),
+                      int(width * (tx + 1) / across - left)};
+      run_tile<K, CB, T, P>(job, tile, scratch);
+    }
+  }
+}
+
+constexpr int HALF = VL > 8 ? 8 : VL;
+
+int block_channels(int64_t channels) { return channels <= 4 ? 4 : channels <= HALF ? HALF : VL; }
+
+template <int K, class T, class P>
+void run_blocked(const Job& job) {
+  switch (block_channels(job.channels)) {
+    case 4: return run<K, 4, T, P>(job);
+    case HALF == 4 ? -1 : HALF: return run<K, HALF, T, P>(job);
+    default: return run<K, VL, T, P>(job);
+  }
+}
+
+template <class T, class P>
+int run_sized(const Job& job) {
+  switch (job.kernel) {
+    case 1: run_blocked<1, T, P>(job); return 0;
+    case 3: run_blocked<3, T, P>(job); return 0;
+    case 5: run_blocked<5, T, P>(job); return 0;
+    case 7: run_blocked<7, T, P>(job); return 0;
+    case 9: run_blocked<9, T, P>(job); return 0;
+    case 11: run_blocked<11, T, P>(job); return 0;
+  }
+  return 1;
+}
+
+}  // namespace
+
+extern "C" {
+
+int ring_lanes() { return VL; }
+int ring_block_channels(int64_t channels) { return block_channels(channels); }
+int ring_bf16_products() { return BF16_PRODUCTS; }
+int ring_conv_f32(const Job* job) { return run_sized<float, float>(*job); }
+#if defined(__AVX512BF16__)
+int ring_conv_bf16(const Job* job) { return run_sized<bf16, bf16>(*job); }
+#else
+int ring_conv_bf16(const Job* job) { return run_sized<bf16, float>(*job); }
+#endif
+}

@@ -1,0 +1,137 @@
+"""A network ready to be run: RGB patch in, probabilities out; weights folded, precision and device chosen.
+
+The predictor adds no context: the caller reads core + halo, and crops the core out of the answer.
+"""
+
+import logging
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from wsipipe.errors import ModelError
+from wsipipe.models.architectures import load
+from wsipipe.models.blocks import DenseClassifier, folded
+from wsipipe.models.kernels.frozen import freeze
+from wsipipe.models.precision import best_precision
+from wsipipe.models.zoo import ModelCard
+
+log = logging.getLogger(__name__)
+notices = logging.getLogger("wsipipe.notice")
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32", "bfloat16", "float64"]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+
+
+class Predictor:
+    """RGB patch (H, W, 3) uint8 -> probabilities (C, H / stride, W / stride) float32 in [0, 1].
+
+    Attributes:
+        card: What the network is.
+        halo_px: Context a core on the lattice needs on each side, px, a multiple of ``lattice_px``.
+        lattice_px: Origins and extents of patches must be multiples of this.
+        stride: Px of the patch for each px of the answer, along y and x.
+        outputs: Names of the C maps or classes.
+        device: Where it runs.
+        precision: In what it computes.
+    """
+
+    def __init__(self, network: nn.Module, card: ModelCard, device: str, precision: str) -> None:
+        self.card = card
+        self.halo_px: int = network.halo_px
+        self.lattice_px: int = network.lattice_px
+        self.stride: int = network.stride
+        self.outputs = card.output_names
+        self.device, self.precision = device, precision
+        self._dtype = DTYPES[precision]
+        self._network = ready(network, device, self._dtype)
+        self._scores = self._network.logit_map if isinstance(network, DenseClassifier) else self._network
+
+    def __call__(self, patch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Probabilities (C, H / stride, W / stride) float32 in [0, 1] of a patch (H, W, 3) uint8.
+
+        Raises:
+            ModelError: The patch is not RGB uint8, or H or W is no multiple of ``lattice_px``.
+        """
+        if patch.dtype != np.uint8 or patch.ndim != 3 or patch.shape[2] != 3:
+            raise ModelError(f"The patch is {patch.shape} {patch.dtype}; give RGB, (H, W, 3) uint8.")
+        with torch.inference_mode():
+            scores = self._scores(self._normalised(patch))[0]
+        scores = scores.to(torch.promote_types(self._dtype, torch.float32)) / self.card.temperature
+        softmax = self.card.activation == "softmax"
+        return (scores.softmax(0) if softmax else scores.sigmoid()).float().cpu().numpy()
+
+    def _normalised(self, patch: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """(H, W, 3) -> (1, 3, H, W) around white = 0; exact even in bfloat16, whose 8 bits hold 0 to 255."""
+        pixels = torch.from_numpy(np.ascontiguousarray(patch)).to(self.device)
+        pixels = pixels.permute(2, 0, 1)[None].to(self._dtype)
+        how = self.card.normalisation
+        return (pixels - how.offset) / how.scale
+
+
+def ready(network: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
+    """The network for inference: on a CPU by ring kernels, with the same bits turned; else folded and dense.
+
+    Without a compiler for the kernels it runs dense, which is slower and the same turned to a rounding.
+    """
+    if device == "cpu" and dtype != torch.float64:
+        try:
+            return freeze(network, dtype, exact=True)
+        except ModelError as error:
+            log.warning("The ring kernels cannot be used, so the network runs dense and slower: %s", error)
+    return folded(network.double()).to(device=device, dtype=dtype, memory_format=torch.channels_last)
+
+
+def load_predictor(
+    weights: str | Path, device: Device = "auto", precision: Precision = "auto", threads: int = 1
+) -> Predictor:
+    """Predictor of a shipped model's name or a ``.safetensors`` path.
+
+    Args:
+        weights: See :func:`wsipipe.models.zoo.find_weights`.
+        device: ``auto`` is CUDA where there is one.
+        precision: ``auto`` is bfloat16 on CUDA and on CPUs that multiply it in hardware, else float32.
+        threads: Of torch, on a CPU; for the whole process.
+
+    Raises:
+        ModelError: Weights or card are missing, damaged or unfit; CUDA is asked for and absent.
+    """
+    network, card = load(weights)
+    if card.non_commercial:
+        notices.warning("The weights %s are for non-commercial research only (%s).", card.name, card.licence)
+    where = choose_device(device)
+    torch.set_num_threads(threads)
+    return Predictor(network, card, where, choose_precision(precision, where))
+
+
+def choose_device(device: Device) -> str:
+    """``cpu`` or ``cuda``.
+
+    Raises:
+        ModelError: CUDA is asked for and absent.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError(
+            "device cuda was asked for, but torch finds none. Use --device cpu or --device auto."
+        )
+    if device not in ("cpu", "cuda"):
+        raise ModelError(f"device {device!r} is unknown; use auto, cpu or cuda.")
+    return device
+
+
+def choose_precision(precision: Precision, device: str) -> str:
+    """``float32``, ``bfloat16`` or ``float64``.
+
+    Raises:
+        ModelError: The name is none of these.
+    """
+    if precision == "auto":
+        return best_precision(device)
+    if precision not in DTYPES:
+        raise ModelError(f"precision {precision!r} is unknown; use auto, {', '.join(DTYPES)}.")
+    return precision
