@@ -1,0 +1,32 @@
+"""Whole-slide pathology whose answer does not depend on which way the tissue lay on the glass.
+
+The public face; each name is imported when first used, so that ``import wsipipe`` is quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wsipipe.results import Result, open_result
+    from wsipipe.tiling.slide import Slide, open_slide
+    from wsipipe.version import __version__
+    from wsipipe.workflow import Resources, RunResult, run
+
+_HOMES = {
+    "Resources": "wsipipe.workflow",
+    "Result": "wsipipe.results",
+    "RunResult": "wsipipe.workflow",
+    "Slide": "wsipipe.tiling.slide",
+    "__version__": "wsipipe.version",
+    "open_result": "wsipipe.results",
+    "open_slide": "wsipipe.tiling.slide",
+    "run": "wsipipe.workflow",
+}
+
+__all__ = ["Resources", "Result", "RunResult", "Slide", "__version__", "open_result", "open_slide", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'wsipipe' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,156 @@
+"""Dask clients: local processes on loopback, GPU workers, a scheduler's address; the only set-up of Dask."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import Client, Nanny, Scheduler, SpecCluster
+
+from wsipipe.errors import ConfigError
+
+LOOPBACK = "127.0.0.1"
+_DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+_CONFIG = {
+    # Activations of a network are large and come and go; returning each to the system costs page faults.
+    "distributed.nanny.pre-spawn-environ": {
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+        "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+        "MALLOC_TOP_PAD_": str(1 << 26),
+    },
+    "logging": {"distributed": "error"},
+    # Spawned processes never inherit open handles or locks (users.md, rank 7).
+    "distributed.worker.multiprocessing-method": "spawn",
+    "distributed.worker.daemon": True,
+    "distributed.comm.timeouts.connect": "30s",
+    "distributed.admin.low-level-log-length": 100,
+    "distributed.scheduler.allowed-failures": 2,
+    # Tasks hold patches of a known size; Dask's own spilling and killing by memory would only interfere.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+}
+
+
+def worker_count(workers: int | None) -> int:
+    """``workers``, or one process a core that this process may use."""
+    return workers or len(os.sched_getaffinity(0))
+
+
+def threads_each(workers: int | None, threads: int | None) -> int:
+    """Threads of a network in each process: ``threads``, or a fair part of the cores."""
+    return threads or max(1, worker_count(None) // worker_count(workers))
+
+
+def gpu_names() -> list[str]:
+    """NVIDIA GPUs that this process may use, by the names of CUDA_VISIBLE_DEVICES; torch is not loaded."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name.strip() for name in chosen.split(",") if name.strip()]
+    return [str(i) for i in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
+
+
+def _worker(name: str, threads: int, resource: str, gpus: str) -> dict[str, Any]:
+    limits = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    return {
+        "cls": Nanny,
+        "options": {
+            "name": name,
+            "nthreads": 1,
+            "host": LOOPBACK,
+            "resources": {resource: 1},
+            "memory_limit": 0,
+            "dashboard": False,
+            "env": {**limits, "CUDA_VISIBLE_DEVICES": gpus},
+            # Ctrl-C on a terminal reaches every process; the driver alone decides what it means.
+            "preload": [_DEAF],
+            "silence_logs": logging.CRITICAL,
+        },
+    }
+
+
+def _quieten() -> None:
+    """Dask tells of every connection; what matters of it comes back as an error of a task."""
+    for name in logging.root.manager.loggerDict:
+        if name.startswith("distributed"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextmanager
+def connect(
+    scheduler: str | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    gpus: int = 0,
+) -> Iterator[Client]:
+    """A client of an existing cluster, or of one made here and closed at the end.
+
+    Args:
+        scheduler: Address of an existing scheduler; None makes local processes on loopback.
+        workers: CPU processes; None for one a core.
+        threads: Threads of a network in each process; None divides the cores.
+        gpus: Processes with the resource ``GPU``, one computing thread each.
+
+    Raises:
+        ConfigError: No scheduler answers at the address.
+    """
+    _quieten()
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout="10s", set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"--scheduler {scheduler}: no Dask scheduler answers there ({error})."
+            ) from error
+        with client:
+            yield client
+        return
+    count = worker_count(workers)
+    per_worker = threads_each(workers, threads)
+    specification = {
+        **{f"cpu-{i}": _worker(f"cpu-{i}", per_worker, "CPU", "") for i in range(count)},
+        **{
+            f"gpu-{i}": _worker(f"gpu-{i}", per_worker, "GPU", name)
+            for i, name in enumerate(gpu_names()[:gpus])
+        },
+    }
+    scheduler_options = {
+        "host": LOOPBACK,
+        "dashboard": False,
+        "dashboard_address": f"{LOOPBACK}:0",
+    }
+    with (
+        dask.config.set(_CONFIG),
+        SpecCluster(
+            specification,
+            {"cls": Scheduler, "options": scheduler_options},
+            silence_logs="ERROR",
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(len(specification), timeout=120)
+        yield client
+
+
+def gpu_workers(client: Client) -> int:
+    """Workers that declare the resource ``GPU``."""
+    return sum("GPU" in resources for resources in _declared(client))
+
+
+def _declared(client: Client) -> list[dict[str, float]]:
+    return [worker["resources"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
+
+
+def placement(client: Client, device_stage: bool) -> dict[str, float]:
+    """Resources that a task asks for, so that networks run on GPU workers and the rest beside them.
+
+    A cluster whose workers declare no such resource takes every task anywhere.
+    """
+    declared = {name for resources in _declared(client) for name in resources}
+    if device_stage and "GPU" in declared:
+        return {"GPU": 1}
+    return {"CPU": 1} if "CPU" in declared else {}

@@ -1,0 +1,119 @@
+"""Workflow file -> strict, frozen models; every value that affects a result is in them."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from wsipipe.errors import ConfigError
+from wsipipe.stages.classify import ClassifyParams
+from wsipipe.stages.instance_params import InstanceParams
+from wsipipe.stages.segment import SegmentParams
+from wsipipe.stages.tile import TileParams
+from wsipipe.tiling.tissue import TissueParams
+
+
+class Workflow(BaseModel):
+    """What is done to a slide. A stage whose section is absent is not run.
+
+    Attributes:
+        name: Shown in reports.
+        description: One sentence.
+        tile: Canvas, shards and how pixels are stored.
+        tissue: The tissue mask.
+        segment: Nucleus probabilities; needs ``instances``.
+        instances: Nuclei from probabilities.
+        classify: Tissue classes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    description: str = ""
+    tile: TileParams = TileParams()
+    tissue: TissueParams = TissueParams()
+    segment: SegmentParams | None = None
+    instances: InstanceParams | None = None
+    classify: ClassifyParams | None = None
+
+
+def workflow_folder() -> Path:
+    """Where the workflows that come with wsipipe are: beside the package, or in it once installed."""
+    inside = Path(__file__).parent / "_workflows"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "workflows"
+
+
+def workflow_names() -> list[str]:
+    """Names that ``load_workflow`` knows."""
+    return sorted(path.stem for path in workflow_folder().glob("*.yaml"))
+
+
+def load_workflow(name_or_path: str | Path, settings: list[str] | None = None) -> Workflow:
+    """Reads a workflow and applies settings over it.
+
+    Args:
+        name_or_path: One of :func:`workflow_names`, or the path of a YAML file.
+        settings: ``stage.key=value`` each; the value is YAML.
+
+    Raises:
+        ConfigError: No such workflow, not YAML, an unknown key or a wrong type; names the key's path.
+    """
+    path = _find(name_or_path)
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Workflow {path} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"Workflow {path} holds {type(content).__name__}, not sections with keys.")
+    # ``segment:`` with nothing below it is a section, as ``segment: {}`` is.
+    content = {key: {} if value is None else value for key, value in content.items()}
+    for setting in settings or []:
+        _apply(content, setting)
+    try:
+        workflow = Workflow.model_validate(content, strict=True)
+    except ValidationError as error:
+        raise ConfigError(_explain(path, error)) from error
+    if (workflow.segment is None) != (workflow.instances is None):
+        raise ConfigError(f"Workflow {path}: segment and instances go together; give both sections or none.")
+    return workflow
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    known = workflow_folder() / f"{name_or_path}.yaml"
+    for candidate in (known, path):
+        if candidate.is_file():
+            return candidate
+    raise ConfigError(
+        f"There is no workflow {str(name_or_path)!r}: it is neither a file nor one of "
+        f"{', '.join(workflow_names())}."
+    )
+
+
+def _apply(content: dict[str, Any], setting: str) -> None:
+    path, equals, text = setting.partition("=")
+    stage, dot, key = path.partition(".")
+    if not (equals and dot and stage and key):
+        raise ConfigError(f"--set {setting!r}: write stage.key=value, for example tile.mpp=0.25.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {setting!r}: {text!r} is not a YAML value: {error}") from error
+    if stage in Workflow.model_fields and stage not in content and stage not in {"tile", "tissue"}:
+        raise ConfigError(
+            f"--set {setting!r}: this workflow has no {stage} stage; it has "
+            f"{', '.join(name for name in Workflow.model_fields if name in content)}."
+        )
+    section = content.setdefault(stage, {})
+    if not isinstance(section, dict):
+        raise ConfigError(f"--set {setting!r}: {stage} is not a section of a workflow.")
+    section[key] = value
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = [
+        f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']} (found {item['input']!r})"
+        for item in error.errors()
+    ]
+    return f"Workflow {path} with its settings is not valid. " + "; ".join(lines)

@@ -1,0 +1,82 @@
+"""Files that survive a power cut, and their digests: write, fsync file and folder, rename."""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from wsipipe.errors import StorageError, StorageFullError, WsipipeError
+
+_BLOCK_BYTES = 1 << 20
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turns an OSError of the file system into a StorageError that names the file and the remedy."""
+    try:
+        yield
+    except (WsipipeError, FileNotFoundError):
+        raise
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFullError(
+                f"Writing {path} failed: {error.strerror}. Free space there and run the same command again; "
+                f"finished shards are kept."
+            ) from error
+        raise StorageError(
+            f"Writing {path} failed: {error.strerror or error}. Mend the disk or the permissions and run the "
+            f"same command again."
+        ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the folder's entries durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_file(path: Path) -> None:
+    """Makes the file's bytes and its entry durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    sync_folder(path.parent)
+
+
+def write_durable(path: Path, data: bytes) -> None:
+    """Writes ``path`` whole or not at all, and durably.
+
+    Raises:
+        StorageError: The file system refused; names the file.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_bytes(data)
+        sync_file(temporary)
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes ``value`` as readable JSON with sorted keys, durably."""
+    write_durable(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

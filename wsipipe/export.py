@@ -1,0 +1,51 @@
+"""A finished slide's arrays -> files for other tools: GeoParquet, GeoJSON for QuPath, an overview picture."""
+
+from pathlib import Path
+
+from wsipipe.overview import draw_overview
+from wsipipe.plan import Plan
+from wsipipe.sources import Sources
+from wsipipe.stages.classify import CLASS_MAP
+from wsipipe.stages.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
+from wsipipe.stages.parquet import in_id_order, write_parquet
+from wsipipe.store import RESULT
+
+NUCLEI_TABLE = "nuclei.parquet"
+NUCLEI_GEOJSON = "nuclei.geojson.gz"
+TISSUE_GEOJSON = "tissue_class.geojson"
+OVERVIEW = "overview.png"
+
+
+def export(plan: Plan, work: Path) -> list[Path]:
+    """Writes the side files of a slide into the result folder; returns their paths."""
+    folder = work / RESULT
+    written = []
+    if plan.workflow.segment:
+        parts = sorted((work / "parts" / "table").glob("*.parquet"))
+        colours = (
+            {output.name: output.color for output in plan.cards["classify"].outputs}
+            if plan.workflow.classify
+            else {}
+        )
+        write_parquet(folder / NUCLEI_TABLE, in_id_order(parts))
+        write_nuclei_geojson(folder / NUCLEI_GEOJSON, in_id_order(parts), plan.slide.slide_id, colours)
+        written += [folder / NUCLEI_TABLE, folder / NUCLEI_GEOJSON]
+    with Sources(plan, work) as sources:
+        if plan.workflow.classify:
+            _export_classes(plan, sources, folder / TISSUE_GEOJSON)
+            written.append(folder / TISSUE_GEOJSON)
+        draw_overview(plan, sources, work / "tables", folder / OVERVIEW)
+        written.append(folder / OVERVIEW)
+    return written
+
+
+def _export_classes(plan: Plan, sources: Sources, path: Path) -> None:
+    frame, downsample = plan.facts.frame, plan.downsample(CLASS_MAP)
+    styles = {
+        value: ClassStyle(output.name, output.color)
+        for value, output in enumerate(plan.cards["classify"].outputs)
+    }
+    classes = sources.array(CLASS_MAP)[...]
+    write_tissue_geojson(
+        path, classes, styles, frame.affine_at(downsample), frame.mpp * downsample, plan.slide.slide_id
+    )

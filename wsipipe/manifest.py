@@ -1,0 +1,78 @@
+"""The manifest of a published slide: every file with its SHA-256, every array with a digest of its pixels."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from wsipipe.durable import sha256_of, write_json
+from wsipipe.errors import StorageError
+from wsipipe.store import RESULT, SCHEMA, ShardFile
+
+MANIFEST = "slide.zarr/manifest.json"
+
+
+def describe(work: Path, path: Path) -> ShardFile:
+    """A small file of the work directory, digested."""
+    return ShardFile(path.relative_to(work).as_posix(), path.stat().st_size, sha256_of(path))
+
+
+def _array_of(path: str) -> str:
+    return path.partition("/c/")[0]
+
+
+def build(plan_id: str, files: Iterable[ShardFile]) -> dict[str, Any]:
+    """The manifest of the planned files, in path order; nothing that depends on when or where it ran."""
+    planned = sorted(
+        (replace(file, path=file.path.removeprefix(f"{RESULT}/")) for file in files),
+        key=lambda file: file.path,
+    )
+    pixels: dict[str, Any] = {}
+    for file in planned:
+        if file.pixels_sha256:
+            digest = pixels.setdefault(_array_of(file.path), hashlib.sha256())
+            digest.update(f"{file.path} {file.pixels_sha256}\n".encode())
+    return {
+        "schema": SCHEMA,
+        "plan": plan_id,
+        "files": {file.path: {"bytes": file.size_bytes, "sha256": file.sha256} for file in planned},
+        "pixels": {array: digest.hexdigest() for array, digest in pixels.items()},
+    }
+
+
+def write(work: Path, manifest: dict[str, Any]) -> None:
+    """Writes the manifest into the work directory, durably."""
+    write_json(work / RESULT / MANIFEST, manifest)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The manifest of a published slide.
+
+    Raises:
+        StorageError: There is none, so the slide was never published, or a newer wsipipe wrote it.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise StorageError(
+            f"{folder} has no {MANIFEST}: it is not a finished result of wsipipe. Run the workflow again, or "
+            f"name the folder of one slide inside OUT."
+        )
+    manifest = json.loads(path.read_text())
+    if manifest["schema"] > SCHEMA:
+        raise StorageError(
+            f"{folder} has schema {manifest['schema']}, this wsipipe reads up to {SCHEMA}; upgrade wsipipe."
+        )
+    return manifest
+
+
+def damaged(folder: Path) -> list[str]:
+    """Files of a published slide that are missing or changed; empty when all is well."""
+    return [
+        path
+        for path, entry in read(folder)["files"].items()
+        if not (folder / path).is_file()
+        or (folder / path).stat().st_size != entry["bytes"]
+        or sha256_of(folder / path) != entry["sha256"]
+    ]

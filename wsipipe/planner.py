@@ -1,0 +1,107 @@
+"""Workflow, weights and region, checked once before any work -> the plan of each slide."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from distributed import Client
+
+from wsipipe.cluster import placement
+from wsipipe.config import Workflow, load_workflow
+from wsipipe.errors import ConfigError
+from wsipipe.geometry import Region
+from wsipipe.models.zoo import ModelCard
+from wsipipe.plan import Plan, SlideFacts, lattice_px, workflow_cards
+from wsipipe.tiling.collect import SlideInput
+from wsipipe.worker import inspect
+
+Level0Region = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans slides of one run.
+
+    Attributes:
+        workflow: What is done.
+        cards: Cards of its networks, by stage.
+        lattice: Canvas sides are multiples of this, px.
+        region: (y, x, height, width) in level-0 px; None for all.
+    """
+
+    workflow: Workflow
+    cards: dict[str, ModelCard]
+    lattice: int
+    region: Level0Region | None
+
+    def plan(self, client: Client, slide: SlideInput, device: str) -> Plan:
+        """Opens a slide in a worker and plans it.
+
+        Raises:
+            WsipipeError: The slide does not open, its um per px is missing, or the region lies beside it.
+        """
+        task = client.submit(
+            inspect,
+            slide,
+            self.workflow.tile.mpp,
+            self.lattice,
+            device,
+            pure=False,
+            resources=placement(client, False),
+        )
+        facts, precision = task.result()
+        part = canvas_part(self.region, facts, slide) if self.region else None
+        return Plan(slide, facts, with_precision(self.workflow, precision), self.cards, part)
+
+    def notices(self) -> list[str]:
+        """What the user should know of the weights before the work begins."""
+        return [
+            f"The weights {card.name} are for non-commercial research only ({card.licence})."
+            for card in self.cards.values()
+            if card.non_commercial
+        ]
+
+
+def make_planner(
+    workflow: str | Path | Workflow, settings: list[str], region: Level0Region | None
+) -> Planner:
+    """Reads and checks everything that does not need a slide.
+
+    Raises:
+        ConfigError: Workflow, settings, weights or region are wrong; names the key.
+    """
+    chosen = workflow if isinstance(workflow, Workflow) else load_workflow(workflow, settings)
+    cards = workflow_cards(chosen)
+    if region is not None and (min(region[:2]) < 0 or min(region[2:]) < 1):
+        raise ConfigError(
+            f"--region {region}: give y,x,height,width in level-0 px, all >= 0, extents above 0."
+        )
+    return Planner(chosen, cards, lattice_px(chosen, cards), region)
+
+
+def with_precision(workflow: Workflow, best: str) -> Workflow:
+    """``auto`` replaced by what it means where the networks run, so that no plan mixes two precisions."""
+    sections = {"segment": workflow.segment, "classify": workflow.classify}
+    resolved = {
+        name: section.model_copy(update={"precision": best})
+        for name, section in sections.items()
+        if section and section.precision == "auto"
+    }
+    return workflow.model_copy(update=resolved)
+
+
+def canvas_part(region: Level0Region, facts: SlideFacts, slide: SlideInput) -> Region:
+    """Level-0 (y, x, height, width) -> the canvas px that it touches.
+
+    Raises:
+        ConfigError: The region lies beside the slide; names both.
+    """
+    step = facts.frame.step_px0
+    y, x = (start - offset for start, offset in zip(region[:2], facts.frame.offset_px0, strict=True))
+    top, left, bottom, right = y // step, x // step, -((y + region[2]) // -step), -((x + region[3]) // -step)
+    part = Region(int(top), int(left), int(bottom - top), int(right - left)).clipped(facts.frame.shape)
+    if not part.area_px:
+        raise ConfigError(
+            f"--region {region} lies beside {slide.path}, whose level 0 has {facts.levels[0]} px; give "
+            f"y,x,height,width inside it."
+        )
+    return part

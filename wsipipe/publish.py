@@ -1,0 +1,142 @@
+"""The end of a slide's walk: OME attributes, tables and pictures, then one rename that makes it visible."""
+
+import os
+import shutil
+from pathlib import Path
+
+import zarr
+
+from wsipipe import export, manifest, ome
+from wsipipe.durable import storage_errors, sync_file, sync_folder
+from wsipipe.notice import NOTICE
+from wsipipe.plan import Plan
+from wsipipe.quantise import NOT_COMPUTED, PROBABILITY_MAX, UNREADABLE
+from wsipipe.stages.classify import CLASS_MAP
+from wsipipe.stages.instances import NUCLEI
+from wsipipe.stages.tissue import TISSUE
+from wsipipe.store import RESULT, ShardFile, array_path
+
+TISSUE_CLASS = ome.LabelClass(1, "tissue", (255, 200, 0))
+NOT_COMPUTED_CLASS = ome.LabelClass(255, "not computed", (0, 0, 0), alpha=0)
+RGB_CHANNELS = (
+    ome.LabelClass(0, "red", (255, 0, 0)),
+    ome.LabelClass(1, "green", (0, 255, 0)),
+    ome.LabelClass(2, "blue", (0, 0, 255)),
+)
+
+
+def finish(plan: Plan, work: Path) -> list[ShardFile]:
+    """Writes everything that is no shard; returns those files, digested. Safe to repeat."""
+    root = work / RESULT / "slide.zarr"
+    with storage_errors(root):
+        _write_attributes(plan, root)
+        written = export.export(plan, work)
+    arrays = [write.name for stage in plan.stages for write in stage.writes]
+    metadata = [work / array_path(name) / "zarr.json" for name in arrays if not name.startswith("scratch/")]
+    metadata += [folder / "zarr.json" for folder in _groups(plan, root)]
+    for path in [*metadata, *written]:
+        sync_file(path)
+    return [manifest.describe(work, path) for path in [*metadata, *written]]
+
+
+def label_names(plan: Plan) -> list[str]:
+    """The label images of a plan, as named in the store."""
+    names = [TISSUE]
+    names += [CLASS_MAP] if plan.workflow.classify else []
+    names += [NUCLEI] if plan.workflow.segment else []
+    return [name.split("/")[1] for name in names]
+
+
+def label_classes(plan: Plan, name: str) -> list[ome.LabelClass]:
+    """Names and colours of a label image's values; none for nuclei, which stand in the table."""
+    if name == "tissue":
+        return [TISSUE_CLASS, NOT_COMPUTED_CLASS]
+    if name == "tissue_class":
+        outputs = plan.cards["classify"].outputs
+        classes = [ome.LabelClass(value, output.name, output.color) for value, output in enumerate(outputs)]
+        return [*classes, NOT_COMPUTED_CLASS]
+    return []
+
+
+def _groups(plan: Plan, root: Path) -> list[Path]:
+    groups = [root, root / "labels"]
+    groups += [root / "labels" / name for name in label_names(plan)]
+    probabilities = [root / name.rsplit("/", 1)[0] for name in plan.probability_arrays()]
+    return [*groups, *([root / "probabilities"] if probabilities else []), *probabilities]
+
+
+def _write_attributes(plan: Plan, root: Path) -> None:
+    for folder in _groups(plan, root):
+        zarr.open_group(folder, mode="a", zarr_format=3)
+    _put(root, _image_attributes(plan) | {"wsipipe": _provenance(plan)})
+    _put(root / "labels", ome.labels_attributes(label_names(plan)))
+    mpp = plan.facts.frame.mpp
+    for name in label_names(plan):
+        downsample = plan.downsample(f"labels/{name}/0")
+        scales = ome.multiscale(name, plan.levels, mpp, downsample, channels=False, kind="mode")
+        _put(root / "labels" / name, ome.label_attributes(scales, label_classes(plan, name)))
+    for array, downsample in plan.probability_arrays().items():
+        name = array.split("/")[1]
+        classes = label_classes(plan, "tissue_class")[:-1] if name == "tissue_class" else []
+        scales = ome.multiscale(name, 1, mpp, downsample, channels=bool(classes), kind="none")
+        attributes = ome.image_attributes(name, scales, classes)
+        meaning = {"scale": 1 / PROBABILITY_MAX, "unreadable": UNREADABLE, "not_computed": NOT_COMPUTED}
+        _put(root / "probabilities" / name, attributes | {"wsipipe": meaning})
+
+
+def _image_attributes(plan: Plan) -> dict[str, object]:
+    if plan.workflow.tile.image == "none":
+        return {}
+    scales = ome.multiscale("image", plan.levels, plan.facts.frame.mpp, 1, channels=True, kind="mean")
+    return ome.image_attributes("image", scales, RGB_CHANNELS)
+
+
+def _provenance(plan: Plan) -> dict[str, object]:
+    frame = plan.facts.frame
+    return {
+        "plan": plan.id,
+        "slide_id": plan.slide.slide_id,
+        "vendor": plan.facts.vendor,
+        "slide_mpp": plan.facts.mpp,
+        "slide_mpp_source": plan.facts.mpp_source,
+        "canvas_mpp": frame.mpp,
+        "level0_offset_yx": list(frame.offset_px0),
+        "level0_px_per_canvas_px": frame.step_px0,
+        "workflow": plan.workflow.model_dump(mode="json"),
+        "weights": {stage: {"name": card.name, "sha256": card.sha256} for stage, card in plan.cards.items()},
+        "notice": NOTICE,
+    }
+
+
+def _put(folder: Path, attributes: dict[str, object]) -> None:
+    group = zarr.open_group(folder, mode="r+", zarr_format=3)
+    if dict(group.attrs) != attributes:
+        group.attrs.put(attributes)
+
+
+def is_published(out: Path, plan: Plan) -> bool:
+    """Whether ``out`` holds this very plan's result already."""
+    folder = out / plan.slide.slide_id
+    return (folder / manifest.MANIFEST).is_file() and manifest.read(folder)["plan"] == plan.id
+
+
+def publish(work: Path, out: Path, plan: Plan) -> None:
+    """Moves the finished result to its place with one rename, then drops the scratch.
+
+    An earlier result of another plan is kept under ``OUT/.replaced``, human corrections included.
+    """
+    target = out / plan.slide.slide_id
+    with storage_errors(target):
+        if target.exists():
+            aside = out / ".replaced" / f"{target.name}.{_plan_of(target)}"
+            aside.parent.mkdir(exist_ok=True)
+            if aside.exists():
+                shutil.rmtree(aside)
+            os.rename(target, aside)
+        os.rename(work / RESULT, target)
+        sync_folder(out)
+        shutil.rmtree(work)
+
+
+def _plan_of(folder: Path) -> str:
+    return str(manifest.read(folder)["plan"])[:16] if (folder / manifest.MANIFEST).is_file() else "unknown"

@@ -1,0 +1,1 @@
+"""Where a person looks at a finished slide; the only package that knows napari."""

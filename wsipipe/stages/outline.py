@@ -1,0 +1,138 @@
+"""Label map in; one polygon a label, always valid, and the length of its outline, out.
+
+The outline passes through the midpoint of every pixel side between inside and outside. Each such side is
+passed once, and two outlines never cross inside a square of four pixel centres, so rings are simple and
+disjoint; a 4-connected label has one outer ring. All labels are followed at once: each side knows the next,
+and pointer doubling puts the sides of every ring in order.
+
+Source: marching squares at 0.5 with separated diagonals (Lorensen and Cline 1987, in the plane); list
+ranking by pointer jumping (Wyllie 1979); length correction of Proffitt and Rosen 1979 (Computer Graphics and
+Image Processing 10, 318-332).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import shapely
+
+from wsipipe.errors import InternalError
+from wsipipe.geometry import Array
+
+LENGTH_CORRECTION = np.pi * (1 + np.sqrt(2)) / 8
+"""Mean over all directions of a straight line's length over that of its eight-direction outline."""
+
+_SIDES_Y, _SIDES_X = np.array([-1, 0, 1, 0]), np.array([0, 1, 0, -1])
+"""Up, right, down, left: clockwise as seen, which is counter-clockwise in (x, y) with y down."""
+
+
+class _Sides(NamedTuple):
+    """Sides between inside and outside, in raster order of their pixels: four slots a pixel, used or not."""
+
+    label: Array
+    y2: Array
+    x2: Array
+    next: Array
+    straight: Array
+
+
+def outlines(labels: Array, count: int) -> tuple[Array, Array]:
+    """Labels (H, W) int, each 4-connected, 0 background -> polygons (count,) and outer lengths (count,) px.
+
+    Args:
+        labels: 1..count, all present and whole.
+        count: How many labels there are.
+
+    Returns:
+        Shapely polygons in (x, y), pixel (i, j) spanning [j, j + 1] x [i, i + 1], holes kept, outer rings
+        counter-clockwise in (x, y); and the length of each outer ring, corrected for the pixel grid
+        (exact on average over directions; the sum of two counts, so the same in all eight orientations).
+
+    Raises:
+        InternalError: A label is missing.
+    """
+    sides = _sides(labels)
+    start = _ring_starts(sides.next)
+    rings = np.flatnonzero(start == np.arange(start.size))
+    # the first side in raster order of a label's first pixel is on its outer ring: the sort puts it first
+    rings = rings[np.argsort(sides.label[rings], kind="stable")]
+    if np.unique(sides.label[rings]).size != count:
+        raise InternalError(
+            f"outlines of {count} labels were asked, the patch holds {np.unique(sides.label[rings]).size}; "
+            "this is a defect of wsipipe: please report it with the slide's run.json"
+        )
+    ring_of = np.empty(start.size, np.int64)
+    ring_of[rings] = np.arange(rings.size)
+    ring_of = ring_of[start]
+    order = _ring_order(sides.next, start, ring_of)
+    polygons = _polygons(sides, order, ring_of, sides.label[rings] - 1)
+    return polygons, _outer_lengths(sides, ring_of, rings)
+
+
+def _sides(labels: Array) -> _Sides:
+    padded = np.pad(labels, 1)
+    width = padded.shape[1]
+    flat, step = padded.ravel(), _SIDES_Y * width + _SIDES_X
+    inside = np.flatnonzero(flat)
+    open_side = flat[inside[:, None] + step] != flat[inside, None]
+    at_edge = open_side.any(axis=1)
+    pixel, open_side = inside[at_edge], open_side[at_edge]
+    slot = np.empty(flat.size, np.int32)
+    slot[pixel] = np.arange(pixel.size)
+    position = np.cumsum(open_side.ravel()) - 1
+
+    row, side = np.nonzero(open_side)
+    here, turned = pixel[row], (side + 1) % 4
+    ahead = here + step[turned]
+    beyond = ahead + step[side]
+    corner = flat[ahead] != flat[here]
+    straight = ~corner & (flat[beyond] != flat[here])
+    next_pixel = np.where(corner, here, np.where(straight, ahead, beyond))
+    next_side = np.where(corner, turned, np.where(straight, side, (side + 3) % 4))
+    y, x = np.divmod(here, width)
+    return _Sides(
+        label=flat[here],
+        y2=2 * y - 1 + _SIDES_Y[side],
+        x2=2 * x - 1 + _SIDES_X[side],
+        next=position[slot[next_pixel].astype(np.int64) * 4 + next_side],
+        straight=straight,
+    )
+
+
+def _ring_starts(after: Array) -> Array:
+    """The smallest side of each side's ring."""
+    smallest, jump = np.arange(after.size), after
+    while (smallest != smallest[after]).any():
+        smallest = np.minimum(smallest, smallest[jump])
+        jump = jump[jump]
+    return smallest
+
+
+def _ring_order(after: Array, start: Array, ring_of: Array) -> Array:
+    """Sides ring by ring, each ring from its start."""
+    is_last = after == start
+    jump = np.where(is_last, np.arange(after.size), after)
+    left = (~is_last).astype(np.int64)
+    while (jump != jump[jump]).any():
+        left += left[jump]
+        jump = jump[jump]
+    length = np.bincount(ring_of)
+    order = np.empty(after.size, np.int64)
+    order[np.cumsum(length)[ring_of] - 1 - left] = np.arange(after.size)
+    return order
+
+
+def _polygons(sides: _Sides, order: Array, ring_of: Array, label_of_ring: Array) -> Array:
+    step_y, step_x = sides.y2[sides.next] - sides.y2, sides.x2[sides.next] - sides.x2
+    bends = np.empty(order.size, bool)
+    bends[sides.next] = (step_y != step_y[sides.next]) | (step_x != step_x[sides.next])
+    kept = order[bends[order]]
+    points = np.stack([sides.x2[kept], sides.y2[kept]], axis=1) / 2
+    rings = shapely.linearrings(points, indices=ring_of[kept])
+    return shapely.polygons(rings, indices=label_of_ring)
+
+
+def _outer_lengths(sides: _Sides, ring_of: Array, rings: Array) -> Array:
+    straight = np.bincount(ring_of, weights=sides.straight, minlength=rings.size)
+    diagonal = np.bincount(ring_of, weights=~sides.straight, minlength=rings.size)
+    outer = np.flatnonzero(np.diff(sides.label[rings], prepend=0))
+    return LENGTH_CORRECTION * (straight[outer] + np.sqrt(0.5) * diagonal[outer])

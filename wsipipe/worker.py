@@ -1,0 +1,206 @@
+"""What runs in a worker process: one shard of one stage, from coordinates to durable files and a digest."""
+
+import io
+import logging
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wsipipe import manifest
+from wsipipe.durable import sync_file, write_durable
+from wsipipe.errors import ModelError, MppError
+from wsipipe.geometry import Region
+from wsipipe.models.precision import best_precision
+from wsipipe.plan import Plan, SlideFacts
+from wsipipe.sources import sources_of
+from wsipipe.stages.parquet import write_parquet
+from wsipipe.stages.stage import Frame, Patch, ShardInput, ShardOutput, Stage, Table
+from wsipipe.store import ShardFile, write_shards
+from wsipipe.tiling.canvas import Canvas
+from wsipipe.tiling.collect import SlideInput
+from wsipipe.tiling.slide import open_slide
+
+MAX_UPSAMPLING = 1.5
+"""A slide may be this much coarser than the workflow's mpp."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Coordinates of one shard; never pixels.
+
+    Attributes:
+        plan: What is computed.
+        work: The slide's work directory, on a file system that every worker sees.
+        stage: Name of the stage.
+        index: (row, column) of the shard.
+        device: ``cpu`` or ``cuda`` for networks.
+        threads: Threads of a network on a CPU.
+        ahead: Shard that this worker will most likely get next; its pixels are read while the device works.
+    """
+
+    plan: Plan
+    work: Path
+    stage: str
+    index: tuple[int, int]
+    device: str = "cpu"
+    threads: int = 1
+    ahead: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a task leaves: durable files, and where its pixels came from."""
+
+    index: tuple[int, int]
+    files: list[ShardFile] = field(default_factory=list)
+    read_ahead_hit: bool = False
+
+
+def inspect(slide: SlideInput, mpp: float, lattice: int, device: str) -> tuple[SlideFacts, str]:
+    """Opens a slide and tells what is in it, and which precision is best where networks run.
+
+    Raises:
+        SlideError: It does not open.
+        MppError: Its um per px is missing or absurd.
+    """
+    with open_slide(slide.path, slide.mpp) as opened:
+        if opened.mpp > MAX_UPSAMPLING * mpp:
+            raise MppError(
+                f"{slide.path}: the workflow asks for {mpp:g} um/px, but the slide's finest level has "
+                f"{opened.mpp:g} um/px (from: {opened.mpp_source}), and detail is not invented. Set tile.mpp "
+                f"to at least {opened.mpp / MAX_UPSAMPLING:.2g}, or correct the slide's value with --mpp."
+            )
+        canvas = Canvas(opened, mpp, lattice)
+        facts = SlideFacts(
+            fingerprint=opened.fingerprint(),
+            vendor=opened.vendor,
+            mpp=opened.mpp,
+            mpp_source=opened.mpp_source,
+            levels=tuple(level.shape for level in opened.levels),
+            frame=Frame(canvas.shape, canvas.mpp, canvas.offset_px, canvas.step),
+        )
+    return facts, best_precision(device)
+
+
+def run_shard(task: Task) -> Done:
+    """Reads, computes, writes, seals one shard. Safe to repeat: the same task leaves the same bytes."""
+    stage = next(stage for stage in task.plan.stages if stage.name == task.stage)
+    core = stage.core(task.plan.facts.frame, task.index)
+    reader = _reader(task, stage, core)
+    tables = {name: load_table(path) for name, path in _tables(task.work).items()}
+    model = _model(stage.weights, task, stage) if stage.weights else None
+    output = stage.kernel(ShardInput(task.index, core, reader.read, tables, model))
+    files = _write(task, stage, core, output)
+    return Done(task.index, files, reader.hit)
+
+
+class _Reader:
+    """Reads of one shard, each made at most once, from memory where they were read ahead."""
+
+    def __init__(self, task: Task, stage: Stage, core: Region, ready: dict[str, Patch] | None) -> None:
+        self._sources = sources_of(task.plan, task.work)
+        self._stage, self._core = stage, core
+        self._declared = {read.name: read for read in stage.reads}
+        self._patches = {(name, core): patch for name, patch in (ready or {}).items()}
+        self.hit = ready is not None
+
+    def read(self, name: str, around: Region | None = None) -> Patch:
+        core = around or self._core
+        if (name, core) not in self._patches:
+            read = self._declared[name]
+            self._patches[name, core] = self._sources.read(read, self._stage.patch_region(read, core))
+        return self._patches[name, core]
+
+
+_ahead_thread = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+_ahead: dict[tuple[str, str, tuple[int, int]], Future[dict[str, Patch]]] = {}
+
+
+def _reader(task: Task, stage: Stage, core: Region) -> _Reader:
+    """Takes what was read ahead for this shard, and starts reading the next one."""
+    waiting = _ahead.pop((task.plan.id, stage.name, task.index), None)
+    # A read that failed ahead is made again here, where its error belongs to this shard.
+    ready = waiting.result() if waiting and not waiting.exception() else None
+    reader = _Reader(task, stage, core, ready)
+    if task.ahead is not None:
+        _ahead.clear()
+        next_core = stage.core(task.plan.facts.frame, task.ahead)
+        _ahead[task.plan.id, stage.name, task.ahead] = _ahead_thread.submit(_read_all, task, stage, next_core)
+    return reader
+
+
+def _read_all(task: Task, stage: Stage, core: Region) -> dict[str, Patch]:
+    reader = _Reader(task, stage, core, None)
+    return {read.name: reader.read(read.name) for read in stage.reads}
+
+
+def _model(weights: str, task: Task, stage: Stage) -> Any:
+    section, planned = getattr(task.plan.workflow, stage.name), task.plan.cards[stage.name]
+    model = _load_model(weights, planned.sha256, task.device, section.precision, task.threads, os.getpid())
+    if model.card != planned:
+        raise ModelError(
+            f"The card of {stage.name}.weights {weights} is another one on this worker than where the run "
+            f"was planned; put the same weights and card on both, and restart the cluster."
+        )
+    return model
+
+
+@lru_cache(maxsize=2)
+def _load_model(weights: str, sha256: str, device: Any, precision: Any, threads: int, pid: int) -> Any:
+    # torch takes seconds and hundreds of MB; only workers that run a network load it.
+    from wsipipe.models.predictor import load_predictor
+
+    # The driver has told the user what the weights may be used for; not once more from every process.
+    logging.getLogger("wsipipe.notice").setLevel(logging.ERROR)
+    return load_predictor(weights, device, precision, threads)
+
+
+def _write(task: Task, stage: Stage, core: Region, output: ShardOutput) -> list[ShardFile]:
+    files = []
+    for name, pixels in sorted(output.arrays.items()):
+        files += write_shards(task.work, name, core, pixels, output.effort)
+    part = task.work / "parts" / stage.name / f"{task.index[0]}-{task.index[1]}"
+    if output.partial:
+        path = part.with_suffix(".npz")
+        write_durable(path, pack_table(output.partial))
+        files.append(manifest.describe(task.work, path))
+    if output.rows is not None:
+        path = part.with_suffix(".parquet")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_parquet(path, [output.rows])
+        sync_file(path)
+        files.append(manifest.describe(task.work, path))
+    return files
+
+
+def pack_table(table: Table) -> bytes:
+    """Arrays by name -> bytes of an ``.npz`` file; the same arrays give the same bytes."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{name: table[name] for name in sorted(table)})
+    return buffer.getvalue()
+
+
+def load_table(path: Path) -> Table:
+    """As :func:`read_table`, kept in memory until the file changes."""
+    found = path.stat()
+    return _load_table(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=8)
+def _load_table(path: Path, mtime_ns: int, size_bytes: int) -> Table:
+    return read_table(path)
+
+
+def read_table(path: Path) -> Table:
+    """Arrays by name, from an ``.npz`` file."""
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _tables(work: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted((work / "tables").glob("*.npz"))}
