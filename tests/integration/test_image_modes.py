@@ -1,0 +1,31 @@
+"""How pixels are stored does not change what is found; JPEG may, a little, and says so."""
+
+from pathlib import Path
+
+import numpy as np
+
+import wsipipe
+
+
+def run(slide: Path, out: Path, scheduler: str, image: str) -> wsipipe.Result:
+    done = wsipipe.run(
+        "nuclei",
+        slide,
+        out / image.replace(":", "-"),
+        settings=[f"tile.image={image}", "tile.shard_px=512"],
+        resources=wsipipe.Resources(scheduler=scheduler, device="cpu"),
+    )
+    assert done.exit_code == 0, [slide.message for slide in done.slides]
+    return done.results()[0]
+
+
+def test_image_modes(small_slide: Path, tmp_path: Path, scheduler: str) -> None:
+    lossless, none, jpeg = (
+        run(small_slide, tmp_path, scheduler, mode) for mode in ("lossless", "none", "jpeg:90")
+    )
+    assert none.image == []
+    assert np.array_equal(none.labels["nuclei"][0][...], lossless.labels["nuclei"][0][...])
+    assert none.nuclei().equals(lossless.nuclei())
+    difference = jpeg.image[0][...].astype(int) - lossless.image[0][...]
+    assert 0 < np.abs(difference).mean() < 3
+    assert abs(len(jpeg.nuclei()) - len(lossless.nuclei())) <= 0.1 * len(lossless.nuclei())

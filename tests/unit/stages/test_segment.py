@@ -1,0 +1,88 @@
+"""Which level a network reads, and what becomes of its answer; for tiling see property/test_tiling."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from wsipipe.errors import ConfigError
+from wsipipe.geometry import Region
+from wsipipe.models.zoo import ModelCard
+from wsipipe.quantise import NOT_COMPUTED, UNREADABLE, quantise
+from wsipipe.stages.segment import SegmentParams, blocks, model_level, segment_stage
+from wsipipe.stages.stage import Frame, Patch, ShardInput, ShardOutput
+from wsipipe.stages.tissue import TISSUE
+
+FRAME = Frame((128, 128), 0.5, (0.0, 0.0), 1.0)
+CARD = ModelCard(
+    name="fake",
+    architecture="gmr_unet",
+    arguments={},
+    mpp=0.5,
+    outputs=({"name": "nucleus"}, {"name": "centre"}),
+    activation="sigmoid",
+    lattice_px=8,
+    halo_px=16,
+    sha256="0" * 64,
+    data=("none",),
+    licence="none",
+    non_commercial=False,
+)
+
+
+def shard(tissue: int, model: Callable) -> ShardOutput:
+    stage = segment_stage(SegmentParams(patch_px=64), CARD, FRAME, 128)
+    core = stage.core(FRAME, (0, 0))
+    patches = {
+        TISSUE: Patch(np.full((8, 8), tissue, np.uint8), Region(0, 0, 8, 8)),
+        "image/0": Patch(np.zeros((160, 160, 3), np.uint8), core.grown(16)),
+    }
+    return stage.kernel(ShardInput((0, 0), core, lambda name, around=None: patches[name], model=model))
+
+
+def test_probabilities_are_quantised_and_named() -> None:
+    shapes = []
+
+    def model(patch: np.ndarray) -> np.ndarray:
+        shapes.append(patch.shape)
+        return np.stack([np.full(patch.shape[:2], value, np.float32) for value in (0.5, np.nan)])
+
+    output = shard(1, model)
+    assert shapes == [(96, 96, 3)] * 4
+    assert (output.arrays["probabilities/nucleus/0"] == quantise(np.float32(0.5))).all()
+    assert output.arrays["probabilities/centre/0"].max() < UNREADABLE
+
+
+@pytest.mark.parametrize("tissue", [0, NOT_COMPUTED])
+def test_without_tissue_no_network_runs(tissue: int) -> None:
+    output = shard(tissue, model=None)
+    assert all((values == NOT_COMPUTED).all() for values in output.arrays.values())
+    assert output.effort == "low"
+
+
+@pytest.mark.parametrize(
+    ("mpp", "level"), [(0.5, 0), (0.499, 0), (0.46, 0), (0.25, 1), (0.125, 2), (0.2271, 1)]
+)
+def test_the_level_is_the_one_of_the_training(mpp: float, level: int) -> None:
+    assert model_level(CARD, mpp, "segment") == level
+
+
+@pytest.mark.parametrize("mpp", [0.35, 0.6, 1.0, 20.0])
+def test_another_scale_is_refused_by_name(mpp: float) -> None:
+    with pytest.raises(ConfigError, match=r"segment\.weights fake.*tile\.mpp=0\.5"):
+        model_level(CARD, mpp, "segment")
+
+
+def test_blocks_are_those_with_tissue() -> None:
+    wanted = np.zeros((4, 6), bool)
+    wanted[3, 5] = wanted[0, 1] = True
+    core = Region(64, 128, 64, 96)
+    assert list(blocks(core, 64, wanted, 16)) == [Region(0, 0, 64, 64), Region(0, 64, 64, 32)]
+    assert list(blocks(core, 32, wanted, 16)) == [Region(0, 0, 32, 32), Region(32, 64, 32, 32)]
+
+
+@pytest.mark.parametrize("wrong", [{"patch_px": 100}, {"precision": "int8"}, {"weight": "x"}])
+def test_wrong_parameters_are_refused(wrong: dict) -> None:
+    with pytest.raises(ValidationError):
+        SegmentParams(**wrong)

@@ -1,0 +1,160 @@
+"""What the user types, what is printed, and what the shell gets back."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wsipipe import cli
+from wsipipe.errors import ExitCode
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> object:
+    """Runs the command line in this process: exit code, standard output, standard error."""
+    # The root logger of a test must not keep a stream that ends with it.
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+
+    def type_(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["wsipipe", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return (left.value.code, *capsys.readouterr())
+
+    return type_
+
+
+def test_a_good_and_a_broken_slide(typed: object, small_slide: Path, scheduler: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken [red].svs"
+    broken.write_bytes(b"nothing")
+    arguments = [
+        "run",
+        "tiling_only",
+        small_slide,
+        broken,
+        "--out",
+        tmp_path / "out",
+        "--scheduler",
+        scheduler,
+    ]
+    code, out, _ = typed(*arguments, "--set", "tile.mpp=2", "--image", "jpeg:80")
+    assert code == ExitCode.SOME_SLIDES_FAILED
+    assert "1 of 2 failed" in out
+    assert "SLIDE_UNREADABLE" in out
+    assert "[red]" in out
+    assert (tmp_path / "out" / "report.html").is_file()
+    code, out, _ = typed(*arguments[:3], *arguments[4:], "--set", "tile.mpp=2", "--image", "jpeg:80")
+    assert code == ExitCode.OK
+    assert "kept, finished before" in out
+
+
+def test_a_dry_run_prints_plans(typed: object, small_slide: Path, scheduler: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    code, printed, _ = typed(
+        "run", "tiling_only", small_slide, "--out", out, "--dry-run", "--scheduler", scheduler
+    )
+    assert code == ExitCode.OK
+    plan = json.loads(printed[printed.index("{") : printed.rindex("}") + 1])
+    assert plan["shards"] == {"tissue": 1, "tile": 1}
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--set", "tile.mppp=1"], "tile.mppp"),
+        (["--set", "segment.weights=/nowhere.safetensors"], "segment.weights"),
+        (["--region", "1,2,3"], "--region '1,2,3'"),
+        (["--workers", "0"], "--workers"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_wrong_options_are_named(
+    typed: object, small_slide: Path, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    code, _, complaint = typed("run", "nuclei", small_slide, "--out", tmp_path / "out", *arguments)
+    assert code == ExitCode.USAGE
+    assert says in complaint
+    assert not (tmp_path / "out").exists()
+
+
+def test_info_as_json(typed: object, small_slide: Path) -> None:
+    code, out, _ = typed("info", small_slide, "--json")
+    facts = json.loads(out)
+    assert code == ExitCode.OK
+    assert (facts["mpp"], facts["mpp_source"]) == (0.25, "vendor")
+    assert facts["levels"][0] == {"level": 0, "height": 1024, "width": 1024, "mpp": 0.25, "downsample": 1.0}
+
+
+def test_info_in_words(typed: object, small_slide: Path) -> None:
+    code, out, _ = typed("info", small_slide, "--mpp", "0.5")
+    assert code == ExitCode.OK
+    assert "0.5000 um/px (option)" in out
+
+
+def test_info_of_no_slide(typed: object, tmp_path: Path) -> None:
+    (tmp_path / "x.svs").write_bytes(b"nothing")
+    code, _, complaint = typed("info", tmp_path / "x.svs")
+    assert code == ExitCode.SOME_SLIDES_FAILED
+    assert complaint.startswith("SLIDE_UNREADABLE: ")
+    assert "Traceback" not in complaint
+
+
+def test_verify_names_the_damaged_file(typed: object, tiled: object, tmp_path: Path) -> None:
+    import shutil
+
+    folder = shutil.copytree(tiled.folder, tmp_path / "slide")
+    assert typed("verify", folder)[0] == ExitCode.OK
+    (folder / "overview.png").write_bytes(b"other")
+    code, out, _ = typed("verify", folder)
+    assert code == ExitCode.FAILED
+    assert "damaged or missing: overview.png" in out
+
+
+def test_synth_makes_a_slide_with_its_truth(typed: object, tmp_path: Path) -> None:
+    code, out, _ = typed("synth", tmp_path / "s.svs", "--size", "256", "--seed", "1")
+    assert code == ExitCode.OK
+    assert "truth in" in out
+    assert (tmp_path / "s.svs.truth.zarr").is_dir()
+
+
+def test_models_are_listed(typed: object) -> None:
+    code, out, _ = typed("models", "--json")
+    assert code == ExitCode.OK
+    assert all({"name", "licence", "mpp"} <= set(card) for card in json.loads(out))
+
+
+@pytest.mark.parametrize("verb", [[], ["version"], ["--help"]])
+def test_words_for_those_who_look_around(typed: object, verb: list[str]) -> None:
+    code, out, complaint = typed(*verb)
+    assert code == (ExitCode.OK if verb else ExitCode.USAGE)
+    assert out + complaint
+
+
+def test_an_interrupt_says_that_nothing_is_lost(
+    typed: object, small_slide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wsipipe.tiling.slide.open_slide", pressed)
+    code, _, complaint = typed("info", small_slide)
+    assert code == ExitCode.INTERRUPTED
+    assert "goes on from there" in complaint
+
+
+def test_the_shell_gets_the_code(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from wsipipe.cli import main; main()",
+        "info",
+        str(tmp_path / "none.svs"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == ExitCode.SOME_SLIDES_FAILED
+    assert done.stderr.startswith("SLIDE_UNREADABLE: ")
+    assert done.stdout == ""

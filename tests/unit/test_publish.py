@@ -1,0 +1,91 @@
+"""What is published is whole, valid for others, and named file by file; what it replaces is kept."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ome_zarr_models.v05.image import Image
+from ome_zarr_models.v05.image_label import ImageLabel
+from zarr import open_group
+
+from wsipipe import publish
+from wsipipe.config import Workflow
+from wsipipe.errors import SlideError
+from wsipipe.results import Result
+from wsipipe.workflow import Resources, run
+
+
+def test_the_manifest_names_every_file(finished: Result) -> None:
+    there = {
+        path.relative_to(finished.folder).as_posix() for path in finished.folder.rglob("*") if path.is_file()
+    }
+    assert there - set(finished.manifest["files"]) == {"slide.zarr/manifest.json"}
+    assert set(finished.manifest["files"]) <= there
+
+
+def test_others_read_it_as_ome_zarr(finished: Result) -> None:
+    Image.from_zarr(open_group(finished.store, mode="r"))
+    for name in ("tissue", "tissue_class", "nuclei"):
+        ImageLabel.from_zarr(open_group(finished.store / "labels" / name, mode="r"))
+    for name in finished.probabilities:
+        Image.from_zarr(open_group(finished.store / "probabilities" / name, mode="r"))
+
+
+def test_classes_have_names_and_colours(finished: Result) -> None:
+    ome = open_group(finished.store / "labels/tissue_class", mode="r").attrs["ome"]
+    names = [item["name"] for item in ome["image-label"]["properties"]]
+    assert names == ["one", "two", "not computed"]
+    assert open_group(finished.store / "labels", mode="r").attrs["ome"]["labels"] == [
+        "tissue",
+        "tissue_class",
+        "nuclei",
+    ]
+
+
+def test_features_are_as_many_as_labels(finished: Result) -> None:
+    import gzip
+
+    with gzip.open(finished.folder / "nuclei.geojson.gz") as file:
+        features = json.load(file)["features"]
+    assert len(features) == finished.labels["nuclei"][0][...].max()
+
+
+def test_only_the_result_is_left(finished: Result) -> None:
+    assert [path.name for path in (finished.folder.parent / ".work").iterdir()] == [
+        f"{finished.folder.name}.lock"
+    ]
+
+
+def test_another_plan_puts_the_earlier_result_aside(
+    small_slide: Path, scheduler: str, tmp_path: Path
+) -> None:
+    resources = Resources(scheduler=scheduler)
+    first = run("tiling_only", small_slide, tmp_path, settings=["tile.mpp=1"], resources=resources)
+    (first.results()[0].folder / "reviews").mkdir()
+    second = run("tiling_only", small_slide, tmp_path, settings=["tile.mpp=2"], resources=resources)
+    assert [slide.status for slide in second.slides] == ["done"]
+    assert second.results()[0].attributes["canvas_mpp"] == 2
+    (aside,) = (tmp_path / ".replaced").iterdir()
+    assert (aside / "reviews").is_dir()
+    assert Result(aside).damaged() == []
+
+
+def test_a_slide_that_fails_at_the_end_fails_as_a_slide(
+    small_slide: Path, tiny_workflow: Workflow, plan_for: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object) -> None:
+        raise SlideError("a tile does not decode")
+
+    monkeypatch.setattr("wsipipe.publish.export.export", unreadable)
+    with pytest.raises(SlideError):
+        publish.finish(plan_for(small_slide, tiny_workflow), tmp_path)
+
+
+def test_probabilities_say_what_they_mean(finished: Result) -> None:
+    meaning = open_group(finished.store / "probabilities/nucleus", mode="r").attrs["wsipipe"]
+    stored = finished.probabilities["nucleus"][...]
+    assert meaning == {"scale": 1 / 250, "unreadable": 254, "not_computed": 255}
+    assert np.isin([255], stored).all()
+    assert stored[stored < 251].size

@@ -1,0 +1,147 @@
+"""What is wrong stops before any work; a bad slide stops nobody else; a region is a part of the whole."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsipipe import workflow
+from wsipipe.config import Workflow
+from wsipipe.errors import ConfigError, ExitCode
+from wsipipe.results import Result
+from wsipipe.runner import slide_lock
+from wsipipe.tiling.collect import slide_id_of
+from wsipipe.workflow import Resources, run
+
+COARSE = ["tile.mpp=2"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ({"settings": ["tile.mppp=1"]}, r"tile\.mppp"),
+        ({"settings": ["segment.weights=/nowhere.safetensors"]}, r"segment\.weights"),
+        ({"settings": ["tile.mpp=0.35"]}, r"tile\.mpp=0\.5"),
+        ({"region": (0, 0, 0, 5)}, "--region"),
+        ({"region": (-1, 0, 5, 5)}, "--region"),
+        ({"resources": Resources(device="tpu")}, "--device 'tpu'"),
+        ({"resources": Resources(device="cuda")}, "no NVIDIA GPU"),
+        ({"slides": "/nowhere.svs"}, "/nowhere.svs"),
+    ],
+)
+def test_what_is_wrong_stops_before_any_work(
+    small_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict, names: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(workflow, "connect", None)
+    arguments = {"slides": small_slide, "out": tmp_path / "out", **asked}
+    with pytest.raises(ConfigError, match=names):
+        run("nuclei_and_tissue", **arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bad_slide_stops_nobody_else(small_slide: Path, scheduler: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.svs").write_bytes(b"II*\0 not a slide")
+    result = run(
+        "tiling_only",
+        [tmp_path / "bad.svs", small_slide],
+        tmp_path / "out",
+        settings=COARSE,
+        resources=Resources(scheduler=scheduler),
+    )
+    bad, good = result.slides
+    assert (bad.status, good.status) == ("failed", "done")
+    assert bad.code == "SLIDE_UNREADABLE"
+    assert "bad.svs" in bad.message
+    assert result.exit_code == ExitCode.SOME_SLIDES_FAILED
+    assert [each.folder.name for each in result.results()] == [good.slide_id]
+
+
+def test_a_held_slide_asks_to_retry_later(small_slide: Path, scheduler: str, tmp_path: Path) -> None:
+    with slide_lock(tmp_path, slide_id_of(small_slide)):
+        result = run(
+            "tiling_only", small_slide, tmp_path, settings=COARSE, resources=Resources(scheduler=scheduler)
+        )
+    assert result.slides[0].code == "LOCKED"
+    assert result.exit_code == ExitCode.RETRY_LATER
+
+
+def test_a_region_is_a_part_of_the_whole(
+    small_slide: Path, tiny_workflow: Workflow, scheduler: str, finished: Result, tmp_path: Path
+) -> None:
+    """Up to its edge, though the region ends where a shard ends and the networks see beyond it."""
+    result = run(
+        tiny_workflow,
+        small_slide,
+        tmp_path,
+        region=(0, 0, 512, 512),
+        resources=Resources(scheduler=scheduler, device="cpu"),
+    ).results()[0]
+    px = slice(0, 256)
+    pairs = [(result.image[0][:, px, px], finished.image[0][:, px, px])]
+    pairs += [(result.labels["tissue"][0][:16, :16], finished.labels["tissue"][0][:16, :16])]
+    pairs += [(result.labels["tissue_class"][0][:8, :8], finished.labels["tissue_class"][0][:8, :8])]
+    pairs += [
+        (result.probabilities[name][px, px], finished.probabilities[name][px, px])
+        for name in ("nucleus", "centre")
+    ]
+    for part, whole in pairs:
+        np.testing.assert_array_equal(part, whole)
+    assert (finished.labels["tissue"][0][:16, :16] == 1).any()
+    assert (result.labels["tissue"][0][16:] == 255).all()
+    assert (result.labels["nuclei"][0][256:] == 0).all()
+
+
+def test_a_mask_of_a_manifest_is_used(small_slide: Path, scheduler: str, tmp_path: Path) -> None:
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:8] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    table = tmp_path / "slides.csv"
+    table.write_text(
+        f"sample_id,image_path,mask_path,spacing_at_level_0\na,{small_slide},{tmp_path / 'mask.png'},0.5\n"
+    )
+    result = run(
+        "tiling_only", table, tmp_path / "out", settings=COARSE, resources=Resources(scheduler=scheduler)
+    )
+    (slide,) = result.results()
+    tissue = slide.labels["tissue"][0][...]
+    share = (tissue == 1).sum() / (tissue != 255).sum()
+    assert share == pytest.approx(0.25)
+    assert slide.attributes["slide_mpp_source"] == "option"
+
+
+def test_glass_is_done_not_failed(tiny_workflow: Workflow, scheduler: str, tmp_path: Path) -> None:
+    Image.new("RGB", (600, 300), (244, 244, 244)).save(tmp_path / "glass.png")
+    result = run(
+        tiny_workflow,
+        tmp_path / "glass.png",
+        tmp_path / "out",
+        mpp=0.5,
+        resources=Resources(scheduler=scheduler, device="cpu"),
+    )
+    assert result.exit_code == ExitCode.OK
+    assert result.slides[0].nuclei == 0
+    assert len(result.results()[0].nuclei()) == 0
+
+
+def test_a_dry_run_writes_nothing(small_slide: Path, scheduler: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run("tiling_only", small_slide, out, dry_run=True, resources=Resources(scheduler=scheduler))
+    assert result.slides[0].status == "planned"
+    assert result.slides[0].plan["canvas_shape"] == [512, 512]
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("codes", "exit_code"),
+    [
+        ([], ExitCode.OK),
+        (["LOCKED", "STORAGE_FULL"], ExitCode.RETRY_LATER),
+        (["LOCKED", "MODEL"], ExitCode.SOME_SLIDES_FAILED),
+    ],
+)
+def test_the_exit_code_is_of_the_worst(codes: list[str], exit_code: ExitCode) -> None:
+    good = workflow.SlideOutcome("good", Path("good"), "done")
+    outcomes = [good, *(workflow.SlideOutcome(code, Path(code), "failed", code) for code in codes)]
+    assert workflow._exit_code(outcomes) == exit_code
