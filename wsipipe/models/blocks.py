@@ -147,7 +147,7 @@ class DenseClassifier(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Image (B, C, H, W) -> features of each cell (B, F, H / stride, W / stride)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define features()")
 
     @property
     def stride(self) -> int:

@@ -6,7 +6,9 @@ import torch
 
 from wsipipe.errors import ModelError
 from wsipipe.geometry import Orientation
+from wsipipe.models import predictor
 from wsipipe.models.predictor import Predictor, choose_device, choose_precision, load_predictor
+from wsipipe.quantise import quantise
 
 NUCLEI, TISSUE = "nuclei_gmr_unet_0.5", "tissue_gmr_resnet18_1.0"
 
@@ -101,3 +103,25 @@ def test_unknown_settings_are_refused() -> None:
         choose_precision("int4", "cpu")
     with pytest.raises(ModelError, match="device"):
         choose_device("tpu")
+
+
+def test_without_the_kernels_it_says_so_and_turned_results_agree_within_a_grey_level(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_compiler(*_: object, **__: object) -> None:
+        raise ModelError("no compiler here")
+
+    monkeypatch.setattr(predictor, "freeze", no_compiler)
+    dense = load_predictor(NUCLEI, device="cpu", precision="float32")
+    assert "slower: no compiler here" in caplog.text
+    straight = quantise(dense(patch(64, 72))).astype(int)
+    for orientation in Orientation:
+        turned = quantise(dense(np.ascontiguousarray(orientation.apply(patch(64, 72))))).astype(int)
+        assert np.abs(orientation.undo(turned, axes=(1, 2)) - straight).max() <= 1
+
+
+def test_a_shifted_image_differs_by_more_than_a_grey_level(nuclei: Predictor) -> None:
+    """Sister of the test above: the bound is not one that anything meets."""
+    straight = quantise(nuclei(patch(64, 72))).astype(int)
+    shifted = quantise(nuclei(np.ascontiguousarray(np.roll(patch(64, 72), 1, axis=0)))).astype(int)
+    assert np.abs(np.roll(shifted, -1, axis=1) - straight).max() > 1
