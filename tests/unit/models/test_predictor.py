@@ -106,14 +106,18 @@ def test_unknown_settings_are_refused() -> None:
 
 
 def test_without_the_kernels_it_says_so_and_turned_results_agree_within_a_grey_level(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    said: list[str] = []
+
     def no_compiler(*_: object, **__: object) -> None:
         raise ModelError("no compiler here")
 
     monkeypatch.setattr(predictor, "freeze", no_compiler)
+    # Not caplog: what Dask does to logging in a process that ran a cluster must not decide this test.
+    monkeypatch.setattr(predictor.log, "warning", lambda text, *values: said.append(text % values))
     dense = load_predictor(NUCLEI, device="cpu", precision="float32")
-    assert "slower: no compiler here" in caplog.text
+    assert any("slower: no compiler here" in text for text in said)
     straight = quantise(dense(patch(64, 72))).astype(int)
     for orientation in Orientation:
         turned = quantise(dense(np.ascontiguousarray(orientation.apply(patch(64, 72))))).astype(int)
