@@ -1,0 +1,78 @@
+"""Verbs about weights: list, certify, export."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from wsipipe.cli.app import AsJson, app, console
+from wsipipe.errors import ExitCode
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """Lists the weights that come with wsipipe, what they were made from and for what they may be used."""
+    from wsipipe.models.zoo import list_models, read_card
+
+    cards = [read_card(name) for name in list_models()]
+    if as_json:
+        console.print_json(json.dumps([card.model_dump(mode="json") for card in cards]))
+        return
+    table = Table("name", "um/px", "outputs", "licence", "use")
+    for card in cards:
+        table.add_row(
+            card.name, f"{card.mpp:g}", " ".join(card.output_names), card.licence, card.intended_use
+        )
+    console.print(table)
+
+
+@app.command()
+def certify(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="WEIGHTS|MODEL",
+            help="Name of shipped weights, a .safetensors file, or package.module:factory, a function that "
+            "gives any torch model; that module is imported, so its code runs.",
+        ),
+    ],
+    tiled: Annotated[bool, typer.Option("--tiled", help="Also compare patches with the whole.")] = False,
+    dtype: Annotated[
+        Literal["float32", "float64", "bfloat16"], typer.Option(help="In what it computes.")
+    ] = "float32",
+    lattice: Annotated[
+        int | None,
+        typer.Option(min=1, help="Extents are multiples of this, if the model does not say it."),
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Certificate to write.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="PNG to write.")] = None,
+) -> int:
+    """Measures whether a network commutes with the eight orientations and can be tiled; fails if not."""
+    from wsipipe.models.certificate import certify as measure
+    from wsipipe.models.certificate_picture import draw_certificate, summary
+
+    certificate = measure(model, dtype=dtype, tiled=tiled, lattice_px=lattice)
+    if json_file is not None:
+        json_file.write_text(certificate.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    if picture is not None:
+        draw_certificate(certificate, picture)
+    for line in summary(certificate):
+        console.print(line, soft_wrap=True)
+    return int(ExitCode.OK if certificate.passed else ExitCode.FAILED)
+
+
+@app.command()
+def export(
+    weights: Annotated[str, typer.Argument(help="Name of shipped weights, or a .safetensors file.")],
+    to: Annotated[Path, typer.Option("--to", help="model.pt (TorchScript) or model.onnx.")],
+    tile: Annotated[
+        bool, typer.Option("--tile", help="A classifier's raw scores of one tile, as WSInfer wants them.")
+    ] = False,
+) -> None:
+    """Writes a network as plain convolutions for other programs, and its card as JSON beside it."""
+    from wsipipe.models.export import export_network
+
+    for path in export_network(weights, to, tile=tile):
+        console.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", soft_wrap=True)

@@ -1,0 +1,124 @@
+"""Verbs that compute: run a workflow, and the demo."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from wsipipe.cli.app import DeviceName, Mpp, Out, Workers, app, console
+from wsipipe.errors import ConfigError
+from wsipipe.notice import NOTICE
+
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="stage.key=value, for example tile.mpp=0.25.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a network in each process.")]
+
+
+@app.command()
+def run(
+    workflow: Annotated[
+        str, typer.Argument(help="nuclei, tissue, nuclei_and_tissue, tiling_only, or a YAML file.")
+    ],
+    slides: Annotated[list[str], typer.Argument(help="Files, folders, globs, or a manifest CSV.")],
+    out: Out,
+    settings: Settings = None,
+    image: Annotated[
+        str | None, typer.Option(help="lossless, jpeg:QUALITY or none; as --set tile.image=...")
+    ] = None,
+    mpp: Mpp = None,
+    region: Annotated[
+        str | None, typer.Option(help="y,x,height,width in level-0 px: only this part.")
+    ] = None,
+    workers: Workers = None,
+    threads: Threads = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask cluster, tcp://...")] = None,
+    device: DeviceName = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Open and plan; compute and write nothing.")
+    ] = False,
+) -> int:
+    """Runs a workflow on slides; one folder a slide in OUT. Finished slides of the same plan are kept."""
+    from wsipipe.workflow import Resources
+    from wsipipe.workflow import run as run_workflow
+
+    result = with_progress(
+        lambda teller: run_workflow(
+            workflow,
+            slides,
+            out,
+            settings=[*(settings or []), *([f"tile.image={image}"] if image else [])],
+            mpp=mpp,
+            region=_region(region),
+            resources=Resources(workers, threads, scheduler, device),
+            dry_run=dry_run,
+            teller=teller,
+        )
+    )
+    print_run(result, dry_run)
+    return int(result.exit_code)
+
+
+@app.command()
+def demo(
+    out: Out = Path("demo"),
+    slide: Annotated[Path | None, typer.Option(help="A slide of yours instead of a synthetic one.")] = None,
+    workers: Workers = None,
+    device: DeviceName = "auto",
+) -> int:
+    """Makes a small synthetic slide, runs nuclei_and_tissue on it, tells how well it fits the truth."""
+    from wsipipe.demo import run_demo
+
+    result, agreement = with_progress(lambda teller: run_demo(out, slide, workers, device, teller))
+    print_run(result, dry_run=False)
+    for finished in result.results():
+        for path in sorted(finished.folder.iterdir()):
+            console.print(f"  {path}", soft_wrap=True)
+        console.print(f"Look at it: wsipipe view {finished.folder}", soft_wrap=True)
+    for name, value in agreement.items():
+        console.print(f"agreement with the truth: {name} {value:.3f}".removesuffix(".000"))
+    return int(result.exit_code)
+
+
+def with_progress(work: Any) -> Any:
+    """What ``work`` returns, its progress shown live on a terminal and as lines elsewhere."""
+    from wsipipe.progress import Lines, Live
+
+    live = Live(console) if console.is_terminal else None
+    with live or nullcontext():
+        return work(live or Lines(console))
+
+
+def _region(text: str | None) -> tuple[int, int, int, int] | None:
+    if text is None:
+        return None
+    try:
+        y, x, height, width = (int(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(
+            f"--region {text!r}: give four whole numbers y,x,height,width in level-0 px."
+        ) from error
+    return y, x, height, width
+
+
+def print_run(result: Any, dry_run: bool) -> None:
+    """Prints the plans of a dry run, or the failures and where the results are."""
+    failed = [slide for slide in result.slides if slide.status == "failed"]
+    if dry_run:
+        for slide in result.slides:
+            console.print_json(json.dumps(slide.plan or {"slide_id": slide.slide_id, "failed": slide.code}))
+    if failed:
+        table = Table(
+            "slide",
+            "code",
+            "what happened and what to do",
+            title=f"{len(failed)} of {len(result.slides)} failed",
+        )
+        for slide in failed:
+            table.add_row(str(slide.path.name), slide.code, slide.message)
+        console.print(table)
+    if not dry_run:
+        console.print(f"Results in {result.out}; open {result.out / 'report.html'}. {NOTICE}", soft_wrap=True)

@@ -1,0 +1,92 @@
+"""Verbs about slides and finished results: info, synth, view, verify."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from wsipipe.cli.app import AsJson, Mpp, app, console
+from wsipipe.errors import ExitCode
+
+
+@app.command()
+def info(slide: Path, mpp: Mpp = None, as_json: AsJson = False) -> None:
+    """Tells what a slide is: vendor, levels, um per px and where that value comes from."""
+    from wsipipe.tiling.slide import open_slide
+
+    with open_slide(slide, mpp) as opened:
+        facts: dict[str, Any] = {
+            "path": str(opened.path),
+            "vendor": opened.vendor,
+            "mpp": opened.mpp,
+            "mpp_source": opened.mpp_source,
+            "bounds": {
+                "y": opened.bounds.y,
+                "x": opened.bounds.x,
+                "height": opened.bounds.height,
+                "width": opened.bounds.width,
+            },
+            "properties": opened.properties,
+            "levels": [
+                {
+                    "level": level.index,
+                    "height": level.height,
+                    "width": level.width,
+                    "mpp": level.mpp,
+                    "downsample": level.downsample,
+                }
+                for level in opened.levels
+            ],
+        }
+    if as_json:
+        console.print_json(json.dumps(facts))
+        return
+    console.print(
+        f"{slide}: {facts['vendor']}, {facts['mpp']:.4f} um/px ({facts['mpp_source']})", highlight=False
+    )
+    table = Table("level", "height", "width", "um/px", "downsample")
+    for level in facts["levels"]:
+        table.add_row(
+            str(level["level"]),
+            str(level["height"]),
+            str(level["width"]),
+            f"{level['mpp']:.4f}",
+            f"{level['downsample']:.2f}",
+        )
+    console.print(table)
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="Slide to write, .svs or .tif.")],
+    size: Annotated[int, typer.Option(min=256, help="Side of level 0 in px.")] = 4096,
+    seed: Annotated[int, typer.Option(help="Another seed, another slide.")] = 0,
+    mpp: Annotated[float, typer.Option(help="Um per px of level 0.")] = 0.25,
+) -> None:
+    """Writes a synthetic H&E-like pyramidal slide with exact nuclei and tissue truth beside it."""
+    from wsipipe.synth.writer import make_slide
+
+    truth = make_slide(out, size, seed, mpp)
+    console.print(f"{out}: {size} x {size} px, {truth.nuclei} nuclei, truth in {truth.path}", soft_wrap=True)
+
+
+@app.command()
+def view(result: Annotated[Path, typer.Argument(help="OUT/SLIDE, or its slide.zarr.")]) -> None:
+    """Opens a finished slide in napari: image and labels, multiscale and lazy."""
+    from wsipipe.review.viewer import view_result
+
+    view_result(result)
+
+
+@app.command()
+def verify(result: Annotated[Path, typer.Argument(help="OUT/SLIDE.")]) -> int:
+    """Hashes every file of a finished slide again and names the damaged ones."""
+    from wsipipe.results import open_result
+
+    damaged = open_result(result).damaged()
+    for path in damaged:
+        console.print(f"damaged or missing: {path}")
+    console.print(f"{result}: {'damaged' if damaged else 'every file is as published'}")
+    return int(ExitCode.FAILED if damaged else ExitCode.OK)
