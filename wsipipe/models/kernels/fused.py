@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from wsipipe.models.kernels.build import Job, gpu_library, library
-from wsipipe.models.kernels.packing import Packed, pack
+from wsipipe.models.kernels.packing import Packed, cpu_layout, pack
 from wsipipe.models.kernels.rings import Rings
 
 SIDES = {"cpu": (1, 3, 5, 7, 9, 11), "cuda": (3, 5, 7, 9)}
@@ -94,10 +94,10 @@ def fused(x: torch.Tensor, rings: Rings) -> torch.Tensor:
 
 
 class _Fused(torch.autograd.Function):
-    """Forward by the kernel; the input's gradient by the same kernel, the weights' by the dense one.
+    """Forward by the kernel; the input's gradient by the same kernel, the weights' from the sums of each orbit.
 
-    The gradient of the input is a ring convolution too (a symmetric kernel is its own mirror image). That of
-    the weights goes through the dense kernel's gradient, k ** 2 / n times the arithmetic.
+    The gradient of the input is a ring convolution too (a symmetric kernel is its own mirror image). On a GPU
+    that of the weights goes through the dense kernel's gradient, k ** 2 / n times the arithmetic.
     """
 
     @staticmethod
@@ -142,7 +142,33 @@ def _grad_input(grad: torch.Tensor, rings: Rings) -> torch.Tensor:
 
 def _grad_profile(x: torch.Tensor, grad: torch.Tensor, rings: Rings) -> torch.Tensor:
     """Gradient (out, in, radii) of the kernel's value at each distinct radius."""
+    if x.device.type == "cpu":
+        return _cpu_grad_profile(x, grad, rings)
     sizes = (len(rings.weight), x.shape[1], rings.kernel_size, rings.kernel_size)
     taps = torch.nn.grad.conv2d_weight(x, sizes, grad, padding=rings.padding).flatten(2)
     onto = functional.one_hot(rings.cells, rings.basis.shape[1] + 1)[:, :-1].to(taps.dtype)
     return taps @ onto
+
+
+def _cpu_grad_profile(x: torch.Tensor, grad: torch.Tensor, rings: Rings) -> torch.Tensor:
+    radii, outputs = rings.basis.shape[1], grad.shape[1]
+    layout = cpu_layout(x.shape[1], x.dtype)
+    blocks, padded = -(-x.shape[1] // layout.block), -(-outputs // layout.lanes) * layout.lanes
+    sums = torch.zeros((torch.get_num_threads(), blocks, radii, layout.block, padded))
+    place = Packed(
+        weight=sums,
+        bias=sums,
+        mix=None,
+        ring_of=torch.arange(radii, dtype=torch.int32),
+        outputs=outputs,
+        channels=x.shape[1],
+        rings=radii,
+        kernel_size=rings.kernel_size,
+        padding=rings.padding,
+        dtype=x.dtype,
+        lanes=layout.lanes,
+    )
+    x, grad = (t.to(x.dtype).contiguous(memory_format=torch.channels_last) for t in (x, grad))
+    name = "f32" if x.dtype == torch.float32 else "bf16"
+    getattr(library(), f"ring_grad_{name}")(ctypes.byref(job_of(x, grad, place)))
+    return sums.sum(0).permute(3, 0, 2, 1).flatten(1, 2)[:outputs, : x.shape[1]]

@@ -373,24 +373,104 @@ void run_tile(const Job& job, const Tile& tile, Scratch<P>& scratch) {
   }
 }
 
+// Tiles of the output, top to bottom in every image.
+struct Tiling {
+  int64_t height, width, across, down, count;
+  Tiling(const Job& job, int k)
+      : height(job.height + 2 * job.padding - k + 1), width(job.width + 2 * job.padding - k + 1),
+        across((width + TILE - 1) / TILE), down((height + ROWS - 1) / ROWS) {
+    while (job.batch * across * down < 2 * job.threads && 4 * down < height) down *= 2;
+    count = job.batch * across * down;
+  }
+  Tile at(int64_t t) const {
+    const int64_t ty = t / across % down, tx = t % across;
+    const int64_t top = height * ty / down, left = width * tx / across;
+    return {t / across / down, top, left, int(height * (ty + 1) / down - top),
+            int(width * (tx + 1) / across - left)};
+  }
+};
+
 template <int K, int CB, class T, class P>
 void run(const Job& job) {
-  const int64_t height = job.height + 2 * job.padding - K + 1, width = job.width + 2 * job.padding - K + 1;
-  const int64_t across = (width + TILE - 1) / TILE;
-  int64_t down = (height + ROWS - 1) / ROWS;
-  while (job.batch * across * down < 2 * job.threads && 4 * down < height) down *= 2;
-  const int64_t tiles = job.batch * across * down;
+  const Tiling tiling(job, K);
 #pragma omp parallel num_threads(int(job.threads))
   {
     static thread_local Scratch<P> scratch;
 #pragma omp for schedule(dynamic, 1)
-    for (int64_t t = 0; t < tiles; ++t) {
-      const int64_t ty = t / across % down, tx = t % across;
-      const int64_t top = height * ty / down, left = width * tx / across;
-      const Tile tile{t / across / down, top, left, int(height * (ty + 1) / down - top),
-                      int(width * (tx + 1) / across - left)};
-      run_tile<K, CB, T, P>(job, tile, scratch);
+    for (int64_t t = 0; t < tiling.count; ++t) run_tile<K, CB, T, P>(job, tiling.at(t), scratch);
+  }
+}
+
+// ---- gradient of the weights -----------------------------------------------------------------------------
+//
+// Of the value at each radius: sum over pixels of (orbit sum of the input) x (gradient of the output). The job
+// has the gradient as `output`, and as `weight` room for (threads, blocks, orbits, CB, outputs rounded up to
+// VL) float32 zeros, to be added up over threads. Tiles go to threads by number, so that the sums have one
+// order for a number of threads.
+
+template <int MR, int NV>
+ALWAYS_INLINE void outer_products(const float* a, const float* b, int64_t pixels, int64_t padded, int64_t rows,
+                                  float* out) {
+  vec acc[MR][NV] = {};
+  for (int64_t px = 0; px < pixels; ++px) {
+    vec factor[NV];
+    for (int v = 0; v < NV; ++v) factor[v] = load(b + px * padded + v * VL);
+#pragma GCC unroll 24
+    for (int r = 0; r < MR; ++r) {
+      vec x = splat(a[px * ROW<float> + r]);
+      for (int v = 0; v < NV; ++v) acc[r][v] = fma(x, factor[v], acc[r][v]);
     }
+  }
+  for (int r = 0; r < std::min<int64_t>(MR, rows); ++r)
+    for (int v = 0; v < NV; ++v) {
+      float* at = out + r * padded + v * VL;
+      store(at, load(at) + acc[r][v]);
+    }
+}
+
+template <class T>
+void copy_gradient(const Job& job, const Tiling& tiling, const Tile& tile, int64_t padded, float* to) {
+  const T* image = static_cast<const T*>(job.output) + tile.image * tiling.height * tiling.width * job.outputs;
+  for (int y = 0; y < tile.rows; ++y)
+    for (int x = 0; x < tile.cols; ++x, to += padded) {
+      const T* from = image + ((tile.top + y) * tiling.width + tile.left + x) * job.outputs;
+      for (int64_t o = 0; o < job.outputs; ++o) to[o] = widen(from[o]);
+      for (int64_t o = job.outputs; o < padded; ++o) to[o] = 0;
+    }
+}
+
+template <int K, int CB, class T>
+void grad_tile(const Job& job, const Tiling& tiling, const Tile& tile, Scratch<float>& scratch, float* total) {
+  constexpr int64_t per_block = Orbits<K>::count * CB;
+  const int64_t pixels = int64_t(tile.rows) * tile.cols, padded = (job.outputs + VL - 1) / VL * VL;
+  float* const block = scratch.block.fit((ROWS + K) * Taps<K, CB>::row + 4 * VL);
+  float* const rings = scratch.rings.fit((ROWS * TILE + 64) * ROW<float>);
+  float* const gradient = scratch.sums.fit((ROWS * TILE + 64) * padded);
+  copy_gradient<T>(job, tiling, tile, padded, gradient);
+  for (int64_t first = 0; first < job.channels; first += CB, total += per_block * padded) {
+    copy_block<K, CB, T>(job, tile, first, block);
+    sum_rings<K, CB, float>(job, tile, block, rings);
+    int64_t o = 0;
+    for (; o + 2 * VL <= padded; o += 2 * VL)
+      for (int64_t k = 0; k < per_block; k += MR2)
+        outer_products<MR2, 2>(rings + k, gradient + o, pixels, padded, per_block - k, total + k * padded + o);
+    if (o < padded)
+      for (int64_t k = 0; k < per_block; k += MR1)
+        outer_products<MR1, 1>(rings + k, gradient + o, pixels, padded, per_block - k, total + k * padded + o);
+  }
+}
+
+template <int K, int CB, class T>
+void grad(const Job& job) {
+  const Tiling tiling(job, K);
+  const int64_t padded = (job.outputs + VL - 1) / VL * VL;
+  const int64_t size = (job.channels + CB - 1) / CB * Orbits<K>::count * CB * padded;
+  float* const totals = static_cast<float*>(const_cast<void*>(job.weight));
+#pragma omp parallel for num_threads(int(job.threads)) schedule(static, 1)
+  for (int64_t thread = 0; thread < job.threads; ++thread) {
+    static thread_local Scratch<float> scratch;
+    for (int64_t t = thread; t < tiling.count; t += job.threads)
+      grad_tile<K, CB, T>(job, tiling, tiling.at(t), scratch, totals + thread * size);
   }
 }
 
@@ -407,6 +487,15 @@ void run_blocked(const Job& job) {
   }
 }
 
+template <int K, class T>
+void grad_blocked(const Job& job) {
+  switch (block_channels(job.channels)) {
+    case 4: return grad<K, 4, T>(job);
+    case HALF == 4 ? -1 : HALF: return grad<K, HALF, T>(job);
+    default: return grad<K, VL, T>(job);
+  }
+}
+
 template <class T, class P>
 int run_sized(const Job& job) {
   switch (job.kernel) {
@@ -416,6 +505,19 @@ int run_sized(const Job& job) {
     case 7: run_blocked<7, T, P>(job); return 0;
     case 9: run_blocked<9, T, P>(job); return 0;
     case 11: run_blocked<11, T, P>(job); return 0;
+  }
+  return 1;
+}
+
+template <class T>
+int grad_sized(const Job& job) {
+  switch (job.kernel) {
+    case 1: grad_blocked<1, T>(job); return 0;
+    case 3: grad_blocked<3, T>(job); return 0;
+    case 5: grad_blocked<5, T>(job); return 0;
+    case 7: grad_blocked<7, T>(job); return 0;
+    case 9: grad_blocked<9, T>(job); return 0;
+    case 11: grad_blocked<11, T>(job); return 0;
   }
   return 1;
 }
@@ -433,4 +535,6 @@ int ring_conv_bf16(const Job* job) { return run_sized<bf16, bf16>(*job); }
 #else
 int ring_conv_bf16(const Job* job) { return run_sized<bf16, float>(*job); }
 #endif
+int ring_grad_f32(const Job* job) { return grad_sized<float>(*job); }
+int ring_grad_bf16(const Job* job) { return grad_sized<bf16>(*job); }
 }

@@ -126,6 +126,31 @@ def test_its_gradients_are_those_of_the_dense_way(mode: str, padding: int | None
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("kernel_size", [3, 5, 7, 9, 11])
+@pytest.mark.parametrize(("channels", "outputs"), [(3, 1), (6, 16), (20, 40)])
+def test_weight_gradients_of_every_side_and_block(kernel_size: int, channels: int, outputs: int) -> None:
+    torch.manual_seed(4)
+    layer = make(channels, outputs, kernel_size)
+    x, back = torch.randn(2, channels, 19, 37), torch.randn(2, outputs, 19, 37)
+    grads = {}
+    for impl in ("fused", "dense"):
+        layer.impl = impl
+        grads[impl] = torch.autograd.grad((layer(x) * back).sum(), (layer.weight, layer.log_sigma))
+    for found, expected in zip(grads["fused"], grads["dense"], strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_weight_gradients_are_the_same_twice_with_two_threads() -> None:
+    threads = torch.get_num_threads()
+    layer, x = make(16, 16, 5), torch.randn(3, 16, 70, 70)
+    try:
+        torch.set_num_threads(2)
+        first, second = (torch.autograd.grad(layer(x).square().sum(), layer.weight)[0] for _ in range(2))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(first, second)
+
+
 def test_it_runs_under_autocast() -> None:
     layer, x = make(3, 4, 5), torch.randn(1, 3, 9, 9)
     with torch.autocast("cpu", torch.bfloat16):
