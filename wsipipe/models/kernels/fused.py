@@ -119,10 +119,12 @@ class _Fused(torch.autograd.Function):
         rings: Rings = ctx.rings
         grad_x = _grad_input(grad, rings) if ctx.needs_input_grad[0] else None
         grad_weight = grad_basis = grad_bias = None
-        if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
+        if ctx.needs_input_grad[2]:
             profile = _grad_profile(x, grad, rings).to(basis.dtype)
             grad_weight = (profile @ basis.T).to(weight.dtype)
             grad_basis = torch.einsum("oci,ocm->im", weight.to(basis.dtype), profile)
+        elif ctx.needs_input_grad[1]:
+            grad_weight = _grad_weight(x, grad, rings).to(weight.dtype)
         if rings.bias is not None and ctx.needs_input_grad[3]:
             grad_bias = grad.sum((0, 2, 3), dtype=torch.float32).to(rings.bias.dtype)
         return grad_x, grad_weight, grad_basis, grad_bias, None
@@ -143,26 +145,36 @@ def _grad_input(grad: torch.Tensor, rings: Rings) -> torch.Tensor:
 def _grad_profile(x: torch.Tensor, grad: torch.Tensor, rings: Rings) -> torch.Tensor:
     """Gradient (out, in, radii) of the kernel's value at each distinct radius."""
     if x.device.type == "cpu":
-        return _cpu_grad_profile(x, grad, rings)
+        return _cpu_grad(x, grad, rings, None)
     sizes = (len(rings.weight), x.shape[1], rings.kernel_size, rings.kernel_size)
     taps = torch.nn.grad.conv2d_weight(x, sizes, grad, padding=rings.padding).flatten(2)
     onto = functional.one_hot(rings.cells, rings.basis.shape[1] + 1)[:, :-1].to(taps.dtype)
     return taps @ onto
 
 
-def _cpu_grad_profile(x: torch.Tensor, grad: torch.Tensor, rings: Rings) -> torch.Tensor:
+def _grad_weight(x: torch.Tensor, grad: torch.Tensor, rings: Rings) -> torch.Tensor:
+    """Gradient (out, in, n); where widths are fixed, n products a channel do instead of one a radius."""
+    mix = pack(rings, x.dtype).mix if x.device.type == "cpu" else None
+    if mix is not None:
+        return _cpu_grad(x, grad, rings, mix)
+    return _grad_profile(x, grad, rings) @ rings.basis.detach().float().T
+
+
+def _cpu_grad(x: torch.Tensor, grad: torch.Tensor, rings: Rings, mix: torch.Tensor | None) -> torch.Tensor:
+    """Gradient (out, in, rings of ``mix``), or (out, in, radii) without one; float32."""
     radii, outputs = rings.basis.shape[1], grad.shape[1]
+    count = radii if mix is None else len(mix)
     layout = cpu_layout(x.shape[1], x.dtype)
     blocks, padded = -(-x.shape[1] // layout.block), -(-outputs // layout.lanes) * layout.lanes
-    sums = torch.zeros((torch.get_num_threads(), blocks, radii, layout.block, padded))
+    sums = torch.zeros((torch.get_num_threads(), blocks, count, layout.block, padded))
     place = Packed(
         weight=sums,
         bias=sums,
-        mix=None,
+        mix=mix,
         ring_of=torch.arange(radii, dtype=torch.int32),
         outputs=outputs,
         channels=x.shape[1],
-        rings=radii,
+        rings=count,
         kernel_size=rings.kernel_size,
         padding=rings.padding,
         dtype=x.dtype,

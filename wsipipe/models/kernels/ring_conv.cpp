@@ -403,9 +403,9 @@ void run(const Job& job) {
 
 // ---- gradient of the weights -----------------------------------------------------------------------------
 //
-// Of the value at each radius: sum over pixels of (orbit sum of the input) x (gradient of the output). The job
-// has the gradient as `output`, and as `weight` room for (threads, blocks, orbits, CB, outputs rounded up to
-// VL) float32 zeros, to be added up over threads. Tiles go to threads by number, so that the sums have one
+// Of each ring: sum over pixels of (ring of the input) x (gradient of the output); without a mix the rings are
+// the orbits, and it is the gradient of the value at each radius. The job has the gradient as `output`, and as
+// `weight` room for (threads, blocks, rings, CB, outputs rounded up to VL) float32 zeros, to be added up. Tiles go to threads by number, so that the sums have one
 // order for a number of threads.
 
 template <int MR, int NV>
@@ -441,7 +441,7 @@ void copy_gradient(const Job& job, const Tiling& tiling, const Tile& tile, int64
 
 template <int K, int CB, class T>
 void grad_tile(const Job& job, const Tiling& tiling, const Tile& tile, Scratch<float>& scratch, float* total) {
-  constexpr int64_t per_block = Orbits<K>::count * CB;
+  const int64_t per_block = job.rings * CB;
   const int64_t pixels = int64_t(tile.rows) * tile.cols, padded = (job.outputs + VL - 1) / VL * VL;
   float* const block = scratch.block.fit((ROWS + K) * Taps<K, CB>::row + 4 * VL);
   float* const rings = scratch.rings.fit((ROWS * TILE + 64) * ROW<float>);
@@ -464,7 +464,7 @@ template <int K, int CB, class T>
 void grad(const Job& job) {
   const Tiling tiling(job, K);
   const int64_t padded = (job.outputs + VL - 1) / VL * VL;
-  const int64_t size = (job.channels + CB - 1) / CB * Orbits<K>::count * CB * padded;
+  const int64_t size = (job.channels + CB - 1) / CB * job.rings * CB * padded;
   float* const totals = static_cast<float*>(const_cast<void*>(job.weight));
 #pragma omp parallel for num_threads(int(job.threads)) schedule(static, 1)
   for (int64_t thread = 0; thread < job.threads; ++thread) {
