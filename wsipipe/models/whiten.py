@@ -1,0 +1,81 @@
+"""Training coordinates of ring weights in which all rings matter alike.
+
+Neighbouring pixels of an image are alike, so the rings of a kernel see nearly the same thing: at k = 9 the
+largest of five eigenvalues of their covariance is 1,500 times the smallest, and gradient descent learns
+blurs long before it learns edges. Learning ``raw`` with ``weight = raw @ C ** -1/2``, C being that
+covariance, makes the rings uncorrelated; the network, its function and its file stay what they are.
+"""
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from wsipipe.models.gmr import GMRConv2d, GMRConv3d
+
+CORRELATION_PX = 3.0
+NOISE = 0.02
+FLOOR = 3e-4
+
+
+class RingMix(nn.Module):
+    """``raw`` (out, in, n) -> ``weight`` (out, in, n) by a fixed symmetric matrix (n, n)."""
+
+    def __init__(self, matrix: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("matrix", matrix)
+        self.register_buffer("inverse", torch.linalg.inv(matrix))
+
+    def forward(self, raw: torch.Tensor) -> torch.Tensor:
+        """Training coordinates -> the layer's."""
+        return raw @ self.matrix.to(raw.dtype)
+
+    def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
+        """The layer's coordinates -> those of training."""
+        return weight @ self.inverse.to(weight.dtype)
+
+
+def ring_covariance(layer: GMRConv2d | GMRConv3d, correlation_px: float = CORRELATION_PX) -> torch.Tensor:
+    """Covariance (n, n) float64 of the layer's rings on images of correlation exp(-r / length)."""
+    values = layer.basis().detach().double()
+    taps = nn.functional.pad(values, (0, 1))[:, layer._cells]
+    axis = torch.arange(layer.kernel_size, dtype=torch.float64)
+    cells = torch.cartesian_prod(*[axis] * layer.dims)
+    alike = torch.exp(-torch.cdist(cells, cells) / correlation_px) + NOISE * torch.eye(len(cells))
+    return taps @ alike @ taps.T
+
+
+def whitening(covariance: torch.Tensor) -> torch.Tensor:
+    """C (n, n) -> C ** -1/2, eigenvalues below 3e-4 of the largest raised to that."""
+    values, vectors = torch.linalg.eigh(covariance)
+    return vectors @ torch.diag(values.clamp(min=FLOOR * float(values.max())) ** -0.5) @ vectors.T
+
+
+def whiten(model: nn.Module, draw: bool = True) -> nn.Module:
+    """Give every ring convolution of ``model`` its training coordinates, in place.
+
+    Args:
+        model: With GMR layers; others are left alone.
+        draw: Draw new weights, He-like in the new coordinates; else the function stays as it is.
+    """
+    for layer in ring_layers(model):
+        matrix = whitening(ring_covariance(layer)).to(layer.weight)
+        if draw:
+            fan = layer.in_channels // layer.groups * layer.rings
+            with torch.no_grad():
+                layer.weight.copy_(torch.randn_like(layer.weight) * (2 / fan) ** 0.5 @ matrix)
+        parametrize.register_parametrization(layer, "weight", RingMix(matrix))
+    return model
+
+
+def unwhiten(model: nn.Module) -> nn.Module:
+    """Back to plain weights, in place, so that ``model`` can be saved; its function stays as it is."""
+    for layer in ring_layers(model):
+        if parametrize.is_parametrized(layer, "weight"):
+            parametrize.remove_parametrizations(layer, "weight")
+    return model
+
+
+def ring_layers(model: nn.Module) -> list[GMRConv2d | GMRConv3d]:
+    """The model's ring convolutions of more than one ring."""
+    kinds = (GMRConv2d, GMRConv3d)
+    return [layer for layer in model.modules() if isinstance(layer, kinds) and layer.kernel_size > 1]
