@@ -22,6 +22,7 @@ import torch
 from gmr_exactness import exactness_rows
 from gmr_release import release, release_conv
 from gmr_rotation import rotation_rows
+from gmr_sizes import network_size_rows
 from gmr_timing import interleaved, keep_freed_memory, machine
 from torch import nn
 
@@ -249,7 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    sections = ("exactness", "networks", "layers", "training", "rotation")
+    sections = ("exactness", "sizes", "networks", "layers", "training", "rotation")
     parser.add_argument("--only", nargs="+", choices=sections, default=sections)
     parser.add_argument("--reference", type=Path, help="folder of the authors' release")
     parser.add_argument("--rounds", type=int, default=9)
@@ -268,6 +269,7 @@ def main() -> None:
     package = release(arguments.reference) if arguments.reference else None
     run = {
         "exactness": lambda: exactness_rows(package),
+        "sizes": lambda: network_size_rows(wide=False),
         "layers": lambda: layer_rows(package, arguments.rounds, device),
         "networks": lambda: network_rows(package, arguments.rounds, device),
         "training": lambda: training_rows(arguments.rounds, device),

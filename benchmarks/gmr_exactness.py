@@ -12,7 +12,6 @@ from wsipipe.models.gmr import GMRConv2d
 from wsipipe.models.kernels.frozen import freeze
 from wsipipe.models.reference import load_reference_state
 from wsipipe.models.resnet import GMRResNet
-from wsipipe.models.unet import GMRUNet
 
 Row = dict[str, object]
 Call = Callable[[torch.Tensor], torch.Tensor]
@@ -35,12 +34,6 @@ def exactness_rows(package: ModuleType | None) -> list[Row]:
             rows.append(
                 {"claim": f"layer, k = {side}, {dtype}, fused: D4", "error": d4_error(layer, dtype, (64, 72))}
             )
-    for mode in ("radial", "index"):
-        network = GMRUNet(mode=mode).eval()
-        for dtype, sizes in ((torch.float32, range(64, 513, 8)), (torch.float64, (64, 72, 136, 264))):
-            call = freeze(network) if dtype == torch.float32 else network.double()
-            worst = max(d4_error(call, dtype, (px, oblong)) for px in sizes for oblong in {px, 64 + px % 48})
-            rows.append({"claim": f"GMR U-Net {mode} {dtype}, multiples of 8 px: D4", "error": worst})
     return rows
 
 

@@ -7,10 +7,11 @@ independent normal ring weights. No picture and no interpolation enter.
 """
 
 import math
+from typing import get_args
 
 import torch
 
-from wsipipe.models.gmr import GMRConv2d
+from wsipipe.models.gmr import GMRConv2d, Mode
 from wsipipe.models.kernels.rings import radius_table
 
 BAND = 0.25
@@ -42,13 +43,13 @@ def error(basis: torch.Tensor, cells: torch.Tensor, side: int, degrees: float) -
 def profiles(side: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Basis (rings, radii) and cells of each profile at one kernel side."""
     radii, cells = radius_table(side)
-    layers = {mode: GMRConv2d(1, 1, side, mode=mode) for mode in ("radial", "index")}
+    layers = {mode: GMRConv2d(1, 1, side, mode=mode) for mode in get_args(Mode)}
     found = {mode: (layer.basis().detach(), cells) for mode, layer in layers.items()}
     hard = layers["index"].hard_rings()
     found["hard"] = (torch.nn.functional.one_hot(hard).T.double(), cells)
     taps = torch.arange(side * side)
     found["dense"] = (torch.eye(side * side, dtype=torch.float64), taps)
-    for spacing, sigma in ((layers["radial"].ring_spacing, 0.6), (1.0, 0.6), (1.0, 0.8), (0.8, 0.65)):
+    for spacing, sigma in ((layers["radial"].ring_spacing, 0.6), (1.0, 0.6), (1.0, 0.8)):
         centres = torch.arange(side // 2 + 1, dtype=torch.float64)[:, None] * spacing
         basis = torch.exp(-((radii - centres) ** 2) / (2 * sigma**2))
         found[f"radial, spacing {spacing:.3g}, sigma {sigma}"] = (basis, cells)

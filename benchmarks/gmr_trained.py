@@ -18,35 +18,26 @@ from torch import nn
 
 from wsipipe.models.gmr import GMRConv2d
 from wsipipe.models.unet import GMRUNet
+from wsipipe.training.batches import as_input, as_tensors
+from wsipipe.training.crops import NucleiCrops, resampled
+from wsipipe.training.datasets import read_fields
 from wsipipe.training.losses import nuclei_loss
-from wsipipe.training.nuclei_data import MPP, NucleiCrops, as_input, read_fields, resampled
+from wsipipe.training.recipe import Augment, LossWeights, Samples
+from wsipipe.training.targets import target_maps
 
 ANGLES = (0, 15, 30, 45)
 PROFILES = ("hard", "index", "radial", "narrow")
-SHARES = {"monuseg": 0.6, "monuseg_foreground": 0.2, "nucls": 0.2}
-NARROW_SPACING_PX, NARROW_SIGMA_PX = 0.8, 0.65
-
-
-class NarrowRings(GMRConv2d):
-    """Radial rings 0.8 px apart with sigma 0.65: the profile that turns best as a single layer."""
-
-    @property
-    def ring_spacing(self) -> float:
-        """Distance of neighbouring ring centres, px."""
-        return NARROW_SPACING_PX
-
-    def reset_parameters(self) -> None:
-        """As the radial profile, with the widths of this one."""
-        super().reset_parameters()
-        nn.init.constant_(self.log_sigma, float(np.log(NARROW_SIGMA_PX)))
+MPP = 0.5
+HELD_OUT = ("colon", "prostate")
+SAMPLES = Samples(
+    batch=4, side_px=128, shares={"monuseg": 3, "monuseg_foreground": 1, "nucls": 1, "dsb2018": 0}
+)
 
 
 def layer(profile: str):
     """Factory of the profile's convolution."""
-    if profile == "narrow":
-        return lambda i, o, k: NarrowRings(i, o, k, bias=False, rings=k // 2 + 2)
-    if profile == "radial":
-        return lambda i, o, k: GMRConv2d(i, o, k, bias=False)
+    if profile in ("radial", "narrow"):
+        return lambda i, o, k: GMRConv2d(i, o, k, bias=False, mode=profile)
 
     def indexed(i: int, o: int, k: int) -> GMRConv2d:
         conv = GMRConv2d(i, o, k, bias=False, mode="index", train_sigma=profile == "index")
@@ -67,8 +58,8 @@ def train(profile: str, seed: int, steps: int, crops: NucleiCrops) -> nn.Module:
     optimiser = torch.optim.AdamW(network.parameters(), lr=4e-3, weight_decay=0.01)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps, pct_start=0.1)
     for step in range(steps):
-        batch = crops.batch(4, np.random.default_rng([seed, step]))
-        loss = nuclei_loss(network(batch["image"]), batch)
+        batch = as_tensors(crops(np.random.default_rng([seed, step])), torch.device("cpu"))
+        loss = nuclei_loss(network(batch["image"]), batch, LossWeights())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -104,8 +95,12 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     fields = read_fields(asked.data)
-    crops = NucleiCrops([field for field in fields if not field.held_out], 128, SHARES)
-    held_out = [resampled(f, 0, 0, 1000, 496) for f in fields if f.held_out and f.mpp * 2 == MPP]
+    crops = NucleiCrops([field for field in fields if field.group not in HELD_OUT], MPP, SAMPLES, Augment())
+    held_out = [
+        resampled(field.image, target_maps(field.labels, field.has_instances, field.mpp), (0, 0), 1000, 496)
+        for field in fields
+        if field.group in HELD_OUT
+    ]
     table = {}
     print(
         f"{'profile':8} "
@@ -116,8 +111,8 @@ def main() -> None:
         dice, change = [], []
         for seed in range(asked.seeds):
             network = train(profile, seed, asked.steps, crops)
-            for image, labels in held_out:
-                each = [turned(network, image, labels, angle) for angle in ANGLES]
+            for image, maps in held_out:
+                each = [turned(network, image, maps[..., 0], angle) for angle in ANGLES]
                 upright = each[0][1]
                 dice.append([one[0] for one in each])
                 change.append([np.linalg.norm(p - upright) / np.linalg.norm(upright) for _, p in each[1:]])

@@ -38,7 +38,10 @@ TWINS: dict[str, Callable[..., nn.Module]] = {
     "plain_r3d": twins.plain_r3d,
     "symm_unet": twins.symm_unet,
     "symm_resnet18": twins.symm_resnet18,
+    "symm_resnet50": twins.symm_resnet50,
     "symm_densenet121": twins.symm_densenet121,
+    "symm_convnext_tiny": twins.symm_convnext_tiny,
+    "symm_r3d": twins.symm_r3d,
 }
 NETWORKS = GMR_NETWORKS | TWINS
 

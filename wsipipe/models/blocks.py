@@ -12,6 +12,7 @@ from torch.nn import functional
 from wsipipe.errors import ModelError
 from wsipipe.models.gmr import GMRConv2d, GMRConv3d, Mode, fuse
 from wsipipe.models.kernels.exact import exact_pool, exact_upsample
+from wsipipe.models.kernels.rings import CONVOLVE
 
 Span = tuple[int, int]
 Step = tuple[int, int]
@@ -26,17 +27,24 @@ class ConvFactory(Protocol):
         ...
 
 
+def plain_conv3d(in_channels: int, out_channels: int, kernel_size: int, groups: int = 1) -> nn.Conv3d:
+    """Ordinary bias-free convolution of volumes, same size out."""
+    padding = kernel_size // 2
+    return nn.Conv3d(in_channels, out_channels, kernel_size, padding=padding, groups=groups, bias=False)
+
+
 def plain_conv(in_channels: int, out_channels: int, kernel_size: int, groups: int = 1) -> nn.Conv2d:
     """Ordinary bias-free convolution, same size out: the twin that is not equivariant."""
     padding = kernel_size // 2
     return nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, groups=groups, bias=False)
 
 
-def gmr_conv(mode: Mode) -> ConvFactory:
-    """Factory of bias-free ring convolutions of one ``mode``, same size out."""
+def gmr_conv(mode: Mode, dims: int = 2) -> ConvFactory:
+    """Factory of bias-free ring (or, of 3 ``dims``, shell) convolutions of one ``mode``, same size out."""
+    kind = {2: GMRConv2d, 3: GMRConv3d}[dims]
 
-    def make(in_channels: int, out_channels: int, kernel_size: int, groups: int = 1) -> GMRConv2d:
-        return GMRConv2d(in_channels, out_channels, kernel_size, groups=groups, bias=False, mode=mode)
+    def make(in_channels: int, out_channels: int, kernel_size: int, groups: int = 1) -> nn.Module:
+        return kind(in_channels, out_channels, kernel_size, groups=groups, bias=False, mode=mode)
 
     return make
 
@@ -56,7 +64,12 @@ class ConvNorm(nn.Module):
 
 
 def pool(x: torch.Tensor) -> torch.Tensor:
-    """Mean of 2x2 blocks: (B, C, H, W) -> (B, C, H / 2, W / 2); in inference mode the same bits turned."""
+    """Mean of 2x2[x2] blocks: (B, C, [D,] H, W) -> half of each extent.
+
+    Of images in inference mode it has the same bits turned.
+    """
+    if x.ndim == 5:
+        return functional.avg_pool3d(x, 2)
     return exact_pool(x) if torch.is_inference_mode_enabled() else functional.avg_pool2d(x, 2)
 
 
@@ -64,7 +77,11 @@ def upsample(x: torch.Tensor) -> torch.Tensor:
     """Bilinear by pixel centres: (B, C, H, W) -> (B, C, 2 H, 2 W); in inference mode the same bits turned."""
     if torch.is_inference_mode_enabled():
         return exact_upsample(x)
-    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    out = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    if out.requires_grad and x.ndim == 4:
+        # behind a concatenation the gradient comes in slices, for which torch's backward is slow
+        out.register_hook(lambda grad: grad.contiguous(memory_format=torch.channels_last))
+    return out
 
 
 def folded(model: nn.Module) -> nn.Module:
@@ -83,14 +100,17 @@ def check_divisible(x: torch.Tensor, multiple: int) -> None:
     """Refuse extents that pooling would cut unevenly.
 
     Raises:
-        ModelError: Height or width of ``x`` (B, C, H, W) is no multiple of ``multiple`` px.
+        ModelError: An extent of ``x`` (B, C, [D,] H, W) is no multiple of ``multiple`` px.
     """
-    height, width = x.shape[-2:]
-    if height % multiple or width % multiple:
+    extents = x.shape[2:]
+    if any(extent % multiple for extent in extents):
+        given, padded = (
+            " x ".join(str(extent) for extent in one)
+            for one in (extents, [-(-extent // multiple) * multiple for extent in extents])
+        )
         raise ModelError(
-            f"The network was given {height} x {width} px; both must be multiples of {multiple} for "
-            "symmetric pooling. Pad with white to "
-            f"{-(-height // multiple) * multiple} x {-(-width // multiple) * multiple} px."
+            f"The network was given {given} px; all must be multiples of {multiple} for symmetric pooling. "
+            f"Pad with white to {padded} px."
         )
 
 
@@ -133,6 +153,8 @@ def dense_halo(steps: Sequence[Step], window: int) -> int:
 class DenseClassifier(nn.Module):
     """Tile (B, C, H, W) -> class scores, or one dense pass -> a map of them, a cell for each ``stride`` px.
 
+    Volumes (B, C, D, H, W) too.
+
     The head is linear, so the mean of the cells' scores is the score of the tile.
 
     Attributes:
@@ -151,7 +173,7 @@ class DenseClassifier(nn.Module):
 
     @property
     def stride(self) -> int:
-        """Px of the image for each cell, along y and x."""
+        """Px of the image for each cell, along each axis."""
         return prod(stride for _, stride in self.steps)
 
     @property
@@ -167,19 +189,21 @@ class DenseClassifier(nn.Module):
     def cells(self, x: torch.Tensor) -> torch.Tensor:
         """Image (B, C, H, W) -> raw class scores of each cell (B, classes, H / stride, W / stride)."""
         check_divisible(x, self.stride)
-        weight, bias = self.head.weight[:, :, None, None], self.head.bias
+        dims = x.ndim - 2
+        weight, bias = self.head.weight.reshape(*self.head.weight.shape, *(1,) * dims), self.head.bias
         features = self.features(x)
         if torch.is_inference_mode_enabled():
             # Few cells, so float64 is cheap; what the order of a sum changes is then below any stored level.
-            return functional.conv2d(features.double(), weight.double(), bias.double())
-        return functional.conv2d(features, weight, bias)
+            features, weight, bias = features.double(), weight.double(), bias.double()
+        return CONVOLVE[dims](features, weight, bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Tiles (B, C, H, W) -> raw class scores (B, classes)."""
-        return self.cells(x).mean(dim=(2, 3))
+        return self.cells(x).flatten(2).mean(dim=2)
 
     def logit_map(self, x: torch.Tensor) -> torch.Tensor:
         """Image (B, C, H, W) -> raw class scores (B, classes, H / stride, W / stride), means of a window."""
         scores = self.cells(x)
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-        return functional.avg_pool2d(scores, self.window, 1, self.window // 2, count_include_pad=False)
+        mean = {2: functional.avg_pool2d, 3: functional.avg_pool3d}[x.ndim - 2]
+        return mean(scores, self.window, 1, self.window // 2, count_include_pad=False)

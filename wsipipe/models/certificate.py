@@ -4,6 +4,7 @@ Works on any torch model (B, 3, H, W) -> map or vector. Everything is measured o
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,7 @@ from wsipipe.models.certificate_record import (
     Dtype,
     LayerError,
     Reach,
+    Rings,
     SizeErrors,
     Tiling,
 )
@@ -73,14 +75,17 @@ def certify(
     reach = measure_reach(subject) if answer == "map" else None
     halo = _halo(reach, subject.lattice_px)
     tiling = tiling_error(subject, halo, torch_dtype) if tiled and halo is not None else None
+    rings = measure_rings(subject, sizes, halo if tiled else None, torch_dtype)
     reasons = [
         *orientation_reasons(sizes, broken, budget),
         *reach_reasons(reach),
         *tiling_reasons(tiling, budget),
+        *ring_reasons(rings),
     ]
     return Certificate(
         subject=subject.name,
         weights_sha256=subject.sha256,
+        path="module" if subject.sha256 is None else "folded",
         dtype=dtype,
         budget=budget,
         answer=answer,
@@ -93,6 +98,7 @@ def certify(
         angles=angle_errors(subject, degrees, torch_dtype),
         reach=reach,
         tiling=tiling,
+        rings=rings,
         reasons=reasons,
         passed=not reasons,
     )
@@ -108,6 +114,19 @@ def _halo(reach: Reach | None, lattice_px: int) -> int | None:
     if reach is None or reach.formula_px is not None:
         return None if reach is None else reach.formula_px
     return None if reach.gradient_px is None else up_to_multiple(reach.gradient_px, lattice_px)
+
+
+def measure_rings(
+    subject: Subject, sizes: Sequence[SizeErrors], halo_px: int | None, dtype: torch.dtype
+) -> Rings | None:
+    """The same by ring kernels, at the sizes on the lattice; None if the weights are not run so."""
+    if subject.by_rings is None:
+        return None
+    shipped = replace(subject, scores=subject.by_rings)
+    return Rings(
+        sizes=[size_errors(shipped, one.height_px, one.width_px, dtype) for one in sizes if one.on_lattice],
+        tiling=None if halo_px is None else tiling_error(shipped, halo_px, dtype),
+    )
 
 
 def orientation_reasons(sizes: Sequence[SizeErrors], broken: LayerError | None, budget: float) -> list[str]:
@@ -154,3 +173,12 @@ def tiling_reasons(tiling: Tiling | None, budget: float) -> list[str]:
         return []
     halo = f"a halo of {tiling.halo_px} px"
     return [f"Patches with {halo} differ from the whole by {tiling.error:.2g} (budget {budget:g})."]
+
+
+def ring_reasons(rings: Rings | None) -> list[str]:
+    """A text if a probability changes by as much as its last bit."""
+    if rings is None or rings.worst == 0:
+        return []
+    return [
+        f"By ring kernels probabilities differ by {rings.worst:.2g}, turned or tiled; not a bit may differ."
+    ]

@@ -1,78 +1,21 @@
-"""What forward hooks tell of a network: the error of each layer, and the cost."""
+"""What is told of a network's layers: the error of each, and the cost."""
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from wsipipe.geometry import Orientation
-from wsipipe.models.certificate_measures import (
-    SMALLEST_SIDE_PX,
-    noise,
-    relative,
-    turned,
-    turned_back,
-    up_to_multiple,
-)
+from wsipipe.models.certificate_measures import SMALLEST_SIDE_PX, noise, up_to_multiple
 from wsipipe.models.certificate_record import LayerError
 from wsipipe.models.certificate_subject import Subject
-
-
-@contextmanager
-def recorded_leaves(network: nn.Module) -> Iterator[list[tuple[str, str, torch.Tensor]]]:
-    """Collects (name, class, output) of each call of a leaf module, in order."""
-    calls: list[tuple[str, str, torch.Tensor]] = []
-    times: Counter[str] = Counter()
-
-    def hook_of(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def keep(module: nn.Module, _: Any, output: Any) -> None:
-            times[name] += 1
-            if isinstance(output, torch.Tensor) and output.ndim in (2, 4):
-                label = name if times[name] == 1 else f"{name}#{times[name]}"
-                calls.append((label, type(module).__name__, output.detach().clone()))
-
-        return keep
-
-    leaves = [(name, module) for name, module in network.named_modules() if not any(module.children())]
-    handles = [module.register_forward_hook(hook_of(name)) for name, module in leaves]
-    try:
-        yield calls
-    finally:
-        for handle in handles:
-            handle.remove()
+from wsipipe.models.leaves import leaf_errors
 
 
 def layer_errors(subject: Subject, height: int, width: int, dtype: torch.dtype) -> list[LayerError]:
-    """Worst error of each leaf module under a quarter turn, a mirror, and both; these make all eight."""
-    x = noise(subject, height, width, dtype)
-
-    def leaves(image: torch.Tensor) -> list[tuple[str, str, torch.Tensor]]:
-        with recorded_leaves(subject.network) as calls:
-            subject.scores(image)
-        return calls
-
-    straight = leaves(x)
-    errors = np.zeros(len(straight))
-    for orientation in (Orientation.R90, Orientation.M0, Orientation.M90):
-        for index, (_, _, output) in enumerate(leaves(turned(x, orientation))):
-            errors[index] = max(errors[index], _least(output, straight[index][2], orientation))
-    return [
-        LayerError(name=name, kind=kind, error=error)
-        for (name, kind, _), error in zip(straight, errors.tolist(), strict=True)
-    ]
-
-
-def _least(output: torch.Tensor, straight: torch.Tensor, orientation: Orientation) -> float:
-    """Error of channels first, or of channels last, as some layers have them; whichever is less."""
-    pairs = [(output, straight)]
-    if output.ndim == 4:
-        pairs.append((output.movedim(3, 1), straight.movedim(3, 1)))
-    return min(relative(turned_back(one.double(), orientation), two.double()) for one, two in pairs)
+    """Worst error of each leaf module under a quarter turn and a mirror; these make all eight."""
+    leaves = leaf_errors(subject.network, subject.scores, noise(subject, height, width, dtype))
+    return [LayerError(name=name, kind=kind, error=error) for name, kind, error in leaves]
 
 
 def gflop_per_mpx(subject: Subject, dtype: torch.dtype) -> float:

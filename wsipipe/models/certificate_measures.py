@@ -1,6 +1,5 @@
 """Measurements on a network's answers: orientations, angles, tiled against whole."""
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,12 +11,11 @@ from wsipipe.errors import ModelError
 from wsipipe.geometry import Orientation
 from wsipipe.models.certificate_record import AngleError, SizeErrors, Tiling
 from wsipipe.models.certificate_subject import Image, Subject, made_tissue, turned_places
+from wsipipe.models.leaves import relative
 
 SMALLEST_SIDE_PX = 64
 ANGLE_SIDE_PX = 192
 BATCH = 4
-# JSON has no infinity.
-UNLIKE = 1e6
 
 
 def up_to_multiple(px: int, multiple: int) -> int:
@@ -38,14 +36,6 @@ def turned_back(x: torch.Tensor, orientation: Orientation) -> torch.Tensor:
         return x
     turns, mirrored = orientation.value
     return torch.rot90(x.flip(3) if mirrored else x, -turns, dims=(2, 3))
-
-
-def relative(found: torch.Tensor, truth: torch.Tensor) -> float:
-    """Largest difference over the largest value of ``truth``; a million if shapes differ or it is NaN."""
-    if found.shape != truth.shape:
-        return UNLIKE
-    error = float((found - truth).abs().max()) / (float(truth.abs().max()) or 1.0)
-    return error if math.isfinite(error) else UNLIKE
 
 
 def noise(subject: Subject, height: int, width: int, dtype: torch.dtype, seed: int = 0) -> torch.Tensor:

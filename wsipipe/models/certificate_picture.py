@@ -49,6 +49,12 @@ def summary(certificate: Certificate) -> list[str]:
             f"tiled with halo {tiling.halo_px} px against whole: {tiling.error:.2g}; with halo 0: "
             f"{tiling.error_without_halo:.2g}"
         )
+    if certificate.rings is not None:
+        rings = certificate.rings.worst
+        lines.append(
+            "by ring kernels, as slides are run: "
+            + ("the same bits" if rings == 0 else f"probabilities differ by {rings:.2g}")
+        )
     return [*lines, *(f"Against it: {reason}" for reason in certificate.reasons)]
 
 

@@ -1,10 +1,12 @@
 """What a certificate says, as strict JSON; read without torch."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Dtype = Literal["float32", "float64", "bfloat16"]
+# Three digits: more differ from machine to machine.
+Error = Annotated[float, AfterValidator(lambda error: float(f"{error:.3g}"))]
 BUDGETS: dict[Dtype, float] = {"float32": 1e-5, "float64": 1e-12, "bfloat16": 0.05}
 
 
@@ -29,7 +31,7 @@ class SizeErrors(Record):
     width_px: int
     on_lattice: bool
     refused: str | None = None
-    errors: dict[str, float] = {}
+    errors: dict[str, Error] = {}
 
     @property
     def worst(self) -> float:
@@ -38,7 +40,7 @@ class SizeErrors(Record):
 
 
 class LayerError(Record):
-    """Error of one leaf module's output, worst of a quarter turn, a mirror and both.
+    """Error of one leaf module's output, worst of a quarter turn and a mirror.
 
     Attributes:
         name: Dotted name in the network; ``#2`` is its second call.
@@ -48,7 +50,7 @@ class LayerError(Record):
 
     name: str
     kind: str
-    error: float
+    error: Error
 
 
 class AngleError(Record):
@@ -61,8 +63,8 @@ class AngleError(Record):
     """
 
     degrees: float
-    error: float
-    agreement_drop: float
+    error: Error
+    agreement_drop: Error
 
 
 class Reach(Record):
@@ -78,7 +80,7 @@ class Reach(Record):
     gradient_px: int | None
     formula_px: int | None
     image_px: int
-    influence: list[float]
+    influence: list[Error]
 
 
 class Tiling(Record):
@@ -93,8 +95,25 @@ class Tiling(Record):
 
     halo_px: int
     core_px: int
-    error: float
-    error_without_halo: float
+    error: Error
+    error_without_halo: Error
+
+
+class Rings(Record):
+    """The predictor by ring kernels, as slides are run: not one bit of a probability may change.
+
+    Attributes:
+        sizes: The eight orientations, by image size.
+        tiling: Tiled against whole; None if not asked for.
+    """
+
+    sizes: list[SizeErrors]
+    tiling: Tiling | None
+
+    @property
+    def worst(self) -> float:
+        """Largest error; 0 means the same bits."""
+        return max([size.worst for size in self.sizes] + ([self.tiling.error] if self.tiling else []))
 
 
 class Certificate(Record):
@@ -104,6 +123,7 @@ class Certificate(Record):
         schema_version: Of this file.
         subject: Name of the weights, or of what was imported.
         weights_sha256: Of the weight file, if there is one.
+        path: How it ran but for ``rings``: ``folded`` into plain convolutions, or as the ``module`` given.
         dtype: In what it computed.
         budget: Largest error allowed.
         answer: A ``map`` of scores, or one ``vector`` an image.
@@ -116,13 +136,15 @@ class Certificate(Record):
         angles: Turns in between.
         reach: Receptive reach; None if the answer is a vector.
         tiling: Tiled against whole; None if not asked for, or not possible.
+        rings: The same by ring kernels; None if slides are not run so (a module, float64, no compiler).
         reasons: Why it does not pass; empty if it does.
         passed: Whether it does.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     subject: str
     weights_sha256: str | None
+    path: Literal["folded", "module"]
     dtype: Dtype
     budget: float = Field(gt=0)
     answer: Literal["map", "vector"]
@@ -135,6 +157,7 @@ class Certificate(Record):
     angles: list[AngleError]
     reach: Reach | None
     tiling: Tiling | None
+    rings: Rings | None
     reasons: list[str]
     passed: bool
 

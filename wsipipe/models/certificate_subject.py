@@ -15,6 +15,7 @@ from torch import nn
 from wsipipe.errors import ModelError
 from wsipipe.models.architectures import load
 from wsipipe.models.blocks import folded
+from wsipipe.models.predictor import Predictor
 from wsipipe.models.zoo import Normalisation
 
 DEFAULT_LATTICE_PX = 32
@@ -34,6 +35,7 @@ class Subject:
         halo_px: Context it says it needs; None if it says nothing.
         normalisation: How pixels of 0 to 255 enter it.
         sha256: Of the weight file, if any.
+        by_rings: Image -> probabilities by ring kernels, as slides are run; None if they are not run so.
         independent: True if each channel is decided alone (sigmoid); False if the largest one wins.
     """
 
@@ -45,6 +47,7 @@ class Subject:
     halo_px: int | None
     normalisation: Normalisation = field(default_factory=Normalisation)
     sha256: str | None = None
+    by_rings: Callable[[torch.Tensor], torch.Tensor] | None = None
     independent: bool = False
 
     def copied(self, dtype: torch.dtype) -> "Subject":
@@ -93,6 +96,7 @@ def load_subject(model: str | Path | nn.Module, dtype: torch.dtype, lattice_px: 
     if ":" in str(model) and not Path(model).exists():
         return subject_of(_imported(str(model)), str(model), dtype, lattice_px)
     network, card = load(model)
+    predictor = Predictor(network, card, "cpu", str(dtype).removeprefix("torch."))
     plain = folded(network.double()).to(dtype).requires_grad_(False)
     return Subject(
         name=card.name,
@@ -103,6 +107,7 @@ def load_subject(model: str | Path | nn.Module, dtype: torch.dtype, lattice_px: 
         halo_px=card.halo_px,
         normalisation=card.normalisation,
         sha256=card.sha256,
+        by_rings=predictor.probabilities if predictor.by_rings else None,
         independent=card.activation == "sigmoid",
     )
 

@@ -73,7 +73,7 @@ def convert_to_gmr(
         model: Images (B, C, H, W) -> maps or class scores. It is not changed.
         kernel_sizes: Odd kernel side, px: one for all, or one for each resolution at which the model
             convolves, finest first (the last serves the coarser ones too). Dilated convolutions keep theirs.
-        mode: ``radial`` or ``index``, see :mod:`wsipipe.models.gmr`.
+        mode: Ring profile, see :mod:`wsipipe.models.gmr`.
         example: Two or more images that the model takes, their extents multiples of its whole stride; None
             makes random ones of 64 x 96 px.
 

@@ -34,11 +34,11 @@ class ChannelNorm(nn.LayerNorm):
 class Stem(nn.Module):
     """Image (B, 3, H, W) -> (B, width, H / 4, W / 4)."""
 
-    def __init__(self, width: int, conv: ConvFactory) -> None:
+    def __init__(self, width: int, conv: ConvFactory, stem_px: int) -> None:
         super().__init__()
-        self.first = conv(3, STEM_WIDTH, STEM_PX)
+        self.first = conv(3, STEM_WIDTH, stem_px)
         self.first_norm = ChannelNorm(STEM_WIDTH)
-        self.second = conv(STEM_WIDTH, width, STEM_PX)
+        self.second = conv(STEM_WIDTH, width, stem_px)
         self.second_norm = ChannelNorm(width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -88,8 +88,9 @@ class GMRConvNeXt(DenseClassifier):
         depths: Blocks of each stage.
         kernel_sizes: Odd kernel side of each stage, px.
         window: Odd number of stride-32 cells a side that :meth:`logit_map` averages.
-        mode: ``radial`` or ``index``, see :mod:`wsipipe.models.gmr`.
+        mode: Ring profile, see :mod:`wsipipe.models.gmr`.
         conv: Another convolution (for a twin); None for the ring convolution.
+        stem_px: Odd kernel side in the stem, px.
     """
 
     def __init__(
@@ -101,12 +102,13 @@ class GMRConvNeXt(DenseClassifier):
         window: int = 7,
         mode: Mode = "radial",
         conv: ConvFactory | None = None,
+        stem_px: int = STEM_PX,
     ) -> None:
         super().__init__()
         conv = conv or gmr_conv(mode)
         self.kernel_sizes, self.window = check_stages(kernel_sizes, len(depths)), window
-        self.stem = Stem(width, conv)
-        self.steps: list[Step] = [(STEM_PX, 1), POOL, (STEM_PX, 1), POOL]
+        self.stem = Stem(width, conv, stem_px)
+        self.steps: list[Step] = [(stem_px, 1), POOL, (stem_px, 1), POOL]
         blocks: list[nn.Module] = []
         for stage, (side, depth) in enumerate(zip(kernel_sizes, depths, strict=True)):
             channels = width * 2**stage

@@ -68,7 +68,7 @@ class GMRDenseNet(DenseClassifier):
         depths: Layers of each dense block.
         kernel_sizes: Odd kernel side in each dense block, px.
         window: Odd number of stride-16 cells a side that :meth:`logit_map` averages.
-        mode: ``radial`` or ``index``, see :mod:`wsipipe.models.gmr`.
+        mode: Ring profile, see :mod:`wsipipe.models.gmr`.
         conv: Another convolution (for a twin); None for the ring convolution.
         stem_px: Odd kernel side of the stem, px.
     """

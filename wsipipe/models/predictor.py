@@ -15,7 +15,7 @@ from torch import nn
 from wsipipe.errors import ModelError
 from wsipipe.models.architectures import load
 from wsipipe.models.blocks import DenseClassifier, folded
-from wsipipe.models.kernels.frozen import freeze
+from wsipipe.models.kernels.frozen import RingConv2d, freeze
 from wsipipe.models.precision import best_precision
 from wsipipe.models.zoo import ModelCard
 
@@ -37,6 +37,7 @@ class Predictor:
         outputs: Names of the C maps or classes.
         device: Where it runs.
         precision: In what it computes.
+        by_rings: Whether it runs by ring kernels, whose bits are the same turned.
     """
 
     def __init__(self, network: nn.Module, card: ModelCard, device: str, precision: str) -> None:
@@ -48,6 +49,7 @@ class Predictor:
         self.device, self.precision = device, precision
         self._dtype = DTYPES[precision]
         self._network = ready(network, device, self._dtype)
+        self.by_rings = any(isinstance(module, RingConv2d) for module in self._network.modules())
         self._scores = self._network.logit_map if isinstance(network, DenseClassifier) else self._network
 
     def __call__(self, patch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -58,11 +60,15 @@ class Predictor:
         """
         if patch.dtype != np.uint8 or patch.ndim != 3 or patch.shape[2] != 3:
             raise ModelError(f"The patch is {patch.shape} {patch.dtype}; give RGB, (H, W, 3) uint8.")
+        return self.probabilities(self._normalised(patch))[0].cpu().numpy()
+
+    def probabilities(self, image: torch.Tensor) -> torch.Tensor:
+        """Normalised RGB (B, 3, H, W) in ``precision`` -> (B, C, H / stride, W / stride) float32, [0, 1]."""
         with torch.inference_mode():
-            scores = self._scores(self._normalised(patch))[0]
-        scores = scores.to(torch.promote_types(self._dtype, torch.float32)) / self.card.temperature
-        softmax = self.card.activation == "softmax"
-        return (scores.softmax(0) if softmax else scores.sigmoid()).float().cpu().numpy()
+            scores = self._scores(image)
+            # Not rounded before the softmax, whose exp is not the same function at the end of an array.
+            scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) / self.card.temperature
+            return (scores.softmax(1) if self.card.activation == "softmax" else scores.sigmoid()).float()
 
     def _normalised(self, patch: npt.NDArray[np.uint8]) -> torch.Tensor:
         """(H, W, 3) -> (1, 3, H, W) around white = 0; exact even in bfloat16, whose 8 bits hold 0 to 255."""

@@ -29,7 +29,7 @@ def measure_reach(subject: Subject) -> Reach:
         gradient_px=farthest if farthest < len(influence) else None,
         formula_px=subject.halo_px,
         image_px=length,
-        influence=[float(f"{value:.3g}") for value in influence[:farthest]],
+        influence=influence[:farthest].tolist(),
     )
 
 

@@ -31,18 +31,27 @@ DEEPER = (3, 4, 6, 3)
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions and a shortcut: (B, in, H, W) -> (B, width, H, W), pooled 2x first if ``halves``."""
+    """Two convolutions and a shortcut: (B, in, H, W) -> (B, width, H, W), pooled 2x first if ``halves``.
+
+    Volumes (B, in, D, H, W) too, with a ``straight`` 1x1x1 convolution for the shortcut.
+    """
 
     convs = 2
 
     def __init__(
-        self, in_channels: int, width: int, kernel_size: int, conv: ConvFactory, halves: bool
+        self,
+        in_channels: int,
+        width: int,
+        kernel_size: int,
+        conv: ConvFactory,
+        halves: bool,
+        straight: ConvFactory = plain_conv,
     ) -> None:
         super().__init__()
         self.halves, self.out_channels = halves, width
         self.first = ConvNorm(conv(in_channels, width, kernel_size))
         self.second = ConvNorm(conv(width, width, kernel_size))
-        self.shortcut = shortcut(in_channels, width)
+        self.shortcut = shortcut(in_channels, width, straight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Features (B, in, H, W) -> (B, width, H, W) or half of it."""
@@ -76,10 +85,10 @@ class Bottleneck(nn.Module):
         return functional.relu(self.third(functional.relu(self.second(inner))) + self.shortcut(x))
 
 
-def shortcut(in_channels: int, out_channels: int) -> nn.Module:
+def shortcut(in_channels: int, out_channels: int, straight: ConvFactory = plain_conv) -> nn.Module:
     """The block's second way: nothing, or 1x1 where the channels change."""
     same = in_channels == out_channels
-    return nn.Identity() if same else ConvNorm(plain_conv(in_channels, out_channels, 1))
+    return nn.Identity() if same else ConvNorm(straight(in_channels, out_channels, 1))
 
 
 class GMRResNet(DenseClassifier):
@@ -90,7 +99,7 @@ class GMRResNet(DenseClassifier):
         width: Channels of the first stage; they double at each of the next three.
         kernel_sizes: Odd kernel side of each stage, px.
         window: Odd number of stride-16 cells a side that :meth:`logit_map` averages (7 cells = 112 px).
-        mode: ``radial`` or ``index``, see :mod:`wsipipe.models.gmr`.
+        mode: Ring profile, see :mod:`wsipipe.models.gmr`.
         conv: Another convolution (for a twin); None for the ring convolution.
         depths: Blocks of each stage.
         block: :class:`ResidualBlock` or :class:`Bottleneck`.

@@ -34,7 +34,7 @@ class GMRResNetEncoder(nn.Module, EncoderMixin):
         depths: Blocks of each stage.
         block: Kind of residual block.
         kernel_sizes: Odd kernel side of each stage, px.
-        mode: ``radial`` or ``index``.
+        mode: Ring profile, see :mod:`wsipipe.models.gmr`.
         depth: How many times the size is halved, 1 to 5.
         output_stride: 32; see :meth:`make_dilated` for 16 and 8.
     """

@@ -14,11 +14,11 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from wsipipe.models.blocks import POOL, DenseClassifier, Step, plain_conv
-from wsipipe.models.convnext import ChannelNorm
+from wsipipe.models.blocks import POOL, DenseClassifier, Step, plain_conv, plain_conv3d
+from wsipipe.models.convnext import ChannelNorm, GMRConvNeXt
 from wsipipe.models.densenet import GMRDenseNet
-from wsipipe.models.r3d import GMRR3D, plain_conv3d
-from wsipipe.models.resnet import GMRResNet
+from wsipipe.models.r3d import GMRR3D
+from wsipipe.models.resnet import GMRResNet, gmr_resnet50
 from wsipipe.models.unet import GMRUNet
 
 SMALL = (3, 3, 3, 3)
@@ -84,18 +84,18 @@ def plain_convnext_tiny(num_classes: int, window: int = 7) -> nn.Module:
 
 
 class Tied(nn.Module):
-    """One free value for each distance from the centre: (out, in, rings) -> (out, in, k, k)."""
+    """One free value for each distance from the centre: (out, in, rings) -> (out, in, k, k[, k])."""
 
-    def __init__(self, kernel_size: int) -> None:
+    def __init__(self, kernel_size: int, dims: int) -> None:
         super().__init__()
         offsets = torch.arange(kernel_size) - kernel_size // 2
-        squared = offsets[:, None] ** 2 + offsets[None, :] ** 2
+        squared = torch.stack(torch.meshgrid(*[offsets] * dims, indexing="ij")).square().sum(0)
         rings, cells = torch.unique(squared, return_inverse=True)
         self.rings = len(rings)
         self.register_buffer("cells", cells, persistent=False)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """Ring values (out, in, rings) -> kernel (out, in, k, k)."""
+        """Ring values (out, in, rings) -> kernel (out, in, k, k[, k])."""
         return values[..., self.cells]
 
     def right_inverse(self, kernel: torch.Tensor) -> torch.Tensor:
@@ -105,11 +105,13 @@ class Tied(nn.Module):
         return kernel.flatten(2)[..., first]
 
 
-def symm_conv(in_channels: int, out_channels: int, kernel_size: int, groups: int = 1) -> nn.Conv2d:
+def symm_conv(
+    in_channels: int, out_channels: int, kernel_size: int, groups: int = 1, dims: int = 2
+) -> nn.Module:
     """Bias-free convolution with hard rings and no mask, same size out; 3x3 has three free values."""
-    conv = plain_conv(in_channels, out_channels, kernel_size, groups)
+    conv = {2: plain_conv, 3: plain_conv3d}[dims](in_channels, out_channels, kernel_size, groups)
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-    parametrize.register_parametrization(conv, "weight", Tied(kernel_size))
+    parametrize.register_parametrization(conv, "weight", Tied(kernel_size, dims))
     return conv
 
 
@@ -121,5 +123,8 @@ plain_densenet161 = partial(plain_densenet, "densenet161", (6, 12, 36, 24))
 plain_unet = partial(GMRUNet, kernel_sizes=SMALL, conv=plain_conv)
 plain_r3d = partial(GMRR3D, conv=plain_conv3d)
 symm_resnet18 = partial(GMRResNet, kernel_sizes=SMALL, conv=symm_conv, stem_px=3)
+symm_resnet50 = partial(gmr_resnet50, kernel_sizes=SMALL, conv=symm_conv, stem_px=3)
 symm_densenet121 = partial(GMRDenseNet, kernel_sizes=SMALL, conv=symm_conv, stem_px=3)
+symm_convnext_tiny = partial(GMRConvNeXt, kernel_sizes=SMALL, conv=symm_conv, stem_px=3)
+symm_r3d = partial(GMRR3D, conv=partial(symm_conv, dims=3))
 symm_unet = partial(GMRUNet, kernel_sizes=SMALL, conv=symm_conv)

@@ -47,7 +47,7 @@ class GMRUNet(nn.Module):
         out_channels: Maps of raw scores.
         widths: Channels at each depth, finest first.
         kernel_sizes: Odd kernel side at each depth, px.
-        mode: ``radial`` or ``index``, see :mod:`wsipipe.models.gmr`.
+        mode: Ring profile, see :mod:`wsipipe.models.gmr`.
         conv: Another convolution (for a twin); None for the ring convolution.
         bridge: 1x1 convolution before each up-sampling, as the authors' release has (not the paper's count):
             it halves the channels, but for the finest.

@@ -1,19 +1,24 @@
 """Weights and their cards: what a network is, what it was made from, and for what it may be used.
 
-A model is two files of one stem: ``NAME.safetensors`` and ``NAME.json`` (the :class:`ModelCard`). Cards are
-read without torch, so that a workflow can be checked before any work is started.
+A model is files of one stem: ``NAME.safetensors``, ``NAME.json`` (the :class:`ModelCard`), its text
+``NAME.md``, and ``NAME.certificate.json`` once it is certified. Cards are read without torch, so that a
+workflow can be checked before any work is started.
 """
 
 import hashlib
+import json
+import os
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wsipipe.errors import ModelError
+from wsipipe.models.card_text import card_text
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 SUFFIX = ".safetensors"
+CERTIFICATE_SUFFIX = ".certificate.json"
 
 
 class Output(BaseModel):
@@ -50,6 +55,7 @@ class ModelCard(BaseModel):
         arguments: Its constructor's arguments.
         mode: Kind of ring convolution.
         mpp: Um per px the network was trained at.
+        stain: That it was trained on.
         outputs: Maps or classes, in channel order.
         activation: ``sigmoid`` (independent maps) or ``softmax`` (one class).
         temperature: Raw scores are divided by it first.
@@ -61,7 +67,9 @@ class ModelCard(BaseModel):
         licence: Under which the weights may be used.
         non_commercial: True if the data forbid commercial use.
         thresholds: Chosen on validation data, by name.
+        instance_params: The other parameters of the instance stages chosen with them, by name.
         metrics: Measured on validation data, by name.
+        intervals: (low, high) of the metrics, 95 %, by name.
         notes: How metrics and weights came about.
     """
 
@@ -70,8 +78,9 @@ class ModelCard(BaseModel):
     name: str
     architecture: str
     arguments: dict[str, Any]
-    mode: Literal["radial", "index"] = "radial"
+    mode: Literal["radial", "index", "narrow"] = "radial"
     mpp: float = Field(gt=0)
+    stain: str = "H&E"
     outputs: tuple[Output, ...] = Field(min_length=1)
     activation: Literal["sigmoid", "softmax"]
     temperature: float = Field(default=1.0, gt=0)
@@ -85,7 +94,9 @@ class ModelCard(BaseModel):
     non_commercial: bool
     intended_use: str = "Research use only. Not a medical device."
     thresholds: dict[str, float] = {}
+    instance_params: dict[str, float] = {}
     metrics: dict[str, float] = {}
+    intervals: dict[str, tuple[float, float]] = {}
     notes: str = ""
 
     @property
@@ -94,20 +105,33 @@ class ModelCard(BaseModel):
         return tuple(output.name for output in self.outputs)
 
 
+def user_folder() -> Path:
+    """Where fetched models lie: $WSIPIPE_MODELS, or wsipipe/models in $XDG_DATA_HOME or ~/.local/share."""
+    if "WSIPIPE_MODELS" in os.environ:
+        return Path(os.environ["WSIPIPE_MODELS"]).expanduser()
+    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "wsipipe" / "models"
+
+
 def list_models(folder: Path = WEIGHTS_DIR) -> list[str]:
     """Names of the models in ``folder``, sorted."""
     return sorted(path.stem for path in folder.glob(f"*{SUFFIX}") if path.with_suffix(".json").is_file())
 
 
+def known_models() -> list[str]:
+    """Names of the models shipped and, after them, of those fetched."""
+    return [*list_models(), *(name for name in list_models(user_folder()) if name not in list_models())]
+
+
 def find_weights(name_or_path: str | Path) -> Path:
-    """File of a shipped model's name, or of a path to a ``.safetensors`` file.
+    """File of a shipped or fetched model's name (the shipped one first), or of a ``.safetensors`` file.
 
     Raises:
         ModelError: There is no such model or file, it has no card, or it is not safetensors.
     """
     text = str(name_or_path)
-    if text in list_models():
-        return WEIGHTS_DIR / f"{text}{SUFFIX}"
+    for folder in (WEIGHTS_DIR, user_folder()):
+        if text in list_models(folder):
+            return folder / f"{text}{SUFFIX}"
     path = Path(text).expanduser()
     if path.suffix != SUFFIX and path.is_file():
         raise ModelError(
@@ -116,8 +140,9 @@ def find_weights(name_or_path: str | Path) -> Path:
         )
     if not path.is_file():
         raise ModelError(
-            f"No weights {text!r}: no such file, and the models shipped are "
-            f"{', '.join(list_models()) or 'none'}. Name one of these, or a {SUFFIX} file that has its card."
+            f"No weights {text!r}: no such file, and the models here are "
+            f"{', '.join(known_models()) or 'none'}. Name one of these, or a {SUFFIX} file that has its "
+            "card, or fetch it: wsipipe models fetch."
         )
     if not path.with_suffix(".json").is_file():
         raise ModelError(f"{path} has no card; put {path.with_suffix('.json').name} beside it.")
@@ -142,10 +167,10 @@ def read_card(weights: str | Path) -> ModelCard:
 
 
 def whole_card(weights: str | Path) -> ModelCard:
-    """Card of a model whose file is the card's own, by its hash; does not import torch.
+    """Card of a model whose file is, by its hash, the card's and its certificate's, if it has one; no torch.
 
     Raises:
-        ModelError: As :func:`read_card`, or the file is not the one that the card describes.
+        ModelError: As :func:`read_card`, or the file is not the one that card and certificate describe.
     """
     path, card = find_weights(weights), read_card(weights)
     found = file_sha256(path)
@@ -154,13 +179,50 @@ def whole_card(weights: str | Path) -> ModelCard:
             f"{path} has SHA-256 {found[:12]}..., its card says {card.sha256[:12]}...; the file is damaged "
             "or not the card's. Restore both from one source."
         )
+    certificate = certificate_path(path)
+    if certificate.is_file() and certified_sha256(certificate) != found:
+        raise ModelError(
+            f"{certificate} is of other weights than {path}. Delete it, and measure these: wsipipe certify "
+            f"{path} --write."
+        )
     return card
 
 
+def certificate_path(weights: Path) -> Path:
+    """Where the certificate of a weight file lies."""
+    return weights.with_name(f"{weights.stem}{CERTIFICATE_SUFFIX}")
+
+
+def certified_sha256(certificate: Path) -> str | None:
+    """SHA-256 of the weights that a certificate was measured on; None if the file does not say it."""
+    try:
+        says = json.loads(certificate.read_bytes())
+    except ValueError:
+        return None
+    return says.get("weights_sha256") if isinstance(says, dict) else None
+
+
 def write_card(card: ModelCard, folder: Path) -> Path:
-    """Write ``NAME.json`` into ``folder``."""
+    """Write ``NAME.json`` and ``NAME.md`` into ``folder``; delete a certificate of other weights."""
     path = folder / f"{card.name}.json"
     path.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    certificate = certificate_path(path)
+    if certificate.is_file() and certified_sha256(certificate) != card.sha256:
+        certificate.unlink()
+    measured = json.loads(certificate.read_bytes()) if certificate.is_file() else None
+    path.with_suffix(".md").write_text(card_text(card, measured), encoding="utf-8")
+    return path
+
+
+def write_certificate(weights: str | Path, certificate: str) -> Path:
+    """Write a certificate (JSON) beside the weights it was measured on, and say so in the card's text.
+
+    Raises:
+        ModelError: There are no such weights.
+    """
+    card, path = read_card(weights), certificate_path(find_weights(weights))
+    path.write_text(certificate + "\n", encoding="utf-8")
+    write_card(card, path.parent)
     return path
 
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 import pytest
+import segmentation_models_pytorch as smp
 import timm
 import torch
 from torch import nn
@@ -73,6 +74,42 @@ def test_networks_of_timm_become_equivariant(name: str) -> None:
     assert {(conv.stride, conv.kernel_size) for conv in left} <= {((1, 1), (1, 1))}
     assert orientation_error(converted, x) <= 1e-5
     assert orientation_error(calibrated(converted.double(), x.double()), x.double()) <= 1e-10
+
+
+@pytest.mark.parametrize(
+    ("decoder", "encoder", "side"),
+    [
+        ("Unet", "resnet18", 64),
+        ("Unet", "mobilenet_v2", 64),
+        ("Linknet", "resnet18", 64),
+        ("FPN", "resnet18", 64),
+        ("DeepLabV3Plus", "resnet18", 64),
+        ("PSPNet", "tu-efficientnet_b0", 64),
+    ],
+)
+def test_networks_of_smp_become_equivariant(decoder: str, encoder: str, side: int) -> None:
+    torch.manual_seed(0)
+    network = getattr(smp, decoder)(encoder, encoder_weights=None, classes=2).eval()
+    x = torch.randn(2, 3, side, side)
+    assert orientation_error(network, x) > 1e-3
+    assert orientation_error(convert_to_gmr(network, 3, example=x), x) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("make", "side", "named"),
+    [
+        (lambda: timm.create_model("inception_v3", pretrained=False), 96, "Conv2d_1a_3x3.conv"),
+        (lambda: timm.create_model("tf_efficientnet_b0", pretrained=False), 64, "conv_stem"),
+        (lambda: smp.Unet("efficientnet-b0", encoder_weights=None), 64, "_conv_stem.static_padding"),
+        (lambda: smp.MAnet("resnet18", encoder_weights=None), 64, "decoder.center.map_softmax"),
+    ],
+)
+def test_networks_that_cannot_be_converted_are_refused_by_module(
+    make: Callable[[], nn.Module], side: int, named: str
+) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(ModelError, match=named):
+        convert_to_gmr(make(), 3, example=torch.randn(2, 3, side, side))
 
 
 def test_kernel_sizes_go_by_resolution() -> None:

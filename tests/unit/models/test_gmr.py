@@ -1,6 +1,7 @@
 """The ring convolution: its formulas, its symmetry, and what it refuses."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from wsipipe.errors import ModelError
-from wsipipe.models.gmr import GMRConv2d, GMRConv3d, fuse, param_groups
+from wsipipe.models.gmr import GMRConv2d, GMRConv3d, Mode, fuse, param_groups
+from wsipipe.models.kernels.dispatch import Impl
 from wsipipe.models.kernels.rings import radius_table
 
 TURNS = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
@@ -30,7 +32,7 @@ def test_the_circular_mask_has_the_papers_size(side: int, masked: int) -> None:
 @settings(deadline=None, max_examples=25)
 @given(
     side=st.sampled_from([1, 3, 5, 7, 9, 11]),
-    mode=st.sampled_from(["radial", "index"]),
+    mode=st.sampled_from(["radial", "index", "narrow"]),
     seed=st.integers(0, 99),
 )
 def test_the_kernel_is_bitwise_the_same_in_all_eight_orientations(side: int, mode: str, seed: int) -> None:
@@ -44,13 +46,15 @@ def test_an_ordinary_kernel_is_not_the_same_turned() -> None:
     assert not torch.equal(oriented(kernel, 1, False), kernel)
 
 
-def test_the_radial_kernel_follows_the_papers_formula() -> None:
-    layer = GMRConv2d(2, 3, 9)
-    spacing, sigma = 9 / 8, 9 / 8 / 2.355
+@pytest.mark.parametrize(
+    ("mode", "rings", "spacing", "sigma"), [("radial", 5, 9 / 8, 9 / 8 / 2.355), ("narrow", 6, 0.8, 0.65)]
+)
+def test_the_kernel_follows_the_papers_formula(mode: Mode, rings: int, spacing: float, sigma: float) -> None:
+    layer = GMRConv2d(2, 3, 9, mode=mode)
     kernel = layer.kernel()
     for v, u in [(0, 0), (0, 1), (2, 3), (4, 2), (0, 4)]:
         radius = math.hypot(v, u)
-        gauss = [math.exp(-((radius - i * spacing) ** 2) / (2 * sigma**2)) for i in range(5)]
+        gauss = [math.exp(-((radius - i * spacing) ** 2) / (2 * sigma**2)) for i in range(rings)]
         expected = layer.weight @ torch.tensor(gauss)
         torch.testing.assert_close(kernel[:, :, 4 + v, 4 - u], expected)
 
@@ -67,6 +71,46 @@ def test_the_index_kernel_has_the_authors_rings() -> None:
     radii, index = radius_table(9)
     rings = torch.floor(radii * 10 / 9)[index[index < len(radii)]]
     assert torch.bincount(rings.long()).tolist() == [1, 8, 12, 16, 32]
+
+
+@pytest.mark.parametrize("side", [1, 3, 5, 7, 9, 11, 13])
+def test_every_narrow_ring_lies_inside_the_mask_and_no_more_would(side: int) -> None:
+    layer = GMRConv2d(1, 1, side, mode="narrow")
+    last = (layer.rings - 1) * layer.ring_spacing
+    assert last < side / 2 <= last + layer.ring_spacing or side == 1
+
+
+@pytest.mark.parametrize("side", [3, 5, 7, 9, 11])
+@pytest.mark.parametrize("impl", ["two_step", "fused", "auto"])
+def test_every_way_computes_a_narrow_layer(impl: Impl, side: int) -> None:
+    torch.manual_seed(0)
+    layer = GMRConv2d(5, 20, side, mode="narrow", impl="dense")
+    x = torch.randn(2, 5, 18, 23, requires_grad=True)
+    slope = torch.randn(2, 20, 18, 23)
+    wanted = layer(x)
+    gradients = torch.autograd.grad((wanted * slope).sum(), [x, *layer.parameters()])
+    layer.impl = impl
+    found = layer(x)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+    for one, other in zip(
+        torch.autograd.grad((found * slope).sum(), [x, *layer.parameters()]), gradients, strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * float(other.abs().max()))
+
+
+def test_narrow_rings_turn_by_any_angle_with_less_error() -> None:
+    """A wave of 0.2 cycles/px through 9 px kernels, and the same turned by 45 degrees, at the centre."""
+    places = torch.cartesian_prod(*[torch.arange(9.0) - 4] * 2)
+    errors = {}
+    for mode in ("radial", "index", "narrow"):
+        torch.manual_seed(0)
+        kernel = GMRConv2d(8, 64, 9, mode=mode).kernel().detach().flatten(2)
+        straight, turned = (
+            kernel @ torch.cos(0.4 * math.pi * places @ torch.tensor([math.cos(angle), math.sin(angle)]))
+            for angle in (0.0, math.pi / 4)
+        )
+        errors[mode] = float((turned - straight).norm() / straight.norm())
+    assert 5 * errors["narrow"] < errors["radial"] < errors["index"]
 
 
 def test_ring_widths_are_clipped() -> None:
@@ -140,6 +184,19 @@ def test_strides_are_refused_with_the_way_out() -> None:
 def test_wrong_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ModelError):
         GMRConv2d(3, 4, 5, **options)
+
+
+@pytest.mark.parametrize("modes", [("radial", "index"), ("index", "radial"), ("radial", "narrow")])
+def test_a_checkpoint_of_another_mode_is_refused_with_the_way_out(
+    modes: tuple[Mode, Mode], tmp_path: Path
+) -> None:
+    saved, other = (nn.Sequential(GMRConv2d(3, 4, 9, mode=mode, rings=5)) for mode in modes)
+    torch.save(saved.state_dict(), tmp_path / "weights.pt")
+    state = torch.load(tmp_path / "weights.pt")
+    with pytest.raises(ModelError, match=rf"0 is of mode '{modes[0]}'.*Build the model with mode="):
+        other.load_state_dict(state)
+    saved.load_state_dict(state)
+    other.load_state_dict(dict(state))  # Names alone do not tell the mode.
 
 
 def test_ring_widths_and_norms_do_not_decay() -> None:

@@ -7,7 +7,7 @@ import torch
 from wsipipe.errors import ModelError
 from wsipipe.geometry import Orientation
 from wsipipe.models import predictor
-from wsipipe.models.predictor import Predictor, choose_device, choose_precision, load_predictor
+from wsipipe.models.predictor import Precision, Predictor, choose_device, choose_precision, load_predictor
 from wsipipe.quantise import quantise
 
 NUCLEI, TISSUE = "nuclei_gmr_unet_0.5", "tissue_gmr_resnet18_1.0"
@@ -68,6 +68,17 @@ def test_a_turned_patch_gives_the_turned_class_map(tissue: Predictor) -> None:
     for orientation in (Orientation.R90, Orientation.M0):
         turned = tissue(orientation.apply(patch(96, 144)))
         np.testing.assert_allclose(orientation.undo(turned, axes=(1, 2)), straight, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_by_rings_a_turned_patch_of_any_number_of_cells_gives_the_same_bits(precision: Precision) -> None:
+    tissue = load_predictor(TISSUE, device="cpu", precision=precision)
+    assert tissue.by_rings, "no ring kernel: a compiler is needed for this test"
+    for height, width in ((48, 80), (64, 112), (80, 80)):
+        straight = tissue(patch(height, width))
+        for orientation in Orientation:
+            turned = tissue(np.ascontiguousarray(orientation.apply(patch(height, width))))
+            np.testing.assert_array_equal(orientation.undo(turned, axes=(1, 2)), straight)
 
 
 @pytest.mark.parametrize(("halo_px", "seamless"), [(120, True), (0, False)])

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ModelError
-from wsipipe.models.blocks import folded
-from wsipipe.models.r3d import GMRR3D, gmr_r3d, plain_conv3d
+from wsipipe.models.blocks import folded, plain_conv3d
+from wsipipe.models.r3d import GMRR3D, gmr_r3d
 
 SMALL = {"num_classes": 3, "width": 2}
 
@@ -82,5 +82,5 @@ def test_reach_is_enough_and_needed() -> None:
 
 
 def test_extents_off_the_lattice_are_refused() -> None:
-    with pytest.raises(ModelError, match="multiple of 8"):
+    with pytest.raises(ModelError, match="16 x 16 x 24 px"):
         GMRR3D(**SMALL)(torch.zeros(1, 1, 16, 16, 20))

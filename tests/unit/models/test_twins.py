@@ -1,11 +1,16 @@
 """The baselines: their sizes, their dense pass, and the kernel of three free values."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
 from wsipipe.models import twins
 from wsipipe.models.blocks import folded
+from wsipipe.models.commute import shaken_copy
+from wsipipe.models.leaves import TURNS, relative
 
 
 def parameters(network: nn.Module) -> int:
@@ -21,6 +26,8 @@ def parameters(network: nn.Module) -> int:
         ("plain_convnext_tiny", 27_827_818),
         ("plain_r3d", 2_019_586),
         ("symm_resnet18", 3_849_162),
+        ("symm_convnext_tiny", 26_361_978),
+        ("symm_r3d", 323_290),
     ],
 )
 def test_parameters_are_the_baselines(name: str, count: int) -> None:
@@ -76,3 +83,21 @@ def test_tied_networks_commute_fold_and_learn() -> None:
         turned = torch.rot90(network(torch.rot90(x, 1, (2, 3))), -1, (2, 3))
         torch.testing.assert_close(turned, network(x), rtol=0, atol=1e-12)
         torch.testing.assert_close(folded(network)(x), network(x), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("network", "x"),
+    [
+        (partial(twins.symm_convnext_tiny, width=4, depths=(1, 1), kernel_sizes=(3, 3)), (2, 3, 32, 48)),
+        (partial(twins.symm_r3d, width=2), (2, 1, 16, 24, 16)),
+    ],
+)
+def test_tied_classifiers_commute(network: Callable[..., nn.Module], x: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    image = torch.randn(x, dtype=torch.float64)
+    shaken = shaken_copy(network(num_classes=3), image)
+    with torch.inference_mode():
+        straight = shaken.cells(image)
+        for turn in TURNS:
+            assert relative(shaken.cells(turn(image, (2, 3))), turn(straight, (2, 3))) <= 1e-12
+        assert relative(shaken.cells(image.roll(1, 2)), straight) > 1e-3
