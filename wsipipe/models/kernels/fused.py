@@ -94,7 +94,7 @@ def fused(x: torch.Tensor, rings: Rings) -> torch.Tensor:
 
 
 class _Fused(torch.autograd.Function):
-    """Forward by the kernel; the input's gradient by the same kernel, the weights' from the sums of each orbit.
+    """Forward by the kernel; the input's gradient by the same kernel, the weights' from the ring sums.
 
     The gradient of the input is a ring convolution too (a symmetric kernel is its own mirror image). On a GPU
     that of the weights goes through the dense kernel's gradient, k ** 2 / n times the arithmetic.
