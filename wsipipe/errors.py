@@ -5,6 +5,8 @@
     |-- SlideError     (OSError)      SLIDE_UNREADABLE   a slide does not open or a tile does not decode
     |-- MppError       (ValueError)   MPP_MISSING        um per px is missing, absurd or anisotropic
     |-- ModelError     (ValueError)   MODEL              weights are missing, damaged or do not fit
+    |-- DeviceError    (RuntimeError) DEVICE             the device asked for is not there
+    |-- TrainingError  (RuntimeError) TRAINING           a training cannot go on; names the batch
     |-- StorageError   (OSError)      STORAGE_IO         writing or reading the store failed
     |   `-- StorageFullError          STORAGE_FULL       no space left; free some and run again
     |-- LockedError    (OSError)      LOCKED             another process works on the same slide
@@ -60,6 +62,19 @@ class ModelError(WsipipeError, ValueError):
 
     code = "MODEL"
     exit_code = ExitCode.USAGE
+
+
+class DeviceError(WsipipeError, RuntimeError):
+    """The device asked for is not there, or is unknown."""
+
+    code = "DEVICE"
+    exit_code = ExitCode.USAGE
+
+
+class TrainingError(WsipipeError, RuntimeError):
+    """A training cannot go on: the loss is no number; names the file with the batch."""
+
+    code = "TRAINING"
 
 
 class StorageError(WsipipeError, OSError):

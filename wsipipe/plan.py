@@ -14,7 +14,7 @@ from wsipipe.errors import ConfigError, ModelError
 from wsipipe.geometry import Region
 from wsipipe.models.zoo import ModelCard, whole_card
 from wsipipe.stages.classify import CLASS_MAP, CLASS_PROBABILITIES, classify_stage
-from wsipipe.stages.instance_params import InstanceParams
+from wsipipe.stages.instance_params import InstanceParams, with_card
 from wsipipe.stages.instances import NUCLEI, ClassGrid, grow_stage, nuclei_stage, seeds_stage, table_stage
 from wsipipe.stages.pyramid import level_count, mode_of_four, pyramid_stage, rgb_mean
 from wsipipe.stages.segment import SegmentParams, model_level, probability_name, segment_stage
@@ -117,10 +117,12 @@ class Plan:
 
     @property
     def instances(self) -> InstanceParams:
-        """Parameters of the instance stages; thresholds that the workflow leaves open are of the weights."""
-        chosen = self.workflow.instances or InstanceParams()
-        own = {f"{name}_threshold": value for name, value in self.cards["segment"].thresholds.items()}
-        return InstanceParams(**own | chosen.model_dump(include=chosen.model_fields_set))
+        """Parameters of the instance stages; what the workflow leaves open is as the weights' card has it.
+
+        Raises:
+            ConfigError: Workflow and card together make no valid parameters.
+        """
+        return with_card(self.workflow.instances or InstanceParams(), self.cards["segment"])
 
     @property
     def levels(self) -> int:

@@ -1,31 +1,52 @@
-"""Verbs about weights: list, certify, export."""
+"""Verbs about weights: list, fetch, certify, export."""
 
 import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from wsipipe.cli.app import AsJson, app, console
 from wsipipe.errors import ExitCode
 
+models_app = typer.Typer()
+app.add_typer(models_app, name="models")
 
-@app.command()
-def models(as_json: AsJson = False) -> None:
-    """Lists the weights that come with wsipipe, what they were made from and for what they may be used."""
-    from wsipipe.models.zoo import list_models, read_card
 
-    cards = [read_card(name) for name in list_models()]
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context, as_json: AsJson = False) -> None:
+    """Lists the weights here, what they were made from and for what they may be used; fetch adds some."""
+    if context.invoked_subcommand is not None:
+        return
+    from wsipipe.models.zoo import known_models, read_card
+
+    cards = [read_card(name) for name in known_models()]
     if as_json:
         console.print_json(json.dumps([card.model_dump(mode="json") for card in cards]))
         return
-    table = Table("name", "um/px", "outputs", "licence", "use")
+    table = Table(Column("name", no_wrap=True), "um/px", "outputs", "licence", "use")
     for card in cards:
         table.add_row(
             card.name, f"{card.mpp:g}", " ".join(card.output_names), card.licence, card.intended_use
         )
     console.print(table)
+
+
+@models_app.command("fetch")
+def fetch_model(
+    source: Annotated[
+        str, typer.Argument(metavar="URL|PATH", help="A .safetensors file; its card .json lies beside it.")
+    ],
+    sha256: Annotated[
+        str | None, typer.Option(help="What the weights' hash must be, from where you trust it.")
+    ] = None,
+) -> None:
+    """Adds weights and their card to the user's folder, if their hashes agree; then their name finds them."""
+    from wsipipe.models.fetch import fetch
+
+    path = fetch(source, sha256)
+    console.print(f"{path}: use it as --set segment.weights={path.stem}, or any WEIGHTS", soft_wrap=True)
 
 
 @app.command()
@@ -48,16 +69,26 @@ def certify(
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Certificate to write.")] = None,
     picture: Annotated[Path | None, typer.Option(help="PNG to write.")] = None,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Put the certificate beside the weights, and into their card's text."),
+    ] = False,
 ) -> int:
     """Measures whether a network commutes with the eight orientations and can be tiled; fails if not."""
     from wsipipe.models.certificate import certify as measure
     from wsipipe.models.certificate_picture import draw_certificate, summary
+    from wsipipe.models.zoo import find_weights, write_certificate
+
+    if write:
+        find_weights(model)
 
     certificate = measure(model, dtype=dtype, tiled=tiled, lattice_px=lattice)
     if json_file is not None:
         json_file.write_text(certificate.model_dump_json(indent=2) + "\n", encoding="utf-8")
     if picture is not None:
         draw_certificate(certificate, picture)
+    if write:
+        write_certificate(model, certificate.model_dump_json(indent=2))
     for line in summary(certificate):
         console.print(line, soft_wrap=True)
     return int(ExitCode.OK if certificate.passed else ExitCode.FAILED)

@@ -3,7 +3,10 @@
 import math
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from wsipipe.errors import ConfigError
+from wsipipe.models.zoo import ModelCard
 
 PROBABILITY_SCALE = 250
 """Stored value of probability 1; 254 (unreadable) and 255 (not computed) lie above it."""
@@ -66,6 +69,24 @@ class InstanceParams(BaseModel):
     def area_limits_px(self, mpp: float) -> tuple[int, int]:
         """Smallest and largest area of a nucleus, in px, both allowed."""
         return _at_least_px(self.min_area_um2, mpp), math.floor(self.max_area_um2 / mpp**2)
+
+
+def with_card(chosen: InstanceParams, card: ModelCard) -> InstanceParams:
+    """What was chosen explicitly, and for the rest what the card of the weights says.
+
+    Raises:
+        ConfigError: The two together are no valid parameters; names the first that is wrong.
+    """
+    own = {f"{name}_threshold": value for name, value in card.thresholds.items()} | card.instance_params
+    try:
+        return InstanceParams(**own | chosen.model_dump(include=chosen.model_fields_set))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "its areas"
+        raise ConfigError(
+            f"instances, with what the card of {card.name} adds, is wrong at {name}: {first['msg']}. Set "
+            f"instances.{name} in the workflow, or correct the card."
+        ) from error
 
 
 def _stored(probability: float) -> int:

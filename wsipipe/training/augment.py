@@ -1,16 +1,22 @@
-"""Stain, focus and compression of other scanners, drawn at random; geometry is in the network.
+"""Stain, focus and compression of other scanners, drawn at random; geometry only where a network needs it.
 
 All functions take an RGB image (H, W, 3) uint8 and a seeded generator, and return an image of the same kind.
+Optics and geometry are albumentations', seeded from the generator; stain, glass and ink are ours.
 """
 
-from io import BytesIO
+import os
+from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter
 from scipy import ndimage
 
+from wsipipe.errors import ConfigError
+from wsipipe.training.recipe import Augment
+
 Rgb = npt.NDArray[np.uint8]
+Maps = npt.NDArray[np.uint8]
 
 # Hematoxylin, eosin, residual: rows are the optical density of each in R, G, B (Ruifrok and Johnston, 2001).
 STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]], dtype=np.float32)
@@ -30,37 +36,78 @@ def stain(image: Rgb, rng: np.random.Generator, strength: float = 1.0) -> Rgb:
     return np.clip(256 * np.exp(-density) - 1, 0, 255).astype(np.uint8)
 
 
-def optics(image: Rgb, rng: np.random.Generator) -> Rgb:
+def optics(image: Rgb, rng: np.random.Generator, changes: Augment) -> Rgb:
     """Out of focus or sharpened, then compressed, then noisy; each now and then."""
-    picture = Image.fromarray(image)
-    draw = rng.random()
-    if draw < 0.3:
-        picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.0))))
-    elif draw < 0.4:
-        picture = picture.filter(ImageFilter.UnsharpMask(1.5, int(rng.integers(30, 120)), 0))
-    if rng.random() < 0.5:
-        picture = recompressed(picture, int(rng.integers(40, 95)))
-    pixels = np.asarray(picture)
-    if rng.random() < 0.4:
-        noise = rng.normal(0, rng.uniform(1, 6), pixels.shape)
-        pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
-    return pixels
+    return _seeded(_optics(changes.blur, changes.jpeg, changes.noise), rng)(image=image)["image"]
 
 
-def recompressed(picture: Image.Image, quality: int) -> Image.Image:
-    """The picture after one JPEG round trip."""
-    buffer = BytesIO()
-    picture.save(buffer, format="JPEG", quality=quality)
-    return Image.open(buffer).convert("RGB")
+def turned(image: Rgb, maps: Maps, side_px: int, rng: np.random.Generator) -> tuple[Rgb, Maps]:
+    """The middle of an image and of its maps (H, W, C), turned by a random angle, half of them mirrored."""
+    found = _seeded(_geometry(side_px), rng)(image=image, mask=maps)
+    return found["image"], found["mask"]
+
+
+def turning_px(side_px: int) -> int:
+    """Side of a square from which one of ``side_px`` can be cut at any angle."""
+    return int(np.ceil(side_px * np.sqrt(2))) + 2
+
+
+@cache
+def _library() -> Any:
+    """albumentations, told before its import not to ask a server for newer versions, and without threads.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+    try:
+        import albumentations
+        import cv2
+    except ImportError as error:
+        raise ConfigError("Training needs albumentations: pip install 'wsipipe[train]'.") from error
+    cv2.setNumThreads(0)
+    return albumentations
+
+
+@cache
+def _optics(blur: float, jpeg: float, noise: float) -> Any:
+    library = _library()
+    focus = [
+        library.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.0), p=0.75),
+        library.UnsharpMask(blur_limit=(3, 5), sigma_limit=1.5, alpha=(0.3, 1.0), threshold=0, p=0.25),
+    ]
+    return library.Compose(
+        [
+            library.OneOf(focus, p=blur),
+            library.ImageCompression(quality_range=(40, 95), p=jpeg),
+            library.GaussNoise(std_range=(1 / 255, 6 / 255), p=noise),
+        ]
+    )
+
+
+@cache
+def _geometry(side_px: int) -> Any:
+    library = _library()
+    return library.Compose(
+        [
+            library.HorizontalFlip(p=0.5),
+            library.Affine(rotate=(-180, 180), fill=255, p=1),
+            library.CenterCrop(side_px, side_px),
+        ]
+    )
+
+
+def _seeded(compose: Any, rng: np.random.Generator) -> Any:
+    compose.set_random_seed(int(rng.integers(2**31)))
+    return compose
 
 
 def glass(side_px: int, rng: np.random.Generator) -> Rgb:
     """Empty glass (side, side, 3): near white, uneven light, grain and a few specks of dust."""
     base = np.clip(rng.uniform(215, 255) + rng.normal(0, 4, 3), 200, 255)
-    slope = np.linspace(-1, 1, side_px)[:, None, None] * rng.normal(0, 3) + np.linspace(-1, 1, side_px)[
-        None, :, None
-    ] * (rng.normal(0, 3))
-    image = base + slope + rng.normal(0, rng.uniform(0.3, 3), (side_px, side_px, 3))
+    ramp = np.linspace(-1, 1, side_px)
+    light = ramp[:, None, None] * rng.normal(0, 3) + ramp[None, :, None] * rng.normal(0, 3)
+    image = base + light + rng.normal(0, rng.uniform(0.3, 3), (side_px, side_px, 3))
     for _ in range(rng.poisson(0.5)):
         y, x = rng.integers(0, side_px, 2)
         size = int(rng.integers(1, 5))

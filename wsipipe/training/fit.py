@@ -1,171 +1,243 @@
-"""The fit loop: a stretch of time, cosine learning rate, bf16, a running mean of the weights, checkpoints."""
+"""The fit loop: a cosine learning rate, bf16, a running mean of the weights, checkpoints that resume exactly.
 
-import logging
+A step depends on nothing but the weights, the optimiser and (seed, step), so a run that was killed and goes
+on from its checkpoint ends with the same bits as one that was not.
+"""
+
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
+from enum import Enum
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from wsipipe.models.gmr import param_groups
+from wsipipe.errors import ConfigError, TrainingError
+from wsipipe.training.batches import Batch, as_tensors
+from wsipipe.training.device import autocast
+from wsipipe.training.drawing import Arrays, Draw, drawn
+from wsipipe.training.optimise import make_optimiser, rate_share, track
+from wsipipe.training.recipe import Schedule, Validation
+from wsipipe.training.record import Row, Silent, Teller, write_log
 
-log = logging.getLogger(__name__)
-Batch = dict[str, torch.Tensor]
-WARM_UP = 0.03
+LOG_STEPS = 50
+SAVE_SECONDS = 120.0
+CPU = torch.device("cpu")
+COUNTS = ("step", "seconds", "finished", "rows", "pending", "best_score", "best_step")
+"""What a checkpoint keeps beside tensors."""
+Loss = Callable[[nn.Module, Batch], torch.Tensor]
+Measure = Callable[[nn.Module], dict[str, float]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """One run of the loop.
+class Outcome(Enum):
+    """How a call of :meth:`Fit.run` ended."""
+
+    FINISHED = "finished"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is learnt.
 
     Attributes:
-        name: Of the checkpoint file.
-        minutes: Time to train for, pauses between resumed runs not counted.
-        batch: Samples a step.
-        learning_rate: Highest; rises over the first 3 %, then falls to 0 as a cosine.
-        weight_decay: On weights alone, not on ring widths or norms.
-        ema_decay: Of the running mean of weights.
-        report_minutes: Between calls of ``report``.
-        seed: Of the samples drawn.
+        draw: Makes a batch from a seeded generator.
+        loss: Of the network and a batch on its device.
+        measure: Scores of the running mean on held-out data, among them ``score``; None if there are none.
     """
 
-    name: str
-    minutes: float
-    batch: int
-    learning_rate: float
-    weight_decay: float = 0.02
-    ema_decay: float = 0.998
-    report_minutes: float = 8.0
-    save_minutes: float = 2.0
-    seed: int = 0
-
-
-@dataclass
-class Progress:
-    """How far a stretch is; all of it is in the checkpoint."""
-
-    step: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    losses: list[float] = field(default_factory=list)
-
-    def effort(self, then: "Progress") -> str:
-        """What this stretch and the one after it took, for the card."""
-        minutes, cpu_minutes = (self.seconds + then.seconds) / 60, (self.cpu_seconds + then.cpu_seconds) / 60
-        return f"{self.step + then.step} steps in {minutes:.0f} minutes ({cpu_minutes:.0f} core minutes)."
-
-
-def schedule(done: float) -> float:
-    """Share of the highest learning rate when ``done`` (0 to 1) of the time is over."""
-    if done < WARM_UP:
-        return max(done / WARM_UP, 0.01)
-    return 0.5 * (1 + float(np.cos(np.pi * min((done - WARM_UP) / (1 - WARM_UP), 1))))
-
-
-def track(mean: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the running mean of weights and norms one step towards ``network``."""
-    pairs = zip(mean.state_dict().values(), network.state_dict().values(), strict=True)
-    for slow, fast in pairs:
-        if slow.is_floating_point():
-            slow.lerp_(fast, 1 - decay)
-        else:
-            slow.copy_(fast)
+    draw: Draw
+    loss: Loss
+    measure: Measure | None = None
 
 
 class Fit:
-    """Trains ``network`` and keeps its running mean in ``mean``.
+    """Trains ``network`` and keeps the running mean of its weights in ``mean``.
 
     Args:
         network: Trained in place.
         mean: A copy of it, which is what is measured and shipped.
-        draw: Gives a batch of so many samples.
-        loss: Of the network's scores and the batch.
-        stretch: How long and how fast.
-        out: Folder of the checkpoint.
-        forward: How the network is called in training; the network itself if None.
+        lesson: What is learnt.
+        schedule: How long and how fast.
+        validation: When to measure, and when to stop early.
+        folder: Of checkpoint and log; the checkpoint there is gone on from.
+        identity: Of recipe and data; a checkpoint of another one is refused.
+        seed: Of the samples.
+        device: Where it runs.
+        workers: Processes that draw batches; 0 is one thread.
+        teller: Is told how it goes.
+
+    Raises:
+        ConfigError: The checkpoint belongs to another recipe or other data.
     """
 
     def __init__(
         self,
         network: nn.Module,
         mean: nn.Module,
-        draw: Callable[[int, np.random.Generator], Batch],
-        loss: Callable[[torch.Tensor, Batch], torch.Tensor],
-        stretch: Stretch,
-        out: Path,
-        forward: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        lesson: Lesson,
+        schedule: Schedule,
+        validation: Validation,
+        folder: Path,
+        *,
+        identity: str = "",
+        seed: int = 0,
+        device: torch.device = CPU,
+        workers: int = 0,
+        teller: Teller | None = None,
     ) -> None:
-        self.network, self.mean, self.draw, self.loss, self.stretch = network, mean, draw, loss, stretch
-        self.forward = forward or network
-        self.file = out / f"{stretch.name}.ckpt"
-        groups = param_groups(network, stretch.weight_decay)
-        self.optimiser = torch.optim.AdamW(groups, lr=stretch.learning_rate)
-        self.progress = Progress()
+        self.network, self.mean, self.lesson = network, mean, lesson
+        self.schedule, self.validation = schedule, validation
+        self.folder, self.identity, self.seed = folder, identity, seed
+        self.device, self.workers, self.teller = device, workers, teller or Silent()
+        self.optimiser = make_optimiser(network, schedule)
+        self.step, self.seconds, self.finished = 0, 0.0, False
+        self.rows: list[Row] = []
+        self.last: Row = {}
+        self.pending: list[float] = []
+        self.best_score, self.best_step = -inf, 0
+        self.best: dict[str, torch.Tensor] | None = None
         if self.file.is_file():
-            self.resume()
+            self._resume()
 
-    def resume(self) -> None:
-        """Go on from the checkpoint."""
-        state = torch.load(self.file, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.mean.load_state_dict(state["mean"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.progress = Progress(**state["progress"])
-        log.info("%s: resumed at step %d", self.stretch.name, self.progress.step)
+    @property
+    def file(self) -> Path:
+        """The checkpoint."""
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def kept_step(self) -> int:
+        """Step whose weights ``mean`` holds once it is finished."""
+        return self.step if self.best is None else self.best_step
+
+    def run(self, deadline: float = inf) -> Outcome:
+        """Learn until all steps are done or ``time.monotonic()`` is past ``deadline``.
+
+        Raises:
+            TrainingError: The loss or its gradient is no number; the batch is saved.
+        """
+        if self.finished:
+            return Outcome.FINISHED
+        self.teller.begins(self.folder.name, self.step, self.schedule.steps)
+        saved = time.monotonic()
+        steps = range(self.step, self.schedule.steps)
+        with closing(drawn(self.lesson.draw, self.seed, steps, self.workers)) as batches:
+            for arrays in batches:
+                start = time.monotonic()
+                self._learn(arrays)
+                stops = self._note(start)
+                now = time.monotonic()
+                if stops or now > deadline:
+                    break
+                if now - saved > SAVE_SECONDS:
+                    self.save()
+                    saved = now
+        self.finished = self.step == self.schedule.steps or self._is_past_best()
+        if self.finished and self.best is not None:
+            self.mean.load_state_dict(self.best)
+        self.save()
+        return Outcome.FINISHED if self.finished else Outcome.PAUSED
+
+    def _learn(self, arrays: Arrays) -> None:
+        """One step: rate, loss, gradient, weights, running mean."""
+        schedule = self.schedule
+        rate = schedule.learning_rate * rate_share(self.step / schedule.steps, schedule.warm_up)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(self.seed * 1_000_003 + self.step)
+        self.network.train()
+        batch = as_tensors(arrays, self.device)
+        with autocast(self.device, schedule.precision):
+            loss = self.lesson.loss(self.network, batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), schedule.clip_norm)
+        value, gradient = torch.stack([loss.detach().float(), norm.float()]).tolist()
+        if not np.isfinite([value, gradient]).all():
+            self._give_up(arrays, value, gradient)
+        self.optimiser.step()
+        self.step += 1
+        track(self.mean, self.network, min(schedule.ema_decay, self.step / (self.step + 9)))
+        self.pending.append(value)
+        self.last = {"loss": value, "learning_rate": rate, "gradient": gradient}
+
+    def _note(self, start: float) -> bool:
+        """Write down the step that ended now; True if nothing better has come for too long."""
+        every = self.validation.every
+        last = self.step == self.schedule.steps
+        measures = self.lesson.measure is not None and (last or bool(every and self.step % every == 0))
+        scores = self._measured() if measures else {}
+        self.seconds += time.monotonic() - start
+        self.teller.learnt(self.step, self.last["loss"])
+        if measures or last or self.step % LOG_STEPS == 0:
+            place = {"step": self.step, "minutes": round(self.seconds / 60, 2)}
+            self.rows.append(place | self.last | {"loss": float(np.mean(self.pending))} | scores)
+            self.pending.clear()
+        return measures and self._is_past_best()
+
+    def _measured(self) -> dict[str, float]:
+        """Scores of the running mean; keeps it if it is the best yet and stopping early is wanted."""
+        assert self.lesson.measure is not None  # noqa: S101
+        self.mean.eval()
+        scores = self.lesson.measure(self.mean)
+        told = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        self.teller.note(f"step {self.step}: {told}")
+        if self.validation.patience and scores["score"] > self.best_score:
+            self.best_score, self.best_step = scores["score"], self.step
+            self.best = {name: tensor.clone() for name, tensor in self.mean.state_dict().items()}
+        return scores
+
+    def _is_past_best(self) -> bool:
+        """True if the last ``patience`` validations brought nothing better."""
+        wait = self.validation.patience * self.validation.every
+        return bool(wait and self.best is not None and self.step - self.best_step >= wait)
+
+    def _give_up(self, arrays: Arrays, loss: float, gradient: float) -> None:
+        """Save the batch.
+
+        Raises:
+            TrainingError: Always; names the batch.
+        """
+        path = self.folder / "bad_batch.npz"
+        np.savez_compressed(path, allow_pickle=False, **arrays)
+        names = "; ".join(arrays["name"].tolist()) if "name" in arrays else "unnamed"
+        raise TrainingError(
+            f"At step {self.step} the loss is {loss} and its gradient {gradient}: training cannot go on. The "
+            f"batch is in {path} ({names}). Look at it; lower fit.learning_rate, or set "
+            "fit.precision=float32."
+        )
 
     def save(self) -> None:
-        """Write the checkpoint; a kill leaves the old one or the new one."""
+        """Write checkpoint and log; a kill leaves the old ones or the new ones."""
         state = {
+            "identity": self.identity,
             "network": self.network.state_dict(),
             "mean": self.mean.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "progress": vars(self.progress),
+            "best": self.best,
+            "counts": {name: getattr(self, name) for name in COUNTS},
         }
         partial = self.file.with_suffix(".partial")
         torch.save(state, partial)
         partial.replace(self.file)
+        if self.rows:
+            write_log(self.rows, self.folder)
 
-    def step(self) -> float:
-        """One batch; returns its loss."""
-        progress, stretch = self.progress, self.stretch
-        rate = stretch.learning_rate * schedule(progress.seconds / (60 * stretch.minutes))
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.network.train()
-        batch = self.draw(stretch.batch, np.random.default_rng([stretch.seed, progress.step]))
-        with torch.autocast("cpu", torch.bfloat16):
-            scores = self.forward(batch["image"])
-        loss = self.loss(scores, batch)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
-        self.optimiser.step()
-        progress.step += 1
-        track(self.mean, self.network, min(stretch.ema_decay, progress.step / (progress.step + 9)))
-        return float(loss.detach())
-
-    def run(self, report: Callable[[Progress], None]) -> Progress:
-        """Train until the stretch's time is over; ``report`` is called now and then and at the end."""
-        progress, stretch = self.progress, self.stretch
-        last_save = last_report = progress.seconds
-        while progress.seconds < 60 * stretch.minutes:
-            clock, cpu = time.monotonic(), time.process_time()
-            progress.losses = [*progress.losses[-99:], self.step()]
-            progress.seconds += time.monotonic() - clock
-            progress.cpu_seconds += time.process_time() - cpu
-            if progress.step % 50 == 0:
-                loss = float(np.mean(progress.losses))
-                minutes = progress.seconds / 60
-                log.info("%s: step %d, %.1f min, loss %.4f", stretch.name, progress.step, minutes, loss)
-            if progress.seconds - last_save > 60 * stretch.save_minutes:
-                self.save()
-                last_save = progress.seconds
-            if progress.seconds - last_report > 60 * stretch.report_minutes:
-                report(progress)
-                last_report = progress.seconds
-        self.save()
-        report(progress)
-        return progress
+    def _resume(self) -> None:
+        state: dict[str, Any] = torch.load(self.file, map_location="cpu", weights_only=True)
+        if state["identity"] != self.identity:
+            raise ConfigError(
+                f"{self.file} is of another recipe or other data, and would not go on as it began. Choose "
+                "another --out, or --fresh to throw it away."
+            )
+        self.network.load_state_dict(state["network"])
+        self.mean.load_state_dict(state["mean"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.best = state["best"]
+        for name, value in state["counts"].items():
+            setattr(self, name, value)

@@ -1,110 +1,140 @@
-"""Training of the nuclei network: learn without two organs, measure on them, then learn on all."""
+"""What is particular to nuclei: two maps, crops, and instances measured as the pipeline finds them."""
 
-import copy
-import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
-from wsipipe.models.architectures import build, save
+from wsipipe.errors import ConfigError
+from wsipipe.models.predictor import Device
 from wsipipe.models.zoo import ModelCard, Output
-from wsipipe.training.evaluate import Labels, Probability, best_thresholds
-from wsipipe.training.fit import Fit, Progress, Stretch
+from wsipipe.stages.instance_params import PROBABILITY_SCALE, InstanceParams
+from wsipipe.training.batches import Batch
+from wsipipe.training.calibration import Maps, choose, mean_scores, pixel_temperature
+from wsipipe.training.crops import NucleiCrops
+from wsipipe.training.datasets import read_fields
+from wsipipe.training.drawing import Draw
+from wsipipe.training.inference import predictor_of, scene, stored_maps
 from wsipipe.training.losses import nuclei_loss
-from wsipipe.training.nuclei_data import MPP, Field, NucleiCrops, as_input, read_fields, resampled
 from wsipipe.training.recipe import Recipe
+from wsipipe.training.samples import Field
+from wsipipe.training.task import Activation
 
-log = logging.getLogger(__name__)
-NAME = "nuclei_gmr_unet_0.5"
 OUTPUTS = (
     Output(name="nucleus", description="inside a nucleus", color=(0, 160, 80)),
     Output(name="centre", description="depth inside a nucleus, 1 at its middle", color=(240, 200, 0)),
 )
-DATA = (
-    "MoNuSeg training set: 30 H&E fields, 13 with instances (CC BY-NC-SA 4.0, NON-COMMERCIAL)",
-    "NuCLS: 10 H&E fields (CC0)",
-    "Data Science Bowl 2018, stained fields (CC0)",
-)
-MEASURED_ON = (
-    "Thresholds and metrics are of the held-out stretch (MoNuSeg fields of colon and prostate, not yet "
-    "learnt from); the shipped weights then learnt on all fields and have no validation set of their own."
-)
 
 
-def maps_of(network: nn.Module, field: Field) -> tuple[Labels, Probability, Probability]:
-    """Truth, nucleus and centre probability (H, W) of a field at 0.5 um/px."""
-    side_px = max(field.labels.shape)
-    out_px = round(side_px * field.mpp / MPP)
-    padded_px = -(-out_px // 8) * 8
-    image, labels = resampled(field, 0, 0, side_px, out_px)
-    padded = np.full((1, padded_px, padded_px, 3), 255, np.uint8)
-    padded[0, :out_px, :out_px] = image
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        maps = network(as_input(padded)).float().sigmoid()[0, :, :out_px, :out_px].numpy()
-    return labels, maps[0], maps[1]
+class Nuclei:
+    """The task ``nuclei``: fields in, a network of two maps out.
+
+    Attributes:
+        outputs: Of the network.
+        activation: Of the outputs.
+    """
+
+    outputs = OUTPUTS
+    activation: Activation = "sigmoid"
+
+    def __init__(self, recipe: Recipe, data: Sequence[Path]) -> None:
+        self.recipe = recipe
+        self.samples: list[Field] = [field for folder in data for field in read_fields(folder)]
+        if not any(field.labels.any() for field in self.samples):
+            raise ConfigError(
+                f"The {len(self.samples)} label maps hold no nucleus, so nothing can be learnt. Give "
+                "maps with ids above 0."
+            )
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of the network that follow from the task."""
+        return {"in_channels": 3, "out_channels": len(OUTPUTS)}
+
+    def counts(self) -> npt.NDArray[np.float64]:
+        """(n, 2) what each field brings to a fold: instances to be measured, and anything at all."""
+        return np.array([[field.has_instances, 1] for field in self.samples], np.float64)
+
+    def check(self, held_out: Sequence[Field]) -> None:
+        """Refuse held-out fields on which nothing can be measured.
+
+        Raises:
+            ConfigError: None of them has instances.
+        """
+        if not any(field.has_instances and field.labels.any() for field in held_out):
+            raise ConfigError(
+                f"None of the {len(held_out)} fields held out has nuclei that are told apart, so nothing can "
+                "be measured. Lower validation.folds, or hold out another source."
+            )
+
+    def told(self, samples: Sequence[Field]) -> dict[str, str]:
+        """What was learnt from each source, in words."""
+        sources = dict.fromkeys(field.source for field in samples)
+        return {name: _told([field for field in samples if field.source == name]) for name in sources}
+
+    def draw(self, samples: Sequence[Field]) -> Draw:
+        """Crops of these fields."""
+        return NucleiCrops(samples, self.recipe.mpp, self.recipe.samples, self.recipe.augment)
+
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """Of a batch of crops."""
+        return nuclei_loss(network(batch["image"]), batch, self.recipe.loss)
+
+    def answers(
+        self, network: nn.Module, card: ModelCard, held_out: Sequence[Field], device: Device
+    ) -> list[Maps]:
+        """Truth and stored maps of the fields with instances, at the network's mpp."""
+        predict = predictor_of(network, card, device)
+        found = []
+        for field in held_out:
+            if not field.has_instances:
+                continue
+            on = scene(field.image, field.labels, field.mpp, card.mpp, predict.lattice_px)
+            nucleus, centre = stored_maps(predict, on)
+            found.append(Maps(on.labels[on.inside.slices], nucleus, centre, on.mpp))
+        return found
+
+    def measure(
+        self, network: nn.Module, card: ModelCard, held_out: Sequence[Field], device: Device
+    ) -> dict[str, float]:
+        """Dice, AJI and PQ at usual thresholds, quickly; ``score`` is AJI + PQ."""
+        params = InstanceParams(nucleus_threshold=0.5, centre_threshold=0.4)
+        scores = mean_scores(self.answers(network, card, held_out, device), params)
+        return {name: scores[name] for name in ("dice", "aji", "pq")} | {
+            "score": scores["aji"] + scores["pq"]
+        }
+
+    def calibrated(self, card: ModelCard, answers: Sequence[Maps]) -> ModelCard:
+        """The card with temperature and instance parameters chosen on ``answers`` of held-out fields."""
+        said = np.concatenate([maps.nucleus.ravel() for maps in answers]) / PROBABILITY_SCALE
+        truth = np.concatenate([maps.truth.ravel() > 0 for maps in answers])
+        temperature = pixel_temperature(said, truth)
+        choice = choose(tempered(answers, temperature))
+        chosen = {"thresholds": choice.thresholds, "instance_params": choice.instance_params}
+        return card.model_copy(update={"temperature": temperature, **chosen})
+
+    def scored(self, card: ModelCard, answers: Sequence[Maps]) -> dict[str, float]:
+        """Mean scores of fields with the card's temperature and instance parameters."""
+        thresholds = {f"{name}_threshold": value for name, value in card.thresholds.items()}
+        params = InstanceParams(**thresholds, **card.instance_params)
+        return mean_scores(tempered(answers, card.temperature), params)
 
 
-def validate(network: nn.Module, fields: list[Field]) -> tuple[dict[str, float], dict[str, float]]:
-    """Thresholds and mean scores on ``fields`` with instances."""
-    network.eval()
-    thresholds, mean = best_thresholds([maps_of(network, field) for field in fields])
-    return thresholds, {key: round(value, 4) for key, value in mean.items()}
+def tempered(answers: Sequence[Maps], temperature: float) -> list[Maps]:
+    """Maps of a network at temperature 1 -> those at another, to a stored step."""
+    probability = np.clip(np.arange(PROBABILITY_SCALE + 1) / PROBABILITY_SCALE, 1e-3, 1 - 1e-3)
+    scores = np.log(probability / (1 - probability)) / temperature
+    table = np.rint(PROBABILITY_SCALE / (1 + np.exp(-scores))).astype(np.uint8)
+    return [maps._replace(nucleus=table[maps.nucleus], centre=table[maps.centre]) for maps in answers]
 
 
-def card_of(recipe: Recipe, thresholds: dict[str, float], metrics: dict[str, float], notes: str) -> ModelCard:
-    """Card of the weights, its hash still to be set."""
-    return ModelCard(
-        name=NAME,
-        architecture="gmr_unet",
-        arguments=recipe.arguments,
-        mode=recipe.mode,
-        mpp=MPP,
-        outputs=OUTPUTS,
-        activation="sigmoid",
-        sha256="0" * 64,
-        data=DATA,
-        licence="CC BY-NC-SA 4.0",
-        non_commercial=True,
-        thresholds=thresholds,
-        metrics=metrics,
-        notes=notes,
-    )
-
-
-def train(recipe: Recipe, data: Path, out: Path) -> None:
-    """Train and write ``nuclei_gmr_unet_0.5.safetensors`` and its card into ``out``, at each report."""
-    torch.manual_seed(recipe.seed)
-    fields = read_fields(data)
-    measured = [field for field in fields if field.held_out and field.has_instances]
-    network = build("gmr_unet", recipe.arguments, recipe.mode).to(memory_format=torch.channels_last)
-    mean = copy.deepcopy(network)
-    result: dict[str, dict[str, float]] = {}
-
-    def report_held_out(progress: Progress) -> None:
-        result["thresholds"], result["metrics"] = validate(mean, measured)
-        log.info("step %d: %s %s", progress.step, result["thresholds"], result["metrics"])
-        save(mean, card_of(recipe, **result, notes="Training was not finished. " + MEASURED_ON), out)
-
-    def report_final(progress: Progress) -> None:
-        save(mean, card_of(recipe, **result, notes=f"{held_out.effort(progress)} {MEASURED_ON}"), out)
-
-    def fit(name: str, share: float, chosen: list[Field], rate: float, seed: int) -> Fit:
-        crops = NucleiCrops(chosen, recipe.side_px, recipe.shares)
-        stretch = Stretch(
-            name=name,
-            minutes=recipe.minutes * share,
-            batch=recipe.batch,
-            learning_rate=rate,
-            ema_decay=recipe.ema_decay,
-            seed=seed,
-        )
-        return Fit(network, mean, crops.batch, nuclei_loss, stretch, out)
-
-    kept = [field for field in fields if not field.held_out]
-    held_out = fit("held_out", 1 - recipe.final_share, kept, recipe.learning_rate, recipe.seed).run(
-        report_held_out
-    )
-    network.load_state_dict(mean.state_dict())
-    fit("final", recipe.final_share, fields, 0.3 * recipe.learning_rate, recipe.seed + 1).run(report_final)
+def _told(fields: Sequence[Field]) -> str:
+    """How many fields of one source there are, and at which um per px."""
+    known = sum(field.has_instances for field in fields)
+    partly = f", {known} with instances" if known < len(fields) else ""
+    mpps = sorted({f"{field.mpp:.3g}" for field in fields}, key=float)
+    return f"{len(fields)} fields{partly}, {' to '.join(dict.fromkeys((mpps[0], mpps[-1])))} um/px"

@@ -15,7 +15,7 @@ from scipy import ndimage
 from torch import nn
 
 from wsipipe.errors import ConfigError, ModelError
-from wsipipe.training.nuclei_data import as_input
+from wsipipe.training.batches import as_input
 
 Rgb = npt.NDArray[np.uint8]
 Array = npt.NDArray[Any]
@@ -177,7 +177,7 @@ def draw_angle_curves(
     lowest, highest = flat.get_ylim()
     flat.set(xlabel="degrees", ylabel=quantity, xticks=range(0, 361, 45))
     flat.set_ylim(lowest - 0.05, highest + 0.05)
-    flat.legend(fontsize=8, loc="lower right")
+    flat.legend(fontsize=8, loc="best")
     round_axes.set_rmin(0)
     round_axes.set_rticks(np.linspace(0, highest, 4).round(2)[1:])
     round_axes.set_title(quantity, fontsize=9)

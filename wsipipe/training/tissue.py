@@ -1,132 +1,165 @@
-"""Training of the tissue network: learn without a fifth of the tiles, measure on them, then learn on all."""
+"""What is particular to tissue: classes, canvases of tiles, accuracy of tiles."""
 
-import copy
-import logging
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn import functional
 
-from wsipipe.models.architectures import build, save
+from wsipipe.errors import ConfigError
+from wsipipe.models.predictor import Device
 from wsipipe.models.zoo import ModelCard, Output
-from wsipipe.training.fit import Fit, Progress, Stretch
+from wsipipe.training.batches import Batch, as_input
+from wsipipe.training.calibration import class_temperature
+from wsipipe.training.canvases import TissueCanvases, square
+from wsipipe.training.datasets import read_tiles
+from wsipipe.training.device import autocast
+from wsipipe.training.drawing import Draw
 from wsipipe.training.losses import tissue_loss
-from wsipipe.training.nuclei_data import as_input
+from wsipipe.training.metrics import class_scores
 from wsipipe.training.recipe import Recipe
-from wsipipe.training.tissue_data import CLASSES, MPP, Tile, TissueCanvases, mosaic, read_tiles, square
+from wsipipe.training.samples import Tile
+from wsipipe.training.task import Activation
 
-log = logging.getLogger(__name__)
-NAME = "tissue_gmr_resnet18_1.0"
 ABOUT = {
     "ADI": ("adipose", (245, 222, 120)),
     "BACK": ("glass", (230, 230, 230)),
+    "DEB": ("debris", (150, 130, 90)),
     "LYM": ("lymphocytes", (70, 90, 200)),
     "MUC": ("mucus", (120, 200, 220)),
     "MUS": ("smooth muscle", (200, 90, 90)),
     "NORM": ("normal mucosa", (90, 180, 90)),
     "STR": ("stroma", (240, 150, 190)),
     "TUM": ("tumour epithelium", (150, 40, 120)),
+    "gland_benign": ("benign gland", (90, 180, 90)),
+    "gland_malignant": ("malignant gland", (150, 40, 120)),
+    "stroma": ("stroma", (240, 150, 190)),
 }
-OUTPUTS = tuple(Output(name=name, description=ABOUT[name][0], color=ABOUT[name][1]) for name in CLASSES)
-DATA = (
-    "CRC-VAL-HE-7K, 55 tiles of each of ADI LYM MUC MUS NORM STR TUM (CC BY 4.0)",
-    "BACK: glass of CMU-1-Small-Region (CC0) and of overview images (MIT), and made glass",
-)
-MEASURED_ON = (
-    "Metrics are of the held-out stretch, on every fifth tile in mosaics of random neighbours (patient ids "
-    "are unknown, so tiles of a patient may be on both sides); the shipped weights then learnt on all tiles."
-)
-CELLS = 7
+COLOURS = ((31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189), (140, 86, 75))
+TOGETHER = 16
 
 
-def tile_scores(cells: torch.Tensor) -> torch.Tensor:
-    """Raw scores of cells (B, classes, h, w) -> of whole tiles (B, classes, h / 7, w / 7)."""
-    return functional.avg_pool2d(cells, CELLS)
+class Answers(NamedTuple):
+    """What a network says of held-out tiles.
+
+    Attributes:
+        truth: (N,) class index.
+        probabilities: (N, classes).
+    """
+
+    truth: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float32]
 
 
-def validate(network: nn.Module, tiles: list[Tile], per_side: int) -> dict[str, float]:
-    """Accuracy, mean recall and recall by class of tiles in mosaics of one another."""
-    network.eval()
-    order = np.random.default_rng(7).permutation(len(tiles))
-    count = per_side**2
-    order = np.concatenate([order, order[: -len(tiles) % count]])
-    found, truth = [], []
-    for start in range(0, len(order), count):
-        chosen = [tiles[index] for index in order[start : start + count]]
-        rows = [
-            [square(tile.image, None) for tile in chosen[i : i + per_side]] for i in range(0, count, per_side)
-        ]
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            scores = tile_scores(network.cells(as_input(mosaic(rows)[None])).float())
-        found.append(scores[0].argmax(0).numpy().ravel())
-        truth.append([tile.label for tile in chosen])
-    right = np.concatenate(found) == np.concatenate(truth)
-    recalls = {
-        name: float(right[np.concatenate(truth) == label].mean()) for label, name in enumerate(CLASSES)
-    }
-    recall = {f"recall_{name}": round(value, 4) for name, value in recalls.items()}
-    return {
-        "accuracy": round(float(right.mean()), 4),
-        "mean_recall": round(float(np.mean(list(recalls.values()))), 4),
-        **recall,
-    }
+class Tissue:
+    """The task ``tissue``: tiles in, a dense classifier out.
 
+    Attributes:
+        outputs: Of the network, one a class.
+        activation: Of the outputs.
 
-def card_of(recipe: Recipe, metrics: dict[str, float], notes: str) -> ModelCard:
-    """Card of the weights, its hash still to be set."""
-    return ModelCard(
-        name=NAME,
-        architecture="gmr_resnet18",
-        arguments=recipe.arguments,
-        mode=recipe.mode,
-        mpp=MPP,
-        outputs=OUTPUTS,
-        activation="softmax",
-        sha256="0" * 64,
-        data=DATA,
-        licence="CC BY 4.0",
-        non_commercial=False,
-        metrics=metrics,
-        notes=notes,
-    )
+    Raises:
+        ConfigError: Fewer than two classes are left to learn, or one has no tile.
+    """
 
+    activation: Activation = "softmax"
 
-def train(recipe: Recipe, data: Path, out: Path) -> None:
-    """Train and write ``tissue_gmr_resnet18_1.0.safetensors`` and its card into ``out``, at each report."""
-    torch.manual_seed(recipe.seed)
-    tiles = read_tiles(data)
-    log.info("tiles: %s", {name: sum(t.label == label for t in tiles) for label, name in enumerate(CLASSES)})
-    network = build("gmr_resnet18", recipe.arguments, recipe.mode).to(memory_format=torch.channels_last)
-    mean = copy.deepcopy(network)
-    metrics: dict[str, float] = {}
+    def __init__(self, recipe: Recipe, data: Sequence[Path]) -> None:
+        self.recipe = recipe
+        tiles = [tile for folder in data for tile in read_tiles(folder)]
+        found = sorted({tile.class_name for tile in tiles})
+        self.classes = recipe.samples.classes or found
+        absent = set(self.classes) - set(found)
+        if absent or len(self.classes) < 2:
+            raise ConfigError(
+                f"Classes {', '.join(self.classes)} are to be learnt, but the data have {', '.join(found)}. "
+                "Correct samples.classes (two at least), or give data of each."
+            )
+        self.samples: list[Tile] = [tile for tile in tiles if tile.class_name in self.classes]
+        self.outputs = tuple(_output(name, index) for index, name in enumerate(self.classes))
 
-    def report_held_out(progress: Progress) -> None:
-        metrics.update(validate(mean, [tile for tile in tiles if tile.held_out], recipe.tiles))
-        log.info("step %d: %s", progress.step, metrics)
-        save(mean, card_of(recipe, metrics, "Training was not finished. " + MEASURED_ON), out, half=True)
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of the network that follow from the task."""
+        return {"num_classes": len(self.classes)}
 
-    def report_final(progress: Progress) -> None:
-        save(mean, card_of(recipe, metrics, f"{held_out.effort(progress)} {MEASURED_ON}"), out, half=True)
+    def counts(self) -> npt.NDArray[np.float64]:
+        """(n, classes) what each tile brings to a fold."""
+        return np.eye(len(self.classes))[[self.classes.index(tile.class_name) for tile in self.samples]]
 
-    def fit(name: str, share: float, chosen: list[Tile], rate: float, seed: int) -> Fit:
-        stretch = Stretch(
-            name=name,
-            minutes=recipe.minutes * share,
-            batch=recipe.batch,
-            learning_rate=rate,
-            ema_decay=recipe.ema_decay,
-            seed=seed,
-        )
-        canvases = TissueCanvases(chosen, recipe.tiles)
-        return Fit(
-            network, mean, canvases.batch, tissue_loss, stretch, out, lambda x: tile_scores(network.cells(x))
+    def check(self, held_out: Sequence[Tile]) -> None:
+        """Any tile can be measured."""
+
+    def told(self, samples: Sequence[Tile]) -> dict[str, str]:
+        """What was learnt from each source, in words."""
+        pairs = Counter((tile.source, tile.class_name) for tile in samples)
+        return {
+            source: "tiles: " + ", ".join(f"{n} {name}" for (of, name), n in pairs.items() if of == source)
+            for source in dict.fromkeys(tile.source for tile in samples)
+        }
+
+    def draw(self, samples: Sequence[Tile]) -> Draw:
+        """Canvases of these tiles."""
+        return TissueCanvases(
+            samples, self.classes, self.recipe.mpp, self.recipe.samples, self.recipe.augment
         )
 
-    kept = [tile for tile in tiles if not tile.held_out]
-    held_out = fit("held_out", 1 - recipe.final_share, kept, recipe.learning_rate, recipe.seed).run(
-        report_held_out
-    )
-    network.load_state_dict(mean.state_dict())
-    fit("final", recipe.final_share, tiles, 0.3 * recipe.learning_rate, recipe.seed + 1).run(report_final)
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """Of a batch of canvases; a tile's score is the mean of its cells'."""
+        cells = network.cells(batch["image"])
+        per_tile = cells.shape[2] // self.recipe.samples.tiles
+        return tissue_loss(functional.avg_pool2d(cells, per_tile), batch, self.recipe.loss)
+
+    def answers(
+        self, network: nn.Module, card: ModelCard, held_out: Sequence[Tile], device: Device
+    ) -> list[Answers]:
+        """Answers for tiles, each seen alone."""
+        where, side = torch.device(device), self.recipe.samples.side_px
+        found = []
+        for start in range(0, len(held_out), TOGETHER):
+            tiles = held_out[start : start + TOGETHER]
+            images = as_input(np.stack([square(tile, card.mpp, side) for tile in tiles])).to(where)
+            with torch.no_grad(), autocast(where, self.recipe.fit.precision):
+                scores = network.eval()(images).float() / card.temperature
+            truth = np.array([self.classes.index(tile.class_name) for tile in tiles])
+            found.append(Answers(truth, scores.softmax(1).cpu().numpy()))
+        return found
+
+    def measure(
+        self, network: nn.Module, card: ModelCard, held_out: Sequence[Tile], device: Device
+    ) -> dict[str, float]:
+        """Accuracy and balanced accuracy of tiles; ``score`` is the latter."""
+        truth, probabilities = _joined(self.answers(network, card, held_out, device))
+        scores = class_scores(truth, probabilities)
+        kept = {name: scores[name] for name in ("accuracy", "balanced_accuracy")}
+        return kept | {"score": scores["balanced_accuracy"]}
+
+    def calibrated(self, card: ModelCard, answers: Sequence[Answers]) -> ModelCard:
+        """The card with the temperature chosen on ``answers`` of held-out tiles."""
+        truth, probabilities = _joined(answers)
+        return card.model_copy(update={"temperature": class_temperature(probabilities, truth)})
+
+    def scored(self, card: ModelCard, answers: Sequence[Answers]) -> dict[str, float]:
+        """Accuracy, balanced accuracy, AUC, and recall of each class; no temperature moves a decision."""
+        truth, probabilities = _joined(answers)
+        right = probabilities.argmax(1) == truth
+        recalls = {
+            f"recall_{name}": float(right[truth == label].mean())
+            for label, name in enumerate(self.classes)
+            if (truth == label).any()
+        }
+        return class_scores(truth, probabilities) | recalls
+
+
+def _joined(answers: Sequence[Answers]) -> Answers:
+    return Answers(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
+
+
+def _output(name: str, index: int) -> Output:
+    description, colour = ABOUT.get(name, (name, COLOURS[index % len(COLOURS)]))
+    return Output(name=name, description=description, color=colour)

@@ -1,22 +1,56 @@
-"""Recipes: the shipped files are the defaults, and wrong keys are named."""
+"""Recipes: the shipped ones are valid, settings go over them, and every wrong key is named."""
 
 from pathlib import Path
 
 import pytest
 
 from wsipipe.errors import ConfigError
-from wsipipe.training.recipe import DEFAULTS, read_recipe
+from wsipipe.models.architectures import build
+from wsipipe.training.recipe import read_recipe, recipe_names
 
-SHIPPED = Path(__file__).parents[3] / "workflows" / "training"
-
-
-@pytest.mark.parametrize("task", ["nuclei", "tissue"])
-def test_the_shipped_file_says_what_the_default_does(task: str) -> None:
-    assert read_recipe(SHIPPED / f"{task}.yaml") == DEFAULTS[task]
+TEXT = "name: mine\ntask: nuclei\nmpp: 0.5\nnetwork: {architecture: gmr_unet}\n"
 
 
-def test_an_unknown_key_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_shipped_recipe_is_valid_and_its_network_is_built(name: str) -> None:
+    recipe = read_recipe(name)
+    task = {"out_channels": 2} if recipe.task == "nuclei" else {"num_classes": 3}
+    network = build(recipe.network.architecture, recipe.network.arguments | task, recipe.network.mode)
+    assert recipe.samples.side_px % network.lattice_px == 0
+
+
+def test_settings_go_over_the_file(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text("task: nuclei\nlearning_rat: 1\n")
-    with pytest.raises(ConfigError, match="learning_rat"):
-        read_recipe(path)
+    path.write_text(TEXT)
+    settings = ["fit.steps=7", "seed=3", "network.arguments.widths=[4, 8]", "augment.geometric=true"]
+    recipe = read_recipe(path, settings)
+    assert (recipe.fit.steps, recipe.seed, recipe.augment.geometric) == (7, 3, True)
+    assert recipe.network.arguments == {"widths": [4, 8]}
+    assert read_recipe(path).fit.steps != 7
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "named"),
+    [
+        (TEXT + "fit: {learning_rat: 1.0}", [], r"fit\.learning_rat"),
+        (TEXT + "fit: {steps: many}", [], r"fit\.steps: .*'many'"),
+        (TEXT + "fit: {steps: '7'}", [], r"fit\.steps"),
+        (TEXT + "task: 7", [], "task"),
+        (TEXT, ["fit.steps"], r"section\.key=value"),
+        (TEXT, ["seed.x=1", "name.y=2"], "name is not a section"),
+        (TEXT, ["fit.steps=["], "not a YAML value"),
+        (TEXT, ["validation.patience=2", "validation.every=0"], "patience"),
+        ("- a list", [], "holds list"),
+        ("a: [", [], "not YAML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, settings: list[str], named: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=named):
+        read_recipe(path, settings)
+
+
+def test_an_unknown_recipe_names_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="nuclei"):
+        read_recipe("nonsense")

@@ -1,10 +1,10 @@
-"""The centre map: one peak a nucleus, whatever its size, and a valley between touching ones."""
+"""Targets: one peak a nucleus, whatever its size, a valley and extra weight between touching ones."""
 
 import numpy as np
 from scipy import ndimage
 
 from wsipipe.geometry import Orientation
-from wsipipe.training.targets import centre_map
+from wsipipe.training.targets import centre_map, target_maps, touching_map
 
 
 def touching() -> np.ndarray:
@@ -32,3 +32,25 @@ def test_it_commutes_with_the_eight_orientations() -> None:
     for orientation in Orientation:
         turned = centre_map(np.ascontiguousarray(orientation.apply(touching())))
         np.testing.assert_array_equal(orientation.undo(turned), centre_map(touching()))
+
+
+def test_only_gaps_between_two_nuclei_count_as_touching() -> None:
+    labels = np.zeros((20, 40), np.int32)
+    labels[5:15, 2:10], labels[5:15, 12:20], labels[5:15, 30:38] = 4, 9, 2
+    gaps = touching_map(labels, 2)
+    assert gaps[10, 10:12].all()
+    assert not gaps[:, 20:].any()
+    assert not gaps[10, 2:8].any()
+
+
+def test_touching_commutes_with_the_eight_orientations() -> None:
+    for orientation in Orientation:
+        turned = touching_map(np.ascontiguousarray(orientation.apply(touching())), 3)
+        np.testing.assert_array_equal(orientation.undo(turned), touching_map(touching(), 3))
+
+
+def test_where_instances_are_not_known_only_the_outside_of_nuclei_is() -> None:
+    maps = target_maps(touching(), False, 0.5)
+    assert not maps[..., 1:3].any()
+    np.testing.assert_array_equal(maps[..., 3] == 0, touching() > 0)
+    assert target_maps(touching(), True, 0.5)[..., 3].all()

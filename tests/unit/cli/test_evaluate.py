@@ -1,0 +1,91 @@
+"""The verb evaluate, typed: tables, JSON, files, and one paragraph for bad input."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsipipe import cli
+from wsipipe.errors import ExitCode
+
+NUCLEI = "nuclei_gmr_unet_0.5"
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> object:
+    """Runs the command line in this process: exit code, standard output, standard error."""
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+
+    def type_(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["wsipipe", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return (left.value.code, *capsys.readouterr())
+
+    return type_
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two plain fields of 64 px with dark squares, and their labels."""
+    rng = np.random.default_rng(1)
+    for name in ("a", "b"):
+        labels = np.kron(np.arange(16).reshape(4, 4), np.ones((16, 16), int)).astype(np.uint16)
+        labels[labels % 2 > 0] = 0
+        image = rng.integers(150, 250, (64, 64, 3)) - 90 * (labels > 0)[..., None]
+        for kind, picture in (("images", image.astype(np.uint8)), ("labels", labels)):
+            (tmp_path / "data" / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(tmp_path / "data" / kind / f"{name}.png")
+    (tmp_path / "data" / "index.csv").write_text("id,mpp_um,group\na,0.5,one\nb,0.5,two\n")
+    return tmp_path / "data"
+
+
+def test_a_table_and_files(typed: object, data: Path, tmp_path: Path) -> None:
+    code, printed, told = typed(
+        "evaluate", NUCLEI, "--data", data, "--angles", 180, "--mirror", "--out", tmp_path / "out",
+        "--device", "cpu", "--threads", 1,
+    )  # fmt: skip
+    assert code == ExitCode.OK
+    assert "| Dice |" in printed
+    assert "2 fields" in printed
+    assert "exactly equal" in printed
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [f"{NUCLEI}.evaluation.{kind}" for kind in ("json", "md", "png")]
+    assert "written" in told
+
+
+def test_json_of_one_group(typed: object, data: Path) -> None:
+    code, printed, _ = typed(
+        "evaluate", NUCLEI, "--data", data, "--only-groups", "two", "--json", "--device", "cpu"
+    )
+    assert code == ExitCode.OK
+    found = json.loads(printed)
+    assert [row["group"] for row in found["samples"]] == ["two"]
+    assert found["turned"] == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nothing_here"], "No weights 'nothing_here'"),
+        ([NUCLEI, "--angles", "7"], "does not divide 360"),
+        ([NUCLEI, "--only-groups", "three"], "'three' was asked for"),
+        ([NUCLEI, "--device", "tpu"], "tpu"),
+    ],
+)
+def test_bad_input_is_told_in_a_paragraph(typed: object, data: Path, arguments: list[str], said: str) -> None:
+    code, _, told = typed("evaluate", *arguments, "--data", data)
+    assert code == ExitCode.USAGE
+    assert said in told
+    assert "Traceback" not in told
+
+
+def test_an_unknown_folder_says_which_layouts_are_known(typed: object, tmp_path: Path) -> None:
+    (tmp_path / "odd").mkdir()
+    code, _, told = typed("evaluate", NUCLEI, "--data", tmp_path / "odd", "--device", "cpu")
+    assert code == ExitCode.USAGE
+    assert "layout" in told

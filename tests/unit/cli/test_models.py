@@ -1,0 +1,85 @@
+"""The verbs of models, typed: the list, fetching into it, and certificates beside their weights."""
+
+import json
+import logging
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from wsipipe import cli
+from wsipipe.errors import ExitCode
+from wsipipe.models import certificate
+from wsipipe.models.architectures import build
+from wsipipe.models.zoo import find_weights, read_card
+
+NUCLEI = "nuclei_gmr_unet_0.5"
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> object:
+    """Runs the command line in this process: exit code, standard output, standard error."""
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    monkeypatch.setenv("WSIPIPE_MODELS", str(tmp_path / "models"))
+
+    def type_(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["wsipipe", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return (left.value.code, *capsys.readouterr())
+
+    return type_
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """Shipped weights under another name."""
+    path = tmp_path / "there" / "mine.safetensors"
+    path.parent.mkdir()
+    shutil.copyfile(find_weights(NUCLEI), path)
+    card = read_card(NUCLEI).model_copy(update={"name": "mine"})
+    path.with_suffix(".json").write_text(card.model_dump_json())
+    return path
+
+
+def test_fetched_models_are_listed(typed: object, copied: Path) -> None:
+    code, printed, _ = typed("models", "fetch", copied)
+    assert code == ExitCode.OK
+    assert "segment.weights=mine" in printed
+    code, printed, _ = typed("models", "--json")
+    assert code == ExitCode.OK
+    names = [card["name"] for card in json.loads(printed)]
+    assert NUCLEI in names
+    assert names[-1] == "mine"
+    assert NUCLEI in typed("models")[1]
+
+
+def test_pickles_are_refused(typed: object) -> None:
+    code, _, told = typed("models", "fetch", "https://example.org/model.pt")
+    assert code == ExitCode.USAGE
+    assert "can run code" in told
+
+
+def test_a_certificate_is_written_beside(
+    typed: object, copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The measuring is that of a tiny network, as the shipped one takes long; the writing is the verb's."""
+    tiny = build(
+        "gmr_unet", {"in_channels": 3, "out_channels": 1, "widths": [2], "kernel_sizes": [3]}, "radial"
+    )
+    measured = certificate.certify(tiny.eval(), degrees=())
+    measured = measured.model_copy(update={"weights_sha256": read_card(copied).sha256})
+    monkeypatch.setattr(certificate, "certify", lambda model, **_: measured)
+    code, printed, _ = typed("certify", copied, "--write")
+    assert code == ExitCode.OK
+    assert "passes" in printed
+    written = json.loads(copied.with_name("mine.certificate.json").read_text())
+    assert written == json.loads(measured.model_dump_json())
+    assert "Passed in float32" in copied.with_suffix(".md").read_text()
+
+
+def test_a_certificate_cannot_be_written_beside_a_module(typed: object) -> None:
+    code, _, told = typed("certify", "wsipipe.models.unet:gmr_unet", "--write")
+    assert code == ExitCode.USAGE
+    assert "No weights" in told

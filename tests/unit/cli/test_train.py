@@ -1,0 +1,94 @@
+"""The verb ``train``: exit codes, what it prints, and weights that ``run`` takes."""
+
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsipipe import cli
+from wsipipe.errors import ExitCode
+
+TINY = [
+    "nuclei_own",
+    *("--set", "network.arguments={widths: [4, 6], kernel_sizes: [3, 3]}"),
+    *("--set", "fit.steps=3", "--set", "samples={batch: 1, side_px: 32}", "--set", "validation.folds=2"),
+]
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> object:
+    """Runs the command line in this process: exit code, standard output, standard error."""
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+
+    def type_(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["wsipipe", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return (left.value.code, *capsys.readouterr())
+
+    return type_
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("own")
+    labels = np.zeros((64, 64), np.uint8)
+    for label in range(1, 10):
+        y, x = 4 + 20 * (label % 3), 4 + 20 * (label // 4)
+        labels[y : y + 9, x : x + 9] = label
+    image = np.where(labels[..., None] > 0, (90, 60, 140), (230, 190, 210)).astype(np.uint8)
+    for name, pixels in (("images", image), ("labels", labels)):
+        (folder / name).mkdir()
+        for stem in ("a", "b"):
+            Image.fromarray(pixels).save(folder / name / f"{stem}.png")
+    return folder
+
+
+def test_a_piece_then_the_rest_then_a_run(
+    typed: object, own: Path, small_slide: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    code, told, _ = typed("train", *TINY, "--data", own, "--out", out, "--minutes-per-piece", 1e-6)
+    assert code == ExitCode.RETRY_LATER
+    assert "same command goes on" in told
+    code, told, _ = typed("train", *TINY, "--data", own, "--out", out)
+    assert code == ExitCode.OK
+    assert "step 1 of 3" in told
+    weights = out / "nuclei_own.safetensors"
+    assert f"wsipipe run nuclei SLIDE --set segment.weights={weights}" in told
+    run = ("run", "nuclei", small_slide, "--set", f"segment.weights={weights}", "--out", tmp_path / "run")
+    code, told, _ = typed(*run, "--dry-run")
+    assert code == ExitCode.OK
+
+
+def test_a_fresh_start_forgets_the_old_one(typed: object, own: Path, tmp_path: Path) -> None:
+    typed("train", *TINY, "--data", own, "--out", tmp_path)
+    code, _, complaint = typed("train", *TINY, "--set", "seed=1", "--data", own, "--out", tmp_path)
+    assert code == ExitCode.USAGE
+    assert "--fresh" in complaint
+    code, *_ = typed("train", *TINY, "--set", "seed=1", "--data", own, "--out", tmp_path, "--fresh")
+    assert code == ExitCode.OK
+
+
+def test_all_folds(typed: object, own: Path, tmp_path: Path) -> None:
+    code, told, _ = typed("train", *TINY, "--data", own, "--out", tmp_path, "--folds", 2)
+    assert code == ExitCode.OK
+    assert "fold1: step" in told
+    assert (tmp_path / "cross_validation.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (("--folds", 2, "--all-data"), "leave out --fold and --all-data"),
+        (("--device", "nonsense"), "nonsense"),
+        (("--set", "fit.step=2"), "fit.step"),
+    ],
+)
+def test_what_cannot_be_is_told(typed: object, own: Path, tmp_path: Path, more: tuple, named: str) -> None:
+    code, _, complaint = typed("train", *TINY, "--data", own, "--out", tmp_path, *more)
+    assert code == ExitCode.USAGE
+    assert named in complaint

@@ -1,0 +1,166 @@
+"""The verb ``train``: a recipe and folders of data become weights that ``run`` can use."""
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Self
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from wsipipe.cli.app import DeviceName, Out, app, console
+from wsipipe.errors import ConfigError, ExitCode
+
+SECONDS_BETWEEN_LINES = 20.0
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe that comes with wsipipe, or a YAML file.")],
+    data: Annotated[
+        list[Path], typer.Option("--data", help="Folder with training data; may be given again.")
+    ],
+    out: Out,
+    fold: Annotated[
+        int | None, typer.Option(min=0, help="Fold to hold out; default the recipe's validation.fold.")
+    ] = None,
+    all_data: Annotated[bool, typer.Option("--all-data", help="Hold nothing out.")] = False,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Cross-validate: so many folds, then all data.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value, for example fit.steps=500.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of torch; default the recipe's.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that draw samples; 0 is a thread.")] = 0,
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes-per-piece", min=0, help="Stop after so long; the same command goes on."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Go on from OUT's checkpoint, or throw it away.")
+    ] = True,
+    device: DeviceName = "auto",
+) -> int:
+    """Trains a network on your data; exit code 75 means: not finished, run the same command again."""
+    from wsipipe.training.cross_validation import cross_validate
+    from wsipipe.training.fit import Outcome
+    from wsipipe.training.recipe import read_recipe
+    from wsipipe.training.train import Resources
+    from wsipipe.training.train import train as train_one
+
+    if folds is not None and (fold is not None or all_data):
+        raise ConfigError("--folds trains every fold and then all data; leave out --fold and --all-data.")
+    asked = read_recipe(recipe, settings)
+    if not resume:
+        forget(out)
+    deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
+    resources = Resources(device, threads or asked.threads, workers, deadline)
+    with Bar() if console.is_terminal else Lines() as teller:
+        if folds is not None:
+            outcome = cross_validate(asked, data, out, folds, resources, teller)
+        else:
+            held_out = None if all_data else asked.validation.fold if fold is None else fold
+            outcome = train_one(asked, data, out, held_out, resources, teller)
+    if outcome is Outcome.PAUSED:
+        console.print(f"Not finished; the same command goes on from {out}.", soft_wrap=True)
+        return int(ExitCode.RETRY_LATER)
+    tell_end(asked.task, asked.name, out)
+    return int(ExitCode.OK)
+
+
+def forget(out: Path) -> None:
+    """Remove what an earlier training would be gone on with, and nothing else."""
+    for folder in (out, *out.glob("fold*")):
+        for name in ("checkpoint.pt", "result.json", "cross_validation.json"):
+            (folder / name).unlink(missing_ok=True)
+
+
+def tell_end(task: str, name: str, out: Path) -> None:
+    """Print where the weights are, how good, and how to use them."""
+    from wsipipe.models.zoo import read_card
+
+    weights = out / f"{name}.safetensors"
+    card = read_card(weights)
+    for key, value in card.metrics.items():
+        console.print(f"{key} {value:.4f}")
+    workflow, stage = ("nuclei", "segment") if task == "nuclei" else ("tissue", "classify")
+    console.print(f"{weights}: {weights.stat().st_size / 1e6:.1f} MB. {card.intended_use}", soft_wrap=True)
+    console.print(
+        f"Use it: wsipipe run {workflow} SLIDE --set {stage}.weights={weights} --out RESULTS", soft_wrap=True
+    )
+
+
+class Lines:
+    """Plain lines, one every few seconds, for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._name, self._steps, self._last = "", 0, 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def begins(self, name: str, done: int, steps: int) -> None:
+        """Prints from where it goes on."""
+        self._name, self._steps = name, steps
+        self.note(f"{name}: step {done} of {steps}")
+
+    def learnt(self, done: int, loss: float) -> None:
+        """Prints a step now and then."""
+        now = time.monotonic()
+        if now - self._last > SECONDS_BETWEEN_LINES or done == self._steps:
+            self._last = now
+            self.note(f"{self._name}: step {done} of {self._steps}, loss {loss:.4f}")
+
+    def note(self, text: str) -> None:
+        """Prints the text as one line."""
+        console.print(text, soft_wrap=True)
+
+
+class Bar:
+    """One rich bar for the network that is being trained."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.4f}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self._bars.add_task("", total=None, loss=0.0)
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def begins(self, name: str, done: int, steps: int) -> None:
+        """Starts the bar anew."""
+        self._bars.reset(self._task, description=name, completed=done, total=steps)
+
+    def learnt(self, done: int, loss: float) -> None:
+        """Moves the bar."""
+        self._bars.update(self._task, completed=done, loss=loss)
+
+    def note(self, text: str) -> None:
+        """Prints the text above the bar."""
+        self._bars.console.print(text, highlight=False, markup=False)

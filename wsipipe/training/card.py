@@ -1,0 +1,52 @@
+"""The card of what a training makes: from the recipe, the task and what was learnt from."""
+
+from collections.abc import Iterable
+
+from wsipipe.models.zoo import ModelCard
+from wsipipe.training.datasets.about import licence_of, told
+from wsipipe.training.recipe import Recipe
+from wsipipe.training.task import Part, Task
+
+MOST_NAMED = 8
+
+
+def blank_card(recipe: Recipe, task: Task, learnt: Part) -> ModelCard:
+    """Card without thresholds, metrics, notes and hash; the licence is the strictest of the data sets."""
+    licence, forbids = licence_of(one.source for one in learnt)
+    return ModelCard(
+        name=recipe.name,
+        architecture=recipe.network.architecture,
+        arguments=recipe.network.arguments | task.arguments,
+        mode=recipe.network.mode,
+        mpp=recipe.mpp,
+        outputs=task.outputs,
+        activation=task.activation,
+        sha256="0" * 64,
+        data=tuple(told(source, count) for source, count in task.told(learnt).items()),
+        licence=recipe.licence or licence,
+        non_commercial=forbids if recipe.non_commercial is None else recipe.non_commercial,
+    )
+
+
+def with_metrics(card: ModelCard, scores: dict[str, float]) -> ModelCard:
+    """The card with these scores, rounded."""
+    return card.model_copy(update={"metrics": {name: round(value, 4) for name, value in scores.items()}})
+
+
+def fold_notes(done: str, fold: int | None, folds: int, groups: Iterable[str]) -> str:
+    """How the weights came about, and what their metrics are worth.
+
+    Args:
+        done: How long it took, a sentence.
+        fold: What was held out; None if nothing was.
+        folds: Of so many.
+        groups: Held out, named if they are few.
+    """
+    if fold is None:
+        return f"{done} Learnt on all data; nothing was held out."
+    names = sorted(groups)
+    named = f" ({', '.join(names)})" if len(names) <= MOST_NAMED else ""
+    return (
+        f"{done} Thresholds and metrics are of fold {fold} of {folds}{named}, which was not learnt from; the "
+        "thresholds were chosen on it too."
+    )

@@ -1,0 +1,84 @@
+"""All folds one after the other, then what is shipped: learnt on all data, calibrated on all folds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from wsipipe.durable import write_json
+from wsipipe.models.architectures import load
+from wsipipe.models.zoo import SUFFIX, ModelCard
+from wsipipe.training.card import with_metrics
+from wsipipe.training.fit import Outcome
+from wsipipe.training.recipe import Recipe
+from wsipipe.training.record import Teller
+from wsipipe.training.task import Task
+from wsipipe.training.train import Resources, Training, read_result
+
+SUMMARY = "cross_validation.json"
+
+
+def cross_validate(
+    recipe: Recipe,
+    data: Sequence[Path],
+    out: Path,
+    folds: int,
+    resources: Resources,
+    teller: Teller | None = None,
+) -> Outcome:
+    """Train each fold into ``out/foldK``, then on all data into ``out``; go on where an earlier call stopped.
+
+    The metrics of the card, and of ``out/cross_validation.json``, are of samples that were neither learnt
+    from nor used to choose thresholds: those of a fold are chosen on the other folds. The thresholds of the
+    card are chosen on all folds together.
+
+    Returns:
+        ``PAUSED`` if the deadline came first.
+    """
+    training = Training(recipe, data, resources, teller)
+    for fold in range(folds):
+        if training.fold(out / f"fold{fold}", fold, folds) is Outcome.PAUSED:
+            return Outcome.PAUSED
+    steps = None
+    if recipe.validation.patience:
+        steps = round(median(read_result(out / f"fold{fold}")["steps"] for fold in range(folds)))
+    if training.fold(out, None, folds, steps) is Outcome.PAUSED:
+        return Outcome.PAUSED
+    if not (out / SUMMARY).is_file():
+        _calibrate(training, out, folds)
+    return Outcome.FINISHED
+
+
+def _calibrate(training: Training, out: Path, folds: int) -> None:
+    """Thresholds and metrics of all folds into the card of the final weights."""
+    training.teller.note("choosing thresholds on what the folds held out")
+    task, name = training.task, f"{training.recipe.name}{SUFFIX}"
+    answers = []
+    for fold in range(folds):
+        network, card = load(out / f"fold{fold}" / name)
+        network = network.to(training.device)
+        held_out = training.split(fold, folds)[1]
+        plain = card.model_copy(update={"temperature": 1.0})
+        answers.append(task.answers(network, plain, held_out, training.where))
+    network, card = load(out / name)
+    each = [_unseen(task, card, answers, fold) for fold in range(folds)]
+    weights = np.array([len(one) for one in answers], float)
+    mean = {key: float(np.average([one[key] for one in each], weights=weights)) for key in each[0]}
+    together = [answer for one in answers for answer in one]
+    card = with_metrics(task.calibrated(card, together), mean)
+    notes = (
+        f"{card.notes.split('.')[0]}. Learnt on all data. Metrics are the mean of {folds} folds by "
+        f"{training.recipe.validation.group}, each measured by a network that had not learnt it and with "
+        "thresholds chosen on the other folds; the card's thresholds are chosen on all folds."
+    )
+    card = training.save(network, card.model_copy(update={"notes": notes}), out)
+    summary: dict[str, Any] = {"mean": card.metrics, "folds": each}
+    write_json(out / SUMMARY, summary)
+
+
+def _unseen(task: Task, card: ModelCard, answers: list[list[Any]], fold: int) -> dict[str, float]:
+    """Scores of a fold with what the other folds choose."""
+    others = [answer for index, one in enumerate(answers) for answer in one if index != fold]
+    return task.scored(task.calibrated(card, others), answers[fold])

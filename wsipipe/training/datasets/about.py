@@ -1,0 +1,58 @@
+"""What the known data sets are called, and what their licences allow, for the card of what was learnt."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class About:
+    """One data set.
+
+    Attributes:
+        title: Its name.
+        licence: As its makers state it.
+        non_commercial: Whether that forbids commercial use.
+    """
+
+    title: str
+    licence: str
+    non_commercial: bool
+
+
+NON_COMMERCIAL = "CC BY-NC-SA 4.0"
+ABOUT = {
+    "monuseg": About("MoNuSeg training set", NON_COMMERCIAL, True),
+    "cryonuseg": About("CryoNuSeg", NON_COMMERCIAL, True),
+    "pannuke": About("PanNuke", NON_COMMERCIAL, True),
+    "lizard": About("Lizard", NON_COMMERCIAL, True),
+    "consep": About("CoNSeP", "research only", True),
+    "nucls": About("NuCLS", "CC0 1.0", False),
+    "dsb2018": About("Data Science Bowl 2018, stained fields", "CC0 1.0", False),
+    "crc7": About("CRC-VAL-HE-7K, a part", "CC BY 4.0", False),
+    "nct_crc": About("NCT-CRC-HE-100K and CRC-VAL-HE-7K", "CC BY 4.0", False),
+    "kather2016": About("Kather 2016, colorectal textures", "CC BY 4.0", False),
+    "pcam": About("PatchCamelyon", "CC0 1.0", False),
+    "glas": About("GlaS", "non-commercial research", True),
+    "glass": About("glass of slides and overview pictures", "CC0 1.0 and MIT", False),
+}
+NOT_STATED = "not stated; that of the data it was trained on"
+
+
+def licence_of(sources: Iterable[str]) -> tuple[str, bool]:
+    """Strictest licence of the sources, and whether any forbids commercial use."""
+    named = sorted(set(sources))
+    known = [ABOUT[source] for source in named if source in ABOUT]
+    unknown = len(known) < len(named)
+    forbids = any(about.non_commercial for about in known)
+    licences = dict.fromkeys(about.licence for about in known if about.non_commercial or not forbids)
+    stated = [licence for licence in licences if licence != "CC0 1.0"] or list(licences)
+    return " and ".join([*stated, *([NOT_STATED] if unknown else [])]), forbids
+
+
+def told(source: str, count: str) -> str:
+    """One line of a card: name, what was learnt from it, licence."""
+    about = ABOUT.get(source)
+    if about is None:
+        return f"{source}: {count} (a folder of the user's)"
+    warning = ", NON-COMMERCIAL" if about.non_commercial else ""
+    return f"{about.title}: {count} ({about.licence}{warning})"

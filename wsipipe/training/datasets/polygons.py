@@ -1,0 +1,81 @@
+"""Outlines (y, x) in px -> instance labels; of ImageScope XML (MoNuSeg, Kumar) here, of GeoJSON in qupath."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from wsipipe.errors import ConfigError
+from wsipipe.training.datasets.files import check_sizes, compact, images_in, read_rgb
+from wsipipe.training.datasets.layout import Problems
+from wsipipe.training.datasets.monuseg import MPP, organ_of
+from wsipipe.training.samples import Field, Labels
+
+Outline = npt.NDArray[np.float64]
+FEWEST_CORNERS = 3
+
+
+def filled(outlines: Iterable[Outline], shape: tuple[int, int]) -> Labels:
+    """Corners (n, 2) of each nucleus, (y, x), px corners whole -> labels (H, W); later ones lie above."""
+    from skimage.draw import polygon
+
+    labels = np.zeros(shape, np.int32)
+    for label, corners in enumerate(outlines, start=1):
+        labels[polygon(corners[:, 0] - 0.5, corners[:, 1] - 0.5, shape)] = label
+    return compact(labels)
+
+
+def read_xml(path: Path) -> list[Outline]:
+    """Outlines of an ImageScope annotation file.
+
+    Raises:
+        ConfigError: It outlines no nucleus.
+    """
+    from defusedxml.ElementTree import parse
+
+    outlines = []
+    for region in parse(path).iter("Region"):
+        corners = [(float(vertex.get("Y")), float(vertex.get("X"))) for vertex in region.iter("Vertex")]
+        if len(corners) >= FEWEST_CORNERS and region.get("NegativeROA", "0") != "1":
+            outlines.append(np.array(corners))
+    if not outlines:
+        raise ConfigError("the annotation outlines no nucleus")
+    return outlines
+
+
+def annotated(folder: Path) -> list[tuple[Path, Path]]:
+    """Images (in the folder or in ``Tissue Images/``) and their XML files (there or in ``Annotations/``)."""
+    inner = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+    tissue = next((path for path in inner if path.name.lower() in ("tissue images", "images")), folder)
+    notes = next((path for path in inner if path.name.lower() == "annotations"), folder)
+    named = {path.stem: path for path in notes.glob("*.xml")}
+    return [(path, named[path.stem]) for path in images_in(tissue) if path.stem in named]
+
+
+def fits(folder: Path) -> bool:
+    """At least one image has an XML file of its name."""
+    return bool(annotated(folder))
+
+
+def read(folder: Path, problems: Problems) -> list[Field]:
+    """Fields at 0.25 um/px whose nuclei are outlined, grouped by organ."""
+    fields = []
+    for path, xml in annotated(folder):
+        with problems.at(path):
+            image = read_rgb(path)
+            with problems.at(xml):
+                labels = filled(read_xml(xml), image.shape[:2])
+                check_sizes(image, labels)
+                fields.append(
+                    Field(
+                        name=path.stem,
+                        source="monuseg",
+                        group=organ_of(path.stem),
+                        image=image,
+                        labels=labels,
+                        has_instances=True,
+                        mpp=MPP,
+                    )
+                )
+    return fields

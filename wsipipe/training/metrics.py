@@ -1,0 +1,140 @@
+"""Scores of pixels and of classes, and how sure they are: bootstrap over what must not be split."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from wsipipe.errors import ConfigError
+
+Array = npt.NDArray[np.generic]
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.integer]
+RESAMPLES = 1000
+SURE = 0.95
+
+
+def pixel_scores(truth: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """Masks of one shape -> ``dice`` and ``iou`` in [0, 1]; 1 where both are empty."""
+    shared, total = int((truth & found).sum()), int(truth.sum() + found.sum())
+    if not total:
+        return {"dice": 1.0, "iou": 1.0}
+    return {"dice": 2 * shared / total, "iou": shared / (total - shared)}
+
+
+def auc(truth: npt.NDArray[np.bool_], scores: Array) -> float:
+    """Truth and scores of one shape -> area under the ROC curve, ties count half; NaN if one side is absent.
+
+    It is the chance that a true one has the higher score than a false one.
+    """
+    true, false = scores[truth], scores[~truth]
+    if not true.size or not false.size:
+        return float("nan")
+    values = np.union1d(true, false)
+    ups = np.bincount(np.searchsorted(values, true), minlength=values.size).astype(float)
+    downs = np.bincount(np.searchsorted(values, false), minlength=values.size).astype(float)
+    below = np.cumsum(downs) - downs
+    return float(ups @ (below + downs / 2) / (true.size * false.size))
+
+
+def auc_of_stored(truth: npt.NDArray[np.bool_], stored: npt.NDArray[np.uint8]) -> float:
+    """As :func:`auc`, of stored probabilities (uint8); counts the 256 values, so maps need no sort."""
+    counts = np.bincount(stored.ravel(), minlength=256)
+    ups = np.bincount(stored[truth], minlength=256).astype(float)
+    downs = counts - ups
+    if not ups.any() or not downs.any():
+        return float("nan")
+    return float(ups @ (np.cumsum(downs) - downs / 2) / (ups.sum() * downs.sum()))
+
+
+def confusion(truth: Ints, found: Ints, classes: int) -> npt.NDArray[np.int64]:
+    """Class indices (N,) -> counts (classes, classes): rows are the truth, columns what was found."""
+    flat = np.bincount(truth.astype(np.int64) * classes + found, minlength=classes**2)
+    return flat.reshape(classes, classes)
+
+
+def class_scores(truth: Ints, probabilities: Floats) -> dict[str, float]:
+    """Class indices (N,), probabilities (N, classes) -> ``accuracy``, ``balanced_accuracy``, ``auc``.
+
+    Balanced accuracy is the mean recall, and AUC the mean of one class against the rest, over the classes
+    that occur. Among equal probabilities the first class is found, as the pipeline does.
+
+    Raises:
+        ConfigError: There is nothing to score, or the numbers of both differ.
+    """
+    if not len(truth) or len(truth) != len(probabilities):
+        raise ConfigError(
+            f"{len(truth)} true classes and {len(probabilities)} answers were given; give one answer for "
+            "each of at least one tile."
+        )
+    right = probabilities.argmax(axis=1) == truth
+    present = np.unique(truth)
+    aucs = [auc(truth == label, probabilities[:, label]) for label in present] if len(present) > 1 else []
+    return {
+        "accuracy": float(right.mean()),
+        "balanced_accuracy": float(np.mean([right[truth == label].mean() for label in present])),
+        "auc": float(np.mean(aucs)) if aucs else float("nan"),
+    }
+
+
+def bootstrap(
+    groups: Sequence[str],
+    statistic: Callable[[npt.NDArray[np.int64]], dict[str, float]],
+    *,
+    times: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """Central 95 % interval of each number of ``statistic`` when whole groups are drawn with replacement.
+
+    Args:
+        groups: Of each sample; a group (patient, organ) is drawn whole or not at all.
+        statistic: Indices of samples, repeats allowed -> numbers by name.
+        times: Draws.
+        seed: Of the draws.
+
+    Returns:
+        (low, high) by name; NaN numbers of a draw are left out. With one group there is nothing to draw from,
+        and the result is empty.
+    """
+    names = np.asarray(groups)
+    members = [np.flatnonzero(names == name) for name in np.unique(names)]
+    if len(members) < 2:
+        return {}
+    rng = np.random.default_rng(seed)
+    draws = [
+        statistic(np.concatenate([members[pick] for pick in rng.integers(0, len(members), len(members))]))
+        for _ in range(times)
+    ]
+    return {name: _central([draw[name] for draw in draws]) for name in draws[0]}
+
+
+def mean_and_interval(
+    rows: Sequence[dict[str, float]], groups: Sequence[str], *, times: int = RESAMPLES, seed: int = 0
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Scores of each field -> their means, and the intervals of these by :func:`bootstrap` over groups.
+
+    A score that a field has not got, or that is NaN there, is left out of its mean; one that fewer than two
+    groups have gets no interval.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = np.array([[row.get(name, np.nan) for name in names] for row in rows])
+
+    def means(chosen: npt.NDArray[np.int64]) -> dict[str, float]:
+        part = table[chosen]
+        known = ~np.isnan(part)
+        total, count = np.where(known, part, 0).sum(axis=0), known.sum(axis=0)
+        values = np.divide(total, count, out=np.full(len(names), np.nan), where=count > 0)
+        return dict(zip(names, values.tolist(), strict=True))
+
+    intervals = bootstrap(groups, means, times=times, seed=seed)
+    of = np.asarray(groups)
+    sure = [name for name, column in zip(names, table.T, strict=True) if len(set(of[~np.isnan(column)])) > 1]
+    return means(np.arange(len(rows))), {name: intervals[name] for name in sure}
+
+
+def _central(values: Sequence[float]) -> tuple[float, float]:
+    known = np.array([value for value in values if not np.isnan(value)])
+    if not known.size:
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - SURE) / 2, (1 + SURE) / 2])
+    return float(low), float(high)

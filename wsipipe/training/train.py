@@ -1,0 +1,250 @@
+"""A recipe and folders of data -> weights and card, with one fold held out or of all data."""
+
+import copy
+import hashlib
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from wsipipe.durable import write_json
+from wsipipe.errors import ConfigError
+from wsipipe.models.architectures import build, save
+from wsipipe.models.predictor import Device
+from wsipipe.models.whiten import ring_layers, unwhiten, whiten
+from wsipipe.models.zoo import ModelCard
+from wsipipe.training.card import blank_card, fold_notes, with_metrics
+from wsipipe.training.device import pick_device
+from wsipipe.training.fit import Fit, Lesson, Outcome
+from wsipipe.training.folds import deal
+from wsipipe.training.nuclei import Nuclei
+from wsipipe.training.recipe import Recipe, Schedule
+from wsipipe.training.record import Silent, Teller
+from wsipipe.training.task import Part, Task
+from wsipipe.training.tissue import Tissue
+from wsipipe.version import __version__
+
+RESULT = "result.json"
+NO_EFFECT = {"threads", "licence", "non_commercial", "description"}
+"""Keys of a recipe that may change between the pieces of a run."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a training may use.
+
+    Attributes:
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: Of torch, on a CPU.
+        workers: Processes that draw samples; 0 is one thread.
+        deadline: ``time.monotonic()`` after which a piece ends.
+    """
+
+    device: str = "auto"
+    threads: int = 1
+    workers: int = 0
+    deadline: float = math.inf
+
+
+def read_result(out: Path) -> dict[str, Any]:
+    """What a finished training wrote; empty if it is not finished."""
+    path = out / RESULT
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def task_of(recipe: Recipe, data: Sequence[Path]) -> Task:
+    """The recipe's task, its samples read.
+
+    Raises:
+        ConfigError: The data are in an unknown layout, cannot be used, or lack a class.
+    """
+    return Nuclei(recipe, data) if recipe.task == "nuclei" else Tissue(recipe, data)
+
+
+class Training:
+    """One recipe on one set of data, read once.
+
+    Args:
+        recipe: Of the network.
+        data: Folders.
+        resources: What may be used.
+        teller: Is told how it goes.
+
+    Raises:
+        DeviceError: CUDA was asked for and is absent.
+        ConfigError: Data or recipe are wrong; before anything is learnt.
+    """
+
+    def __init__(
+        self, recipe: Recipe, data: Sequence[Path], resources: Resources, teller: Teller | None = None
+    ) -> None:
+        self.device = pick_device(resources.device)
+        self.where: Device = "cuda" if self.device.type == "cuda" else "cpu"
+        self.recipe, self.resources, self.teller = recipe, resources, teller or Silent()
+        torch.set_num_threads(resources.threads)
+        self.task = task_of(recipe, data)
+        for source, count in self.task.told(self.task.samples).items():
+            self.teller.note(f"{source}: {count}")
+
+    def fold_of(self, folds: int) -> npt.NDArray[np.int64]:
+        """Fold (n,) of each sample; -1 for those always learnt."""
+        how, samples = self.recipe.validation, self.task.samples
+        held = [index for index, one in enumerate(samples) if not how.sources or one.source in how.sources]
+        if not held:
+            raise ConfigError(
+                f"validation.sources {how.sources} names no source of the data, which are "
+                f"{', '.join(sorted({one.source for one in samples}))}. Correct it, or empty it for all."
+            )
+        groups = [getattr(samples[index], how.group) for index in held]
+        fold_of = np.full(len(samples), -1)
+        fold_of[held] = deal(groups, self.task.counts()[held], folds)
+        return fold_of
+
+    def fold(self, out: Path, fold: int | None, folds: int, steps: int | None = None) -> Outcome:
+        """Learn without one fold and measure on it, or learn on all data if ``fold`` is None.
+
+        Writes weights, card, log, curves, checkpoint and ``result.json`` into ``out``.
+
+        Args:
+            out: Folder of the results; a training there that was not finished is gone on with.
+            fold: What is held out.
+            folds: Of so many.
+            steps: In place of the recipe's.
+        """
+        learnt, held_out = self.split(fold, folds)
+        schedule = self.recipe.fit.model_copy(update={"steps": steps or self.recipe.fit.steps})
+        identity = self._identity(learnt, schedule)
+        if read_result(out).get("identity") == identity:
+            return Outcome.FINISHED
+        out.mkdir(parents=True, exist_ok=True)
+        card = blank_card(self.recipe, self.task, learnt)
+        fit = self._fit(out, card, (learnt, held_out), schedule, identity)
+        self._record(out, fold, folds, held_out)
+        # What follows the last step takes minutes, so a piece that is over leaves it to the next one.
+        if fit.run(self.resources.deadline) is Outcome.PAUSED or time.monotonic() > self.resources.deadline:
+            return Outcome.PAUSED
+        done = f"{fit.kept_step} steps in {fit.seconds / 60:.0f} minutes on {self.device.type}."
+        groups = {getattr(one, self.recipe.validation.group) for one in held_out}
+        card = card.model_copy(update={"notes": fold_notes(done, fold, folds, groups)})
+        if held_out:
+            self.teller.note("choosing thresholds on what was held out")
+            answers = self.task.answers(fit.mean.eval(), card, held_out, self.where)
+            card = self.task.calibrated(card, answers)
+            card = with_metrics(card, self.task.scored(card, answers))
+        card = self.save(unwhiten(fit.mean.cpu()), card, out)
+        write_json(out / RESULT, {"identity": identity, "steps": fit.kept_step, "metrics": card.metrics})
+        return Outcome.FINISHED
+
+    def _fit(
+        self, out: Path, card: ModelCard, parts: tuple[Part, Part], schedule: Schedule, identity: str
+    ) -> Fit:
+        """The fit loop over what is to be learnt, which measures itself on what is held out."""
+        learnt, held_out = parts
+        torch.manual_seed(self.recipe.seed)
+        network = self._built()
+
+        def measure(mean: nn.Module) -> dict[str, float]:
+            return self.task.measure(mean, card, held_out, self.where)
+
+        lesson = Lesson(self.task.draw(learnt), self.task.loss, measure if held_out else None)
+        return Fit(
+            network,
+            copy.deepcopy(network),
+            lesson,
+            schedule,
+            self.recipe.validation,
+            out,
+            identity=identity,
+            seed=self.recipe.seed,
+            device=self.device,
+            workers=self.resources.workers,
+            teller=self.teller,
+        )
+
+    def save(self, network: nn.Module, card: ModelCard, out: Path) -> ModelCard:
+        """Write weights and card; tissue networks are large, so their matrices are stored as float16."""
+        return save(network, card, out, half=self.recipe.task == "tissue")
+
+    def split(self, fold: int | None, folds: int) -> tuple[Part, Part]:
+        """Samples to learn from, and those held out.
+
+        Raises:
+            ConfigError: There is no such fold, or groups are fewer than folds.
+        """
+        if fold is None:
+            return list(self.task.samples), []
+        if not 0 <= fold < folds:
+            raise ConfigError(f"Fold {fold} was asked for, of {folds}; the first is 0, the last {folds - 1}.")
+        fold_of = self.fold_of(folds)
+        pairs = list(zip(self.task.samples, fold_of, strict=True))
+        held_out = [one for one, of in pairs if of == fold]
+        self.task.check(held_out)
+        return [one for one, of in pairs if of != fold], held_out
+
+    def _built(self) -> nn.Module:
+        given = self.recipe.network
+        network = build(given.architecture, given.arguments | self.task.arguments, given.mode)
+        side = self.recipe.samples.side_px
+        if side % network.lattice_px:
+            raise ConfigError(
+                f"samples.side_px {side} is no multiple of {network.lattice_px}, the lattice of "
+                f"{given.architecture}. Use {-(-side // network.lattice_px) * network.lattice_px}."
+            )
+        for layer in ring_layers(network):
+            layer.log_sigma.requires_grad_(given.train_widths)
+        network = whiten(network) if given.whiten else network
+        return network.to(device=self.device, memory_format=torch.channels_last)
+
+    def _identity(self, learnt: Part, schedule: Schedule) -> str:
+        """Digest of all that decides what is learnt."""
+        recipe = self.recipe.model_dump(exclude=NO_EFFECT) | {"fit": schedule.model_dump()}
+        names = [[one.source, one.name, *one.image.shape, one.mpp] for one in learnt]
+        return hashlib.sha256(json.dumps([recipe, names], sort_keys=True).encode()).hexdigest()
+
+    def _record(self, out: Path, fold: int | None, folds: int, held_out: Part) -> None:
+        write_json(
+            out / "run.json",
+            {
+                "wsipipe": __version__,
+                "torch": torch.__version__,
+                "device": self.device.type,
+                "threads": self.resources.threads,
+                "recipe": self.recipe.model_dump(),
+                "seed": self.recipe.seed,
+                "fold": fold,
+                "folds": folds,
+                "held_out": [f"{one.source}/{one.name}" for one in held_out],
+            },
+        )
+
+
+def train(
+    recipe: Recipe,
+    data: Sequence[Path],
+    out: Path,
+    fold: int | None = 0,
+    resources: Resources = Resources(),
+    teller: Teller | None = None,
+) -> Outcome:
+    """Train one network into ``out``: weights, card, log, curves, checkpoint; or go on from its checkpoint.
+
+    Args:
+        recipe: Of the network.
+        data: Folders with training data.
+        out: Folder of the results.
+        fold: What is held out, of ``validation.folds``; None to learn from everything.
+        resources: What may be used.
+        teller: Is told how it goes.
+
+    Returns:
+        ``PAUSED`` if the deadline came first: the same call goes on from there.
+    """
+    return Training(recipe, data, resources, teller).fold(out, fold, recipe.validation.folds)
