@@ -48,7 +48,7 @@ def write_log(rows: list[Row], folder: Path) -> None:
     writer.writeheader()
     writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
     write_durable(folder / "log.csv", text.getvalue().encode())
-    _draw(rows, [name for name in names if name not in FIRST], folder / "curves.png")
+    _draw(rows, [name for name in names if name not in (*FIRST, "score")], folder / "curves.png")
 
 
 def _draw(rows: list[Row], scores: list[str], path: Path) -> None:

@@ -58,7 +58,7 @@ def turns(step_degrees: float) -> tuple[Pose, ...]:
     return tuple(Pose(index * step_degrees) for index in range(count))
 
 
-def mirrored(array: npt.NDArray[np.generic], mirror: Mirror) -> npt.NDArray[np.generic]:
+def mirrored[T: np.generic](array: npt.NDArray[T], mirror: Mirror) -> npt.NDArray[T]:
     """Image or labels (H, W, ...) mirrored; a view."""
     return {"": array, "left-right": array[:, ::-1], "up-down": array[::-1]}[mirror]
 
@@ -69,7 +69,7 @@ def disc(side_px: int) -> Mask:
     return offset[:, None] ** 2 + offset[None] ** 2 <= (side_px / 2) ** 2
 
 
-def middle_square(array: npt.NDArray[np.generic], side_px: int | None = None) -> npt.NDArray[np.generic]:
+def middle_square[T: np.generic](array: npt.NDArray[T], side_px: int | None = None) -> npt.NDArray[T]:
     """The middle square of (H, W, ...), of even side, at most ``side_px``; a view."""
     side = min(*array.shape[:2], side_px or array.shape[0]) // 2 * 2
     y, x = (array.shape[0] - side) // 2, (array.shape[1] - side) // 2

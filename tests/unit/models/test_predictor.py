@@ -34,7 +34,7 @@ def patch(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 def test_the_interface_the_stages_rely_on(nuclei: Predictor, tissue: Predictor) -> None:
     assert (nuclei.halo_px, nuclei.lattice_px, nuclei.stride) == (120, 8, 1)
-    assert (tissue.halo_px, tissue.lattice_px, tissue.stride) == (352, 16, 16)
+    assert (tissue.halo_px, tissue.lattice_px, tissue.stride) == (304, 16, 16)
     assert nuclei.outputs == ("nucleus", "centre")
     assert len(tissue.outputs) == 8
 
