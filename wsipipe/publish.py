@@ -1,13 +1,14 @@
 """The end of a slide's walk: OME attributes, tables and pictures, then one rename that makes it visible."""
 
+import itertools
 import os
 import shutil
 from pathlib import Path
 
 import zarr
 
-from wsipipe import export, manifest, ome
-from wsipipe.durable import storage_errors, sync_file, sync_folder
+from wsipipe import export, faults, manifest, ome
+from wsipipe.durable import make_folders, storage_errors, sync_file, sync_folder, sync_folders
 from wsipipe.notice import NOTICE
 from wsipipe.plan import Plan
 from wsipipe.quantise import NOT_COMPUTED, PROBABILITY_MAX, UNREADABLE
@@ -25,7 +26,7 @@ RGB_CHANNELS = (
 )
 
 
-def finish(plan: Plan, work: Path) -> list[ShardFile]:
+def finish(plan: Plan, work: Path, attempt: int = 0) -> list[ShardFile]:
     """Writes everything that is no shard; returns those files, digested. Safe to repeat."""
     root = work / RESULT / "slide.zarr"
     with storage_errors(root):
@@ -102,7 +103,7 @@ def _provenance(plan: Plan) -> dict[str, object]:
         "canvas_mpp": frame.mpp,
         "level0_offset_yx": list(frame.offset_px0),
         "level0_px_per_canvas_px": frame.step_px0,
-        "workflow": plan.workflow.model_dump(mode="json"),
+        "workflow": plan.workflow.causes(),
         "weights": {stage: {"name": card.name, "sha256": card.sha256} for stage, card in plan.cards.items()},
         "notice": NOTICE,
     }
@@ -123,19 +124,29 @@ def is_published(out: Path, plan: Plan) -> bool:
 def publish(work: Path, out: Path, plan: Plan) -> None:
     """Moves the finished result to its place with one rename, then drops the scratch.
 
-    An earlier result of another plan is kept under ``OUT/.replaced``, human corrections included.
+    An earlier result is kept under ``OUT/.replaced``, human corrections included.
     """
     target = out / plan.slide.slide_id
     with storage_errors(target):
+        # Zarr makes folders as it goes and syncs none of them.
+        sync_folders(work / RESULT)
         if target.exists():
-            aside = out / ".replaced" / f"{target.name}.{_plan_of(target)}"
-            aside.parent.mkdir(exist_ok=True)
-            if aside.exists():
-                shutil.rmtree(aside)
+            aside = _aside(out, target)
+            make_folders(aside.parent)
             os.rename(target, aside)
+            sync_folder(aside.parent)
+        faults.reach("publish.before_rename")
         os.rename(work / RESULT, target)
         sync_folder(out)
+        faults.reach("publish.after_rename")
         shutil.rmtree(work)
+
+
+def _aside(out: Path, target: Path) -> Path:
+    """A new name for an earlier result; none that was put aside before is given up."""
+    name = f"{target.name}.{_plan_of(target)}"
+    names = itertools.chain([name], (f"{name}.{i}" for i in itertools.count(2)))
+    return next(path for path in (out / ".replaced" / each for each in names) if not path.exists())
 
 
 def _plan_of(folder: Path) -> str:

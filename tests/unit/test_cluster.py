@@ -13,6 +13,7 @@ from distributed import Client, get_worker
 from wsipipe import cluster, manifest, runner
 from wsipipe.config import Workflow
 from wsipipe.errors import ConfigError
+from wsipipe.pool import Pool
 from wsipipe.results import Result
 from wsipipe.runner import Device, run_slide
 from wsipipe.worker import Done, Task
@@ -69,7 +70,7 @@ def test_networks_run_on_the_gpu_worker_and_read_ahead(
     log, hits = tmp_path / "log", []
     computed, run_shard = runner._computed, runner.run_shard
 
-    def logged(task: Task) -> Done:
+    def logged(task: Task, attempt: int = 0) -> Done:
         with log.open("a") as file:
             file.write(f"{task.stage}:{get_worker().name}\n")
         return run_shard(task)
@@ -82,7 +83,7 @@ def test_networks_run_on_the_gpu_worker_and_read_ahead(
     monkeypatch.setattr(runner, "run_shard", logged)
     monkeypatch.setattr(runner, "_computed", counted)
     plan = plan_for(small_slide, tiny_workflow)
-    run_slide(client, plan, tmp_path / "out", Device("cpu", 1, lookahead=1), lambda step: None)
+    run_slide(Pool(client, tmp_path / "marks"), plan, tmp_path / "out", Device("cpu", 1, lookahead=1))
     where = {tuple(line.split(":")) for line in log.read_text().splitlines()}
     assert {stage for stage, worker in where if worker == "gpu-0"} == {"segment", "classify"}
     assert {stage for stage, worker in where if worker == "cpu-0"} >= {"tissue", "tile", "grow", "table"}
