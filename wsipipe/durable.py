@@ -92,7 +92,12 @@ def write_durable(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes ``value`` as readable JSON with sorted keys, durably."""
-    write_durable(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+    write_durable(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Readable JSON with sorted keys; the same value gives the same bytes."""
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 
 def sha256_of(path: Path) -> str:

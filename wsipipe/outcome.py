@@ -15,7 +15,7 @@ class SlideOutcome:
         slide_id: Its folder in OUT.
         path: The slide.
         status: ``done``, ``kept`` (finished before, same plan), ``planned`` (dry run), ``failed``,
-            ``skipped`` (too many others had failed), ``waiting`` or ``running`` (until it ended or was killed).
+            ``skipped`` (too many others had failed), ``waiting`` or ``running`` (until it ends).
         code: Error code of a failed slide.
         message: Its paragraph: what, where, what to do.
         place: Level, y, x of the tile; stage, row, column of the shard; where they are known.

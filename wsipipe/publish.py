@@ -9,6 +9,7 @@ import zarr
 
 from wsipipe import export, faults, manifest, ome
 from wsipipe.durable import make_folders, storage_errors, sync_file, sync_folder, sync_folders
+from wsipipe.errors import StorageError
 from wsipipe.notice import NOTICE
 from wsipipe.plan import Plan
 from wsipipe.quantise import NOT_COMPUTED, PROBABILITY_MAX, UNREADABLE
@@ -118,7 +119,7 @@ def _put(folder: Path, attributes: dict[str, object]) -> None:
 def is_published(out: Path, plan: Plan) -> bool:
     """Whether ``out`` holds this very plan's result already."""
     folder = out / plan.slide.slide_id
-    return (folder / manifest.MANIFEST).is_file() and manifest.read(folder)["plan"] == plan.id
+    return _plan_of(folder) == plan.id
 
 
 def publish(work: Path, out: Path, plan: Plan) -> None:
@@ -144,10 +145,14 @@ def publish(work: Path, out: Path, plan: Plan) -> None:
 
 def _aside(out: Path, target: Path) -> Path:
     """A new name for an earlier result; none that was put aside before is given up."""
-    name = f"{target.name}.{_plan_of(target)}"
+    name = f"{target.name}.{_plan_of(target)[:16]}"
     names = itertools.chain([name], (f"{name}.{i}" for i in itertools.count(2)))
     return next(path for path in (out / ".replaced" / each for each in names) if not path.exists())
 
 
 def _plan_of(folder: Path) -> str:
-    return str(manifest.read(folder)["plan"])[:16] if (folder / manifest.MANIFEST).is_file() else "unknown"
+    """Plan of a result; ``unknown`` where there is none, or its manifest is damaged."""
+    try:
+        return str(manifest.read(folder)["plan"])
+    except StorageError:
+        return "unknown"
