@@ -1,6 +1,7 @@
-"""Faults on purpose: ``WSIPIPE_FAULT=name:n`` makes the n-th passage of a named point fail.
+"""Faults on purpose: ``WSIPIPE_FAULT=name:n`` makes the n-th passage of a named point, and later ones, fail.
 
-Inert unless ``WSIPIPE_TEST=1``. With ``WSIPIPE_FAULT_ONCE=FOLDER`` a point fires once in all processes.
+``name:n@word`` counts only where ``word`` is part of what is worked on; several are parted by commas. Inert
+unless ``WSIPIPE_TEST=1``. With ``WSIPIPE_FAULT_ONCE=FOLDER`` a point fires once in all processes.
 """
 
 import errno
@@ -19,7 +20,6 @@ POINTS = {
     "model.nan": "say",
     "model.oom": "memory",
     "worker.segfault": "segfault",
-    "worker.poison": "kill",
     "shard.before_write": "kill",
     "shard.after_write": "kill",
     "shard.full": "enospc",
@@ -37,17 +37,18 @@ POINTS = {
 _passages: Counter[str] = Counter()
 
 
-def reach(name: str) -> bool:
+def reach(name: str, what: str = "") -> bool:
     """Passes the point ``name``; fails there if that was asked for, or returns True for ``say`` points."""
-    if os.environ.get("WSIPIPE_TEST") != "1" or "WSIPIPE_FAULT" not in os.environ:
+    if os.environ.get("WSIPIPE_TEST") != "1":
         return False
-    wanted, _, count = os.environ["WSIPIPE_FAULT"].partition(":")
-    if wanted != name:
-        return False
-    _passages[name] += 1
-    if _passages[name] < int(count or 1) or not _first(name):
-        return False
-    return _fail(POINTS[name])
+    for wanted in os.environ.get("WSIPIPE_FAULT", "").split(","):
+        point, _, rest = wanted.partition(":")
+        count, _, word = rest.partition("@")
+        if point == name and word in what:
+            _passages[wanted] += 1
+            if _passages[wanted] >= int(count or 1) and _first(name):
+                return _fail(POINTS[name])
+    return False
 
 
 def _first(name: str) -> bool:

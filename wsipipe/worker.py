@@ -125,9 +125,7 @@ def run_shard(task: Task, attempt: int = 0) -> Done:
 
 
 def _run_shard(task: Task, stage: Stage, core: Region) -> Done:
-    faults.reach("worker.segfault")
-    if task.index == (0, 0):
-        faults.reach("worker.poison")
+    faults.reach("worker.segfault", task.plan.slide.slide_id)
     reader = _reader(task, stage, core)
     tables = {name: load_table(path) for name, path in _tables(task.work).items()}
     model = _model(stage.weights, task, stage) if stage.weights else None

@@ -1,6 +1,6 @@
 """Runs one slide in this process, in forks of it that die or whose disk fails at a chosen operation.
 
-``lab.py SHIM SLIDE WORKFLOW FOLDER VERB PART/PARTS`` with the shim preloaded; prints one line of JSON.
+``lab.py SHIM SLIDE WORKFLOW FOLDER JOB...`` with the shim preloaded prints one line of JSON for each job.
 The stages, the store and the runner are wsipipe's own; only the cluster is replaced, by this very process.
 """
 
@@ -19,9 +19,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Self
 
-from wsipipe import manifest, worker
+from wsipipe import durable, ledger, manifest, publish, runner, store, worker
 from wsipipe.config import load_workflow
 from wsipipe.errors import WsipipeError
 from wsipipe.models.predictor import load_predictor
@@ -31,7 +32,6 @@ from wsipipe.tiling.collect import collect
 from wsipipe.worker import inspect
 
 OFF, KILL_BEFORE, KILL_AFTER, FAIL_ONCE, FAIL_FROM, SHORT, STOP = range(7)
-BEGAN = time.monotonic()
 
 
 class Here:
@@ -189,12 +189,13 @@ def keep(tree: Tree, copy: Path) -> None:
             os.link(path, target)
 
 
-def crashes(lab: Lab, part: int, parts: int, every: int = 1) -> dict[str, Any]:
+def crashes(lab: Lab, share: "Share") -> dict[str, Any]:
     """Every state of the disk before and after every rename, fsync, unlink and mkdir, after a kill there and
     after a power cut there; each state that differs is resumed.
     """
     lab.shim.lab_synced.restype = ctypes.c_void_p
     synced = ctypes.cast(lab.shim.lab_synced(), ctypes.c_char_p)
+    wanted = lab.state(lab.folder / "warm")
     out, states = lab.fresh("traced"), lab.fresh("states")
     found: dict[str, str] = {}
     points = 0
@@ -214,13 +215,16 @@ def crashes(lab: Lab, part: int, parts: int, every: int = 1) -> dict[str, Any]:
         points += 1
 
     ended = lab.fork(out, STOP, at_stop=stopped)
-    wanted = lab.state(out)
     faults = [] if ended.get("code") == "OK" else [f"the traced run: {ended}"]
-    mine = list(found.values())[part * every :: parts * every]
+    # From the end, where a slide is published: a broken law shows there first.
+    mine = share.of(list(found.values())[::-1])
+    tried = 0
     for name in mine:
         faults += resumed(lab, states / name, name, wanted)
-    counted = {"points": points, "states": len(found), "tried": len(mine)}
-    return {**counted, "manifest": wanted, "faults": faults, "seconds": round(time.monotonic() - BEGAN)}
+        tried += 1
+        if faults and share.law:
+            break
+    return {"points": points, "states": len(found), "tried": tried, "manifest": wanted, "faults": faults}
 
 
 def resumed(lab: Lab, out: Path, name: str, wanted: str) -> list[str]:
@@ -237,13 +241,12 @@ def resumed(lab: Lab, out: Path, name: str, wanted: str) -> list[str]:
     return faults
 
 
-def kills(lab: Lab, part: int, parts: int, every: int = 1) -> dict[str, Any]:
+def kills(lab: Lab, share: "Share") -> dict[str, Any]:
     """A real kill -9 before and after renames, fsyncs, unlinks and mkdirs; resume; what came of it."""
-    out = lab.fresh("clean")
-    points = 2 * lab.fork(out)["syncs"]
-    wanted = lab.state(out)
+    points = 2 * lab.fork(lab.fresh("clean"))["syncs"]
+    wanted = lab.state(lab.folder / "warm")
     faults: list[str] = []
-    mine = range(part * every, points, parts * every)
+    mine = share.of(list(range(points)))
     for point in mine:
         out = lab.fresh("killed")
         ended = lab.fork(out, KILL_AFTER if point % 2 else KILL_BEFORE, point // 2)
@@ -253,15 +256,14 @@ def kills(lab: Lab, part: int, parts: int, every: int = 1) -> dict[str, Any]:
     return {"points": points, "tried": len(mine), "manifest": wanted, "faults": faults}
 
 
-def disk(lab: Lab, part: int, parts: int, every: int = 1) -> dict[str, Any]:
+def disk(lab: Lab, share: "Share") -> dict[str, Any]:
     """The disk fails at writes, truncations and fsyncs: with EIO, full from there on, or written short."""
-    out = lab.fresh("clean")
-    count = lab.fork(out)["writes"]
-    wanted = lab.state(out)
+    count = lab.fork(lab.fresh("clean"))["writes"]
+    wanted = lab.state(lab.folder / "warm")
     how = ((FAIL_ONCE, errno.EIO, "STORAGE_IO"), (FAIL_FROM, errno.ENOSPC, "STORAGE_FULL"), (SHORT, 0, "OK"))
     faults: list[str] = []
     codes: Counter[str] = Counter()
-    mine = range(part * every, 3 * count, parts * every)
+    mine = share.of(list(range(3 * count)))
     for point in mine:
         mode, number, expected = how[point % 3]
         out = lab.fresh("failed")
@@ -271,6 +273,46 @@ def disk(lab: Lab, part: int, parts: int, every: int = 1) -> dict[str, Any]:
             faults.append(f"{point}: {expected} expected, {ended}")
         faults += resumed(lab, out, str(point), wanted)
     return {"points": 3 * count, "tried": len(mine), "manifest": wanted, "codes": codes, "faults": faults}
+
+
+def without_fsync() -> None:
+    """Files are never synced; folders are."""
+    for module in (durable, publish, runner, store, worker):
+        module.sync_file = lambda path: None
+
+
+def without_digest() -> None:
+    """A row of the ledger is believed."""
+    ledger.Ledger._is_whole = lambda self, file: True
+
+
+def without_rename() -> None:
+    """A result is published file by file."""
+    publish.os = SimpleNamespace(rename=shutil.copytree)
+
+
+LAWS = {"fsync": without_fsync, "digest": without_digest, "rename": without_rename}
+VERBS = {"crashes": crashes, "kills": kills, "disk": disk}
+
+
+@dataclass(frozen=True)
+class Share:
+    """``verb:part/parts:every:law``: what to do, with which of the points, and which law is broken."""
+
+    verb: str
+    part: int
+    parts: int
+    every: int
+    law: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        verb, share, every, law = (text.split(":") + ["0/1", "1", ""][text.count(":") :])[:4]
+        part, parts = share.split("/")
+        return cls(verb, int(part), int(parts), int(every), law)
+
+    def of(self, points: list[Any]) -> list[Any]:
+        return points[self.part * self.every :: self.parts * self.every]
 
 
 def open_lab(shim: str, slide: str, workflow: str, folder: str) -> Lab:
@@ -288,10 +330,11 @@ def open_lab(shim: str, slide: str, workflow: str, folder: str) -> Lab:
     return lab
 
 
-VERBS = {"crashes": crashes, "kills": kills, "disk": disk}
-
 if __name__ == "__main__":
-    shim, slide, workflow, folder, verb, share = sys.argv[1:7]
-    part, parts = (int(number) for number in share.split("/"))
-    every = int(sys.argv[7]) if len(sys.argv) > 7 else 1
-    print(json.dumps(VERBS[verb](open_lab(shim, slide, workflow, folder), part, parts, every)))
+    lab = open_lab(*sys.argv[1:5])
+    for text in sys.argv[5:]:
+        share = Share.parse(text)
+        lab.break_law = LAWS.get(share.law, lambda: None)
+        began = time.monotonic()
+        said = VERBS[share.verb](lab, share)
+        print(json.dumps({"job": text, **said, "seconds": round(time.monotonic() - began)}), flush=True)

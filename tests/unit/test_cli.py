@@ -111,7 +111,7 @@ def test_verify_names_the_damaged_file(typed: object, tiled: object, tmp_path: P
     (folder / "overview.png").write_bytes(b"other")
     code, out, _ = typed("verify", folder)
     assert code == ExitCode.FAILED
-    assert "damaged or missing: overview.png" in out
+    assert "damaged or missing: slide/overview.png" in out
 
 
 def test_synth_makes_a_slide_with_its_truth(typed: object, tmp_path: Path) -> None:

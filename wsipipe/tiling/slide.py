@@ -163,8 +163,8 @@ class Slide:
             return np.full((*wanted.shape, 3), 255, np.uint8), np.zeros(wanted.shape, np.uint8)
         inside = Region(inside.y + frame.y, inside.x + frame.x, *inside.shape)
         try:
-            faults.reach("reader.read")
-            faults.reach("reader.hang")
+            faults.reach("reader.read", self.path.name)
+            faults.reach("reader.hang", self.path.name)
         except OSError as error:
             raise tile_error(self.path, level.index, inside, error) from error
         with self._lock:
@@ -195,7 +195,7 @@ def open_slide(path: str | os.PathLike[str], mpp: float | None = None) -> Slide:
     """
     place = Path(path)
     try:
-        faults.reach("reader.open")
+        faults.reach("reader.open", place.name)
     except OSError as error:
         raise open_error(place, error, "check its disk") from error
     reader = open_reader(place)
