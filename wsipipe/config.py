@@ -25,6 +25,7 @@ class Workflow(BaseModel):
         segment: Nucleus probabilities; needs ``instances``.
         instances: Nuclei from probabilities.
         classify: Tissue classes.
+        label_images: Copy the photographs of label and whole glass, which may show a patient's name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +37,7 @@ class Workflow(BaseModel):
     segment: SegmentParams | None = None
     instances: InstanceParams | None = None
     classify: ClassifyParams | None = None
+    label_images: bool = False
 
     def causes(self) -> dict[str, Any]:
         """Every value that affects the result; the extents of patches bound memory and do not."""

@@ -97,6 +97,7 @@ def run(
     region: Level0Region | None = None,
     resources: Resources = Resources(),
     care: Care = CAREFUL,
+    include_label_images: bool = False,
     dry_run: bool = False,
     teller: Teller | None = None,
 ) -> RunResult:
@@ -111,6 +112,7 @@ def run(
         region: (y, x, height, width) in level-0 px: the only part to compute.
         resources: Processes, threads, device, memory.
         care: What is checked before, and when to give up.
+        include_label_images: Copy the photographs of label and glass, which may show a patient's name.
         dry_run: Opens the slides and plans, computes nothing, writes nothing.
         teller: Hears of progress.
 
@@ -123,6 +125,8 @@ def run(
         StorageError: ``out`` cannot be written.
     """
     planner = make_planner(workflow, list(settings), region)
+    if include_label_images:
+        planner = replace(planner, workflow=planner.workflow.model_copy(update={"label_images": True}))
     inputs = collect([slides] if isinstance(slides, str | Path) else slides, mpp)
     return run_inputs(planner, inputs, Path(out), resources, care, teller or Silent(), dry_run)
 

@@ -1,4 +1,4 @@
-"""P1 and P3 under load: workers die, hang, are stopped; the result is the same, a poison slide fails alone."""
+"""P1, P3 under load: workers die, hang, are stopped; the result is the same, a poison slide fails alone."""
 
 import os
 import shutil

@@ -56,6 +56,10 @@ def run(
     shard_timeout: Annotated[
         float, typer.Option(min=1, help="Seconds after which a shard is taken for hung.")
     ] = 900,
+    include_label_images: Annotated[
+        bool,
+        typer.Option("--include-label-images", help="Copy label and macro images; they may name patients."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Open and plan; compute and write nothing.")
     ] = False,
@@ -75,6 +79,7 @@ def run(
             region=_region(region),
             resources=Resources(workers, threads, scheduler, device, budget_bytes(memory_budget)),
             care=Care(restart, max_failures, checksums, shard_timeout),
+            include_label_images=include_label_images,
             dry_run=dry_run,
             teller=teller,
         )
