@@ -10,6 +10,7 @@ from wsipipe.cluster import connect
 from wsipipe.config import Workflow
 from wsipipe.geometry import Region
 from wsipipe.plan import Plan, lattice_px, workflow_cards
+from wsipipe.results import Result
 from wsipipe.stages.classify import ClassifyParams
 from wsipipe.stages.instance_params import InstanceParams
 from wsipipe.stages.segment import SegmentParams
@@ -18,6 +19,7 @@ from wsipipe.synth.writer import make_slide
 from wsipipe.tiling.collect import collect
 from wsipipe.tiling.slide import open_slide
 from wsipipe.worker import inspect
+from wsipipe.workflow import Resources, run
 
 
 @pytest.fixture(scope="session")
@@ -109,3 +111,22 @@ def plan_for() -> PlanFor:
         return Plan(collect([slide])[0], facts, workflow, cards)
 
     return plan
+
+
+SMALL_SHARDS = ("tile.shard_px=256", "tile.chunk_px=128")
+
+
+@pytest.fixture(scope="session")
+def tiled(small_slide: Path, scheduler: str, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """``tiling_only`` of the small slide, in shards of 256 px."""
+    out, resources = tmp_path_factory.mktemp("tiled"), Resources(scheduler=scheduler)
+    return run("tiling_only", small_slide, out, settings=SMALL_SHARDS, resources=resources).results()[0]
+
+
+@pytest.fixture(scope="session")
+def finished(
+    small_slide: Path, tiny_workflow: Workflow, scheduler: str, tmp_path_factory: pytest.TempPathFactory
+) -> Result:
+    """All stages of the small slide, with tiny networks."""
+    out, resources = tmp_path_factory.mktemp("finished"), Resources(scheduler=scheduler, device="cpu")
+    return run(tiny_workflow, small_slide, out, resources=resources).results()[0]

@@ -71,9 +71,9 @@ def fit(workflow: Workflow, budget: int, workers: int) -> Share:
 
 
 def _sizes(workflow: Workflow) -> list[Workflow]:
-    """The workflow with ever smaller shards, patches at most as large as a shard."""
+    """The workflow itself, then with patches of a quarter of a shard, then with ever smaller shards."""
     sides = [side for side in _SHARDS if side <= workflow.tile.shard_px]
-    return [_with_shards(workflow, side) for side in [workflow.tile.shard_px, *sides]]
+    return [workflow, *(_with_shards(workflow, side) for side in [workflow.tile.shard_px, *sides])]
 
 
 def _with_shards(workflow: Workflow, side_px: int) -> Workflow:

@@ -1,4 +1,4 @@
-"""P3 with garbage: cut, flipped, overwritten, emptied slides never stop the others and never lie unnoticed."""
+"""P3 with garbage: cut, flipped, overwritten or emptied slides never stop others and never lie unnoticed."""
 
 from collections import Counter
 from collections.abc import Iterator
