@@ -158,7 +158,8 @@ def lab(verb: str, folder: Path, options: argparse.Namespace) -> Answer:
 def corrupt(folder: Path, options: argparse.Namespace) -> Answer:
     """Runs harmed copies of a slide beside whole ones; tells what became of them."""
     spec = importlib.util.spec_from_file_location("harm", TESTS / "integration/test_corrupt_slides.py")
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     harm = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(harm)
     source = options.slide or made_slides(folder, 1, 1024)[0]

@@ -36,15 +36,23 @@ def attempt(mark: Path, function: Callable[..., Any], arguments: tuple[Any, ...]
     _give_up(mark, deaths, before.count(STALLED))
     mark.parent.mkdir(parents=True, exist_ok=True)
     with mark.open("a") as file:
-        file.write(f"{socket.gethostname()} {os.getpid()}\n")
+        file.write(f"{socket.gethostname()} {os.getpid()} {born(os.getpid())}\n")
     try:
         return _twice(function, arguments, deaths)
     finally:
         mark.unlink(missing_ok=True)
 
 
+def born(pid: int) -> str | None:
+    """When a process began, in ticks since the machine did; None if there is none. A pid alone may be reused."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return None
+
+
 def lines_of(mark: Path) -> list[str]:
-    """``host pid`` of each process that began the task, and ``stalled`` after each that was stopped."""
+    """``host pid birth`` of each process that began the task, and ``stalled`` after each that was stopped."""
     try:
         return mark.read_text().splitlines()
     except FileNotFoundError:

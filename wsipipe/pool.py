@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from distributed import Client, Future
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from wsipipe.attempts import STALLED, attempt, lines_of
+from wsipipe.attempts import STALLED, attempt, born, lines_of
 from wsipipe.cluster import placement
 from wsipipe.errors import WorkerLostError
 
@@ -97,13 +98,18 @@ class Pool:
                 self._stop(name, lines[-1])
 
     def _stop(self, name: str, process: str) -> None:
-        self._say(f"{name}: no progress for {self.patience_s:g} s; process {process} is stopped")
+        host, pid, birth = process.split(" ")
+        local = host == socket.gethostname()
+        if local and born(int(pid)) != birth:
+            # It died by itself, and the task waits for another.
+            return
+        self._say(f"{name}: no progress for {self.patience_s:g} s; process {pid} on {host} is stopped")
         with (self.marks / name).open("a") as file:
             file.write(f"{STALLED}\n")
-        host, _, pid = process.partition(" ")
-        if host == socket.gethostname():
+        if local:
             # Its nanny starts another; a hung decoder heeds no gentler request.
-            os.kill(int(pid), signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
             return
         workers = self.client.run(os.getpid, on_error="ignore")
         hung = [address for address, found in workers.items() if found == int(pid)]

@@ -80,7 +80,7 @@ def test_poison_and_hanging_slides_fail_alone(
         tmp_path / "out",
         settings=SMALL,
         resources=TWO,
-        care=Care(shard_timeout_s=3),
+        care=Care(shard_timeout_s=10),
     )
     poison, hang, good = done.slides
     assert (poison.code, hang.code, good.status) == ("WORKER_LOST", "STALLED", "done")

@@ -1,10 +1,11 @@
 """A task is tried again after a death or a lack of memory, and given up in the end."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from wsipipe.attempts import MOST_DEATHS, MOST_STALLS, STALLED, attempt
+from wsipipe.attempts import MOST_DEATHS, MOST_STALLS, STALLED, attempt, born
 from wsipipe.errors import OutOfMemoryError, StalledError, WorkerLostError
 
 
@@ -40,6 +41,12 @@ def test_too_many_deaths_give_the_task_up(tmp_path: Path) -> None:
     mark.write_text(f"host 1\n{STALLED}\n" * MOST_STALLS)
     with pytest.raises(StalledError, match="--shard-timeout"):
         attempt(mark, number, ("x",))
+
+
+def test_a_process_is_known_by_its_birth() -> None:
+    assert born(os.getpid()) == born(os.getpid())
+    assert born(os.getpid()) != born(os.getppid())
+    assert born(1 << 30) is None
 
 
 def test_short_memory_is_tried_once_more_with_the_next_number(tmp_path: Path) -> None:

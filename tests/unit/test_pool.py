@@ -1,0 +1,56 @@
+"""A task that died by itself is not stopped again, one that hangs is, and no other process ever."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from wsipipe.attempts import STALLED, born, lines_of
+from wsipipe.pool import Pool
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        yield process
+        process.kill()
+
+
+def watched(marks: Path, line: str, patience_s: float = 0.0) -> tuple[list[str], list[str]]:
+    """What is in the mark, and what was said, after two looks at it."""
+    said: list[str] = []
+    pool = Pool(SimpleNamespace(), marks, patience_s, said.append)
+    (marks / "tile").write_text(line)
+    seen: dict[str, tuple[int, float]] = {}
+    for _ in range(2):
+        pool.stop_stalled({"tile", "other"}, seen)
+        time.sleep(0.01)
+    return lines_of(marks / "tile"), said
+
+
+def test_a_hung_process_is_stopped(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    line = f"{socket.gethostname()} {sleeper.pid} {born(sleeper.pid)}\n"
+    lines, said = watched(tmp_path, line)
+    assert lines[1:] == [STALLED]
+    assert "no progress" in said[0]
+    assert sleeper.wait(timeout=30) == -9
+
+
+def test_within_its_time_it_is_left_alone(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    line = f"{socket.gethostname()} {sleeper.pid} {born(sleeper.pid)}\n"
+    assert watched(tmp_path, line, patience_s=60) == ([line.strip()], [])
+    assert sleeper.poll() is None
+
+
+def test_a_reused_number_is_another_process(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    line = f"{socket.gethostname()} {sleeper.pid} 12345\n"
+    assert watched(tmp_path, line) == ([line.strip()], [])
+    assert watched(tmp_path, f"{socket.gethostname()} {1 << 30} 1\n")[1] == []
+    assert sleeper.poll() is None
+    assert os.getpid() != sleeper.pid
