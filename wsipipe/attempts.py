@@ -44,7 +44,7 @@ def attempt(mark: Path, function: Callable[..., Any], arguments: tuple[Any, ...]
 
 
 def born(pid: int) -> str | None:
-    """When a process began, in ticks since the machine did; None if there is none. A pid alone may be reused."""
+    """When a process began, in ticks since the machine did; None if there is none. Pids alone are reused."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:

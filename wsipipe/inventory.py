@@ -43,7 +43,7 @@ def status(out: Path) -> dict[str, Any]:
 
 
 def _slide_status(out: Path, slide: dict[str, Any], working: bool) -> dict[str, Any]:
-    found = {key: slide[key] for key in ("slide_id", "path", "status", "code", "message", "place")}
+    found = {key: slide.get(key, "") for key in ("slide_id", "path", "status", "code", "message", "place")}
     if found["status"] in {"running", "waiting"} and not working:
         found["status"] = "interrupted"
     if found["status"] in {"done", "kept"} and not (out / slide["slide_id"] / manifest.MANIFEST).is_file():

@@ -4,6 +4,7 @@ import os
 import queue
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -65,7 +66,8 @@ class Pool:
 
     def call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """What ``function(*arguments, attempt)`` gives in a worker that needs no device."""
-        return next(iter(list(self.each([Call(name, function, arguments)]))))
+        (result,) = self.each([Call(name, function, arguments)])
+        return result
 
     def each(self, calls: Sequence[Call], on_device: bool = False) -> Iterator[Any]:
         """Results as they come; all tasks are handed over at once, so that no worker stands idle.
@@ -83,6 +85,22 @@ class Pool:
         finally:
             for future in run.pending:
                 future.cancel()
+            self._abandon({call.name for call, _ in run.pending.values()})
+
+    def _abandon(self, names: set[str]) -> None:
+        """Watches cancelled tasks to their end: one that hangs would keep its process from everybody else."""
+        if any((self.marks / name).exists() for name in names):
+            threading.Thread(target=self._watch_abandoned, args=(names,), daemon=True).start()
+
+    def _watch_abandoned(self, names: set[str]) -> None:
+        seen: dict[str, tuple[int, float]] = {}
+        while self.client.status not in {"closing", "closed"}:
+            marked = {name: lines_of(self.marks / name) for name in names}
+            running = {name for name, lines in marked.items() if lines and lines[-1] != STALLED}
+            if not running:
+                return
+            self.stop_stalled(running, seen)
+            time.sleep(_TICK_S)
 
     def stop_stalled(self, names: set[str], seen: dict[str, tuple[int, float]]) -> None:
         """Stops the process of every named task that has been at it for longer than the patience."""

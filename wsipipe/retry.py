@@ -28,7 +28,7 @@ def retry(out: Path, only: str | None, resources: Resources, teller: Teller | No
     wanted = [
         slide
         for slide in record["slides"]
-        if (slide["status"] in _UNFINISHED if only is None else slide["code"] == only)
+        if "asked" in slide and (slide["status"] in _UNFINISHED if only is None else slide["code"] == only)
     ]
     results = []
     for key in sorted({slide["asked"] for slide in wanted}):

@@ -54,3 +54,12 @@ def test_a_reused_number_is_another_process(tmp_path: Path, sleeper: subprocess.
     assert watched(tmp_path, f"{socket.gethostname()} {1 << 30} 1\n")[1] == []
     assert sleeper.poll() is None
     assert os.getpid() != sleeper.pid
+
+
+def test_a_cancelled_task_that_hangs_gives_its_process_back(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    pool = Pool(SimpleNamespace(status="running"), tmp_path, patience_s=0.5)
+    (tmp_path / "tile").write_text(f"{socket.gethostname()} {sleeper.pid} {born(sleeper.pid)}\n")
+    pool._abandon({"tile", "never-begun"})
+    assert sleeper.wait(timeout=60) == -9
