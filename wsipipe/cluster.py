@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,17 @@ def _quieten() -> None:
 
 
 @contextmanager
+def _closing(cluster: SpecCluster) -> Iterator[SpecCluster]:
+    """The cluster, closed at the end; processes that are slow to leave must not fail a run that is done."""
+    try:
+        yield cluster
+    finally:
+        # They are daemons of this process and end with it.
+        with suppress(TimeoutError):
+            cluster.close()
+
+
+@contextmanager
 def connect(
     scheduler: str | None = None,
     workers: int | None = None,
@@ -157,10 +168,12 @@ def connect(
     }
     with (
         dask.config.set(_CONFIG),
-        SpecCluster(
-            specification,
-            {"cls": Scheduler, "options": scheduler_options},
-            silence_logs="ERROR",
+        _closing(
+            SpecCluster(
+                specification,
+                {"cls": Scheduler, "options": scheduler_options},
+                silence_logs="ERROR",
+            )
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

@@ -161,9 +161,8 @@ def run_inputs(
             pool = Pool(client, marks, care.shard_timeout_s, tell.note)
             work = _Work(pool, out, planner, device, tell, record, care.restart, sums, patience)
             outcomes = _all_slides(work, inputs, max(2, worker_count(resources.workers)))
-            peak_mb = _peak_memory_mb(client)
-        if record:
-            record.end(peak_mb)
+            if record:
+                record.end(_peak_memory_mb(client))
     return RunResult(out, outcomes, _exit_code(outcomes))
 
 

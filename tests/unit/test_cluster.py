@@ -108,3 +108,14 @@ def test_threads_divide_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
     assert [cluster.threads_each(workers, None) for workers in (None, 1, 3, 20)] == [1, 8, 2, 1]
     assert cluster.threads_each(1, 5) == 5
+
+
+def test_processes_that_are_slow_to_leave_do_not_fail_a_run() -> None:
+    class Slow:
+        def close(self) -> None:
+            raise TimeoutError
+
+    with cluster._closing(Slow()) as slow:
+        assert isinstance(slow, Slow)
+    with pytest.raises(ValueError, match="of the work"), cluster._closing(Slow()):
+        raise ValueError("of the work")
