@@ -16,6 +16,7 @@ from wsipipe.synth.writer import make_slide
 from wsipipe.tiling.collect import collect
 from wsipipe.workflow import Resources, run
 
+pytestmark = pytest.mark.timeout(1200)
 SMALL = ["tile.mpp=1", "tile.shard_px=256", "tile.chunk_px=128"]
 CODES = {"SLIDE_UNREADABLE", "MPP_MISSING", "STORAGE_FULL", "SLIDE_CHANGED"}
 

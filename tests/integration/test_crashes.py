@@ -20,6 +20,7 @@ from wsipipe.config import Workflow
 from wsipipe.synth.writer import make_slide
 
 LAB = Path(__file__).parents[1] / "faultlab"
+pytestmark = pytest.mark.timeout(1200)
 Jobs = Callable[..., list[dict[str, Any]]]
 
 
@@ -58,8 +59,8 @@ def jobs(tiny_workflow: Workflow, tmp_path_factory: pytest.TempPathFactory) -> J
 def test_kills_power_cuts_and_bad_disks_end_in_one_manifest(jobs: Jobs) -> None:
     """``benchmarks/soak.py crashes`` tries every point; here every so many of them."""
     shares = (
-        ["crashes:0/2:3", "kills:0/1:100"],
-        ["crashes:1/2:3", "disk:0/1:97"],
+        ["crashes:0/2:4", "kills:0/1:200"],
+        ["crashes:1/2:4", "disk:0/1:197"],
     )
     with ThreadPoolExecutor(2) as both:
         found = [job for part in both.map(lambda share: jobs(*share), shares) for job in part]
@@ -72,5 +73,5 @@ def test_kills_power_cuts_and_bad_disks_end_in_one_manifest(jobs: Jobs) -> None:
 
 
 def test_sister_every_broken_law_is_found(jobs: Jobs) -> None:
-    broken = jobs("crashes:0/1:1:rename", "crashes:0/1:1:fsync", "crashes:0/1:1:digest")
+    broken = jobs("crashes:0/1:1:rename", "crashes:0/1:1:fsync", "crashes:0/1:7:digest")
     assert [bool(job["faults"]) for job in broken] == [True, True, True], broken

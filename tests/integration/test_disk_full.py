@@ -15,6 +15,7 @@ from wsipipe.record import read_record
 from wsipipe.results import Result
 from wsipipe.workflow import Resources, run
 
+pytestmark = pytest.mark.timeout(1200)
 SMALL = ["tile.shard_px=256", "tile.chunk_px=128"]
 
 

@@ -14,6 +14,8 @@ from wsipipe.pool import Pool
 from wsipipe.results import Result
 from wsipipe.runner import Device, Told, run_slide
 
+pytestmark = pytest.mark.timeout(1200)
+
 
 @pytest.mark.parametrize(
     ("workers", "patch", "backwards", "killed"),

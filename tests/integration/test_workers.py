@@ -18,6 +18,7 @@ from wsipipe.progress import Silent
 from wsipipe.runner import Step
 from wsipipe.workflow import Resources, run
 
+pytestmark = pytest.mark.timeout(1200)
 SMALL = ["tile.shard_px=256", "tile.chunk_px=128"]
 TWO = Resources(workers=2, device="cpu")
 
