@@ -6,6 +6,7 @@ it: it takes smaller patches, and after :data:`MOST_DEATHS` it gives the task up
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from wsipipe.errors import OutOfMemoryError, StalledError, WorkerLostError
 
 MOST_DEATHS = 4
 MOST_STALLS = 2
+SETTLE_S = 3.0
 STALLED = "stalled"
 
 
@@ -34,6 +36,9 @@ def attempt(mark: Path, function: Callable[..., Any], arguments: tuple[Any, ...]
     before = lines_of(mark)
     deaths = len([line for line in before if line != STALLED])
     _give_up(mark, deaths, before.count(STALLED))
+    if before:
+        # A nanny leaves a worker dead that dies before the nanny has heard that it runs.
+        time.sleep(SETTLE_S)
     mark.parent.mkdir(parents=True, exist_ok=True)
     with mark.open("a") as file:
         file.write(f"{socket.gethostname()} {os.getpid()} {born(os.getpid())}\n")

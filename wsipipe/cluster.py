@@ -181,6 +181,11 @@ def connect(
         yield client
 
 
+def has_workers(client: Client) -> bool:
+    """Whether any worker is connected."""
+    return bool(_declared(client))
+
+
 def gpu_workers(client: Client) -> int:
     """Workers that declare the resource ``GPU``."""
     return sum("GPU" in resources for resources in _declared(client))

@@ -18,11 +18,12 @@ from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from wsipipe.attempts import STALLED, attempt, born, lines_of
-from wsipipe.cluster import placement
+from wsipipe.cluster import has_workers, placement
 from wsipipe.errors import WorkerLostError
 
 PATIENCE_S = 900.0
 MOST_RESUBMISSIONS = 20
+WITHOUT_WORKERS_S = 300.0
 _TICK_S = 1.0
 
 
@@ -142,7 +143,7 @@ class _Run:
         self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._seen: dict[str, tuple[int, float]] = {}
         self._resubmitted = 0
-        self._watched = time.monotonic()
+        self._watched = self._peopled = time.monotonic()
         self.pending: dict[Future, tuple[Call, int]] = {}
 
     def submit(self, call: Call, priority: int) -> None:
@@ -177,6 +178,15 @@ class _Run:
                     f"run the same command again."
                 ) from error
 
+    def _check_workers(self) -> None:
+        if has_workers(self._pool.client):
+            self._peopled = time.monotonic()
+        elif time.monotonic() - self._peopled > WITHOUT_WORKERS_S:
+            raise WorkerLostError(
+                f"no worker is connected to the Dask cluster since {WITHOUT_WORKERS_S:g} s. Finished shards "
+                f"are kept; start workers, or run the same command again."
+            )
+
     def _next_ended(self) -> Future:
         while True:
             if time.monotonic() - self._watched > _TICK_S:
@@ -184,6 +194,7 @@ class _Run:
                 self._pool.stop_stalled({call.name for call, _ in self.pending.values()}, self._seen)
                 if self._pool.client.status in {"closing", "closed"}:
                     raise CancelledError
+                self._check_workers()
             try:
                 return self._ended.get(timeout=_TICK_S)
             except queue.Empty:

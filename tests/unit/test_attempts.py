@@ -13,7 +13,8 @@ def number(arguments: str, earlier: int) -> tuple[str, int]:
     return arguments, earlier
 
 
-def test_a_task_knows_how_many_died_before(tmp_path: Path) -> None:
+def test_a_task_knows_how_many_died_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsipipe.attempts.SETTLE_S", 0.0)
     mark = tmp_path / "marks" / "a"
     assert attempt(mark, number, ("x",)) == ("x", 0)
     mark.write_text("host 1\nhost 2\n")

@@ -1,6 +1,7 @@
 """A task that died by itself is not stopped again, one that hangs is, and no other process ever."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 from wsipipe.attempts import STALLED, born, lines_of
-from wsipipe.pool import Pool
+from wsipipe.cluster import connect
+from wsipipe.errors import WorkerLostError
+from wsipipe.pool import Pool, _Run
 
 
 @pytest.fixture
@@ -63,3 +66,23 @@ def test_a_cancelled_task_that_hangs_gives_its_process_back(
     (tmp_path / "tile").write_text(f"{socket.gethostname()} {sleeper.pid} {born(sleeper.pid)}\n")
     pool._abandon({"tile", "never-begun"})
     assert sleeper.wait(timeout=60) == -9
+
+
+def dies_thrice(earlier: int) -> int:
+    if earlier < 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return earlier
+
+
+def test_a_worker_that_dies_as_soon_as_it_starts_is_started_again(tmp_path: Path) -> None:
+    """The next process gets the deadly task before its nanny knows that it runs."""
+    with connect(workers=1, threads=1) as client:
+        assert Pool(client, tmp_path).call("deadly", dies_thrice) == 3
+
+
+def test_a_cluster_without_workers_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsipipe.pool.WITHOUT_WORKERS_S", 0.0)
+    monkeypatch.setattr("wsipipe.pool.has_workers", lambda client: False)
+    run = _Run(Pool(SimpleNamespace(status="running"), tmp_path), {})
+    with pytest.raises(WorkerLostError, match="no worker is connected"):
+        run._check_workers()
