@@ -7,12 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wsipipe.care import Care
     from wsipipe.results import Result, open_result
     from wsipipe.tiling.slide import Slide, open_slide
     from wsipipe.version import __version__
     from wsipipe.workflow import Resources, RunResult, run
 
 _HOMES = {
+    "Care": "wsipipe.care",
     "Resources": "wsipipe.workflow",
     "Result": "wsipipe.results",
     "RunResult": "wsipipe.workflow",
@@ -23,7 +25,17 @@ _HOMES = {
     "run": "wsipipe.workflow",
 }
 
-__all__ = ["Resources", "Result", "RunResult", "Slide", "__version__", "open_result", "open_slide", "run"]
+__all__ = [
+    "Care",
+    "Resources",
+    "Result",
+    "RunResult",
+    "Slide",
+    "__version__",
+    "open_result",
+    "open_slide",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

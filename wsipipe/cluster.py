@@ -1,9 +1,11 @@
 """Dask clients: local processes on loopback, GPU workers, a scheduler's address; the only set-up of Dask."""
 
+import ipaddress
 import logging
 import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,16 @@ _CONFIG = {
     "distributed.worker.daemon": True,
     "distributed.comm.timeouts.connect": "30s",
     "distributed.admin.low-level-log-length": 100,
-    "distributed.scheduler.allowed-failures": 2,
+    # Dask blames every task that waited at a worker that died; attempts.py counts those it died on.
+    "distributed.scheduler.allowed-failures": 1_000_000,
+    # A stopped process goes on where it was; one that hangs is found by its task's mark.
+    "distributed.scheduler.worker-ttl": None,
     # Tasks hold patches of a known size; Dask's own spilling and killing by memory would only interfere.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
-    "distributed.worker.memory.terminate": False,
+    # Only under a memory budget do workers have a limit; what dies at it is tried with smaller patches.
+    "distributed.worker.memory.terminate": 1.0,
 }
 
 
@@ -54,7 +60,29 @@ def gpu_names() -> list[str]:
     return [str(i) for i in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
 
 
-def _worker(name: str, threads: int, resource: str, gpus: str) -> dict[str, Any]:
+def _check_private(address: str) -> None:
+    """Off loopback, whoever reaches a scheduler runs code on its workers; TLS with certificates bars it.
+
+    Raises:
+        ConfigError: The address is neither of this machine nor ``tls://``.
+    """
+    protocol, separator, rest = address.partition("://")
+    if not separator or protocol in {"tls", "inproc"}:
+        return
+    host = rest.rpartition(":")[0].strip("[]")
+    try:
+        found = {str(each[4][0]) for each in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        raise ConfigError(f"--scheduler {address}: there is no host {host!r} ({error}).") from error
+    if not all(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in found):
+        raise ConfigError(
+            f"--scheduler {address} is not on this machine and not encrypted: anybody on the network could "
+            f"run code through it. Start the scheduler with TLS and give tls://..., with the certificates in "
+            f"Dask's configuration (distributed.comm.tls)."
+        )
+
+
+def _worker(name: str, threads: int, resource: str, gpus: str, memory_bytes: int) -> dict[str, Any]:
     limits = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     return {
         "cls": Nanny,
@@ -63,7 +91,7 @@ def _worker(name: str, threads: int, resource: str, gpus: str) -> dict[str, Any]
             "nthreads": 1,
             "host": LOOPBACK,
             "resources": {resource: 1},
-            "memory_limit": 0,
+            "memory_limit": memory_bytes,
             "dashboard": False,
             "env": {**limits, "CUDA_VISIBLE_DEVICES": gpus},
             # Ctrl-C on a terminal reaches every process; the driver alone decides what it means.
@@ -81,11 +109,23 @@ def _quieten() -> None:
 
 
 @contextmanager
+def _closing(cluster: SpecCluster) -> Iterator[SpecCluster]:
+    """The cluster, closed at the end; processes that are slow to leave must not fail a run that is done."""
+    try:
+        yield cluster
+    finally:
+        # They are daemons of this process and end with it.
+        with suppress(TimeoutError):
+            cluster.close()
+
+
+@contextmanager
 def connect(
     scheduler: str | None = None,
     workers: int | None = None,
     threads: int | None = None,
     gpus: int = 0,
+    memory_bytes: int | None = None,
 ) -> Iterator[Client]:
     """A client of an existing cluster, or of one made here and closed at the end.
 
@@ -94,12 +134,14 @@ def connect(
         workers: CPU processes; None for one a core.
         threads: Threads of a network in each process; None divides the cores.
         gpus: Processes with the resource ``GPU``, one computing thread each.
+        memory_bytes: A worker that takes more is stopped and its task tried anew with smaller patches.
 
     Raises:
-        ConfigError: No scheduler answers at the address.
+        ConfigError: No scheduler answers at the address, or it listens off loopback without TLS.
     """
     _quieten()
     if scheduler is not None:
+        _check_private(scheduler)
         try:
             client = Client(scheduler, timeout="10s", set_as_default=False)
         except (OSError, ValueError) as error:
@@ -111,10 +153,11 @@ def connect(
         return
     count = worker_count(workers)
     per_worker = threads_each(workers, threads)
+    limit = memory_bytes or 0
     specification = {
-        **{f"cpu-{i}": _worker(f"cpu-{i}", per_worker, "CPU", "") for i in range(count)},
+        **{f"cpu-{i}": _worker(f"cpu-{i}", per_worker, "CPU", "", limit) for i in range(count)},
         **{
-            f"gpu-{i}": _worker(f"gpu-{i}", per_worker, "GPU", name)
+            f"gpu-{i}": _worker(f"gpu-{i}", per_worker, "GPU", name, limit)
             for i, name in enumerate(gpu_names()[:gpus])
         },
     }
@@ -125,15 +168,22 @@ def connect(
     }
     with (
         dask.config.set(_CONFIG),
-        SpecCluster(
-            specification,
-            {"cls": Scheduler, "options": scheduler_options},
-            silence_logs="ERROR",
+        _closing(
+            SpecCluster(
+                specification,
+                {"cls": Scheduler, "options": scheduler_options},
+                silence_logs="ERROR",
+            )
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         client.wait_for_workers(len(specification), timeout=120)
         yield client
+
+
+def has_workers(client: Client) -> bool:
+    """Whether any worker is connected."""
+    return bool(_declared(client))
 
 
 def gpu_workers(client: Client) -> int:

@@ -25,6 +25,7 @@ class Workflow(BaseModel):
         segment: Nucleus probabilities; needs ``instances``.
         instances: Nuclei from probabilities.
         classify: Tissue classes.
+        label_images: Copy the photographs of label and whole glass, which may show a patient's name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +37,29 @@ class Workflow(BaseModel):
     segment: SegmentParams | None = None
     instances: InstanceParams | None = None
     classify: ClassifyParams | None = None
+    label_images: bool = False
+
+    def causes(self) -> dict[str, Any]:
+        """Every value that affects the result; the extents of patches bound memory and do not."""
+        values = self.model_dump(mode="json")
+        for section, key in _PATCHES:
+            if values[section]:
+                del values[section][key]
+        return values
+
+    def with_smaller_patches(self, times: int) -> "Workflow":
+        """Patches of the networks halved so many times, as far as they go."""
+        updates: dict[str, Any] = {}
+        if self.segment:
+            smaller = max(64, (self.segment.patch_px >> times) // 64 * 64)
+            updates["segment"] = self.segment.model_copy(update={"patch_px": smaller})
+        if self.classify:
+            smaller = max(1, self.classify.patch_cells >> times)
+            updates["classify"] = self.classify.model_copy(update={"patch_cells": smaller})
+        return self.model_copy(update=updates)
+
+
+_PATCHES = (("segment", "patch_px"), ("classify", "patch_cells"))
 
 
 def workflow_folder() -> Path:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from wsipipe import faults
 from wsipipe.errors import StorageError, StorageFullError, WsipipeError
 
 _BLOCK_BYTES = 1 << 20
@@ -43,8 +44,29 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync_folders(root: Path) -> None:
+    """Makes the entries of ``root`` and of every folder below it durable."""
+    for folder, _, _ in os.walk(root):
+        sync_folder(Path(folder))
+
+
+def make_folders(folder: Path) -> None:
+    """Makes ``folder`` and what is missing above it, durably."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        sync_folder(made.parent)
+
+
+def private_folder(folder: Path) -> None:
+    """Makes ``folder``, durably, for nobody else to enter, whatever the modes of the files in it."""
+    make_folders(folder)
+    folder.chmod(0o700)
+
+
 def sync_file(path: Path) -> None:
     """Makes the file's bytes and its entry durable."""
+    faults.reach("durable.fsync")
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -60,7 +82,7 @@ def write_durable(path: Path, data: bytes) -> None:
         StorageError: The file system refused; names the file.
     """
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path.parent)
         temporary = path.with_name(path.name + ".tmp")
         temporary.write_bytes(data)
         sync_file(temporary)
@@ -70,7 +92,12 @@ def write_durable(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes ``value`` as readable JSON with sorted keys, durably."""
-    write_durable(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+    write_durable(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """Readable JSON with sorted keys; the same value gives the same bytes."""
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 
 def sha256_of(path: Path) -> str:

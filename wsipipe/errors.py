@@ -3,6 +3,7 @@
     WsipipeError
     |-- ConfigError    (ValueError)   CONFIG             a workflow, option or manifest is wrong
     |-- SlideError     (OSError)      SLIDE_UNREADABLE   a slide does not open or a tile does not decode
+    |   `-- SlideChangedError         SLIDE_CHANGED      a slide is not the one of its checksum or of the plan
     |-- MppError       (ValueError)   MPP_MISSING        um per px is missing, absurd or anisotropic
     |-- ModelError     (ValueError)   MODEL              weights are missing, damaged or do not fit
     |-- DeviceError    (RuntimeError) DEVICE             the device asked for is not there
@@ -10,6 +11,9 @@
     |-- StorageError   (OSError)      STORAGE_IO         writing or reading the store failed
     |   `-- StorageFullError          STORAGE_FULL       no space left; free some and run again
     |-- LockedError    (OSError)      LOCKED             another process works on the same slide
+    |-- OutOfMemoryError (MemoryError) OUT_OF_MEMORY     memory was short, and again with half the patch
+    |-- WorkerLostError (RuntimeError) WORKER_LOST       processes died on one task, or the cluster is gone
+    |   `-- StalledError              STALLED            processes made no progress on one task
     `-- InternalError  (RuntimeError) INTERNAL           a broken invariant: a defect of wsipipe
 
 Each text is one paragraph: what was asked, what was found, what to do.
@@ -36,6 +40,20 @@ class WsipipeError(Exception):
     exit_code: ExitCode = ExitCode.FAILED
 
 
+Place = dict[str, int | str]
+"""Where an error happened: level, y, x of a tile in px of the level; stage, row, column of a shard."""
+
+
+def place_of(error: BaseException) -> Place:
+    """Where an error happened, as far as it is known; survives the way between processes."""
+    return dict(getattr(error, "place", {}))
+
+
+def add_place(error: BaseException, place: Place) -> None:
+    """Adds to where an error happened; what is known from nearer to it stays."""
+    error.__dict__["place"] = place | place_of(error)
+
+
 class ConfigError(WsipipeError, ValueError):
     """A workflow file, an option or a manifest is wrong; names the key's path."""
 
@@ -48,6 +66,12 @@ class SlideError(WsipipeError, OSError):
 
     code = "SLIDE_UNREADABLE"
     exit_code = ExitCode.SOME_SLIDES_FAILED
+
+
+class SlideChangedError(SlideError):
+    """A slide is not the one of its checksum, or changed while it was read."""
+
+    code = "SLIDE_CHANGED"
 
 
 class MppError(WsipipeError, ValueError):
@@ -95,6 +119,26 @@ class LockedError(WsipipeError, OSError):
 
     code = "LOCKED"
     exit_code = ExitCode.RETRY_LATER
+
+
+class OutOfMemoryError(WsipipeError, MemoryError):
+    """Memory was short on a shard, and again with half the patch."""
+
+    code = "OUT_OF_MEMORY"
+    exit_code = ExitCode.SOME_SLIDES_FAILED
+
+
+class WorkerLostError(WsipipeError, RuntimeError):
+    """Worker processes died on one task again and again, or the cluster is gone."""
+
+    code = "WORKER_LOST"
+    exit_code = ExitCode.SOME_SLIDES_FAILED
+
+
+class StalledError(WorkerLostError):
+    """Worker processes made no progress on one task and were stopped."""
+
+    code = "STALLED"
 
 
 class InternalError(WsipipeError, RuntimeError):

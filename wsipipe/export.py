@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from PIL import Image
+
 from wsipipe.overview import draw_overview
 from wsipipe.plan import Plan
 from wsipipe.sources import Sources
@@ -9,6 +11,7 @@ from wsipipe.stages.classify import CLASS_MAP
 from wsipipe.stages.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
 from wsipipe.stages.parquet import in_id_order, write_parquet
 from wsipipe.store import RESULT
+from wsipipe.tiling.readers.openslide_reader import label_images
 
 NUCLEI_TABLE = "nuclei.parquet"
 NUCLEI_GEOJSON = "nuclei.geojson.gz"
@@ -36,6 +39,17 @@ def export(plan: Plan, work: Path) -> list[Path]:
             written.append(folder / TISSUE_GEOJSON)
         draw_overview(plan, sources, work / "tables", folder / OVERVIEW)
         written.append(folder / OVERVIEW)
+    if plan.workflow.label_images:
+        written += _export_photographs(plan, folder)
+    return written
+
+
+def _export_photographs(plan: Plan, folder: Path) -> list[Path]:
+    """``label.png`` and ``macro.png``: only on request, for they may show who the patient is."""
+    written = []
+    for name, pixels in sorted(label_images(plan.slide.path).items()):
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+        written.append(folder / f"{name}.png")
     return written
 
 

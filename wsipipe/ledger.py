@@ -6,14 +6,36 @@ together with its files, their sizes and their digests.
 
 import json
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from wsipipe import faults
 from wsipipe.durable import sha256_of
+from wsipipe.errors import StorageError, StorageFullError
 from wsipipe.store import ShardFile
 
 Key = tuple[int, int]
+LEDGER = "ledger.sqlite"
+
+
+@contextmanager
+def _database_errors(work: Path) -> Iterator[None]:
+    """SQLite's errors of the file system as wsipipe's own."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+            raise StorageFullError(
+                f"Writing {work / LEDGER} failed: {error}. Free space there and run the same command again; "
+                f"finished shards are kept."
+            ) from error
+        raise StorageError(
+            f"Writing {work / LEDGER} failed: {error}. Mend the disk or the permissions and run the same "
+            f"command again."
+        ) from error
 
 
 class Ledger:
@@ -21,12 +43,25 @@ class Ledger:
 
     def __init__(self, work: Path) -> None:
         self._work = work
-        self._rows = sqlite3.connect(work / "ledger.sqlite", isolation_level=None)
+        self._rows = sqlite3.connect(work / LEDGER, isolation_level=None)
+        try:
+            self._open()
+        except sqlite3.DatabaseError:
+            # A damaged ledger knows nothing; shards without a row are made again.
+            self._rows.close()
+            (work / LEDGER).unlink()
+            self._rows = sqlite3.connect(work / LEDGER, isolation_level=None)
+            self._open()
+
+    def _open(self) -> None:
         self._rows.execute("PRAGMA synchronous = FULL")
         self._rows.execute(
             "CREATE TABLE IF NOT EXISTS shards (stage TEXT, y INTEGER, x INTEGER, files TEXT, "
             "PRIMARY KEY (stage, y, x))"
         )
+        (problem,) = self._rows.execute("PRAGMA quick_check(1)").fetchone()
+        if problem != "ok":
+            raise sqlite3.DatabaseError(problem)
 
     def __enter__(self) -> Self:
         return self
@@ -38,19 +73,29 @@ class Ledger:
 
     def record(self, stage: str, key: Key, files: list[ShardFile]) -> None:
         """Adds a row; the files are durable already."""
-        self._rows.execute(
-            "INSERT OR REPLACE INTO shards VALUES (?, ?, ?, ?)",
-            (stage, *key, json.dumps([file.as_dict() for file in files])),
-        )
+        faults.reach("ledger.before_commit")
+        with _database_errors(self._work):
+            self._rows.execute(
+                "INSERT OR REPLACE INTO shards VALUES (?, ?, ?, ?)",
+                (stage, *key, json.dumps([file.as_dict() for file in files])),
+            )
+        faults.reach("ledger.after_commit")
 
     def files(self, stage: str) -> dict[Key, list[ShardFile]]:
         """Recorded files of a stage by shard, in shard order."""
         rows = self._rows.execute("SELECT y, x, files FROM shards WHERE stage = ? ORDER BY y, x", (stage,))
         return {(y, x): [ShardFile(**file) for file in json.loads(files)] for y, x, files in rows}
 
-    def done(self, stage: str) -> dict[Key, list[ShardFile]]:
-        """The shards of a stage whose files are all there, byte for byte."""
-        return {key: files for key, files in self.files(stage).items() if all(map(self._is_whole, files))}
+    def check(self, stage: str) -> tuple[set[Key], list[str]]:
+        """The shards of a stage whose files are all there, byte for byte; and the files that are not."""
+        kept: set[Key] = set()
+        damaged: list[str] = []
+        for key, files in self.files(stage).items():
+            wrong = [file.path for file in files if not self._is_whole(file)]
+            damaged += wrong
+            if not wrong:
+                kept.add(key)
+        return kept, damaged
 
     def _is_whole(self, file: ShardFile) -> bool:
         path = self._work / file.path

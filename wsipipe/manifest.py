@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wsipipe.durable import sha256_of, write_json
+from wsipipe.durable import json_bytes, sha256_of, write_json
 from wsipipe.errors import StorageError
 from wsipipe.store import RESULT, SCHEMA, ShardFile
 
@@ -34,12 +34,19 @@ def build(plan_id: str, files: Iterable[ShardFile]) -> dict[str, Any]:
         if file.pixels_sha256:
             digest = pixels.setdefault(_array_of(file.path), hashlib.sha256())
             digest.update(f"{file.path} {file.pixels_sha256}\n".encode())
-    return {
+    content = {
         "schema": SCHEMA,
         "plan": plan_id,
         "files": {file.path: {"bytes": file.size_bytes, "sha256": file.sha256} for file in planned},
         "pixels": {array: digest.hexdigest() for array, digest in pixels.items()},
     }
+    return content | {"digest": _digest(content)}
+
+
+def _digest(content: dict[str, Any]) -> str:
+    """Of the manifest itself, so that a flipped bit in it is found as one in any other file."""
+    own = {key: value for key, value in content.items() if key != "digest"}
+    return hashlib.sha256(json_bytes(own)).hexdigest()
 
 
 def write(work: Path, manifest: dict[str, Any]) -> None:
@@ -59,12 +66,26 @@ def read(folder: Path) -> dict[str, Any]:
             f"{folder} has no {MANIFEST}: it is not a finished result of wsipipe. Run the workflow again, or "
             f"name the folder of one slide inside OUT."
         )
-    manifest = json.loads(path.read_text())
-    if manifest["schema"] > SCHEMA:
+    data = path.read_bytes()
+    manifest = _parsed(data)
+    if manifest.get("schema", 0) > SCHEMA:
         raise StorageError(
             f"{folder} has schema {manifest['schema']}, this wsipipe reads up to {SCHEMA}; upgrade wsipipe."
         )
+    if json_bytes(manifest) != data or manifest.get("digest") != _digest(manifest):
+        raise StorageError(
+            f"{path} is damaged: it is not what was published. Run the workflow again with --restart."
+        )
     return manifest
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    """What the bytes hold; nothing where they are no JSON of a manifest."""
+    try:
+        content = json.loads(data)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) and isinstance(content.get("schema"), int) else {}
 
 
 def damaged(folder: Path) -> list[str]:

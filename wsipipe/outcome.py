@@ -1,8 +1,10 @@
 """What became of one slide of a run."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from wsipipe.errors import Place
 
 
 @dataclass(frozen=True)
@@ -12,9 +14,12 @@ class SlideOutcome:
     Attributes:
         slide_id: Its folder in OUT.
         path: The slide.
-        status: ``done``, ``kept`` (finished before, same plan), ``planned`` (dry run) or ``failed``.
+        status: ``done``, ``kept`` (finished before, same plan), ``planned`` (dry run), ``failed``,
+            ``skipped`` (too many others had failed), ``waiting`` or ``running`` (until it ends).
         code: Error code of a failed slide.
         message: Its paragraph: what, where, what to do.
+        place: Level, y, x of the tile; stage, row, column of the shard; where they are known.
+        log: Last lines of what happened to it.
         plan: What was planned, where the slide opened.
         seconds: By stage.
         nuclei: Rows of the table; None without one.
@@ -25,9 +30,21 @@ class SlideOutcome:
     status: str
     code: str = ""
     message: str = ""
+    place: Place = field(default_factory=dict)
+    log: tuple[str, ...] = ()
     plan: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     nuclei: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``run.json``."""
+        return {**asdict(self), "path": str(self.path), "log": list(self.log)}
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> Self:
+        """From ``run.json``; keys of other versions are passed over."""
+        known = {name: entry[name] for name in cls.__dataclass_fields__ if name in entry}
+        return cls(**known | {"path": Path(entry["path"]), "log": tuple(entry.get("log", ()))})
 
     def in_words(self) -> str:
         """The outcome as one line."""
@@ -35,6 +52,8 @@ class SlideOutcome:
             return f"FAILED {self.code}: {self.message}"
         if self.status == "planned":
             return f"planned, {sum(self.plan['shards'].values())} shards"
+        if self.status == "skipped":
+            return "skipped, too many slides had failed"
         nuclei = f", {self.nuclei:,} nuclei" if self.nuclei is not None else ""
         if self.status == "kept":
             return f"kept, finished before with the same plan{nuclei}"

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -107,7 +107,7 @@ class Plan:
             "schema": SCHEMA,
             "version": __version__,
             "slide": asdict(self.facts),
-            "workflow": self.workflow.model_dump(mode="json"),
+            "workflow": self.workflow.causes(),
             "instances": self.instances.model_dump(mode="json") if self.workflow.instances else None,
             "region": asdict(self.region) if self.region else None,
             "given_mask": sha256_of(self.slide.mask_path) if self.slide.mask_path else None,
@@ -123,6 +123,10 @@ class Plan:
             ConfigError: Workflow and card together make no valid parameters.
         """
         return with_card(self.workflow.instances or InstanceParams(), self.cards["segment"])
+
+    def with_smaller_patches(self, times: int) -> "Plan":
+        """The same plan in smaller passes of the networks: the same result from less memory."""
+        return replace(self, workflow=self.workflow.with_smaller_patches(times)) if times else self
 
     @property
     def levels(self) -> int:

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from distributed import Client
-
-from wsipipe.cluster import placement
 from wsipipe.config import Workflow, load_workflow
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.models.zoo import ModelCard
 from wsipipe.plan import Plan, SlideFacts, lattice_px, workflow_cards
+from wsipipe.pool import Pool
 from wsipipe.tiling.collect import SlideInput
 from wsipipe.worker import inspect
 
@@ -33,22 +31,14 @@ class Planner:
     lattice: int
     region: Level0Region | None
 
-    def plan(self, client: Client, slide: SlideInput, device: str) -> Plan:
+    def plan(self, pool: Pool, slide: SlideInput, device: str) -> Plan:
         """Opens a slide in a worker and plans it.
 
         Raises:
             WsipipeError: The slide does not open, its um per px is missing, or the region lies beside it.
         """
-        task = client.submit(
-            inspect,
-            slide,
-            self.workflow.tile.mpp,
-            self.lattice,
-            device,
-            pure=False,
-            resources=placement(client, False),
-        )
-        facts, precision = task.result()
+        name = f"{slide.slide_id}.open"
+        facts, precision = pool.call(name, inspect, slide, self.workflow.tile.mpp, self.lattice, device)
         part = canvas_part(self.region, facts, slide) if self.region else None
         return Plan(slide, facts, with_precision(self.workflow, precision), self.cards, part)
 

@@ -1,13 +1,15 @@
 """The end of a slide's walk: OME attributes, tables and pictures, then one rename that makes it visible."""
 
+import itertools
 import os
 import shutil
 from pathlib import Path
 
 import zarr
 
-from wsipipe import export, manifest, ome
-from wsipipe.durable import storage_errors, sync_file, sync_folder
+from wsipipe import export, faults, manifest, ome
+from wsipipe.durable import make_folders, storage_errors, sync_file, sync_folder, sync_folders
+from wsipipe.errors import StorageError
 from wsipipe.notice import NOTICE
 from wsipipe.plan import Plan
 from wsipipe.quantise import NOT_COMPUTED, PROBABILITY_MAX, UNREADABLE
@@ -25,7 +27,7 @@ RGB_CHANNELS = (
 )
 
 
-def finish(plan: Plan, work: Path) -> list[ShardFile]:
+def finish(plan: Plan, work: Path, attempt: int = 0) -> list[ShardFile]:
     """Writes everything that is no shard; returns those files, digested. Safe to repeat."""
     root = work / RESULT / "slide.zarr"
     with storage_errors(root):
@@ -102,7 +104,7 @@ def _provenance(plan: Plan) -> dict[str, object]:
         "canvas_mpp": frame.mpp,
         "level0_offset_yx": list(frame.offset_px0),
         "level0_px_per_canvas_px": frame.step_px0,
-        "workflow": plan.workflow.model_dump(mode="json"),
+        "workflow": plan.workflow.causes(),
         "weights": {stage: {"name": card.name, "sha256": card.sha256} for stage, card in plan.cards.items()},
         "notice": NOTICE,
     }
@@ -117,26 +119,40 @@ def _put(folder: Path, attributes: dict[str, object]) -> None:
 def is_published(out: Path, plan: Plan) -> bool:
     """Whether ``out`` holds this very plan's result already."""
     folder = out / plan.slide.slide_id
-    return (folder / manifest.MANIFEST).is_file() and manifest.read(folder)["plan"] == plan.id
+    return _plan_of(folder) == plan.id
 
 
 def publish(work: Path, out: Path, plan: Plan) -> None:
     """Moves the finished result to its place with one rename, then drops the scratch.
 
-    An earlier result of another plan is kept under ``OUT/.replaced``, human corrections included.
+    An earlier result is kept under ``OUT/.replaced``, human corrections included.
     """
     target = out / plan.slide.slide_id
     with storage_errors(target):
+        # Zarr makes folders as it goes and syncs none of them.
+        sync_folders(work / RESULT)
         if target.exists():
-            aside = out / ".replaced" / f"{target.name}.{_plan_of(target)}"
-            aside.parent.mkdir(exist_ok=True)
-            if aside.exists():
-                shutil.rmtree(aside)
+            aside = _aside(out, target)
+            make_folders(aside.parent)
             os.rename(target, aside)
+            sync_folder(aside.parent)
+        faults.reach("publish.before_rename")
         os.rename(work / RESULT, target)
         sync_folder(out)
+        faults.reach("publish.after_rename")
         shutil.rmtree(work)
 
 
+def _aside(out: Path, target: Path) -> Path:
+    """A new name for an earlier result; none that was put aside before is given up."""
+    name = f"{target.name}.{_plan_of(target)[:16]}"
+    names = itertools.chain([name], (f"{name}.{i}" for i in itertools.count(2)))
+    return next(path for path in (out / ".replaced" / each for each in names) if not path.exists())
+
+
 def _plan_of(folder: Path) -> str:
-    return str(manifest.read(folder)["plan"])[:16] if (folder / manifest.MANIFEST).is_file() else "unknown"
+    """Plan of a result; ``unknown`` where there is none, or its manifest is damaged."""
+    try:
+        return str(manifest.read(folder)["plan"])
+    except StorageError:
+        return "unknown"

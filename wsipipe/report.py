@@ -1,21 +1,17 @@
-"""What became of a run -> ``run.json`` for programs and ``report.html`` for people."""
+"""What became of a run -> ``report.html`` for people."""
 
 import math
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from wsipipe.durable import write_durable, write_json
+from wsipipe.durable import write_durable
 from wsipipe.export import OVERVIEW
 from wsipipe.notice import NOTICE
-from wsipipe.outcome import SlideOutcome
 from wsipipe.version import __version__
 
 _LIBRARIES = (
@@ -42,6 +38,7 @@ table { border-collapse: collapse; width: 100% }
 td, th { padding: .3rem .6rem; text-align: left; vertical-align: top }
 tr + tr { border-top: 1px solid #ddd }
 .failed { color: #b00020 }
+pre { font-size: 12px; white-space: pre-wrap }
 img { max-width: 100%; border: 1px solid #ddd }
 .notice { background: #fff4d6; padding: .4rem .8rem; border-radius: 4px }
 </style></head><body>
@@ -52,7 +49,10 @@ peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB<
 <table><tr><th>slide</th><th>status</th><th>um/px (source)</th><th>nuclei</th><th>seconds</th></tr>
 {% for slide in run.slides %}
 <tr><td><a href="#{{ slide.slide_id }}">{{ slide.slide_id }}</a></td>
-<td class="{{ slide.status }}">{{ slide.status }} {{ slide.code }}<br>{{ slide.message }}</td>
+<td class="{{ slide.status }}">{{ slide.status }} {{ slide.code }}<br>{{ slide.message }}
+{% if slide.place %}<br>{% for key, value in slide.place.items() %}{{ key }} {{ value }} {% endfor %}
+{% endif %}
+{% if slide.log %}<pre>{{ slide.log | join("\n") }}</pre>{% endif %}</td>
 <td>{% if slide.plan %}{{ "%.4f" | format(slide.plan.mpp) }} ({{ slide.plan.mpp_source }}){% endif %}</td>
 <td>{{ slide.nuclei if slide.nuclei is not none }}</td>
 <td>{% if slide.seconds %}{{ "%.1f" | format(slide.seconds.values() | sum) }}{% endif %}</td></tr>
@@ -71,38 +71,28 @@ peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB<
 """
 
 
-def write_report(
-    out: Path, outcomes: Sequence[SlideOutcome], began: datetime, peak_memory_mb: dict[str, float]
-) -> None:
-    """Writes ``run.json`` and ``report.html`` into ``out``.
-
-    Args:
-        out: Folder of the results.
-        outcomes: One a slide.
-        began: When the run began, with time zone.
-        peak_memory_mb: Peak resident memory by worker process.
-    """
-    run = {
+def facts_of_machine() -> dict[str, Any]:
+    """Notice, machine and versions, for ``run.json``."""
+    return {
         "notice": NOTICE,
-        "began": began.isoformat(timespec="seconds"),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.system()} {platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "versions": {"wsipipe": __version__, "python": platform.python_version()}
         | {name: version(name) for name in _LIBRARIES},
-        "peak_memory_mb": peak_memory_mb,
-        "slides": [_as_json(outcome) for outcome in outcomes],
     }
-    write_json(out / "run.json", run)
+
+
+def write_page(out: Path, run: dict[str, Any]) -> None:
+    """Writes ``report.html`` of a run into ``out``.
+
+    Args:
+        out: Folder of the results.
+        run: What ``run.json`` holds.
+    """
     # Autoescape is a constant: a slide's name may hold anything.
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_PAGE)
-    write_durable(
-        out / "report.html", page.render(run=run, notice=NOTICE, overview=OVERVIEW, mpx=_canvas_mpx).encode()
-    )
+    text = page.render(run=run, notice=NOTICE, overview=OVERVIEW, mpx=_canvas_mpx)
+    write_durable(out / "report.html", text.encode())
 
 
 def _canvas_mpx(slide: dict[str, Any]) -> float:
     return math.prod(slide["plan"]["canvas_shape"]) / 1e6
-
-
-def _as_json(outcome: SlideOutcome) -> dict[str, Any]:
-    return {**asdict(outcome), "path": str(outcome.path)}

@@ -1,24 +1,26 @@
 """One slide through its stages: a task a shard, ledger after data, manifest after all, a rename publishes."""
 
-import fcntl
-import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distributed import Client, as_completed
+import zarr
 
-from wsipipe import manifest, publish
-from wsipipe.cluster import placement
-from wsipipe.durable import storage_errors, sync_folder, write_durable
-from wsipipe.errors import LockedError
-from wsipipe.ledger import Ledger
+from wsipipe import faults, manifest, publish
+from wsipipe.durable import make_folders, storage_errors, sync_file, sync_folder, write_durable
+from wsipipe.errors import SlideChangedError
+from wsipipe.ledger import Key, Ledger
+from wsipipe.lock import hold
 from wsipipe.plan import Plan
+from wsipipe.pool import Call, Pool, quiet
 from wsipipe.stages.stage import Stage
-from wsipipe.store import RESULT, ShardFile, array_path, create_array
-from wsipipe.worker import Done, Task, pack_table, read_table, run_shard
+from wsipipe.store import RESULT, ArraySpec, ShardFile, array_path, create_array
+from wsipipe.worker import Done, Task, check_unchanged, pack_table, read_table, run_shard
+
+WORK = ".work"
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,31 @@ class Device:
     lookahead: int = 0
 
 
+@dataclass(frozen=True)
+class Told:
+    """Who hears of a slide's way.
+
+    Attributes:
+        step: Called after every shard, in the thread of the slide.
+        say: Called with what a person may want to know: what is kept, what is made again and why.
+    """
+
+    step: Callable[[Step], None] = lambda step: None
+    say: Callable[[str], None] = quiet
+
+
 def run_slide(
-    client: Client, plan: Plan, out: Path, device: Device, tell: Callable[[Step], None]
+    pool: Pool, plan: Plan, out: Path, device: Device, told: Told = Told(), restart: bool = False
 ) -> dict[str, float]:
     """Computes and publishes one slide, keeping finished shards of an interrupted run of the same plan.
 
     Args:
-        client: Workers that see ``out``.
+        pool: Workers that see ``out``.
         plan: What to compute.
         out: Folder of all results.
         device: Where networks run.
-        tell: Called after every shard, in this thread.
+        told: Who hears of it.
+        restart: Keep nothing: compute a published slide again, and an interrupted one from its start.
 
     Returns:
         Seconds by stage; empty if the slide was published already.
@@ -67,118 +83,134 @@ def run_slide(
     Raises:
         WsipipeError: With the code of what went wrong; finished shards are kept.
     """
+    work = work_folder(out, plan)
     with slide_lock(out, plan.slide.slide_id):
-        if publish.is_published(out, plan):
+        if publish.is_published(out, plan) and not restart:
+            # A run that was killed while it cleaned up.
+            shutil.rmtree(work, ignore_errors=True)
             return {}
-        work = out / ".work" / f"{plan.slide.slide_id}.{plan.id[:16]}"
+        if restart and work.exists():
+            told.say("starts over; what an earlier run left is deleted")
+            shutil.rmtree(work)
         _prepare(work)
         seconds = {}
         with Ledger(work) as ledger:
             for stage in plan.stages:
                 began = time.monotonic()
-                _run_stage(client, plan, stage, work, ledger, device, tell)
+                _run_stage(pool, plan, stage, work, ledger, device, told)
                 seconds[stage.name] = time.monotonic() - began
             files = [
                 file for stage in plan.stages for done in ledger.files(stage.name).values() for file in done
             ]
         began = time.monotonic()
-        resources = placement(client, False)
-        side_files = client.submit(publish.finish, plan, work, pure=False, resources=resources).result()
-        shards = [file for file in files if file.path.startswith(f"{RESULT}/")]
-        manifest.write(work, manifest.build(plan.id, shards + side_files))
-        publish.publish(work, out, plan)
+        _finish(pool, plan, work, out, files)
         seconds["finish"] = time.monotonic() - began
     return seconds
 
 
-@contextmanager
-def slide_lock(out: Path, slide_id: str) -> Iterator[None]:
-    """Holds the slide in ``out`` for this process; the kernel lets go however the process ends.
+def work_folder(out: Path, plan: Plan) -> Path:
+    """Where a plan is worked on; another plan has another folder."""
+    return out / WORK / f"{plan.slide.slide_id}.{plan.id[:16]}"
+
+
+def slide_lock(out: Path, slide_id: str) -> AbstractContextManager[None]:
+    """Holds the slide in ``out`` for this process.
 
     Raises:
         LockedError: Another process works on it; names it.
     """
-    path = out / ".work" / f"{slide_id}.lock"
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    return hold(out / WORK / f"{slide_id}.lock", f"{slide_id} in {out}")
+
+
+def _finish(pool: Pool, plan: Plan, work: Path, out: Path, files: list[ShardFile]) -> None:
+    slide_id = plan.slide.slide_id
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(handle, 200, 0).decode(errors="replace")
-            raise LockedError(
-                f"{slide_id} in {out} is being worked on by {holder or 'another process'}. Wait for it to "
-                f"end, or choose another --out."
-            ) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode(), 0)
-        yield
-    finally:
-        os.close(handle)
+        pool.call(f"{slide_id}.check", check_unchanged, plan)
+    except SlideChangedError:
+        # Some of the shards may show what is no longer, or never was, the slide.
+        shutil.rmtree(work)
+        raise
+    side_files = pool.call(f"{slide_id}.finish", publish.finish, plan, work)
+    shards = [file for file in files if file.path.startswith(f"{RESULT}/")]
+    manifest.write(work, manifest.build(plan.id, shards + side_files))
+    faults.reach("manifest.written")
+    publish.publish(work, out, plan)
 
 
 def _prepare(work: Path) -> None:
     """Makes the work directory, or clears what a killed run left half-written in it."""
     with storage_errors(work):
-        work.mkdir(parents=True, exist_ok=True)
+        make_folders(work)
         for pattern in ("*.partial", "*.tmp"):
             for leftover in work.rglob(pattern):
                 leftover.unlink()
         sync_folder(work)
 
 
+def _make_array(work: Path, spec: ArraySpec) -> None:
+    """Makes the array's metadata where it is missing, or where a power cut left no JSON."""
+    path = work / array_path(spec.name) / "zarr.json"
+    if path.is_file():
+        try:
+            zarr.open_array(path.parent, mode="r")
+        except Exception:  # damaged metadata raises anything
+            path.unlink()
+    if not path.is_file():
+        create_array(work, spec)
+        sync_file(path)
+
+
 def _run_stage(
-    client: Client,
-    plan: Plan,
-    stage: Stage,
-    work: Path,
-    ledger: Ledger,
-    device: Device,
-    tell: Callable[[Step], None],
+    pool: Pool, plan: Plan, stage: Stage, work: Path, ledger: Ledger, device: Device, told: Told
 ) -> None:
     frame = plan.facts.frame
     for spec in plan.specs(stage):
-        if not (work / array_path(spec.name) / "zarr.json").is_file():
-            create_array(work, spec)
+        _make_array(work, spec)
     rows, columns = stage.grid_shape(frame)
     everything = [(row, column) for row in range(rows) for column in range(columns)]
-    kept = ledger.done(stage.name)
+    kept, damaged = ledger.check(stage.name)
     count, area_px, began = len(kept), 0, time.monotonic()
-    tell(Step(plan.slide.slide_id, stage.name, count, len(everything), 0.0))
-    missing = [index for index in everything if index not in kept]
-    for done in _computed(client, plan, stage, work, missing, device):
+    _say_what_is_kept(stage, len(kept), len(everything), damaged, told)
+    told.step(Step(plan.slide.slide_id, stage.name, count, len(everything), 0.0))
+    for done in _computed(pool, plan, stage, work, _missing(everything, kept), device):
         ledger.record(stage.name, done.index, done.files)
+        faults.reach("scheduler.death")
+        if done.attempt:
+            told.say(f"{stage.name} {done.index}: done at attempt {done.attempt + 1}, with smaller patches")
         count += 1
         area_px += stage.core(frame, done.index).area_px * stage.downsample**2
         speed = area_px / 1e6 / (time.monotonic() - began)
-        tell(Step(plan.slide.slide_id, stage.name, count, len(everything), speed))
+        told.step(Step(plan.slide.slide_id, stage.name, count, len(everything), speed))
     if stage.reduce:
         _reduce(stage, work, ledger.files(stage.name))
 
 
+def _missing(everything: list[Key], kept: set[Key]) -> list[Key]:
+    return [index for index in everything if index not in kept]
+
+
+def _say_what_is_kept(stage: Stage, kept: int, total: int, damaged: list[str], told: Told) -> None:
+    """Silent on a first run, which has nothing to keep."""
+    if kept == total and not damaged:
+        told.say(f"{stage.name}: all {total} shards kept")
+    elif kept or damaged:
+        why = f"damaged or missing: {', '.join(damaged[:3])}" if damaged else "the earlier run ended before"
+        told.say(f"{stage.name}: {kept} of {total} shards kept, {total - kept} to do ({why})")
+
+
 def _computed(
-    client: Client, plan: Plan, stage: Stage, work: Path, indices: list[tuple[int, int]], device: Device
+    pool: Pool, plan: Plan, stage: Stage, work: Path, indices: list[Key], device: Device
 ) -> Iterator[Done]:
-    """The missing shards as they end; all tasks are handed over at once, so that no worker stands idle."""
+    """The missing shards as they end."""
     on_device = stage.weights is not None
     lookahead = device.lookahead if on_device else 0
-    resources = placement(client, on_device)
     task = Task(plan, work, stage.name, (0, 0), device.name, device.threads)
     tasks = [
         replace(task, index=index, ahead=_ahead_of(indices, i, lookahead)) for i, index in enumerate(indices)
     ]
-    futures = [
-        client.submit(run_shard, task, pure=False, retries=0, resources=resources, priority=-i)
-        for i, task in enumerate(tasks)
-    ]
-    try:
-        for future in as_completed(futures, loop=client.loop):
-            yield future.result()
-            future.release()
-    finally:
-        for future in futures:
-            future.cancel()
+    name = f"{plan.slide.slide_id}.{stage.name}".replace("/", "-")
+    calls = [Call(f"{name}.{task.index[0]}-{task.index[1]}", run_shard, (task,)) for task in tasks]
+    return pool.each(calls, on_device)
 
 
 def _ahead_of(indices: list[tuple[int, int]], i: int, lookahead: int) -> tuple[int, int] | None:

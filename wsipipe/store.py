@@ -17,6 +17,7 @@ from zarr.abc.codec import Codec
 from zarr.codecs import Crc32cCodec, ShardingCodec, TransposeCodec, ZstdCodec
 from zarr.registry import register_codec
 
+from wsipipe import faults
 from wsipipe.durable import sha256_of, storage_errors, sync_file
 from wsipipe.errors import InternalError, StorageError
 from wsipipe.geometry import Array, Region
@@ -190,6 +191,8 @@ def write_shards(work: Path, name: str, region: Region, pixels: Array, effort: s
     array = open_array(folder, effort)
     leading = (slice(None),) * (len(array.shape) - 2)
     with storage_errors(folder):
+        faults.reach("shard.full")
+        faults.reach("shard.eio")
         array[(*leading, *region.slices)] = pixels
     side = array.shards[-1]
     files = []

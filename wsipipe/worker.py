@@ -4,16 +4,16 @@ import io
 import logging
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wsipipe import manifest
+from wsipipe import faults, manifest
 from wsipipe.durable import sync_file, write_durable
-from wsipipe.errors import ModelError, MppError
+from wsipipe.errors import ModelError, MppError, SlideChangedError, add_place
 from wsipipe.geometry import Region
 from wsipipe.models.precision import best_precision
 from wsipipe.plan import Plan, SlideFacts
@@ -23,6 +23,7 @@ from wsipipe.stages.stage import Frame, Patch, ShardInput, ShardOutput, Stage, T
 from wsipipe.store import ShardFile, write_shards
 from wsipipe.tiling.canvas import Canvas
 from wsipipe.tiling.collect import SlideInput
+from wsipipe.tiling.readers.files import fingerprint
 from wsipipe.tiling.slide import open_slide
 
 MAX_UPSAMPLING = 1.5
@@ -54,14 +55,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Done:
-    """What a task leaves: durable files, and where its pixels came from."""
+    """What a task leaves: durable files, where its pixels came from, how often it had been tried."""
 
     index: tuple[int, int]
     files: list[ShardFile] = field(default_factory=list)
     read_ahead_hit: bool = False
+    attempt: int = 0
 
 
-def inspect(slide: SlideInput, mpp: float, lattice: int, device: str) -> tuple[SlideFacts, str]:
+def inspect(
+    slide: SlideInput, mpp: float, lattice: int, device: str, attempt: int = 0
+) -> tuple[SlideFacts, str]:
     """Opens a slide and tells what is in it, and which precision is best where networks run.
 
     Raises:
@@ -87,15 +91,48 @@ def inspect(slide: SlideInput, mpp: float, lattice: int, device: str) -> tuple[S
     return facts, best_precision(device)
 
 
-def run_shard(task: Task) -> Done:
-    """Reads, computes, writes, seals one shard. Safe to repeat: the same task leaves the same bytes."""
+def check_unchanged(plan: Plan, attempt: int = 0) -> None:
+    """Whether the slide's files are still those of the plan.
+
+    Raises:
+        SlideChangedError: They are not.
+    """
+    found = fingerprint(plan.slide.path)
+    if found != plan.facts.fingerprint:
+        raise SlideChangedError(
+            f"{plan.slide.path} changed while it was worked on: its fingerprint was "
+            f"{plan.facts.fingerprint[:12]}... and is {found[:12]}... now. Nothing was published; let nobody "
+            f"write to the slide, and run the same command again."
+        )
+
+
+def run_shard(task: Task, attempt: int = 0) -> Done:
+    """Reads, computes, writes, seals one shard. Safe to repeat: the same task leaves the same bytes.
+
+    Args:
+        task: Which shard.
+        attempt: How often it was tried before; each time the network's patches are halved.
+    """
+    task = replace(task, plan=task.plan.with_smaller_patches(attempt))
     stage = next(stage for stage in task.plan.stages if stage.name == task.stage)
     core = stage.core(task.plan.facts.frame, task.index)
+    try:
+        return replace(_run_shard(task, stage, core), attempt=attempt)
+    except Exception as error:
+        row, column = task.index
+        add_place(error, {"stage": stage.name, "row": row, "column": column})
+        raise
+
+
+def _run_shard(task: Task, stage: Stage, core: Region) -> Done:
+    faults.reach("worker.segfault", task.plan.slide.slide_id)
     reader = _reader(task, stage, core)
     tables = {name: load_table(path) for name, path in _tables(task.work).items()}
     model = _model(stage.weights, task, stage) if stage.weights else None
     output = stage.kernel(ShardInput(task.index, core, reader.read, tables, model))
+    faults.reach("shard.before_write")
     files = _write(task, stage, core, output)
+    faults.reach("shard.after_write")
     return Done(task.index, files, reader.hit)
 
 

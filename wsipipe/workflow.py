@@ -1,35 +1,47 @@
 """A workflow and slides -> results: plan, run, and what became of each slide."""
 
 import resource
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
 
 import pyarrow.parquet as pq
 from distributed import Client
-from distributed.scheduler import KilledWorker
 
+from wsipipe import publish
+from wsipipe.attempts import is_out_of_memory
+from wsipipe.care import CAREFUL, Care
+from wsipipe.checksums import Sums, check_slide, read_sums
 from wsipipe.cluster import connect, gpu_names, gpu_workers, threads_each, worker_count
 from wsipipe.config import Workflow
+from wsipipe.diary import Diary
+from wsipipe.durable import make_folders
 from wsipipe.errors import (
     ConfigError,
     ExitCode,
     InternalError,
     LockedError,
-    SlideError,
+    OutOfMemoryError,
     StorageError,
     StorageFullError,
     WsipipeError,
+    place_of,
 )
 from wsipipe.export import NUCLEI_TABLE
+from wsipipe.lock import hold
+from wsipipe.memory import fit
 from wsipipe.outcome import SlideOutcome
-from wsipipe.planner import Planner, make_planner
+from wsipipe.planner import Level0Region, Planner, make_planner
+from wsipipe.pool import Pool
 from wsipipe.progress import Silent, Teller
-from wsipipe.report import write_report
+from wsipipe.record import Asked, Record
 from wsipipe.results import Result, open_result
-from wsipipe.runner import Device, run_slide
+from wsipipe.runner import WORK, Device, Told, run_slide, work_folder
+from wsipipe.space import bytes_under, check_space
 from wsipipe.tiling.collect import SlideInput, collect
 
 
@@ -58,19 +70,21 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Resources:
-    """Where and with how much a run computes; none of it changes the result of a float32 run.
+    """Where and with how much a run computes; none of it changes the pixels of a float32 run.
 
     Attributes:
-        workers: CPU processes; None for one a core.
+        workers: CPU processes; None for one a core, or as many as the memory budget allows.
         threads: Threads of a network in each; None divides the cores.
         scheduler: Address of an existing Dask cluster.
         device: ``cpu``, ``cuda`` or ``auto``.
+        memory_budget: Bytes of main memory for the whole run; workers, shards and patches are chosen from it.
     """
 
     workers: int | None = None
     threads: int | None = None
     scheduler: str | None = None
     device: str = "auto"
+    memory_budget: int | None = None
 
 
 def run(
@@ -80,8 +94,10 @@ def run(
     *,
     settings: Iterable[str] = (),
     mpp: float | None = None,
-    region: tuple[int, int, int, int] | None = None,
+    region: Level0Region | None = None,
     resources: Resources = Resources(),
+    care: Care = CAREFUL,
+    include_label_images: bool = False,
     dry_run: bool = False,
     teller: Teller | None = None,
 ) -> RunResult:
@@ -94,7 +110,9 @@ def run(
         settings: ``stage.key=value`` over the workflow.
         mpp: Um per px of level 0, over what the slides say.
         region: (y, x, height, width) in level-0 px: the only part to compute.
-        resources: Processes, threads, device.
+        resources: Processes, threads, device, memory.
+        care: What is checked before, and when to give up.
+        include_label_images: Copy the photographs of label and glass, which may show a patient's name.
         dry_run: Opens the slides and plans, computes nothing, writes nothing.
         teller: Hears of progress.
 
@@ -103,24 +121,63 @@ def run(
 
     Raises:
         ConfigError: Workflow, settings, weights or slides are wrong; nothing was started.
+        LockedError: Another run works on ``out``; names its process and start.
+        StorageError: ``out`` cannot be written.
     """
     planner = make_planner(workflow, list(settings), region)
+    if include_label_images:
+        planner = replace(planner, workflow=planner.workflow.model_copy(update={"label_images": True}))
     inputs = collect([slides] if isinstance(slides, str | Path) else slides, mpp)
+    return run_inputs(planner, inputs, Path(out), resources, care, teller or Silent(), dry_run)
+
+
+def run_inputs(
+    planner: Planner,
+    inputs: list[SlideInput],
+    out: Path,
+    resources: Resources,
+    care: Care,
+    tell: Teller,
+    dry_run: bool = False,
+) -> RunResult:
+    """As :func:`run`, for what is collected and checked already."""
     gpus = _gpus(resources)
-    folder = Path(out)
-    tell = teller or Silent()
+    sums = read_sums(care.checksums) if care.checksums else None
+    patience = _Patience(care.most_failures(len(inputs)))
+    limit = None
+    if resources.memory_budget is not None:
+        share = fit(planner.workflow, resources.memory_budget, worker_count(resources.workers))
+        limit = share.limit_bytes
+        planner = replace(planner, workflow=share.workflow)
+        resources = replace(resources, workers=share.workers)
+        tell.note(share.in_words())
     for text in planner.notices():
         tell.note(text)
     tell.slides(len(inputs))
-    began = datetime.now(UTC)
-    with connect(resources.scheduler, resources.workers, resources.threads, gpus) as client:
-        work = _Work(client, folder, planner, _device(client, resources), tell, dry_run)
-        outcomes = _all_slides(work, inputs, max(2, worker_count(resources.workers)))
-        peak_mb = _peak_memory_mb(client)
-    result = RunResult(folder, outcomes, _exit_code(outcomes))
-    if not dry_run:
-        write_report(folder, outcomes, began, peak_mb)
-    return result
+    with _folder(out, dry_run) as marks:
+        record = None if dry_run else Record(out, Asked(planner.workflow, planner.region), inputs)
+        with connect(resources.scheduler, resources.workers, resources.threads, gpus, limit) as client:
+            device = _device(client, resources)
+            pool = Pool(client, marks, care.shard_timeout_s, tell.note)
+            work = _Work(pool, out, planner, device, tell, record, care.restart, sums, patience)
+            outcomes = _all_slides(work, inputs, max(2, worker_count(resources.workers)))
+            if record:
+                record.end(_peak_memory_mb(client))
+    return RunResult(out, outcomes, _exit_code(outcomes))
+
+
+@contextmanager
+def _folder(out: Path, dry_run: bool) -> Iterator[Path]:
+    """Holds OUT and gives the folder for marks of running tasks; a dry run leaves OUT alone."""
+    if dry_run:
+        with tempfile.TemporaryDirectory(prefix="wsipipe-") as folder:
+            yield Path(folder)
+        return
+    make_folders(out)
+    with hold(out / WORK / "run.lock", str(out)):
+        yield out / WORK / "started"
+        with suppress(OSError):
+            (out / WORK / "started").rmdir()
 
 
 _RETRY_CODES = {LockedError.code, StorageError.code, StorageFullError.code}
@@ -156,6 +213,8 @@ def _all_slides(work: "_Work", slides: Sequence[SlideInput], at_once: int) -> tu
 
 
 def _exit_code(outcomes: Sequence[SlideOutcome]) -> ExitCode:
+    if any(outcome.status == "skipped" for outcome in outcomes):
+        return ExitCode.FAILED
     codes = {outcome.code for outcome in outcomes if outcome.status == "failed"}
     if not codes:
         return ExitCode.OK
@@ -168,33 +227,81 @@ def _peak_memory_mb(client: Client) -> dict[str, float]:
     return {f"worker {i}": round(peak) for i, peak in enumerate(peaks.values())}
 
 
+class _Patience:
+    """Counts failed slides; at an end after more than so many."""
+
+    def __init__(self, most: int | None) -> None:
+        self._most, self._failed, self._lock = most, 0, Lock()
+
+    def failed(self) -> None:
+        with self._lock:
+            self._failed += 1
+
+    @property
+    def at_an_end(self) -> bool:
+        return self._most is not None and self._failed > self._most
+
+
 @dataclass(frozen=True)
 class _Work:
     """One run's common tools; ``slide`` is called once a slide, in a thread of its own."""
 
-    client: Client
+    pool: Pool
     out: Path
     planner: Planner
     device: Device
     tell: Teller
-    dry_run: bool
+    record: Record | None
+    restart: bool
+    sums: Sums | None
+    patience: _Patience
 
     def slide(self, slide: SlideInput) -> SlideOutcome:
-        outcome = self._attempt(slide)
+        if self.patience.at_an_end:
+            outcome = SlideOutcome(slide.slide_id, slide.path, "skipped")
+        else:
+            self._note(SlideOutcome(slide.slide_id, slide.path, "running"))
+            outcome = self._attempt(slide)
+        if outcome.status == "failed":
+            self.patience.failed()
+        self._note(outcome)
         self.tell.slide(slide.slide_id, outcome.in_words())
         return outcome
 
+    def _note(self, outcome: SlideOutcome) -> None:
+        if self.record:
+            self.record.update(outcome)
+
     def _attempt(self, slide: SlideInput) -> SlideOutcome:
+        diary = Diary(slide.slide_id, self.tell)
+        pool = Pool(self.pool.client, self.pool.marks, self.pool.patience_s, diary.say)
         try:
-            plan = self.planner.plan(self.client, slide, self.device.name)
-            if self.dry_run:
-                return SlideOutcome(slide.slide_id, slide.path, "planned", plan=plan.summary())
-            seconds = run_slide(self.client, plan, self.out, self.device, self.tell.shard)
+            return self._computed(pool, slide, diary)
         except Exception as error:  # one slide's failure, whatever it is, must not lose the others
-            if self.client.status in {"closing", "closed"}:
+            if pool.client.status in {"closing", "closed"}:
                 raise
             known = _known(error, slide)
-            return SlideOutcome(slide.slide_id, slide.path, "failed", known.code, str(known))
+            diary.failed(error)
+            return SlideOutcome(
+                slide.slide_id,
+                slide.path,
+                "failed",
+                known.code,
+                str(known),
+                place=place_of(error),
+                log=diary.last_lines(),
+            )
+
+    def _computed(self, pool: Pool, slide: SlideInput, diary: Diary) -> SlideOutcome:
+        if self.sums is not None:
+            pool.call(f"{slide.slide_id}.checksum", check_slide, slide.path, self.sums)
+        plan = self.planner.plan(pool, slide, self.device.name)
+        if self.record is None:
+            return SlideOutcome(slide.slide_id, slide.path, "planned", plan=plan.summary())
+        if self.restart or not publish.is_published(self.out, plan):
+            check_space(self.out, plan, bytes_under(work_folder(self.out, plan)))
+        told = Told(diary.step, diary.say)
+        seconds = run_slide(pool, plan, self.out, self.device, told, self.restart)
         table = self.out / slide.slide_id / NUCLEI_TABLE
         nuclei = pq.read_metadata(table).num_rows if table.is_file() else None
         status = "done" if seconds else "kept"
@@ -206,11 +313,8 @@ class _Work:
 def _known(error: Exception, slide: SlideInput) -> WsipipeError:
     if isinstance(error, WsipipeError):
         return error
-    if isinstance(error, KilledWorker):
-        return SlideError(
-            f"{slide.path}: worker processes died while working on it, repeatedly. The file may crash its "
-            f"decoder, or memory may be short; try fewer --workers, or check the file."
-        )
+    if is_out_of_memory(error):
+        return OutOfMemoryError(f"{slide.path}: memory was short in the driver ({error}); free some.")
     return InternalError(
         f"{slide.path}: {type(error).__name__}: {error}. This is a defect of wsipipe; please report it."
     )

@@ -111,7 +111,7 @@ def test_verify_names_the_damaged_file(typed: object, tiled: object, tmp_path: P
     (folder / "overview.png").write_bytes(b"other")
     code, out, _ = typed("verify", folder)
     assert code == ExitCode.FAILED
-    assert "damaged or missing: overview.png" in out
+    assert "damaged or missing: slide/overview.png" in out
 
 
 def test_synth_makes_a_slide_with_its_truth(typed: object, tmp_path: Path) -> None:
@@ -158,3 +158,58 @@ def test_the_shell_gets_the_code(tmp_path: Path) -> None:
     assert done.returncode == ExitCode.SOME_SLIDES_FAILED
     assert done.stderr.startswith("SLIDE_UNREADABLE: ")
     assert done.stdout == ""
+
+
+def test_a_second_run_on_one_out_exits_75_and_names_the_first(
+    typed: object, small_slide: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from pathlib import Path; from wsipipe.lock import hold\n"
+        "with hold(Path(sys.argv[1]), 'out'): print(flush=True); sys.stdin.read()"
+    )
+    lock = tmp_path / "out" / ".work" / "run.lock"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code, lock], **pipes) as first:
+        first.stdout.readline()
+        left, _, complaint = typed("run", "tiling_only", small_slide, "--out", tmp_path / "out")
+        first.stdin.close()
+    assert left == ExitCode.RETRY_LATER
+    assert f"LOCKED: {tmp_path / 'out'} is being worked on by process {first.pid} on " in complaint
+    assert " since 20" in complaint
+
+
+def test_verbs_on_out(typed: object, tiled: object, tmp_path: Path) -> None:
+    import shutil
+
+    out = shutil.copytree(tiled.folder.parent, tmp_path / "out")
+    code, printed, _ = typed("status", out, "--json")
+    assert code == ExitCode.OK
+    assert [slide["status"] for slide in json.loads(printed)["slides"]] == ["done"]
+    assert typed("status", out)[0] == ExitCode.OK
+    assert typed("verify", out)[0] == ExitCode.OK
+    assert typed("retry", out)[1] == "nothing to retry\n"
+    assert typed("clean", out)[1] == "all clean\n"
+    (out / ".work" / "gone-00000000.0123456789abcdef").mkdir()
+    assert "give --yes" in typed("clean", out)[1]
+    assert "deleted" in typed("clean", out, "--yes")[1]
+    shutil.rmtree(out / tiled.folder.name)
+    code, printed, _ = typed("status", out, "--json")
+    assert (code, json.loads(printed)["slides"][0]["status"]) == (ExitCode.SOME_SLIDES_FAILED, "missing")
+
+
+def test_index_writes_checksums(typed: object, small_slide: Path, tmp_path: Path) -> None:
+    assert typed("index", small_slide, "--to", tmp_path / "SHA256SUMS")[0] == ExitCode.OK
+    assert (tmp_path / "SHA256SUMS").read_text().endswith(f"{small_slide.name}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [(None, None), ("8GB", 8 * 10**9), ("1.5 gb", 15 * 10**8), ("500MB", 5 * 10**8)]
+)
+def test_sizes_of_a_budget(text: str | None, size: int | None) -> None:
+    assert cli.run.budget_bytes(text) == size
+
+
+def test_no_size_is_refused(typed: object, small_slide: Path, tmp_path: Path) -> None:
+    arguments = ["run", "tiling_only", small_slide, "--out", tmp_path, "--memory-budget", "much"]
+    code, _, complaint = typed(*arguments)
+    assert (code, "--memory-budget 'much'" in complaint) == (ExitCode.USAGE, True)

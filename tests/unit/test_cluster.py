@@ -13,6 +13,7 @@ from distributed import Client, get_worker
 from wsipipe import cluster, manifest, runner
 from wsipipe.config import Workflow
 from wsipipe.errors import ConfigError
+from wsipipe.pool import Pool
 from wsipipe.results import Result
 from wsipipe.runner import Device, run_slide
 from wsipipe.worker import Done, Task
@@ -69,7 +70,7 @@ def test_networks_run_on_the_gpu_worker_and_read_ahead(
     log, hits = tmp_path / "log", []
     computed, run_shard = runner._computed, runner.run_shard
 
-    def logged(task: Task) -> Done:
+    def logged(task: Task, attempt: int = 0) -> Done:
         with log.open("a") as file:
             file.write(f"{task.stage}:{get_worker().name}\n")
         return run_shard(task)
@@ -82,7 +83,7 @@ def test_networks_run_on_the_gpu_worker_and_read_ahead(
     monkeypatch.setattr(runner, "run_shard", logged)
     monkeypatch.setattr(runner, "_computed", counted)
     plan = plan_for(small_slide, tiny_workflow)
-    run_slide(client, plan, tmp_path / "out", Device("cpu", 1, lookahead=1), lambda step: None)
+    run_slide(Pool(client, tmp_path / "marks"), plan, tmp_path / "out", Device("cpu", 1, lookahead=1))
     where = {tuple(line.split(":")) for line in log.read_text().splitlines()}
     assert {stage for stage, worker in where if worker == "gpu-0"} == {"segment", "classify"}
     assert {stage for stage, worker in where if worker == "cpu-0"} >= {"tissue", "tile", "grow", "table"}
@@ -107,3 +108,14 @@ def test_threads_divide_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
     assert [cluster.threads_each(workers, None) for workers in (None, 1, 3, 20)] == [1, 8, 2, 1]
     assert cluster.threads_each(1, 5) == 5
+
+
+def test_processes_that_are_slow_to_leave_do_not_fail_a_run() -> None:
+    class Slow:
+        def close(self) -> None:
+            raise TimeoutError
+
+    with cluster._closing(Slow()) as slow:
+        assert isinstance(slow, Slow)
+    with pytest.raises(ValueError, match="of the work"), cluster._closing(Slow()):
+        raise ValueError("of the work")

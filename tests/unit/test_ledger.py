@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from wsipipe import manifest
-from wsipipe.ledger import Ledger
+from wsipipe.errors import StorageError, StorageFullError
+from wsipipe.ledger import LEDGER, Ledger
 
 KEY, OTHER = (0, 1), (2, 0)
 
@@ -23,10 +24,10 @@ def work(tmp_path: Path) -> Path:
 
 def test_rows_outlive_the_process_that_wrote_them(work: Path) -> None:
     with Ledger(work) as ledger:
-        assert list(ledger.done("tile")) == [KEY, OTHER]
+        assert ledger.check("tile") == ({KEY, OTHER}, [])
         assert [file.path for file in ledger.files("tile")[KEY]] == ["one", "two"]
-        assert ledger.done("segment") == {KEY: []}
-        assert ledger.done("classify") == {}
+        assert ledger.check("segment") == ({KEY}, [])
+        assert ledger.check("classify") == (set(), [])
 
 
 @pytest.mark.parametrize("harm", ["missing", "truncated", "changed"])
@@ -37,11 +38,30 @@ def test_a_harmed_file_makes_its_shard_undone(work: Path, harm: str) -> None:
     if harm != "missing":
         path.write_bytes(data[:-1] if harm == "truncated" else b"T" + data[1:])
     with Ledger(work) as ledger:
-        assert list(ledger.done("tile")) == [OTHER]
+        assert ledger.check("tile") == ({OTHER}, ["two"])
         assert list(ledger.files("tile")) == [KEY, OTHER]
 
 
 def test_a_shard_done_again_replaces_its_row(work: Path) -> None:
     with Ledger(work) as ledger:
         ledger.record("tile", KEY, [manifest.describe(work, work / "three")])
-        assert [file.path for file in ledger.done("tile")[KEY]] == ["three"]
+        assert [file.path for file in ledger.files("tile")[KEY]] == ["three"]
+        assert ledger.check("tile") == ({KEY, OTHER}, [])
+
+
+def test_a_damaged_ledger_is_begun_anew(work: Path) -> None:
+    (work / LEDGER).write_bytes(b"no database at all" * 300)
+    with Ledger(work) as ledger:
+        assert ledger.check("tile") == (set(), [])
+        ledger.record("tile", KEY, [])
+        assert ledger.check("tile") == ({KEY}, [])
+
+
+def test_errors_of_the_disk_are_of_the_storage(work: Path) -> None:
+    with Ledger(work) as ledger:
+        ledger._rows.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(StorageFullError, match="Free space"):
+            ledger.record("tile", (9, 9), [manifest.describe(work, work / "one")] * 400)
+        ledger._rows.execute("PRAGMA query_only = ON")
+        with pytest.raises(StorageError, match="Mend the disk"):
+            ledger.record("tile", (9, 9), [])

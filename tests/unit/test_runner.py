@@ -15,8 +15,9 @@ from wsipipe import manifest, publish, runner
 from wsipipe.config import Workflow
 from wsipipe.errors import LockedError
 from wsipipe.plan import Plan
+from wsipipe.pool import Pool
 from wsipipe.results import Result
-from wsipipe.runner import Device, Step, run_slide, slide_lock
+from wsipipe.runner import Device, Step, Told, run_slide, slide_lock
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def interrupted(client: Client, plan: Plan, tmp_path_factory: pytest.TempPathFac
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(publish, "publish", killed)
         with pytest.raises(RuntimeError, match="killed"):
-            run_slide(client, plan, out, Device(), lambda step: None)
+            run_slide(Pool(client, out / "marks"), plan, out, Device())
     return out
 
 
@@ -82,7 +83,7 @@ def test_a_resumed_run_is_the_run(
 ) -> None:
     out = shutil.copytree(interrupted, tmp_path / "out")
     harm(out / ".work" / f"{plan.slide.slide_id}.{plan.id[:16]}")
-    run_slide(client, plan, out, Device(), lambda step: None)
+    run_slide(Pool(client, out / "marks"), plan, out, Device())
     folder = out / plan.slide.slide_id
     assert manifest.read(folder) == finished.manifest
     assert manifest.damaged(folder) == []
@@ -95,7 +96,13 @@ def test_only_what_is_missing_is_done_again(
     out = shutil.copytree(interrupted, tmp_path / "out")
     (out / ".work" / f"{plan.slide.slide_id}.{plan.id[:16]}" / "result/slide.zarr/0/c/0/1/0").unlink()
     first: dict[str, Step] = {}
-    run_slide(client, plan, out, Device(), lambda step: first.setdefault(step.stage, step))
+    run_slide(
+        Pool(client, out / "marks"),
+        plan,
+        out,
+        Device(),
+        Told(lambda step: first.setdefault(step.stage, step)),
+    )
     assert {stage: (step.done, step.total) for stage, step in first.items() if step.done < step.total} == {
         "tile": (3, 4)
     }
@@ -103,11 +110,14 @@ def test_only_what_is_missing_is_done_again(
 
 def test_a_finished_slide_is_kept(client: Client, plan: Plan, finished: Result) -> None:
     assert plan.id == finished.manifest["plan"]
-    assert run_slide(client, plan, finished.folder.parent, Device(), lambda step: None) == {}
+    assert (
+        run_slide(Pool(client, finished.folder.parent / ".work"), plan, finished.folder.parent, Device())
+        == {}
+    )
 
 
 def test_another_process_holds_the_slide(tmp_path: Path) -> None:
-    with slide_lock(tmp_path, "a"), pytest.raises(LockedError, match=f"process {os.getpid()} since"):
+    with slide_lock(tmp_path, "a"), pytest.raises(LockedError, match=rf"process {os.getpid()} on \S+ since"):
         slide_lock(tmp_path, "a").__enter__()
     lock = tmp_path / ".work" / "a.lock"
     code = (
@@ -130,15 +140,15 @@ def test_a_failed_shard_keeps_the_others(
 ) -> None:
     real = runner.run_shard
 
-    def fails_late(task: Any) -> Any:
+    def fails_late(task: Any, attempt: int) -> Any:
         if task.stage == "tile" and task.index == (1, 1):
             raise ValueError("no")
         return real(task)
 
     monkeypatch.setattr(runner, "run_shard", fails_late)
     with pytest.raises(ValueError, match="no"):
-        run_slide(client, plan, tmp_path, Device(), lambda step: None)
+        run_slide(Pool(client, tmp_path / "marks"), plan, tmp_path, Device())
     monkeypatch.undo()
     steps: list[Step] = []
-    run_slide(client, plan, tmp_path, Device(), steps.append)
+    run_slide(Pool(client, tmp_path / "marks"), plan, tmp_path, Device(), Told(steps.append))
     assert next(step.done for step in steps if step.stage == "tissue") == 1

@@ -1,6 +1,7 @@
 """Verbs that compute: run a workflow, and the demo."""
 
 import json
+import re
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,11 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", help="stage.key=value, for example tile.mpp=0.25.")
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a network in each process.")]
+
+
+Budget = Annotated[
+    str | None, typer.Option("--memory-budget", help="For the whole run, as 8GB: plans workers and shards.")
+]
 
 
 @app.command()
@@ -37,11 +43,29 @@ def run(
     threads: Threads = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask cluster, tcp://...")] = None,
     device: DeviceName = "auto",
+    memory_budget: Budget = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Compute all anew; earlier results are put aside.")
+    ] = False,
+    max_failures: Annotated[
+        str | None, typer.Option(help="N or P%: begin no further slide once more have failed.")
+    ] = None,
+    checksums: Annotated[
+        Path | None, typer.Option(help="SHA256SUMS that the slides must fit; see wsipipe index.")
+    ] = None,
+    shard_timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds after which a shard is taken for hung.")
+    ] = 900,
+    include_label_images: Annotated[
+        bool,
+        typer.Option("--include-label-images", help="Copy label and macro images; they may name patients."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Open and plan; compute and write nothing.")
     ] = False,
 ) -> int:
-    """Runs a workflow on slides; one folder a slide in OUT. Finished slides of the same plan are kept."""
+    """Runs a workflow on slides; one folder a slide in OUT. Finished slides and shards are kept."""
+    from wsipipe.care import Care
     from wsipipe.workflow import Resources
     from wsipipe.workflow import run as run_workflow
 
@@ -53,7 +77,9 @@ def run(
             settings=[*(settings or []), *([f"tile.image={image}"] if image else [])],
             mpp=mpp,
             region=_region(region),
-            resources=Resources(workers, threads, scheduler, device),
+            resources=Resources(workers, threads, scheduler, device, budget_bytes(memory_budget)),
+            care=Care(restart, max_failures, checksums, shard_timeout),
+            include_label_images=include_label_images,
             dry_run=dry_run,
             teller=teller,
         )
@@ -90,6 +116,20 @@ def with_progress(work: Any) -> Any:
     live = Live(console) if console.is_terminal else None
     with live or nullcontext():
         return work(live or Lines(console))
+
+
+def budget_bytes(text: str | None) -> int | None:
+    """``8GB``, ``500 MB`` -> bytes.
+
+    Raises:
+        ConfigError: It is no size.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(MB|GB|TB)\s*", text, re.IGNORECASE)
+    if not found:
+        raise ConfigError(f"--memory-budget {text!r}: give a size as 8GB or 1500MB.")
+    return int(float(found[1]) * {"MB": 1e6, "GB": 1e9, "TB": 1e12}[found[2].upper()])
 
 
 def _region(text: str | None) -> tuple[int, int, int, int] | None:

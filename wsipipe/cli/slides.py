@@ -1,4 +1,4 @@
-"""Verbs about slides and finished results: info, synth, view, verify."""
+"""Verbs about slides and finished results: info, synth, view."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,6 @@ import typer
 from rich.table import Table
 
 from wsipipe.cli.app import AsJson, Mpp, app, console
-from wsipipe.errors import ExitCode
 
 
 @app.command()
@@ -78,15 +77,3 @@ def view(result: Annotated[Path, typer.Argument(help="OUT/SLIDE, or its slide.za
     from wsipipe.review.viewer import view_result
 
     view_result(result)
-
-
-@app.command()
-def verify(result: Annotated[Path, typer.Argument(help="OUT/SLIDE.")]) -> int:
-    """Hashes every file of a finished slide again and names the damaged ones."""
-    from wsipipe.results import open_result
-
-    damaged = open_result(result).damaged()
-    for path in damaged:
-        console.print(f"damaged or missing: {path}")
-    console.print(f"{result}: {'damaged' if damaged else 'every file is as published'}")
-    return int(ExitCode.FAILED if damaged else ExitCode.OK)

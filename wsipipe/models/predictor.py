@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from wsipipe import faults
 from wsipipe.errors import ModelError
 from wsipipe.models.architectures import load
 from wsipipe.models.blocks import DenseClassifier, folded
@@ -56,11 +57,19 @@ class Predictor:
         """Probabilities (C, H / stride, W / stride) float32 in [0, 1] of a patch (H, W, 3) uint8.
 
         Raises:
-            ModelError: The patch is not RGB uint8, or H or W is no multiple of ``lattice_px``.
+            ModelError: The patch is not RGB uint8, H or W is no multiple of ``lattice_px``, or the answer
+                holds NaN.
         """
         if patch.dtype != np.uint8 or patch.ndim != 3 or patch.shape[2] != 3:
             raise ModelError(f"The patch is {patch.shape} {patch.dtype}; give RGB, (H, W, 3) uint8.")
-        return self.probabilities(self._normalised(patch))[0].cpu().numpy()
+        faults.reach("model.oom")
+        found = self.probabilities(self._normalised(patch))[0]
+        if faults.reach("model.nan") or found.isnan().any():
+            raise ModelError(
+                f"{self.card.name} answered NaN on a patch. The weights do not suit {self.precision}, or "
+                f"are damaged; set precision=float32, or restore them."
+            )
+        return found.cpu().numpy()
 
     def probabilities(self, image: torch.Tensor) -> torch.Tensor:
         """Normalised RGB (B, 3, H, W) in ``precision`` -> (B, C, H / stride, W / stride) float32, [0, 1]."""
@@ -105,6 +114,7 @@ def load_predictor(
     Raises:
         ModelError: Weights or card are missing, damaged or unfit; CUDA is asked for and absent.
     """
+    faults.reach("model.load")
     network, card = load(weights)
     if card.non_commercial:
         notices.warning("The weights %s are for non-commercial research only (%s).", card.name, card.licence)

@@ -10,10 +10,11 @@ from typing import Any, NoReturn, Self
 import numpy as np
 import numpy.typing as npt
 
+from wsipipe import faults
 from wsipipe.errors import ConfigError, InternalError
 from wsipipe.geometry import Level, Region
 from wsipipe.tiling.mpp import resolve_mpp
-from wsipipe.tiling.readers.base import Pixels, Reader, tile_error
+from wsipipe.tiling.readers.base import Pixels, Reader, open_error, tile_error
 from wsipipe.tiling.readers.dispatch import open_reader
 from wsipipe.tiling.readers.files import fingerprint
 from wsipipe.tiling.readers.pyramid import levels_of
@@ -161,6 +162,11 @@ class Slide:
         if inside.area_px == 0:
             return np.full((*wanted.shape, 3), 255, np.uint8), np.zeros(wanted.shape, np.uint8)
         inside = Region(inside.y + frame.y, inside.x + frame.x, *inside.shape)
+        try:
+            faults.reach("reader.read", self.path.name)
+            faults.reach("reader.hang", self.path.name)
+        except OSError as error:
+            raise tile_error(self.path, level.index, inside, error) from error
         with self._lock:
             rgb, alpha = self._reader.read_level(level.index, inside)
         if rgb.shape != (*inside.shape, 3):
@@ -188,6 +194,10 @@ def open_slide(path: str | os.PathLike[str], mpp: float | None = None) -> Slide:
         MppError: No usable um per px; names the option that mends it.
     """
     place = Path(path)
+    try:
+        faults.reach("reader.open", place.name)
+    except OSError as error:
+        raise open_error(place, error, "check its disk") from error
     reader = open_reader(place)
     try:
         return Slide(place, reader, mpp)

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from wsipipe.errors import SlideError
+from wsipipe.errors import SlideError, add_place
 from wsipipe.geometry import Region
 from wsipipe.tiling.mpp import MppClues
 
@@ -65,8 +65,10 @@ def open_error(path: Path, cause: object, remedy: str) -> SlideError:
 
 def tile_error(path: Path, level: int, region: Region, cause: object) -> SlideError:
     """The error of a tile that does not decode."""
-    return SlideError(
+    error = SlideError(
         f"cannot read {path} at level {level}, y {region.y}, x {region.x} "
         f"({region.height} x {region.width} px): {cause}; the file is damaged there: "
         "copy it again from its source, or leave it out."
     )
+    add_place(error, {"level": level, "y": region.y, "x": region.x})
+    return error

@@ -70,6 +70,15 @@ class OpenSlideReader:
         return rgba[..., :3], None if alpha.min(initial=255) == 255 else alpha
 
 
+def label_images(path: Path) -> dict[str, Pixels]:
+    """RGB (H, W, 3) uint8 of the photographs ``label`` and ``macro``, where the file holds them."""
+    if openslide.OpenSlide.detect_format(str(path)) is None:
+        return {}
+    with openslide.OpenSlide(str(path)) as handle:
+        found = handle.associated_images
+        return {name: np.asarray(found[name].convert("RGB")) for name in ("label", "macro") if name in found}
+
+
 def _read_from(handle: openslide.OpenSlide, level: int, region: Region) -> Pixels:
     """RGBA (H, W, 4) uint8 of a region, read in one go."""
     downsample = handle.level_downsamples[level]

@@ -1,6 +1,7 @@
 """OME-Zarr 0.4 and 0.5, RGB of 8 bits; a missing chunk is an error, never black pixels."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,17 @@ from wsipipe.tiling.mpp import MppClues
 from wsipipe.tiling.readers.base import Facts, Pixels, open_error, tile_error, whole
 from wsipipe.tiling.readers.ome import clues_of_axes
 
+_CODECS = {
+    "BytesCodec",
+    "TransposeCodec",
+    "ShardingCodec",
+    "GzipCodec",
+    "ZstdCodec",
+    "BloscCodec",
+    "Crc32cCodec",
+}
+_CODECS |= {"Blosc", "Zlib", "GZip", "Zstd", "LZ4", "Jpeg", "ContiguousJpeg"}
+_LARGEST_CHUNK_BYTES = 1 << 29
 _REMEDY = "write it again as OME-Zarr 0.4 or 0.5 with RGB of 8 bits"
 
 
@@ -64,11 +76,38 @@ def _multiscale(path: Path) -> tuple[list[str], list[Any], MppClues]:
         attributes = _ome(group)
     multiscale = attributes["multiscales"][0]
     with zarr.config.set({"array.read_missing_chunks": False}):
-        levels = [group[dataset["path"]] for dataset in multiscale["datasets"]]
+        levels = [_admitted(group[dataset["path"]]) for dataset in multiscale["datasets"]]
     transforms = multiscale["datasets"][0]["coordinateTransformations"]
     scales = [transform["scale"] for transform in transforms if transform["type"] == "scale"]
     axes = multiscale["axes"]
     return [axis["name"] for axis in axes], levels, clues_of_axes(axes, scales[0])
+
+
+def _admitted(array: Any) -> Any:
+    """The array, if its codecs are plain decoders and none of its chunks is a bomb.
+
+    Raises:
+        ValueError: A codec may run code or is unknown, or a chunk is huge.
+    """
+    codecs = [type(codec).__name__ for codec in _codecs(array)]
+    strange = sorted(set(codecs) - _CODECS)
+    if strange:
+        raise ValueError(f"its codecs {', '.join(strange)} are none of {', '.join(sorted(_CODECS))}")
+    chunk_bytes = math.prod(array.chunks) * array.dtype.itemsize
+    if chunk_bytes > _LARGEST_CHUNK_BYTES:
+        raise ValueError(f"one chunk of it has {chunk_bytes / 1e9:.1f} GB, more than is read at once")
+    return array
+
+
+def _codecs(array: Any) -> Iterator[Any]:
+    """Every codec of an array, those inside shards too; numcodecs' own for Zarr v2."""
+    metadata = array.metadata
+    if metadata.zarr_format == 2:
+        yield from (codec for codec in (metadata.compressor, *(metadata.filters or ())) if codec is not None)
+        return
+    for codec in metadata.codecs:
+        yield codec
+        yield from getattr(codec, "codecs", ())
 
 
 def _ome(group: zarr.Group) -> Mapping[str, Any]:

@@ -1,0 +1,340 @@
+"""Runs one slide in this process, in forks of it that die or whose disk fails at a chosen operation.
+
+``lab.py SHIM SLIDE WORKFLOW FOLDER JOB...`` with the shim preloaded prints one line of JSON for each job.
+The stages, the store and the runner are wsipipe's own; only the cluster is replaced, by this very process.
+"""
+
+import ctypes
+import errno
+import functools
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
+
+from wsipipe import durable, ledger, manifest, publish, runner, store, worker
+from wsipipe.config import load_workflow
+from wsipipe.errors import WsipipeError
+from wsipipe.models.predictor import load_predictor
+from wsipipe.plan import Plan, lattice_px, workflow_cards
+from wsipipe.runner import Device, run_slide
+from wsipipe.tiling.collect import collect
+from wsipipe.worker import inspect
+
+OFF, KILL_BEFORE, KILL_AFTER, FAIL_ONCE, FAIL_FROM, SHORT, STOP = range(7)
+
+
+class Here:
+    """A pool of nothing but this process."""
+
+    def call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments, 0)
+
+    def each(self, calls: list[Any], on_device: bool = False) -> Iterator[Any]:
+        for call in calls:
+            yield call.function(*call.arguments, 0)
+
+
+@dataclass
+class Lab:
+    """A plan, a folder to work in, and the shim between."""
+
+    shim: ctypes.CDLL
+    plan: Plan
+    folder: Path
+    break_law: Callable[[], None] = lambda: None
+
+    def fork(
+        self,
+        out: Path,
+        how: int = OFF,
+        n: int = -1,
+        error: int = 0,
+        at_stop: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any]:
+        """Runs the slide in a child; tells how that ended."""
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            self._child(out, how, n, error, writing)
+        os.close(writing)
+        _, status = os.waitpid(child, os.WUNTRACED)
+        while os.WIFSTOPPED(status):
+            at_stop()
+            os.kill(child, signal.SIGCONT)
+            _, status = os.waitpid(child, os.WUNTRACED)
+        with os.fdopen(reading) as pipe:
+            said = pipe.read()
+        if os.WIFSIGNALED(status):
+            return {"signal": os.WTERMSIG(status)}
+        return json.loads(said) if said else {"code": "NOTHING_SAID"}
+
+    def _child(self, out: Path, how: int, n: int, error: int, writing: int) -> None:
+        said: dict[str, Any]
+        try:
+            self.break_law()
+            self.shim.lab_arm(f"{out}/".encode(), how, ctypes.c_long(n), error)
+            run_slide(Here(), self.plan, out, Device())
+            said = {"code": "OK"}
+        except WsipipeError as failure:
+            said = {"code": failure.code, "message": str(failure)}
+        except BaseException:
+            said = {"code": "CRASH", "message": traceback.format_exc()}
+        counted = {"syncs": self.shim.lab_syncs(), "writes": self.shim.lab_writes()}
+        self.shim.lab_arm(b"", OFF, ctypes.c_long(-1), 0)
+        os.write(writing, json.dumps(said | counted).encode())
+        os._exit(0)
+
+    def state(self, out: Path) -> str:
+        """``absent``, ``damaged``, or the hash of the manifest of the published slide."""
+        published = out / self.plan.slide.slide_id
+        if not published.exists():
+            return "absent"
+        try:
+            if manifest.damaged(published) or list(published.rglob("*.tmp")):
+                return "damaged"
+        except WsipipeError:
+            return "damaged"
+        return hashlib.sha256((published / manifest.MANIFEST).read_bytes()).hexdigest()
+
+    def leftovers(self, out: Path) -> list[str]:
+        """What is still under the work folder, locks aside."""
+        return sorted(path.name for path in (out / ".work").glob("*") if path.suffix != ".lock")
+
+    def fresh(self, name: str) -> Path:
+        out = self.folder / name
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        return out
+
+
+Tree = dict[str, tuple[Path, bool]]
+"""Relative path -> the file (or folder), and whether only half of it is there."""
+
+
+@dataclass
+class Disk:
+    """What is on the disk now, and what would be after a power cut: what was synced, and nothing else.
+
+    Harsher than most disks: unsynced bytes are cut to half, unsynced names are gone.
+    """
+
+    out: Path
+    synced: dict[int, Any] = field(default_factory=dict)
+    digests: dict[tuple[int, int, int], str] = field(default_factory=dict)
+
+    def sync(self, path: Path) -> None:
+        found = path.stat()
+        entries = {(each.name, each.inode()) for each in os.scandir(path)} if path.is_dir() else None
+        self.synced[found.st_ino] = entries or (found.st_size, found.st_mtime_ns)
+
+    def tree(self, after_cut: bool) -> Tree:
+        found: Tree = {}
+        self._add(self.out, "", after_cut, found)
+        return found
+
+    def _add(self, folder: Path, prefix: str, after_cut: bool, found: Tree) -> None:
+        kept = self.synced.get(folder.stat().st_ino, ())
+        for each in sorted(os.scandir(folder), key=lambda entry: entry.name):
+            if after_cut and (each.name, each.inode()) not in kept:
+                continue
+            path = folder / each.name
+            if each.is_dir():
+                found[f"{prefix}{each.name}/"] = (path, False)
+                self._add(path, f"{prefix}{each.name}/", after_cut, found)
+            else:
+                now = each.stat()
+                whole = not after_cut or self.synced.get(now.st_ino) == (now.st_size, now.st_mtime_ns)
+                found[f"{prefix}{each.name}"] = (path, not whole)
+
+    def hash(self, tree: Tree) -> str:
+        """Of all names and bytes."""
+        digest = hashlib.sha256()
+        for name, (path, half) in tree.items():
+            digest.update(f"{name}\0{half}\0{self._digest(path)}\n".encode())
+        return digest.hexdigest()
+
+    def _digest(self, path: Path) -> str:
+        if path.is_dir():
+            return ""
+        found = path.stat()
+        key = (found.st_ino, found.st_size, found.st_mtime_ns)
+        if key not in self.digests:
+            self.digests[key] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return self.digests[key]
+
+
+def keep(tree: Tree, copy: Path) -> None:
+    """Copies a tree; files that nobody writes to again are linked."""
+    copy.mkdir()
+    for name, (path, half) in tree.items():
+        target = copy / name
+        if name.endswith("/"):
+            target.mkdir()
+        elif half or path.suffix != "":
+            shutil.copy(path, target)
+            os.truncate(target, target.stat().st_size // (2 if half else 1))
+        else:
+            os.link(path, target)
+
+
+def crashes(lab: Lab, share: "Share") -> dict[str, Any]:
+    """Every state of the disk before and after every rename, fsync, unlink and mkdir, after a kill there and
+    after a power cut there; each state that differs is resumed.
+    """
+    lab.shim.lab_synced.restype = ctypes.c_void_p
+    synced = ctypes.cast(lab.shim.lab_synced(), ctypes.c_char_p)
+    wanted = lab.state(lab.folder / "warm")
+    out, states = lab.fresh("traced"), lab.fresh("states")
+    found: dict[str, str] = {}
+    points = 0
+    disk = Disk(out)
+    disk.sync(out)
+
+    def stopped() -> None:
+        nonlocal points
+        if synced.value:
+            disk.sync(Path(os.fsdecode(synced.value)))
+            ctypes.memset(synced, 0, 1)
+        for kind in ("kill", "power"):
+            tree = disk.tree(after_cut=kind == "power")
+            name = found.setdefault(disk.hash(tree), f"{points}-{kind}")
+            if name == f"{points}-{kind}":
+                keep(tree, states / name)
+        points += 1
+
+    ended = lab.fork(out, STOP, at_stop=stopped)
+    faults = [] if ended.get("code") == "OK" else [f"the traced run: {ended}"]
+    # From the end, where a slide is published: a broken law shows there first.
+    mine = share.of(list(found.values())[::-1])
+    tried = 0
+    for name in mine:
+        faults += resumed(lab, states / name, name, wanted)
+        tried += 1
+        if faults and share.law:
+            break
+    return {"points": points, "states": len(found), "tried": tried, "manifest": wanted, "faults": faults}
+
+
+def resumed(lab: Lab, out: Path, name: str, wanted: str) -> list[str]:
+    """What is wrong with a state of the disk, before and after the run is resumed from it."""
+    faults = []
+    work = lab.folder / "resumed"
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(out, work)
+    if lab.state(work) not in ("absent", wanted):
+        faults.append(f"{name}: half-published: {lab.state(work)}")
+    again = lab.fork(work)
+    if again.get("code") != "OK" or lab.state(work) != wanted or lab.leftovers(work):
+        faults.append(f"{name}: {again} {lab.state(work)} {lab.leftovers(work)}")
+    return faults
+
+
+def kills(lab: Lab, share: "Share") -> dict[str, Any]:
+    """A real kill -9 before and after renames, fsyncs, unlinks and mkdirs; resume; what came of it."""
+    points = 2 * lab.fork(lab.fresh("clean"))["syncs"]
+    wanted = lab.state(lab.folder / "warm")
+    faults: list[str] = []
+    mine = share.of(list(range(points)))
+    for point in mine:
+        out = lab.fresh("killed")
+        ended = lab.fork(out, KILL_AFTER if point % 2 else KILL_BEFORE, point // 2)
+        if ended.get("signal") != signal.SIGKILL:
+            faults.append(f"{point}: not killed: {ended}")
+        faults += resumed(lab, out, str(point), wanted)
+    return {"points": points, "tried": len(mine), "manifest": wanted, "faults": faults}
+
+
+def disk(lab: Lab, share: "Share") -> dict[str, Any]:
+    """The disk fails at writes, truncations and fsyncs: with EIO, full from there on, or written short."""
+    count = lab.fork(lab.fresh("clean"))["writes"]
+    wanted = lab.state(lab.folder / "warm")
+    how = ((FAIL_ONCE, errno.EIO, "STORAGE_IO"), (FAIL_FROM, errno.ENOSPC, "STORAGE_FULL"), (SHORT, 0, "OK"))
+    faults: list[str] = []
+    codes: Counter[str] = Counter()
+    mine = share.of(list(range(3 * count)))
+    for point in mine:
+        mode, number, expected = how[point % 3]
+        out = lab.fresh("failed")
+        ended = lab.fork(out, mode, point // 3, number)
+        codes[ended.get("code", "signal")] += 1
+        if ended.get("code") not in (expected, "OK"):
+            faults.append(f"{point}: {expected} expected, {ended}")
+        faults += resumed(lab, out, str(point), wanted)
+    return {"points": 3 * count, "tried": len(mine), "manifest": wanted, "codes": codes, "faults": faults}
+
+
+def without_fsync() -> None:
+    """Files are never synced; folders are."""
+    for module in (durable, publish, runner, store, worker):
+        module.sync_file = lambda path: None
+
+
+def without_digest() -> None:
+    """A row of the ledger is believed."""
+    ledger.Ledger._is_whole = lambda self, file: True
+
+
+def without_rename() -> None:
+    """A result is published file by file."""
+    publish.os = SimpleNamespace(rename=shutil.copytree)
+
+
+LAWS = {"fsync": without_fsync, "digest": without_digest, "rename": without_rename}
+VERBS = {"crashes": crashes, "kills": kills, "disk": disk}
+
+
+@dataclass(frozen=True)
+class Share:
+    """``verb:part/parts:every:law``: what to do, with which of the points, and which law is broken."""
+
+    verb: str
+    part: int
+    parts: int
+    every: int
+    law: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        verb, share, every, law = (text.split(":") + ["0/1", "1", ""][text.count(":") :])[:4]
+        part, parts = share.split("/")
+        return cls(verb, int(part), int(parts), int(every), law)
+
+    def of(self, points: list[Any]) -> list[Any]:
+        return points[self.part * self.every :: self.parts * self.every]
+
+
+def open_lab(shim: str, slide: str, workflow: str, folder: str) -> Lab:
+    """Everything is imported, planned and run here, once; the forks are quick."""
+    load = functools.cache(
+        lambda weights, _, device, precision, threads: load_predictor(weights, device, precision, threads)
+    )
+    # A network that is loaded once serves every fork.
+    worker._load_model = lambda *key: load(*key[:-1])
+    chosen = load_workflow(workflow)
+    cards = workflow_cards(chosen)
+    facts, _ = inspect(collect([slide])[0], chosen.tile.mpp, lattice_px(chosen, cards), "cpu")
+    lab = Lab(ctypes.CDLL(shim), Plan(collect([slide])[0], facts, chosen, cards), Path(folder))
+    run_slide(Here(), lab.plan, lab.fresh("warm"), Device())
+    return lab
+
+
+if __name__ == "__main__":
+    lab = open_lab(*sys.argv[1:5])
+    for text in sys.argv[5:]:
+        share = Share.parse(text)
+        lab.break_law = LAWS.get(share.law, lambda: None)
+        began = time.monotonic()
+        said = VERBS[share.verb](lab, share)
+        print(json.dumps({"job": text, **said, "seconds": round(time.monotonic() - began)}), flush=True)

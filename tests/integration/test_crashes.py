@@ -1,0 +1,77 @@
+"""P1 and P2: kill it, cut its power, break its disk at any point, run again: one and the same store.
+
+``tests/faultlab`` runs all stages of a small slide in one process under a shim between it and libc.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from wsipipe.config import Workflow
+from wsipipe.synth.writer import make_slide
+
+LAB = Path(__file__).parents[1] / "faultlab"
+pytestmark = pytest.mark.timeout(1200)
+Jobs = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def jobs(tiny_workflow: Workflow, tmp_path_factory: pytest.TempPathFactory) -> Jobs:
+    """Runs jobs of the lab in one process, results in order."""
+    if shutil.which("cc") is None:
+        pytest.skip("crash points need a C compiler (cc) for the shim")
+    folder = tmp_path_factory.mktemp("lab")
+    shim = folder / "shim.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", shim, LAB / "shim.c", "-ldl"], check=True)
+    make_slide(folder / "slide.svs", (512, 640), seed=3)
+    workflow = folder / "workflow.yaml"
+    workflow.write_text(yaml.safe_dump(tiny_workflow.model_dump(mode="json", exclude_none=True)))
+
+    def run(*names: str) -> list[dict[str, Any]]:
+        place = folder / names[0].replace(":", "-").replace("/", "-")
+        arguments = [
+            sys.executable,
+            "-W",
+            "ignore",
+            LAB / "lab.py",
+            shim,
+            folder / "slide.svs",
+            workflow,
+            place,
+        ]
+        environment = os.environ | {"LD_PRELOAD": str(shim), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run([*arguments, *names], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    return run
+
+
+def test_kills_power_cuts_and_bad_disks_end_in_one_manifest(jobs: Jobs) -> None:
+    """``benchmarks/soak.py crashes`` tries every point; here every so many of them."""
+    shares = (
+        ["crashes:0/2:4", "kills:0/1:200"],
+        ["crashes:1/2:4", "disk:0/1:197"],
+    )
+    with ThreadPoolExecutor(2) as both:
+        found = [job for part in both.map(lambda share: jobs(*share), shares) for job in part]
+    assert [fault for job in found for fault in job["faults"]] == []
+    assert len({job["manifest"] for job in found}) == 1
+    assert {job["points"] for job in found if job["job"].startswith("crashes")} > {0}
+    assert all(job["tried"] >= 5 for job in found)
+    codes = found[-1]["codes"]
+    assert {"STORAGE_IO", "STORAGE_FULL", "OK"} <= set(codes), codes
+
+
+def test_sister_every_broken_law_is_found(jobs: Jobs) -> None:
+    broken = jobs("crashes:0/1:1:rename", "crashes:0/1:1:fsync", "crashes:0/1:7:digest")
+    assert [bool(job["faults"]) for job in broken] == [True, True, True], broken

@@ -1,0 +1,125 @@
+"""P1, P3 under load: workers die, hang, are stopped; the result is the same, a poison slide fails alone."""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from wsipipe import manifest
+from wsipipe.care import Care
+from wsipipe.config import Workflow
+from wsipipe.errors import ExitCode
+from wsipipe.progress import Silent
+from wsipipe.runner import Step
+from wsipipe.workflow import Resources, run
+
+pytestmark = pytest.mark.timeout(1200)
+SMALL = ["tile.shard_px=256", "tile.chunk_px=128"]
+TWO = Resources(workers=2, device="cpu")
+
+
+def workers() -> list[psutil.Process]:
+    """Worker processes of this process's own cluster."""
+    children = psutil.Process().children()
+    return [child for child in children if any("spawn_main" in word for word in child.cmdline())]
+
+
+class Killer(Silent):
+    """Kills a worker after every so many shards, and once stops one for a while."""
+
+    def __init__(self, every: int, most: int) -> None:
+        self.every, self.most = every, most
+        self.shards = self.kills = 0
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def shard(self, step: Step) -> None:
+        self.shards += 1
+        if self.shards % self.every or self.kills >= self.most:
+            return
+        # A worker that is still starting is no victim under load.
+        victims = [each for each in workers() if time.time() - each.create_time() > 1]
+        if not victims:
+            return
+        victim = victims[self.shards % len(victims)]
+        if self.kills == 1:
+            victim.send_signal(signal.SIGSTOP)
+            threading.Timer(2, victim.send_signal, [signal.SIGCONT]).start()
+        else:
+            victim.kill()
+        self.kills += 1
+
+
+def test_workers_killed_under_load_change_nothing(
+    small_slide: Path, tiny_workflow: Workflow, tmp_path: Path
+) -> None:
+    plain = run(tiny_workflow, small_slide, tmp_path / "plain", resources=TWO)
+    killer = Killer(every=8, most=7)
+    killed = run(tiny_workflow, small_slide, tmp_path / "killed", resources=TWO, teller=killer)
+    assert [killed.exit_code, plain.exit_code] == [ExitCode.OK, ExitCode.OK]
+    assert killer.kills >= 5, (killer.shards, killer.kills)
+    assert killed.results()[0].manifest == plain.results()[0].manifest
+
+
+def test_poison_and_hanging_slides_fail_alone(
+    small_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slides = [Path(shutil.copy(small_slide, tmp_path / f"{name}.svs")) for name in ("poison", "hang", "good")]
+    monkeypatch.setenv("WSIPIPE_TEST", "1")
+    monkeypatch.setenv("WSIPIPE_FAULT", "worker.segfault:1@poison,reader.hang:1@hang")
+    began = time.monotonic()
+    done = run(
+        "tiling_only",
+        slides,
+        tmp_path / "out",
+        settings=SMALL,
+        resources=TWO,
+        care=Care(shard_timeout_s=10),
+    )
+    poison, hang, good = done.slides
+    assert (poison.code, hang.code, good.status) == ("WORKER_LOST", "STALLED", "done")
+    assert "no progress" in "\n".join(hang.log)
+    assert done.exit_code == ExitCode.SOME_SLIDES_FAILED
+    assert manifest.damaged(done.results()[0].folder) == []
+    # A poison slide is given up within a minute on a quiet machine; under test others share it.
+    assert time.monotonic() - began < 60 * max(1.0, os.getloadavg()[0])
+
+
+def test_failures_are_told_in_full(small_slide: Path, tmp_path: Path, scheduler: str) -> None:
+    data = bytearray(small_slide.read_bytes())
+    broken = tmp_path / "cut.svs"
+    broken.write_bytes(data[: len(data) // 3])
+    done = run(
+        "tiling_only",
+        [broken, small_slide],
+        tmp_path / "out",
+        settings=SMALL,
+        resources=Resources(scheduler=scheduler),
+    )
+    cut, good = done.slides
+    assert (cut.status, good.status) == ("failed", "done")
+    assert cut.code == "SLIDE_UNREADABLE"
+    assert any("SLIDE_UNREADABLE" in line for line in cut.log)
+
+
+def test_no_further_slide_is_begun_after_too_many_failures(tmp_path: Path, scheduler: str) -> None:
+    for i in range(6):
+        (tmp_path / f"{i}.svs").write_bytes(b"no slide")
+    done = run(
+        "tiling_only",
+        sorted(tmp_path.glob("*.svs")),
+        tmp_path / "out",
+        resources=Resources(workers=1, scheduler=scheduler),
+        care=Care(max_failures="20%"),
+    )
+    states = [slide.status for slide in done.slides]
+    assert done.exit_code == ExitCode.FAILED
+    assert states.count("failed") in {2, 3}
+    assert states.count("skipped") == 6 - states.count("failed")

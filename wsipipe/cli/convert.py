@@ -1,0 +1,20 @@
+"""The verb that turns pickled weights into safetensors."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wsipipe.cli.app import app, console
+
+
+@app.command("convert-weights")
+def convert_weights(
+    source: Annotated[Path, typer.Argument(help="A .pt, .pth or .ckpt file that you trust.")],
+    to: Annotated[Path, typer.Option("--to", help="The .safetensors file to write.")],
+) -> None:
+    """Converts pickled weights once; nothing else of wsipipe ever reads a pickle."""
+    from wsipipe.models.unpickle import unpickle
+
+    names = unpickle(source, to)
+    console.print(f"{to}: {len(names)} tensors. Write its card beside it before it is used.", soft_wrap=True)
