@@ -21,10 +21,10 @@ SMALL = ["tile.shard_px=256", "tile.chunk_px=128"]
 
 @pytest.fixture
 def tmpfs(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 500 kB."""
+    """A disk of 150 kB."""
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=500k", "tmpfs", place], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=150k", "tmpfs", place], capture_output=True)
     if mounted.returncode:
         pytest.skip(f"a small disk needs the right to mount: {mounted.stderr.decode().strip()}")
     yield place

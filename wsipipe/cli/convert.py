@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from wsipipe.cli.app import app, console
+from wsipipe.cli.app import console
+from wsipipe.cli.models import models_app
 
 
-@app.command("convert-weights")
+@models_app.command("convert")
 def convert_weights(
     source: Annotated[Path, typer.Argument(help="A .pt, .pth or .ckpt file that you trust.")],
     to: Annotated[Path, typer.Option("--to", help="The .safetensors file to write.")],
