@@ -63,9 +63,14 @@ class Session(Look):
         window = edits.around(points).clipped(self.shape)
         inside = edits.polygon(window, edits.outline_of(points))
         identity = self.next_id
-        after = edits.filled(self.labels(window), inside, identity)
-        self._pixels("draw", window, after, (identity,), tool, class_name)
+        self.redraw(window, edits.filled(self.labels(window), inside, identity), identity, class_name, tool)
         return identity
+
+    def redraw(
+        self, region: Region, after: Array, identity: int, class_name: str = "", tool: str = "api"
+    ) -> Entry:
+        """As :meth:`repaint`, for a new nucleus: ``after`` holds it as ``identity``, which is ``next_id``."""
+        return self._pixels("draw", region, after, (identity,), tool, class_name)
 
     def paint(
         self, identity: int, points: Sequence[Point], radius_px: float = 2, tool: str = "brush"
