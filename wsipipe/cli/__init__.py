@@ -6,12 +6,12 @@ import warnings
 
 import typer
 
-from wsipipe.cli import models, run, slides
+from wsipipe.cli import models, review, run, slides
 from wsipipe.cli.app import app, complaints, console
 from wsipipe.errors import ExitCode, WsipipeError
 from wsipipe.version import __version__
 
-__all__ = ["app", "main", "models", "run", "slides"]
+__all__ = ["app", "main", "models", "review", "run", "slides"]
 
 
 @app.command()

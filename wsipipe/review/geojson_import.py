@@ -150,7 +150,7 @@ def _sorted_out(session: Session, features: list[Feature]) -> tuple[list[Feature
 
 
 def _unlike_published(session: Session, features: list[Feature]) -> list[Feature]:
-    """Those whose outline is not the published one, or on which the session acted; quick for a whole slide."""
+    """Those whose outline is not the published one, or on which the session acted; quick."""
     path = session.source.folder / NUCLEI_TABLE
     if not features or not path.is_file():
         return features

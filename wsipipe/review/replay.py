@@ -112,6 +112,7 @@ def _bring_up_to_date(session: Session, root: Path, name: str) -> list[Path]:
     folder = root / "labels" / f"{name}{_ENDING}"
     note = folder / _NOTE
     finest = open_array(folder / "0")
+    taken = session.state.taken
     wanted = _wanted(session, name, int(finest.shards[-1]))
     noted = _noted(note, session.began)
     stale = {
@@ -124,7 +125,9 @@ def _bring_up_to_date(session: Session, root: Path, name: str) -> list[Path]:
     unsure = {index: {"acts": "unsure", "box": box} for index, box in stale.items()}
     _note_down(note, session.began, noted | unsure)
     written = _rewrite(session, folder, name, stale)
-    _note_down(note, session.began, wanted)
+    # An act that came meanwhile may be in a shard already: what was written is looked at again next time.
+    steady = session.state.taken == taken
+    _note_down(note, session.began, wanted if steady else wanted | unsure)
     return written
 
 

@@ -32,11 +32,13 @@ class State:
         done: Entries that stand, oldest first; the last is undone next.
         undone: Entries that were undone, the last is redone next.
         visited: Fields that were looked at, in px of the nuclei.
+        taken: Entries of the journal so far.
     """
 
     done: list[Entry] = field(default_factory=list)
     undone: list[Entry] = field(default_factory=list)
     visited: list[Region] = field(default_factory=list)
+    taken: int = 0
     _of: dict[int, list[Entry]] = field(default_factory=dict)
     _grown: dict[int, int] = field(default_factory=dict)
     _highest: int = 0
@@ -47,6 +49,7 @@ class State:
         Raises:
             StorageError: It undoes or redoes what is not next.
         """
+        self.taken += 1
         kind = entry.act.kind
         if kind == "undo":
             return self._undo(entry)
