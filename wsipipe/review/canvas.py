@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from qtpy.QtCore import QTimer
 
 from wsipipe.errors import WsipipeError
 from wsipipe.geometry import Array, Region
@@ -79,7 +80,9 @@ class Canvas:
         tissue = self.session.tissue().copy()
         self._add("labels", tissue, name="tissue_class", opacity=CLASS_OPACITY, **where)
         self._colour_tissue()
-        self.layers["tissue_class"].events.paint.connect(self._tissue_painted)
+        self.layers["tissue_class"].events.paint.connect(
+            lambda event: QTimer.singleShot(0, self._tissue_painted)
+        )
 
     def _add_nuclei(self) -> None:
         where = placed(self.session.source.result, "labels/nuclei")
@@ -262,7 +265,10 @@ class Canvas:
             return
         self._try(lambda: self.session.split(self.selected[0], path, "line"))
 
-    def _tissue_painted(self, event: Any = None) -> None:
+    def _tissue_painted(self) -> None:
+        """Of a polygon napari tells before it fills it, hence the wait until it has."""
+        if self.layers["tissue_class"] not in self.viewer.layers:
+            return
         wanted = np.asarray(self.layers["tissue_class"].data)
         whole = Region(0, 0, *wanted.shape)
         value = int(self.layers["tissue_class"].selected_label)
@@ -280,6 +286,7 @@ class Canvas:
     def _after_stroke(self) -> None:
         self.palette.refresh()
         self._refresh_nuclei()
+        self.select(self.selected)
         self._acted()
 
 

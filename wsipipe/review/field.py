@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from qtpy.QtCore import QTimer
 
 from wsipipe.errors import WsipipeError
 from wsipipe.geometry import Array, Region
@@ -87,7 +88,7 @@ class Field:
         if self.layer is None:
             units = ("micrometer", "micrometer")
             self.layer = self._viewer.add_labels(numbers, name="field", opacity=OPACITY, units=units, **place)
-            self.layer.events.paint.connect(self._painted)
+            self.layer.events.paint.connect(self._stroke_begun)
             self.layer.brush_size = 8
         else:
             self._writing = True
@@ -108,9 +109,14 @@ class Field:
             )
         return DirectLabelColormap(color_dict=colours)
 
-    def _painted(self, event: Any = None) -> None:
+    def _stroke_begun(self, event: Any = None) -> None:
+        """Of a polygon napari tells before it fills it, hence the wait until it has."""
+        if not self._writing:
+            QTimer.singleShot(0, self._painted)
+
+    def _painted(self) -> None:
         """A stroke ended: what differs becomes an act, and the layer shows what became of it."""
-        if self._writing:
+        if self.layer is None:
             return
         numbers = np.asarray(self.layer.data)
         ids = np.append(self._ids, np.uint32(self._session.next_id))

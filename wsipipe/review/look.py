@@ -185,12 +185,22 @@ class Look:
         return self.state.verdict(identity, self.area_px(identity))
 
     def class_of(self, identity: int) -> str:
-        """Class given by a person, else the published one, else empty."""
+        """Class given by a person, else the published one, else that of the tissue it lies in."""
         verdict = self.verdict(identity)
         if verdict and verdict.class_name:
             return verdict.class_name
         row = self.source.nuclei.row(identity)
-        return "" if row is None else self.source.nuclei.class_names[self.source.nuclei.class_index[row]]
+        if row is None:
+            return self._tissue_class_at(self.box(identity))
+        return self.source.nuclei.class_names[self.source.nuclei.class_index[row]]
+
+    def _tissue_class_at(self, box: Region) -> str:
+        """Class of the tissue in the middle of a box, empty where none was computed."""
+        if not self.has_tissue:
+            return ""
+        middle = Region(box.y + box.height // 2, box.x + box.width // 2, 1, 1)
+        value = int(self.tissue(middle.scaled(1, self.source.class_downsample))[0, 0])
+        return next((item.name for item in self.source.classes if item.value == value), "")
 
     def nucleus_at(self, y: float, x: float) -> int:
         """Id at a place, 0 for background."""

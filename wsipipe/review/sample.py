@@ -52,7 +52,7 @@ class _Writer:
         self.work, self.shard_px, self.has_image = work, shard_px, image
         slide, region = SyntheticSlide(seed, SIDE_PX, MPP), Region(0, 0, SIDE_PX, SIDE_PX)
         self.rgb = slide.rgb(region)
-        self.nuclei = _in_order(slide.nuclei(region))
+        self.nuclei = in_order(slide.nuclei(region))
         self.tissue = slide.tissue(Region(0, 0, SIDE_PX // 16, SIDE_PX // 16), 16).astype(np.uint8)
         self.classes = np.zeros((SIDE_PX // CLASS_DOWNSAMPLE,) * 2, np.uint8)
         self.classes[:, self.classes.shape[1] // 2 :], self.classes[-1] = 1, NOT_COMPUTED
@@ -141,7 +141,7 @@ class _Writer:
         zarr.create_group(self.work / array_path(name), attributes=json.loads(json.dumps(attributes)))
 
 
-def _in_order(labels: Array) -> Array:
+def in_order(labels: Array) -> Array:
     """Ids 1..n in raster order of the first pixel, each one 4-connected object, slivers dropped."""
     ids = np.unique(labels)
     apart = whole(labels.astype(np.uint32), ids.tolist(), int(ids[-1]) + 1)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wsipipe.errors import ConfigError
+from wsipipe.errors import ConfigError, SlideError, StorageError
 from wsipipe.notice import NOTICE
 from wsipipe.results import Result
 
@@ -28,22 +28,38 @@ def view(path: Path, user: str | None = None, reviews: Path | None = None, revie
     from wsipipe.review.source import open_source, slides_of
 
     results = slides_of(path) if path.is_dir() and path.suffix != ".zarr" else [path]
-    is_result = path.is_dir() and bool(results)
-    name = open_source(results[0]).slide_id if is_result else path.name
+    if not (path.is_dir() and results):
+        _view_slide(path)
+        return
+    result = open_source(results[0]).result
     napari = need_napari(path)
-    viewer = napari.Viewer(title=f"{name} - {NOTICE}")
-    if not is_result:
-        from wsipipe.review.layers import slide_layers
-
-        _add(viewer, slide_layers(path))
-    elif not review:
-        add_layers(viewer, open_source(results[0]).result)
-    else:
+    viewer = napari.Viewer(title=f"{result.attributes['slide_id']} - {NOTICE}")
+    if review:
         from wsipipe.review.widget import ReviewWidget
 
         panel = ReviewWidget(viewer, user=user, reviews=reviews)
         viewer.window.add_dock_widget(panel, name="review", area="right")
         panel.open_folder(path)
+    else:
+        add_layers(viewer, result)
+    viewer.reset_view()
+    napari.run()
+
+
+def _view_slide(path: Path) -> None:
+    from wsipipe.review.layers import slide_layers
+
+    try:
+        layers = slide_layers(path)
+    except SlideError as error:
+        if not path.is_dir():
+            raise
+        raise StorageError(
+            f"{path} holds no result of wsipipe and is no slide; name OUT, OUT/SLIDE or a slide."
+        ) from error
+    napari = need_napari(path)
+    viewer = napari.Viewer(title=f"{path.name} - {NOTICE}")
+    _add(viewer, layers)
     viewer.reset_view()
     napari.run()
 

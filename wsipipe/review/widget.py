@@ -81,7 +81,7 @@ class ReviewWidget(QWidget):
 
     def _build(self) -> None:
         self.slide_list, self.message = QListWidget(), QLabel("Open a folder of results.")
-        self.slide_list.setMaximumHeight(90)
+        self.slide_list.setMaximumHeight(60)
         self.slide_list.currentRowChanged.connect(lambda row: self._guarded(lambda: self.open_slide(row)))
         self.message.setWordWrap(True)
         self.buttons: dict[str, QPushButton] = {}
@@ -363,6 +363,10 @@ class ReviewWidget(QWidget):
 
     def _after_act(self) -> None:
         self._show_all()
+        if self.session:
+            self.tell(
+                f"{self.session.source.slide_id}, {self.session.user}: {len(self.session.state.done)} acts"
+            )
         if self.session and self.session.writable:
             self._idle.start(DERIVE_AFTER_MS)
 
