@@ -95,9 +95,9 @@ def _nuclei(work: Path, block: Array, side_px: int, levels: int) -> None:
         for y in range(0, side, shard):
             for x in range(0, side, shard):
                 rows, columns = (np.arange(at, at + shard) // each for at in (y, x))
-                offset = (rows[:, None] * blocks + columns) * count
+                offset = (rows[:, None] * blocks + columns).astype(np.uint32) * np.uint32(count)
                 tiled = np.tile(small, (shard // each, shard // each))
-                array[y : y + shard, x : x + shard] = np.where(tiled > 0, tiled + offset, 0).astype(np.uint32)
+                array[y : y + shard, x : x + shard] = tiled + offset * (tiled > 0)
         small = mode_of_four(small)
 
 

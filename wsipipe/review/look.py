@@ -59,7 +59,7 @@ class Look:
             path: ``OUT/SLIDE`` or its ``slide.zarr``.
             user: Name of the reviewer and of the journal; default the login name.
             reviews: Another folder for journals than ``OUT/SLIDE/reviews``, for read-only disks.
-            read_only: Write nothing; a journal is read if there is one.
+            read_only: Write nothing; there has to be a journal.
 
         Raises:
             StorageError: No result, another slide's or plan's journal, or it cannot be written.
@@ -71,7 +71,7 @@ class Look:
         header = Header(source.slide_id, source.plan, name, source.shape)
         place = folder / f"{name}{SUFFIX}"
         if read_only or not source.plan:
-            if not place.is_file():
+            if not source.plan and not place.is_file():
                 return cls(source, name, folder, None)
             contents = read_journal(place)
             check_belongs(contents.header, header, place)

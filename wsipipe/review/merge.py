@@ -16,7 +16,7 @@ from wsipipe.geometry import Array
 from wsipipe.review.acts import Act, Entry
 from wsipipe.review.change import Change
 from wsipipe.review.journal import SUFFIX, Header, Journal, now
-from wsipipe.review.look import Look
+from wsipipe.review.look import Look, checked_name
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def merge_reviews(one: Look, other: Look, name: str, prefer: str | None = None) 
         ConfigError: The name is taken or ``prefer`` is neither reviewer.
         StorageError: The journals are of different plans.
     """
-    path = one.folder.parent / f"{name}{SUFFIX}"
+    path = one.folder.parent / f"{checked_name(name)}{SUFFIX}"
     _check(one, other, path, prefer)
     taken: list[Entry] = []
     conflicts = []

@@ -34,6 +34,7 @@ def view(path: Path, user: str | None = None, reviews: Path | None = None, revie
     result = open_source(results[0]).result
     napari = need_napari(path)
     viewer = napari.Viewer(title=f"{result.attributes['slide_id']} - {NOTICE}")
+    panel = None
     if review:
         from wsipipe.review.widget import ReviewWidget
 
@@ -44,6 +45,8 @@ def view(path: Path, user: str | None = None, reviews: Path | None = None, revie
         add_layers(viewer, result)
     viewer.reset_view()
     napari.run()
+    if panel:
+        panel.release()
 
 
 def _view_slide(path: Path) -> None:

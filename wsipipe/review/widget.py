@@ -199,19 +199,24 @@ class ReviewWidget(QWidget):
         self.tell(f"{session.source.slide_id}, {session.user}: {len(session.state.done)} acts")
 
     def close_session(self) -> None:
-        """Derives what is open and lets go of it; acts are on disk already."""
+        """Takes the slide off the window and lets go of it; acts are on disk already."""
         self._watch.stop()
         self._idle.stop()
-        if self.session is None or self.canvas is None:
+        if self.canvas:
+            self.canvas.close()
+        self.release()
+
+    def release(self) -> None:
+        """Derives what is open and lets go of it; needs no window, which may be gone already."""
+        session, self.session, self.canvas = self.session, None, None
+        self.items, self.position = [], -1
+        if session is None:
             return
         if self._deriving:
             self._deriving.join()
-        if self.session.writable and self.session.state.done:
-            derive(self.session)
-        self.canvas.close()
-        self.session.close()
-        self.session = self.canvas = None
-        self.items, self.position = [], -1
+        if session.writable and session.state.done:
+            derive(session)
+        session.close()
 
     def closeEvent(self, event: Any) -> None:
         """Lets go of the journal."""

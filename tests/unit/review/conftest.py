@@ -44,8 +44,7 @@ def random_act(session: Session, rng: np.random.Generator) -> None:
     """One act of any kind at a random place; what makes no sense there is refused and passed over."""
     from wsipipe.errors import ConfigError
 
-    there = [int(i) for i in np.unique(session.labels(WHOLE)) if i]
-    one = int(rng.choice(there)) if there else 0
+    one = int(rng.integers(1, session.next_id))
     y, x = rng.uniform(20, SIDE_PX - 20, 2)
     line = [(y, x), (y + rng.uniform(-15, 15), x + rng.uniform(-15, 15))]
     triangle = [(y, x), (y + 12, x), (y, x + 12)]
