@@ -259,6 +259,13 @@ def test_clicking_cutting_drawing_and_undoing(person, album) -> None:
     for _ in range(3):
         person.click("redo")
     np.testing.assert_array_equal(session.labels(whole), last)
+    panel.derive_now()
+    panel._deriving.join()
+    person.look()
+    coarse = reviewed_levels(session, "nuclei")[1]
+    assert coarse.store_path.store.root.is_relative_to(session.folder)
+    shown = panel.canvas.layers["nuclei"].data[1][:, :]
+    assert 0 < (shown > 0).sum() < (coarse[...] > 0).sum()
 
 
 def test_legend_hides_classes_and_sliders_fade(person) -> None:

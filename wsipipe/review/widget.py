@@ -6,28 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QGridLayout,
-    QGroupBox,
-    QHBoxLayout,
-    QInputDialog,
-    QLabel,
-    QListWidget,
-    QPushButton,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from wsipipe.errors import WsipipeError
 from wsipipe.review import canvas as hand
 from wsipipe.review.canvas import Canvas
 from wsipipe.review.journal import SUFFIX
 from wsipipe.review.look import reviews_folder
-from wsipipe.review.panels import Legend, OverviewMap
+from wsipipe.review.panel import Panel
 from wsipipe.review.queue import Item, queue_kinds
 from wsipipe.review.replay import derive
 from wsipipe.review.session import Session
@@ -35,21 +22,9 @@ from wsipipe.review.source import open_source, slides_of
 
 QUEUE_COUNT = 50
 DERIVE_AFTER_MS = 2000
-_ACTS = {
-    "accept": "A",
-    "reject": "R",
-    "relabel": "C",
-    "delete": "D",
-    "split": "S",
-    "merge": "J",
-    "undo": "Control-Z",
-    "redo": "Control-Shift-Z",
-    "comment": "K",
-}
-_MOVES = {"next": "N", "previous": "H"}
 
 
-class ReviewWidget(QWidget):
+class ReviewWidget(Panel):
     """Review of the results in one folder.
 
     Args:
@@ -58,9 +33,11 @@ class ReviewWidget(QWidget):
         reviews: Another folder for journals than that of the result.
     """
 
+    derived = Signal(str)
+    """Told by the thread that derives labels when it ends: a complaint, or nothing."""
+
     def __init__(self, napari_viewer: Any, user: str | None = None, reviews: Path | None = None) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer)
         self._user, self._reviews = user, reviews
         self.session: Session | None = None
         self.canvas: Canvas | None = None
@@ -68,102 +45,13 @@ class ReviewWidget(QWidget):
         self.position = -1
         self._slides: list[Path] = []
         self._deriving: threading.Thread | None = None
-        self._build()
-        self._bind_keys()
+        self.derived.connect(self._was_derived)
         self._idle = QTimer(self)
         self._idle.setSingleShot(True)
         self._idle.timeout.connect(self.derive_now)
         self._watch = QTimer(self)
         self._watch.setInterval(400)
         self._watch.timeout.connect(self._show_places)
-
-    # What is where
-
-    def _build(self) -> None:
-        self.slide_list, self.message = QListWidget(), QLabel("Open a folder of results.")
-        self.slide_list.setMaximumHeight(60)
-        self.slide_list.currentRowChanged.connect(lambda row: self._guarded(lambda: self.open_slide(row)))
-        self.message.setWordWrap(True)
-        self.buttons: dict[str, QPushButton] = {}
-        self.legend = Legend(self._toggled, self._faded)
-        self.overview = OverviewMap(self._went)
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
-        for title, part in (
-            ("slides", self._slides_part()),
-            ("queue", self._queue_part()),
-            ("act on what is selected", self._acts_part()),
-            ("tools", self._tools_part()),
-            ("classes", self.legend),
-            ("overview", self.overview),
-        ):
-            group = QGroupBox(title)
-            box = QVBoxLayout(group)
-            box.setContentsMargins(4, 4, 4, 4)
-            box.addWidget(part)
-            layout.addWidget(group)
-        layout.addStretch()
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(scroll)
-        whole.addWidget(self.message)
-        self.setMinimumWidth(300)
-
-    def _slides_part(self) -> QWidget:
-        return _column(self._button("open folder", self._ask_folder), self.slide_list)
-
-    def _queue_part(self) -> QWidget:
-        self.queue_kind, self.queue_label = QComboBox(), QLabel("")
-        self.queue_label.setWordWrap(True)
-        self.queue_kind.currentTextChanged.connect(lambda kind: self._guarded(lambda: self.load_queue(kind)))
-        moves = _row(
-            self._button("previous", lambda: self.step(-1), _MOVES["previous"]),
-            self._button("next", lambda: self.step(1), _MOVES["next"]),
-        )
-        return _column(self.queue_kind, moves, self.queue_label)
-
-    def _acts_part(self) -> QWidget:
-        part = QWidget()
-        grid = QGridLayout(part)
-        grid.setContentsMargins(0, 0, 0, 0)
-        self.class_box = QComboBox()
-        self.class_box.setEditable(True)
-        self.class_box.currentTextChanged.connect(self._class_chosen)
-        for number, (name, key) in enumerate(_ACTS.items()):
-            button = self._button(name, getattr(self, name), key)
-            grid.addWidget(button, number // 3, number % 3)
-        return _column(_row(QLabel("class:"), self.class_box), part)
-
-    def _tools_part(self) -> QWidget:
-        part = QWidget()
-        grid = QGridLayout(part)
-        grid.setContentsMargins(0, 0, 0, 0)
-        for number, tool in enumerate(hand.TOOLS):
-            button = self._button(tool, lambda tool=tool: self.set_tool(tool))
-            button.setCheckable(True)
-            grid.addWidget(button, number // 3, number % 3)
-        return part
-
-    def _button(self, name: str, act: Callable[[], object], key: str = "") -> QPushButton:
-        button = QPushButton(name)
-        button.setToolTip(f"{name} ({key})" if key else name)
-        button.clicked.connect(lambda: self._guarded(act))
-        self.buttons[name] = button
-        return button
-
-    def _bind_keys(self) -> None:
-        for name, key in (_ACTS | _MOVES).items():
-            self.viewer.bind_key(key, self._key(name), overwrite=True)
-
-    def _key(self, name: str) -> Callable[[Any], None]:
-        def pressed(_: Any) -> None:
-            self.buttons[name].click()
-
-        return pressed
 
     # Opening
 
@@ -229,11 +117,11 @@ class ReviewWidget(QWidget):
             self.open_folder(Path(chosen))
 
     def _status(self, slide: Path) -> str:
-        """Name of a slide, and how many lines each reviewer's journal has."""
+        """Name of a slide, and how many entries each reviewer's journal has."""
         source = open_source(slide)
         journals = sorted(reviews_folder(source, self._reviews).glob(f"*{SUFFIX}"))
-        said = [f"{path.stem}: {max(0, path.read_bytes().count(b'\n') - 1)} acts" for path in journals]
-        return f"{source.slide_id}  {', '.join(said) or 'not reviewed'}"
+        said = [f"{path.stem}: {max(0, path.read_bytes().count(b'\n') - 1)} entries" for path in journals]
+        return f"{source.slide_id}\n{', '.join(said) or 'not reviewed'}"
 
     # The queue
 
@@ -341,10 +229,6 @@ class ReviewWidget(QWidget):
 
     # Showing
 
-    def tell(self, text: str) -> None:
-        """Says something at the foot of the panel."""
-        self.message.setText(text)
-
     def derive_now(self) -> None:
         """Brings ``reviewed.zarr`` up to date without holding up the window."""
         session, canvas = self.session, self.canvas
@@ -358,8 +242,15 @@ class ReviewWidget(QWidget):
             derive(session)
         except WsipipeError as error:
             # Acts are safe in the journal; the labels follow when the disk lets them.
-            text = str(error)
-            QTimer.singleShot(0, self, lambda: self.tell(text))
+            self.derived.emit(str(error))
+        else:
+            self.derived.emit("")
+
+    def _was_derived(self, complaint: str) -> None:
+        if complaint:
+            self.tell(complaint)
+        elif self.canvas:
+            self.canvas.show_coarse_levels()
 
     def _refresh(self) -> None:
         _, canvas = self._open()
@@ -417,13 +308,6 @@ class ReviewWidget(QWidget):
             raise WsipipeError("No slide is open; open a folder of results first.")
         return self.session, self.canvas
 
-    def _guarded(self, act: Callable[[], object]) -> None:
-        """Does something for the person; what goes wrong on purpose is told, not raised."""
-        try:
-            act()
-        except WsipipeError as error:
-            self.tell(str(error))
-
 
 def _thumbnail(session: Session) -> Any:
     """(h, w, 3) uint8 of the slide; its tissue map where no image was stored."""
@@ -433,20 +317,3 @@ def _thumbnail(session: Session) -> Any:
     if session.has_tissue:
         return np.repeat(session.tissue()[..., None], 3, axis=2)
     return np.full((64, 64, 3), 255, np.uint8)
-
-
-def _row(*parts: QWidget) -> QWidget:
-    return _boxed(QHBoxLayout, parts)
-
-
-def _column(*parts: QWidget) -> QWidget:
-    return _boxed(QVBoxLayout, parts)
-
-
-def _boxed(kind: Any, parts: tuple[QWidget, ...]) -> QWidget:
-    whole = QWidget()
-    layout = kind(whole)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for part in parts:
-        layout.addWidget(part)
-    return whole
