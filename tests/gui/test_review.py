@@ -349,6 +349,34 @@ def test_a_panel_for_another_reviewer_at_once_is_refused_with_words(person, resu
     second.close_session()
 
 
+def test_the_panel_takes_up_a_result_that_napari_opened(window, result) -> None:
+    from wsipipe.review.reader import read_result
+    from wsipipe.review.widget import ReviewWidget
+
+    for data, settings, kind in read_result(str(result.folder)):
+        getattr(window, f"add_{kind}")(data, **settings)
+    panel = ReviewWidget(window, user="ann")
+    assert panel.session.source.folder == result.folder
+    assert [layer.name for layer in window.layers].count("image") == 1
+    panel.close_session()
+    assert not len(window.layers)
+
+
+def test_a_store_without_manifest_is_shown_but_not_edited(window, result) -> None:
+    from wsipipe.review.widget import ReviewWidget
+
+    (result.store / "manifest.json").unlink()
+    panel = ReviewWidget(window, user="ann")
+    with pytest.warns(UserWarning, match="looking only"):
+        panel.open_folder(result.folder)
+    panel.buttons["next"].click()
+    for name in ("reject", "paint"):
+        panel.buttons[name].click()
+        assert "looking only" in panel.message.text()
+    panel.close_session()
+    assert not (result.folder / "reviews").exists()
+
+
 def test_reader_takes_what_is_ours_and_nothing_else(display, finished, tmp_path) -> None:
     import zarr
 

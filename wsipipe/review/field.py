@@ -139,6 +139,7 @@ class Field:
         if entry.act.change:
             entry.act.change.put(self._labels, self.region)
         if kind == "draw" or (self._labels != wanted).any():
+            self._palette.refresh()
             self._show()
         if kind == "draw":
             self.choose(meant[0])

@@ -25,6 +25,7 @@ class Palette:
         self.hidden: set[str] = set()
         self.names: list[str] = [NO_CLASS]
         self._overrides: dict[int, int] = {}
+        self._stamps: dict[int, tuple[int, int, int]] = {}
         nuclei = look.source.nuclei
         self._ids = nuclei.ids
         self._contiguous = bool(nuclei.ids.size) and nuclei.highest_id == nuclei.ids.size
@@ -37,7 +38,16 @@ class Palette:
         for name in self._look.class_names:
             if name not in self.names:
                 self.names.append(name)
-        self._overrides = {i: self.number(self._look.class_of(i)) for i in self._look.state.touched}
+        stamps = {identity: self._stamp(identity) for identity in self._look.state.touched}
+        kept = {i: number for i, number in self._overrides.items() if stamps.get(i) == self._stamps[i]}
+        fresh = {i: self.number(self._look.class_of(i)) for i in stamps.keys() - kept.keys()}
+        self._overrides, self._stamps = kept | fresh, stamps
+
+    def _stamp(self, identity: int) -> tuple[int, int, int]:
+        """Differs whenever the class of a nucleus may have changed."""
+        entries = self._look.state.entries_of(identity)
+        tissue = len(self._look.tissue_labels.boxes()) if self._look.has_tissue else 0
+        return len(entries), entries[-1].number, tissue
 
     def number(self, name: str) -> int:
         """Number of a class; that of ``no class`` for the empty name."""

@@ -52,8 +52,17 @@ class ReviewWidget(Panel):
         self._watch = QTimer(self)
         self._watch.setInterval(400)
         self._watch.timeout.connect(self._show_places)
+        self._take_over()
 
     # Opening
+
+    def _take_over(self) -> None:
+        """A result that napari opened already is reviewed in place of its plain layers."""
+        plain = [layer for layer in self.viewer.layers if "wsipipe" in layer.metadata]
+        for layer in plain:
+            self.viewer.layers.remove(layer)
+        if plain:
+            self.open_folder(Path(plain[0].metadata["wsipipe"]))
 
     def open_folder(self, path: Path) -> None:
         """Lists the results of ``OUT`` (or one result) and opens the first."""
