@@ -43,6 +43,7 @@ class Canvas:
         self.tool = LOOK
         self.selected: list[int] = []
         self.layers: dict[str, Any] = {}
+        self._coloured = 0
         self._add_layers()
         viewer.mouse_drag_callbacks.append(self._pressed)
 
@@ -101,6 +102,7 @@ class Canvas:
         from napari.utils.colormaps import DirectLabelColormap
 
         colours: dict[int | None, Any] = {0: TRANSPARENT, None: TRANSPARENT}
+        self._coloured = len(self.palette.names)
         for number, name in enumerate(self.palette.names, start=1):
             colours[number] = (*(part / 255 for part in self.palette.colour(name)), 1.0)
         self.layers["nuclei"].colormap = DirectLabelColormap(color_dict=colours)
@@ -118,8 +120,7 @@ class Canvas:
         """Shows what stands now; call it after every act that came from elsewhere."""
         self.palette.refresh()
         self.field.sync()
-        if "tissue_class" in self.layers:
-            self.layers["tissue_class"].data = self.session.tissue().copy()
+        self._refresh_tissue()
         self._refresh_nuclei()
         self.select([i for i in self.selected if self.session.area_px(i) > 0])
         self._show_comments()
@@ -136,14 +137,23 @@ class Canvas:
         self._refresh_nuclei()
 
     def _refresh_nuclei(self) -> None:
-        if "nuclei" in self.layers:
+        if "nuclei" not in self.layers:
+            return
+        if self._coloured != len(self.palette.names):
             self._colour_nuclei()
-            self.layers["nuclei"].refresh()
+        self.layers["nuclei"].refresh(thumbnail=False, extent=False)
+
+    def _refresh_tissue(self) -> None:
+        if "tissue_class" not in self.layers:
+            return
+        layer, tissue = self.layers["tissue_class"], self.session.tissue()
+        if not np.array_equal(layer.data, tissue):
+            layer.data = tissue.copy()
 
     def _show_comments(self) -> None:
-        self.layers["comments"].data = np.array(
-            [(place.y, place.x) for place, _, _ in self.session.state.comments]
-        ).reshape(-1, 2)
+        places = [(place.y, place.x) for place, _, _ in self.session.state.comments]
+        if len(places) != len(self.layers["comments"].data):
+            self.layers["comments"].data = np.array(places).reshape(-1, 2)
 
     def close(self) -> None:
         """Takes all layers away."""

@@ -19,9 +19,9 @@ import shapely
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Array, Region
+from wsipipe.results import NUCLEI_TABLE
 from wsipipe.review import edits
 from wsipipe.review.session import Session
-from wsipipe.review.source import NUCLEI_TABLE
 
 _TOOL = "import"
 _PREFIX = "Nucleus"

@@ -41,6 +41,7 @@ class Look:
         self.state = State()
         self._journal = journal
         self._lock = threading.RLock()
+        self._changed: tuple[list[Region], Array] | None = None
         labels = source.result.labels
         self._nuclei = Reviewed(labels["nuclei"][0]) if "nuclei" in labels else None
         self._tissue = Reviewed(labels["tissue_class"][0], NOT_COMPUTED) if "tissue_class" in labels else None
@@ -185,21 +186,45 @@ class Look:
         return self.state.verdict(identity, self.area_px(identity))
 
     def class_of(self, identity: int) -> str:
-        """Class given by a person, else the published one, else that of the tissue it lies in."""
+        """Class given by a person, else the published one; that of its tissue if either is new."""
         verdict = self.verdict(identity)
         if verdict and verdict.class_name:
             return verdict.class_name
         row = self.source.nuclei.row(identity)
+        nuclei = self.source.nuclei
         if row is None:
-            return self._tissue_class_at(self.box(identity))
-        return self.source.nuclei.class_names[self.source.nuclei.class_index[row]]
+            y, x = np.argwhere(self.labels(box := self.box(identity)) == identity).mean(0) + 0.5
+            return self._tissue_class_at(box.y + y, box.x + x)
+        changed = self.changed_tissue
+        if changed is not None and changed[self.cells(nuclei.y[row], nuclei.x[row])]:
+            return self._tissue_class_at(nuclei.y[row], nuclei.x[row])
+        return nuclei.class_names[nuclei.class_index[row]]
 
-    def _tissue_class_at(self, box: Region) -> str:
-        """Class of the tissue in the middle of a box, empty where none was computed."""
+    def cells(self, y: Array, x: Array) -> tuple[Array, Array]:
+        """Places in px of the nuclei -> (row, column) of the class map; those outside count to its edge."""
+        rows, columns = self.tissue_labels.shape
+        factor = self.source.class_downsample
+        return (
+            np.clip(np.floor_divide(y, factor), 0, rows - 1).astype(int),
+            np.clip(np.floor_divide(x, factor), 0, columns - 1).astype(int),
+        )
+
+    @property
+    def changed_tissue(self) -> Array | None:
+        """Where the class map is not as published (h, w) bool; None where it is nowhere."""
+        if not self.has_tissue or not (boxes := self.tissue_labels.boxes()):
+            return None
+        if self._changed is None or self._changed[0] != boxes:
+            published = np.asarray(self.tissue_labels.published[...])
+            self._changed = (boxes, self.tissue() != published)
+        return self._changed[1]
+
+    def _tissue_class_at(self, y: float, x: float) -> str:
+        """Class of the tissue at a place, empty where none was computed."""
         if not self.has_tissue:
             return ""
-        middle = Region(box.y + box.height // 2, box.x + box.width // 2, 1, 1)
-        value = int(self.tissue(middle.scaled(1, self.source.class_downsample))[0, 0])
+        row, column = self.cells(np.array(y), np.array(x))
+        value = int(self.tissue(Region(int(row), int(column), 1, 1))[0, 0])
         return next((item.name for item in self.source.classes if item.value == value), "")
 
     def nucleus_at(self, y: float, x: float) -> int:

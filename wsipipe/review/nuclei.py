@@ -1,6 +1,11 @@
-"""``nuclei.parquet`` -> what review needs of every published nucleus: place, extent, class, probability."""
+"""``nuclei.parquet`` -> place, class and probability of every published nucleus; its extent on demand.
 
-from dataclasses import dataclass
+Columns of numbers are read at once, which is quick; outlines are ten times as large and are read row group by
+row group, when the extent of a nucleus is asked for.
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +15,48 @@ import shapely
 
 from wsipipe.geometry import Array, Region
 
-_COLUMNS = ["id", "centroid_y_px0", "centroid_x_px0", "area_um2", "probability", "tissue_class", "polygon"]
+_COLUMNS = ["id", "centroid_y_px0", "centroid_x_px0", "area_um2", "probability", "tissue_class"]
+_GROUPS_KEPT = 16
+
+
+class Outlines:
+    """Extents of nuclei, from the polygons of the table.
+
+    Args:
+        path: ``nuclei.parquet``.
+        offset_px0: Level-0 (y, x) of the labels' first corner.
+        step_px0: Level-0 px per label px.
+    """
+
+    def __init__(self, path: Path, offset_px0: tuple[float, float], step_px0: float) -> None:
+        self._path, self._offset, self._step = path, offset_px0, step_px0
+        with pq.ParquetFile(path) as file:
+            rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        self._starts = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
+        self._group = lru_cache(_GROUPS_KEPT)(self._read_group)
+
+    def box(self, row: int) -> Array:
+        """First row, first column, end row, end column of one nucleus (4,) int32."""
+        group = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return self._group(group)[row - self._starts[group]]
+
+    def all(self) -> Array:
+        """Those of all nuclei (n, 4) int32; takes seconds on a large slide."""
+        groups = [self._read_group(group) for group in range(len(self._starts) - 1)]
+        return np.concatenate(groups) if groups else np.empty((0, 4), np.int32)
+
+    def _read_group(self, group: int) -> Array:
+        with pq.ParquetFile(self._path) as file:
+            polygons = file.read_row_group(group, columns=["polygon"])["polygon"]
+        bounds = shapely.bounds(shapely.from_wkb(polygons.to_numpy()))
+        first_x, first_y, end_x, end_y = bounds.T
+        # An outline ends in the middle of a px's side, so bounds are whole px but for rounding.
+        low = [np.floor(self._px(value, axis) + 1e-6) for axis, value in enumerate((first_y, first_x))]
+        high = [np.ceil(self._px(value, axis) - 1e-6) for axis, value in enumerate((end_y, end_x))]
+        return np.stack([*low, *high], axis=1).astype(np.int32)
+
+    def _px(self, level0: Array, axis: int) -> Array:
+        return (level0 - self._offset[axis]) / self._step
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,21 +67,21 @@ class Nuclei:
         ids: (n,) uint32.
         y: Centroids (n,).
         x: Centroids (n,).
-        boxes: (n, 4) int32: first row, first column, end row, end column.
         area_px: (n,) int64.
         probability: (n,) float32.
         class_index: (n,) uint8, into ``class_names``.
         class_names: Classes by the table; the empty name for none.
+        outlines: Their extents, None where there are no nuclei.
     """
 
     ids: Array
     y: Array
     x: Array
-    boxes: Array
     area_px: Array
     probability: Array
     class_index: Array
     class_names: tuple[str, ...]
+    outlines: Outlines | None = field(default=None, repr=False)
 
     def row(self, identity: int) -> int | None:
         """Row of an id, None if it was not published."""
@@ -44,8 +90,12 @@ class Nuclei:
 
     def box(self, row: int) -> Region:
         """The region that a nucleus fills."""
-        y, x, end_y, end_x = self.boxes[row].tolist()
+        y, x, end_y, end_x = self.outlines.box(row).tolist() if self.outlines else (0, 0, 0, 0)
         return Region(y, x, end_y - y, end_x - x)
+
+    def boxes(self) -> Array:
+        """The regions of all (n, 4) int32: first row, first column, end row, end column."""
+        return self.outlines.all() if self.outlines else np.empty((0, 4), np.int32)
 
     @property
     def highest_id(self) -> int:
@@ -54,7 +104,7 @@ class Nuclei:
 
 
 def read_nuclei(path: Path, offset_px0: tuple[float, float], step_px0: float, mpp: float) -> Nuclei:
-    """Reads the table; without a file there are none. Polygons are dropped row group by row group.
+    """Reads the table but its outlines; without a file there are no nuclei.
 
     Args:
         path: ``nuclei.parquet``.
@@ -64,36 +114,19 @@ def read_nuclei(path: Path, offset_px0: tuple[float, float], step_px0: float, mp
     """
     if not path.is_file():
         return _none()
-    tables, boxes = [], []
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=_COLUMNS)
-            boxes.append(_boxes(table["polygon"], offset_px0, step_px0))
-            tables.append(table.drop_columns("polygon"))
-    table = pa.concat_tables(tables).combine_chunks() if tables else file.schema_arrow.empty_table()
+    table = pq.read_table(path, columns=_COLUMNS).combine_chunks()
     classes = table["tissue_class"].fill_null("").combine_chunks().dictionary_encode()
     classes = classes.chunk(0) if isinstance(classes, pa.ChunkedArray) else classes
     return Nuclei(
         ids=table["id"].to_numpy(),
         y=(table["centroid_y_px0"].to_numpy() - offset_px0[0]) / step_px0,
         x=(table["centroid_x_px0"].to_numpy() - offset_px0[1]) / step_px0,
-        boxes=np.concatenate(boxes) if boxes else np.empty((0, 4), np.int32),
         area_px=np.rint(table["area_um2"].to_numpy().astype(float) / mpp**2).astype(np.int64),
         probability=table["probability"].to_numpy(),
         class_index=classes.indices.to_numpy().astype(np.uint8),
         class_names=tuple(classes.dictionary.to_pylist()),
+        outlines=Outlines(path, offset_px0, step_px0),
     )
-
-
-def _boxes(polygons: pa.ChunkedArray, offset_px0: tuple[float, float], step_px0: float) -> Array:
-    """Bounds of WKB polygons -> whole px (n, 4); an outline ends in the middle of a px's side."""
-    bounds = shapely.bounds(shapely.from_wkb(polygons.to_numpy()))
-    y, x, end_y, end_x = (
-        (bounds[:, column] - offset_px0[axis]) / step_px0 for column, axis in ((1, 0), (0, 1), (3, 0), (2, 1))
-    )
-    low = [np.floor(value + 1e-6) for value in (y, x)]
-    high = [np.ceil(value - 1e-6) for value in (end_y, end_x)]
-    return np.stack([*low, *high], axis=1).astype(np.int32)
 
 
 def _none() -> Nuclei:
@@ -102,7 +135,6 @@ def _none() -> Nuclei:
         empty.astype(np.uint32),
         empty,
         empty,
-        np.empty((0, 4), np.int32),
         empty.astype(np.int64),
         empty.astype(np.float32),
         empty.astype(np.uint8),

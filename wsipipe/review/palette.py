@@ -29,19 +29,36 @@ class Palette:
         nuclei = look.source.nuclei
         self._ids = nuclei.ids
         self._contiguous = bool(nuclei.ids.size) and nuclei.highest_id == nuclei.ids.size
+        self._changed: Array | None = None
+        self._published: Array | None = None
         self.refresh()
-        of_table = [self.number(name) for name in nuclei.class_names] or [1]
-        self._published = np.array(of_table, np.uint8)[nuclei.class_index] if nuclei.ids.size else None
 
     def refresh(self) -> None:
         """Takes up new classes and what acts changed."""
         for name in self._look.class_names:
             if name not in self.names:
                 self.names.append(name)
+        if self._published is None or self._changed is not self._look.changed_tissue:
+            self._changed = self._look.changed_tissue
+            self._published = self._of_table()
         stamps = {identity: self._stamp(identity) for identity in self._look.state.touched}
         kept = {i: number for i, number in self._overrides.items() if stamps.get(i) == self._stamps[i]}
         fresh = {i: self.number(self._look.class_of(i)) for i in stamps.keys() - kept.keys()}
         self._overrides, self._stamps = kept | fresh, stamps
+
+    def _of_table(self) -> Array | None:
+        """Class number (n,) uint8 of each published nucleus; in changed tissue that of the tissue."""
+        nuclei = self._look.source.nuclei
+        if not nuclei.ids.size:
+            return None
+        numbers = np.array([self.number(name) for name in nuclei.class_names], np.uint8)[nuclei.class_index]
+        if self._changed is None:
+            return numbers
+        cells = self._look.cells(nuclei.y, nuclei.x)
+        of_value = np.ones(256, np.uint8)
+        for item in self._look.source.classes:
+            of_value[item.value] = self.number(item.name)
+        return np.where(self._changed[cells], of_value[self._look.tissue()[cells]], numbers)
 
     def _stamp(self, identity: int) -> tuple[int, int, int]:
         """Differs whenever the class of a nucleus may have changed."""

@@ -81,7 +81,7 @@ def _rows(source: Source, kind: str, count: int, seed: int) -> Array:
     if kind == "random":
         return _sample(np.arange(nuclei.ids.size), count, rng)
     if kind == "seams":
-        return _sample(np.flatnonzero(_across(nuclei.boxes, _shard_px(source))), count, rng)
+        return _sample(np.flatnonzero(_across(nuclei.boxes(), _shard_px(source))), count, rng)
     wanted = nuclei.class_names.index(kind.removeprefix(CLASS_PREFIX))
     return _sample(np.flatnonzero(nuclei.class_index == wanted), count, rng)
 
@@ -103,7 +103,10 @@ def _nucleus(source: Source, kind: str, row: int) -> Item:
     nuclei = source.nuclei
     name = nuclei.class_names[nuclei.class_index[row]]
     why = f"nucleus {nuclei.ids[row]}: p {nuclei.probability[row]:.2f}" + (f", {name}" if name else "")
-    return Item(kind, int(nuclei.ids[row]), nuclei.box(row), why)
+    # Place and area stand in the quick part of the table; its outline is read when it is acted on.
+    side = 2 * int(np.ceil(np.sqrt(nuclei.area_px[row]))) + 1
+    region = Region(int(nuclei.y[row]) - side // 2, int(nuclei.x[row]) - side // 2, side, side)
+    return Item(kind, int(nuclei.ids[row]), region, why)
 
 
 def _uncertain_tissue(source: Source, count: int) -> list[Item]:

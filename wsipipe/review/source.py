@@ -13,11 +13,9 @@ from wsipipe import manifest
 from wsipipe.errors import StorageError
 from wsipipe.ome import LabelClass
 from wsipipe.quantise import NOT_COMPUTED
-from wsipipe.results import Result
+from wsipipe.results import NUCLEI_TABLE, Result
 from wsipipe.review.nuclei import Nuclei, read_nuclei
 from wsipipe.store import SCHEMA
-
-NUCLEI_TABLE = "nuclei.parquet"
 
 
 @dataclass(frozen=True)

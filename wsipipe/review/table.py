@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from wsipipe.geometry import Array, Region
 from wsipipe.quantise import PROBABILITY_MAX
+from wsipipe.results import NUCLEI_TABLE
 from wsipipe.review.look import Look
-from wsipipe.review.source import NUCLEI_TABLE
 from wsipipe.stages.stage import Table
 from wsipipe.stages.table import SCHEMA, TissueMap, measure
 from wsipipe.store import read_region
@@ -48,7 +48,7 @@ def rejected(look: Look) -> list[dict[str, Any]]:
 
 
 def _published(look: Look, path: Path, touched: set[int]) -> Iterator[pa.Table]:
-    changed_tissue = _changed_tissue(look)
+    changed_tissue = look.changed_tissue
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
@@ -61,30 +61,17 @@ def _published(look: Look, path: Path, touched: set[int]) -> Iterator[pa.Table]:
             yield pa.concat_tables([kept, *rows]).sort_by("id")
 
 
-def _changed_tissue(look: Look) -> Array | None:
-    """Cells of the class map that a person changed, None if there are none."""
-    changes = [entry.act.change for entry in look.state.done if entry.act.change]
-    changes = [change for change in changes if change.array == "tissue_class"]
-    if not changes:
-        return None
-    mask = np.zeros(look.tissue_labels.shape, bool)
-    for change in changes:
-        y, x, _ = change.places()
-        mask[y, x] = True
-    return mask
-
-
 def _reclassed(look: Look, table: pa.Table, changed: Array) -> pa.Table:
     """Nuclei whose centre lies in changed tissue get its class."""
     offset_y, offset_x, step = look.source.affine
-    cell = step * look.source.class_downsample
-    y = ((table["centroid_y_px0"].to_numpy() - offset_y) / cell).astype(int).clip(0, changed.shape[0] - 1)
-    x = ((table["centroid_x_px0"].to_numpy() - offset_x) / cell).astype(int).clip(0, changed.shape[1] - 1)
+    y = (table["centroid_y_px0"].to_numpy() - offset_y) / step
+    x = (table["centroid_x_px0"].to_numpy() - offset_x) / step
+    cells = look.cells(y, x)
     names = {item.value: item.name for item in look.source.classes}
-    values, published = look.tissue()[y, x], table["tissue_class"].to_pylist()
+    values, published = look.tissue()[cells], table["tissue_class"].to_pylist()
     classes = [
         names.get(int(value)) if there else old
-        for value, there, old in zip(values, changed[y, x], published, strict=True)
+        for value, there, old in zip(values, changed[cells], published, strict=True)
     ]
     column = table.schema.get_field_index("tissue_class")
     return table.set_column(column, "tissue_class", pa.array(classes, pa.string()))
