@@ -89,6 +89,7 @@ def _plain(folder: Path, installed: Path) -> dict[str, Any]:
                 layer.visible = True
 
     viewer, _, measured = _open(folder, show)
+    print(json.dumps(measured), file=sys.stderr, flush=True)
     measured |= _moves(viewer)
     viewer.close()
     return measured

@@ -192,9 +192,11 @@ class Look:
             return verdict.class_name
         row = self.source.nuclei.row(identity)
         nuclei = self.source.nuclei
-        if row is None:
+        if self.area_px(identity) > 0 and (row is None or self._is_reshaped(identity)):
             y, x = np.argwhere(self.labels(box := self.box(identity)) == identity).mean(0) + 0.5
             return self._tissue_class_at(box.y + y, box.x + x)
+        if row is None:
+            return ""
         changed = self.changed_tissue
         if changed is not None and changed[self.cells(nuclei.y[row], nuclei.x[row])]:
             return self._tissue_class_at(nuclei.y[row], nuclei.x[row])
@@ -218,6 +220,10 @@ class Look:
             published = np.asarray(self.tissue_labels.published[...])
             self._changed = (boxes, self.tissue() != published)
         return self._changed[1]
+
+    def _is_reshaped(self, identity: int) -> bool:
+        changes = [entry.act.change for entry in self.state.entries_of(identity)]
+        return any(change and identity in change.areas for change in changes)
 
     def _tissue_class_at(self, y: float, x: float) -> str:
         """Class of the tissue at a place, empty where none was computed."""

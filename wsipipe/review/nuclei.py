@@ -114,19 +114,28 @@ def read_nuclei(path: Path, offset_px0: tuple[float, float], step_px0: float, mp
     """
     if not path.is_file():
         return _none()
-    table = pq.read_table(path, columns=_COLUMNS).combine_chunks()
-    classes = table["tissue_class"].fill_null("").combine_chunks().dictionary_encode()
-    classes = classes.chunk(0) if isinstance(classes, pa.ChunkedArray) else classes
+    table = pq.read_table(path, columns=_COLUMNS, read_dictionary=["tissue_class"])
+    index, names = _classes(table["tissue_class"])
     return Nuclei(
         ids=table["id"].to_numpy(),
         y=(table["centroid_y_px0"].to_numpy() - offset_px0[0]) / step_px0,
         x=(table["centroid_x_px0"].to_numpy() - offset_px0[1]) / step_px0,
         area_px=np.rint(table["area_um2"].to_numpy().astype(float) / mpp**2).astype(np.int64),
         probability=table["probability"].to_numpy(),
-        class_index=classes.indices.to_numpy().astype(np.uint8),
-        class_names=tuple(classes.dictionary.to_pylist()),
+        class_index=index,
+        class_names=names,
         outlines=Outlines(path, offset_px0, step_px0),
     )
+
+
+def _classes(column: pa.ChunkedArray) -> tuple[Array, tuple[str, ...]]:
+    """Column of class names -> number of each row's class (n,) uint8, and the names by number."""
+    column = column.unify_dictionaries()
+    names: list[str] = column.chunk(0).dictionary.to_pylist() if column.num_chunks else []
+    none = len(names)
+    chunks = [chunk.indices.fill_null(none).to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    index = np.concatenate(chunks).astype(np.uint8) if chunks else np.empty(0, np.uint8)
+    return index, (*names, "") if column.null_count else tuple(names)
 
 
 def _none() -> Nuclei:

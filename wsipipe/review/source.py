@@ -52,7 +52,7 @@ class Source:
         offset_y, offset_x = attributes["level0_offset_yx"]
         return float(offset_y), float(offset_x), float(attributes["level0_px_per_canvas_px"])
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int]:
         """(height, width) of the nuclei, or of the image where there are none."""
         labels = self.result.labels
