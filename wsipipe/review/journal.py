@@ -168,9 +168,8 @@ def read_journal(path: Path) -> Contents:
             # A torn line has no end, or holes where blocks never reached the disk; anything else is damage.
             if number < len(lines) - 1 or b"\0" not in line:
                 raise StorageError(
-                    f"{path}: line {number} is damaged, and not because writing was cut short. Take the file "
-                    f"from "
-                    f"a backup, or cut it before line {number} to keep the acts before it."
+                    f"{path}: line {number} is damaged, and not because writing was cut short. Take the "
+                    f"file from a backup, or cut it before line {number} to keep the acts before it."
                 )
             break
         whole.append(stored)
