@@ -9,8 +9,9 @@ import zarr
 
 from wsipipe import manifest
 from wsipipe.errors import StorageError
-from wsipipe.export import NUCLEI_TABLE
 from wsipipe.store import open_array
+
+NUCLEI_TABLE = "nuclei.parquet"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Verbs about slides and finished results: info, synth, view."""
+"""Verbs about slides: info, synth."""
 
 import json
 from pathlib import Path
@@ -69,11 +69,3 @@ def synth(
 
     truth = make_slide(out, size, seed, mpp)
     console.print(f"{out}: {size} x {size} px, {truth.nuclei} nuclei, truth in {truth.path}", soft_wrap=True)
-
-
-@app.command()
-def view(result: Annotated[Path, typer.Argument(help="OUT/SLIDE, or its slide.zarr.")]) -> None:
-    """Opens a finished slide in napari: image and labels, multiscale and lazy."""
-    from wsipipe.review.viewer import view_result
-
-    view_result(result)

@@ -1,53 +1,88 @@
-"""A finished slide -> napari layers in um: image, probabilities, labels; lazy, read only where shown."""
+"""A result, an OUT folder or a slide -> a napari window, with the review panel where it fits."""
 
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
-import zarr
-
-from wsipipe.errors import ConfigError
+from wsipipe.errors import ConfigError, SlideError, StorageError
 from wsipipe.notice import NOTICE
-from wsipipe.quantise import NOT_COMPUTED, PROBABILITY_MAX
-from wsipipe.results import Result, open_result
+from wsipipe.results import Result
 
-NUCLEUS_COLOUR = (0.0, 0.9, 0.2, 1.0)
-"""Green, the colour that neither haematoxylin nor eosin has."""
 CONTOUR_PX = 1
-CLASS_OPACITY = 0.25
-TRANSPARENT = (0.0, 0.0, 0.0, 0.0)
 
 
-def view_result(path: Path) -> None:
-    """Opens a finished slide in napari and returns when its window is closed.
+def view(path: Path, user: str | None = None, reviews: Path | None = None, review: bool = True) -> None:
+    """Opens something in napari and returns when the window is closed.
 
     Args:
-        path: ``OUT/SLIDE`` or its ``slide.zarr``.
+        path: ``OUT``, ``OUT/SLIDE``, its ``slide.zarr``, or any slide file.
+        user: Name of the reviewer; default the login name.
+        reviews: Another folder for journals than that of the result.
+        review: False shows a result without the review panel.
 
     Raises:
-        StorageError: There is no finished slide.
+        StorageError: There is nothing of ours.
         ConfigError: napari is not installed, or there is no display; names what to do.
     """
-    result = open_result(path)
+    from wsipipe.review.source import open_source, slides_of
+
+    results = slides_of(path) if path.is_dir() and path.suffix != ".zarr" else [path]
+    if not (path.is_dir() and results):
+        _view_slide(path)
+        return
+    result = open_source(results[0]).result
+    napari = need_napari(path)
+    viewer = napari.Viewer(title=f"{result.attributes['slide_id']} - {NOTICE}")
+    panel = None
+    if review:
+        from wsipipe.review.widget import ReviewWidget
+
+        panel = ReviewWidget(viewer, user=user, reviews=reviews)
+        viewer.window.add_dock_widget(panel, name="review", area="right")
+        panel.open_folder(path)
+    else:
+        add_layers(viewer, result)
+    viewer.reset_view()
+    napari.run()
+    if panel:
+        panel.release()
+
+
+def _view_slide(path: Path) -> None:
+    from wsipipe.review.layers import slide_layers
+
     try:
-        import napari
-    except ImportError as error:
-        raise ConfigError(
-            f"Viewing {result.folder} needs napari, which is not installed; run "
-            f"pip install 'wsipipe[review]' and try again."
+        layers = slide_layers(path)
+    except SlideError as error:
+        if not path.is_dir():
+            raise
+        raise StorageError(
+            f"{path} holds no result of wsipipe and is no slide; name OUT, OUT/SLIDE or a slide."
         ) from error
-    _need_display()
-    viewer = napari.Viewer(title=title(result))
-    add_layers(viewer, result)
+    napari = need_napari(path)
+    viewer = napari.Viewer(title=f"{path.name} - {NOTICE}")
+    _add(viewer, layers)
     viewer.reset_view()
     napari.run()
 
 
-def title(result: Result) -> str:
-    """The window's title: which slide, and what a person has to know."""
-    return f"{result.attributes['slide_id']} - {NOTICE}"
+def need_napari(path: Path) -> Any:
+    """napari, imported, able to open a window; layers are fetched off the window's thread.
+
+    Raises:
+        ConfigError: It is not installed, or there is no display.
+    """
+    os.environ.setdefault("NAPARI_ASYNC", "1")
+    try:
+        import napari
+    except ImportError as error:
+        raise ConfigError(
+            f"Viewing {path} needs napari, which is not installed; run pip install 'wsipipe[review]' and try "
+            f"again."
+        ) from error
+    _need_display()
+    return napari
 
 
 def add_layers(viewer: Any, result: Result) -> list[Any]:
@@ -62,94 +97,19 @@ def add_layers(viewer: Any, result: Result) -> list[Any]:
     Returns:
         The layers added, lowest first.
     """
-    layers = [_add_image(viewer, result)] if result.image else []
-    for name in result.probabilities:
-        layers += _add_probability(viewer, result, name)
-    known = result.labels
-    ordered = [name for name in ("tissue", "tissue_class", "nuclei") if name in known]
-    layers += [_add_labels(viewer, result, name, known[name]) for name in ordered]
-    viewer.canvas.overlays.scale_bar.visible = True
+    from wsipipe.review.layers import result_layers
+
+    layers = _add(viewer, result_layers(result))
+    for layer in layers:
+        if layer.name == "nuclei":
+            layer.contour = CONTOUR_PX
     return layers
 
 
-def _add_image(viewer: Any, result: Result) -> Any:
-    levels = [da.from_zarr(level).transpose(1, 2, 0) for level in result.image]
-    return viewer.add_image(levels, rgb=True, name="image", **_multiscale(result, ""))
-
-
-def _add_labels(viewer: Any, result: Result, name: str, arrays: list[Any]) -> Any:
-    group = f"labels/{name}"
-    layer = viewer.add_labels(
-        [da.from_zarr(array) for array in arrays],
-        name=name,
-        visible=name != "tissue",
-        opacity=1.0 if name == "nuclei" else CLASS_OPACITY,
-        colormap=_label_colours(_attributes(result, group)["image-label"]),
-        features=_label_names(_attributes(result, group)["image-label"]),
-        **_multiscale(result, group),
-    )
-    layer.contour = CONTOUR_PX if name == "nuclei" else 0
-    return layer
-
-
-def _label_colours(label: dict[str, Any]) -> Any:
-    """OME ``image-label`` -> napari colours; without classes every id has one colour."""
-    from napari.utils.colormaps import DirectLabelColormap
-
-    colours = {item["label-value"]: [part / 255 for part in item["rgba"]] for item in label.get("colors", [])}
-    rest = TRANSPARENT if colours else NUCLEUS_COLOUR
-    return DirectLabelColormap(color_dict={0: TRANSPARENT, **colours, NOT_COMPUTED: TRANSPARENT, None: rest})
-
-
-def _label_names(label: dict[str, Any]) -> dict[str, list[Any]]:
-    """What the status bar says of the label under the pointer."""
-    named = label.get("properties", [])
-    if not named:
-        return {}
-    return {"index": [item["label-value"] for item in named], "class": [item["name"] for item in named]}
-
-
-def _add_probability(viewer: Any, result: Result, name: str) -> list[Any]:
-    group = f"probabilities/{name}"
-    stored = da.from_zarr(result.probabilities[name])
-    known = da.where(stored > PROBABILITY_MAX, 0, stored).astype(stored.dtype)
-    planes = known if known.ndim == 3 else known[None]
-    channels = _attributes(result, group).get("omero", {}).get("channels", [])
-    names = [f"p({channel['label']})" for channel in channels] or [f"p({name})"]
-    return [
-        viewer.add_image(
-            _thinned(plane),
-            name=shown,
-            visible=False,
-            blending="additive",
-            contrast_limits=(0, PROBABILITY_MAX),
-            **_multiscale(result, group),
-        )
-        for plane, shown in zip(planes, names, strict=True)
-    ]
-
-
-def _thinned(plane: Any) -> list[Any]:
-    """Levels of an array that has no pyramid: every second px of the level before, down to one chunk."""
-    levels = [plane]
-    while max(levels[-1].shape) > max(plane.chunksize):
-        levels.append(levels[-1][::2, ::2])
-    return levels
-
-
-def _multiscale(result: Result, group: str) -> dict[str, Any]:
-    scale_y, scale_x, shift_y, shift_x = result.scale_um(group)
-    return {
-        "multiscale": True,
-        "scale": (scale_y, scale_x),
-        "translate": (shift_y, shift_x),
-        "units": ("micrometer", "micrometer"),
-    }
-
-
-def _attributes(result: Result, group: str) -> dict[str, Any]:
-    ome = zarr.open_group(result.store / group, mode="r").attrs["ome"]
-    return dict(ome)
+def _add(viewer: Any, layers: list[Any]) -> list[Any]:
+    added = [getattr(viewer, f"add_{kind}")(data, **settings) for data, settings, kind in layers]
+    viewer.canvas.overlays.scale_bar.visible = True
+    return added
 
 
 def _need_display() -> None:

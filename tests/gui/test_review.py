@@ -1,0 +1,418 @@
+"""A person at the real panel: buttons clicked, canvas dragged; what is on the disk is what was done.
+
+``WSIPIPE_REVIEW_RESULT`` takes a real result (OUT/SLIDE) instead of the synthetic one;
+``WSIPIPE_SCREENSHOTS`` keeps the pictures.
+"""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsipipe.geometry import Region
+from wsipipe.results import open_result
+from wsipipe.review import Session
+from wsipipe.review.replay import reviewed_levels
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pydantic.warnings.PydanticDeprecatedSince20",
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+)
+
+
+@pytest.fixture
+def result(finished, tmp_path):
+    """A result of the test's own."""
+    given = Path(os.environ.get("WSIPIPE_REVIEW_RESULT", finished.folder))
+    return open_result(
+        shutil.copytree(given, tmp_path / "OUT" / "slide", ignore=shutil.ignore_patterns("reviews"))
+    )
+
+
+@pytest.fixture
+def album(tmp_path):
+    """Where screenshots go."""
+    folder = Path(os.environ.get("WSIPIPE_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+class Person:
+    """Hands and eyes at a napari window with the review panel."""
+
+    def __init__(self, window, result, album):
+        from wsipipe.review.widget import ReviewWidget
+
+        self.viewer = window
+        self.panel = ReviewWidget(self.viewer, user="ann")
+        self.viewer.window.add_dock_widget(self.panel, name="review", area="right")
+        self.panel.open_folder(result.folder.parent)
+        self.album = album
+        self.look()
+
+    def look(self, name=""):
+        """Lets the window draw itself; keeps a picture if it has a name."""
+        from qtpy.QtWidgets import QApplication
+
+        for _ in range(5):
+            QApplication.processEvents()
+            time.sleep(0.02)
+        pixels = self.viewer.screenshot(canvas_only=False, flash=False)[..., :3]
+        if name:
+            Image.fromarray(pixels).save(self.album / f"{name}.png")
+        return pixels.astype(int)
+
+    def click(self, name):
+        """A button of the panel."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        QTest.mouseClick(self.panel.buttons[name], Qt.MouseButton.LeftButton)
+        self.look()
+
+    def press(self, key):
+        """A key on the canvas."""
+        from qtpy.QtTest import QTest
+
+        QTest.keyClick(self._canvas, key)
+        self.look()
+
+    @property
+    def _canvas(self):
+        return self.viewer.window._qt_viewer.canvas.native
+
+    def at(self, y, x):
+        """Place on the slide, in px of the nuclei -> place on the canvas widget."""
+        from qtpy.QtCore import QPoint
+
+        camera, mpp = self.viewer.scene.camera, self.panel.session.source.mpp
+        height, width = self.viewer.canvas.size
+        down = ((y - 0.5) * mpp - camera.center[-2]) * camera.zoom + height / 2
+        right = ((x - 0.5) * mpp - camera.center[-1]) * camera.zoom + width / 2
+        return QPoint(round(right), round(down))
+
+    def drag(self, places):
+        """Left button down at the first place, along the others, up at the last."""
+        from qtpy.QtCore import QEvent, QPointF, Qt
+        from qtpy.QtGui import QMouseEvent
+        from qtpy.QtWidgets import QApplication
+
+        left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+        points = [QPointF(self.at(*place)) for place in places]
+        steps = [
+            (QEvent.Type.MouseMove, points[0], none, none),
+            (QEvent.Type.MouseButtonPress, points[0], left, left),
+        ]
+        steps += [(QEvent.Type.MouseMove, point, none, left) for point in points[1:]]
+        steps.append((QEvent.Type.MouseButtonRelease, points[-1], left, none))
+        for kind, point, button, buttons in steps:
+            seen_from = QPointF(self._canvas.mapToGlobal(point.toPoint()))
+            QApplication.sendEvent(
+                self._canvas,
+                QMouseEvent(kind, point, seen_from, button, buttons, Qt.KeyboardModifier.NoModifier),
+            )
+            QApplication.processEvents()
+        self.look()
+
+    def close(self):
+        """Closes the panel as a person does; the slide goes with it."""
+        self.panel.close()
+        assert self.panel.session is None
+        self.viewer.window.remove_dock_widget(self.panel)
+        assert not len(self.viewer.layers)
+
+
+@pytest.fixture(scope="module")
+def window(display):
+    """napari on the virtual display; each test brings its own panel."""
+    import napari
+
+    viewer = napari.Viewer(title="review")
+    viewer.window.resize(1240, 960)
+    yield viewer
+    viewer.close()
+
+
+@pytest.fixture
+def person(window, result, album):
+    """Ann, sitting down."""
+    someone = Person(window, result, album)
+    yield someone
+    if someone.panel.session is not None:
+        someone.close()
+
+
+def centre(region):
+    return region.y + region.height / 2, region.x + region.width / 2
+
+
+def test_ten_items_rejecting_splitting_painting_and_relabelling(person, result, album) -> None:
+    panel, session = person.panel, person.panel.session
+    whole = Region(0, 0, *session.shape)
+    published = session.labels(whole).copy()
+    tissue = session.tissue().copy()
+    person.look("00_opened")
+    assert panel.legend.boxes
+    judged = {}
+    for step in range(1, 11):
+        person.press("N") if step % 2 else person.click("next")
+        identity = panel.items[panel.position].identity
+        assert panel.position == step - 1
+        assert panel.canvas.selected == [identity]
+        if step in (2, 5):
+            person.click("reject")
+            judged[identity] = "rejected"
+        elif step == 3:
+            person.click("split")
+            judged[identity] = "changed"
+        elif step == 4:
+            person.click("paint")
+            y, x = centre(session.box(identity))
+            person.drag([(y, x), (y + 8, x + 4), (y + 14, x + 8)])
+            person.click("look")
+            judged[identity] = "changed"
+        elif step == 6:
+            person.click("accept")
+            judged[identity] = "accepted"
+        person.look(f"{step:02d}_item")
+    assert {i: session.verdict(i).status for i in judged} == judged
+    acts = [entry.act.kind for entry in session.state.done]
+    assert acts == ["reject", "split", "paint", "reject", "accept"]
+    person.viewer.reset_view()
+    panel.class_box.setCurrentText(session.source.classes[0].name)
+    person.click("tissue")
+    height, width = session.shape
+    corners = [(0.55, 0.55), (0.9, 0.55), (0.9, 0.9), (0.55, 0.9)]
+    for y, x in corners:
+        person.drag([(y * height, x * width)])
+    person.press("\r")
+    person.look("11_tissue")
+    assert [entry.act.kind for entry in session.state.done][-1] == "tissue"
+    person.click("look")
+    after, tissue_after = session.labels(whole).copy(), session.tissue().copy()
+    person.close()
+
+    assert open_result(result.folder).damaged() == []
+    with Session.open(result.folder, "ann") as again:
+        np.testing.assert_array_equal(again.labels(whole), after)
+        derived = reviewed_levels(again, "nuclei")[0][...]
+        np.testing.assert_array_equal(derived, after)
+        np.testing.assert_array_equal(reviewed_levels(again, "tissue_class")[0][...], tissue_after)
+        changed = np.zeros(published.shape, bool)
+        for entry in again.state.done:
+            if entry.act.change and entry.act.change.array == "nuclei":
+                y, x, _ = entry.act.change.places()
+                changed[y, x] = True
+        np.testing.assert_array_equal(derived != published, changed)
+        assert 0 < changed.sum() < 0.01 * changed.size + 2000
+        assert (tissue_after != tissue).any()
+    reopened = Person(person.viewer, result, album)
+    assert [entry.act.kind for entry in reopened.panel.session.state.done] == [*acts, "tissue"]
+    for _ in range(2):
+        reopened.click("next")
+    reopened.look("12_reopened")
+    assert "rejected" in reopened.panel.queue_label.text()
+    reopened.close()
+
+
+def test_clicking_cutting_drawing_and_undoing(person, album) -> None:
+    panel, session = person.panel, person.panel.session
+    whole = Region(0, 0, *session.shape)
+    published = session.labels(whole).copy()
+    person.click("next")
+    (first,) = panel.canvas.selected
+    box = session.box(first)
+    y, x = np.argwhere(session.labels(box) == first)[0] + (box.y + 0.5, box.x + 0.5)
+    panel.canvas.select([])
+    person.drag([(y, x)])
+    assert panel.canvas.selected == [first]
+    person.click("cut")
+    middle = centre(box)[0]
+    person.drag([(middle, box.x - 6), (middle, box.x + 2), (middle, box.end_x - 2), (middle, box.end_x + 6)])
+    assert session.state.done[-1].act.kind == "split"
+    person.look("20_cut")
+    person.click("erase")
+    person.drag([centre(box), (middle, box.end_x)])
+    assert session.state.done[-1].act.kind == "erase"
+    person.look("21_erased")
+    person.click("draw")
+    for corner in (
+        (box.y - 25, box.x),
+        (box.y - 25, box.x + 14),
+        (box.y - 10, box.x + 14),
+        (box.y - 10, box.x),
+    ):
+        person.drag([corner])
+    person.press("\r")
+    person.look("22_drawn")
+    assert session.state.done[-1].act.kind == "draw"
+    person.click("look")
+    last = session.labels(whole).copy()
+    for _ in range(3):
+        person.click("undo")
+    np.testing.assert_array_equal(session.labels(whole), published)
+    for _ in range(3):
+        person.click("redo")
+    np.testing.assert_array_equal(session.labels(whole), last)
+    panel.derive_now()
+    panel._deriving.join()
+    person.look()
+    coarse = reviewed_levels(session, "nuclei")[1]
+    assert coarse.store_path.store.root.is_relative_to(session.folder)
+    shown = panel.canvas.layers["nuclei"].data[1][:, :]
+    assert 0 < (shown > 0).sum() < (coarse[...] > 0).sum()
+
+
+def test_legend_hides_classes_and_sliders_fade(person) -> None:
+    panel = person.panel
+    person.click("next")
+    name = panel.session.class_of(panel.items[0].identity)
+    shown = person.look("30_all_classes")
+    for box in panel.legend.boxes.values():
+        box.setChecked(False)
+    panel.legend.sliders["tissue_class"].setValue(0)
+    hidden = person.look("31_no_classes")
+    assert (shown != hidden).any()
+    assert name in panel.legend.boxes[name].text()
+    numbers = panel.canvas.layers["nuclei"].data[0][:, :]
+    assert not numbers.any()
+    panel.legend.boxes[name].setChecked(True)
+    assert panel.canvas.layers["nuclei"].data[0][:, :].any()
+    assert not panel.canvas.layers["tissue_class"].visible
+
+
+def test_mistakes_are_told_and_nothing_is_recorded(person) -> None:
+    panel = person.panel
+    panel.canvas.select([])
+    person.click("reject")
+    assert "Select a nucleus" in panel.message.text()
+    person.click("next")
+    person.click("merge")
+    person.click("undo")
+    person.click("undo")
+    assert "nothing to undo" in panel.message.text()
+    assert not panel.session.state.done
+
+
+def test_the_overview_takes_one_there_and_shows_what_was_seen(person) -> None:
+    from qtpy.QtCore import QPoint, Qt
+    from qtpy.QtTest import QTest
+
+    panel = person.panel
+    person.click("next")
+    before = panel.overview.pixmap().toImage()
+    QTest.mouseClick(panel.overview, Qt.MouseButton.LeftButton, pos=QPoint(20, 20))
+    person.look("40_overview")
+    field = panel.canvas.visible
+    assert centre(field) == pytest.approx(
+        (20 / before.height() * panel.session.shape[0], 20 / before.width() * panel.session.shape[1]), abs=3
+    )
+    assert panel.overview.pixmap().toImage() != before
+    assert len(panel.session.state.visited) >= 2
+
+
+def test_a_comment_is_asked_for_and_shown(person, monkeypatch) -> None:
+    from wsipipe.review import widget
+
+    monkeypatch.setattr(widget.QInputDialog, "getText", lambda *_: ("fold?", True))
+    person.click("next")
+    person.click("comment")
+    assert [text for _, text, _ in person.panel.session.state.comments] == ["fold?"]
+    assert len(person.panel.canvas.layers["comments"].data) == 1
+
+
+def test_ids_above_what_float32_holds_are_painted_exactly(person) -> None:
+    session, field = person.panel.session, person.panel.canvas.field
+    high = 2**24 + 1
+    field._labels = np.zeros((4, 4), np.uint32)
+    field._labels[0, :2], field._labels[0, 2:] = high, high + 1
+    field.region = Region(0, 0, 4, 4)
+    field._show()
+    assert np.unique(field.layer.data).tolist() == [0, 1, 2]
+    assert field._ids.tolist() == [0, high, high + 1]
+    numbers = person.panel.canvas.palette.numbers(np.array([high, high + 1, 1], np.uint32))
+    assert numbers[:2].tolist() == [1, 1]
+    assert numbers[2] == person.panel.canvas.palette.number(session.class_of(1))
+
+
+def test_a_panel_for_another_reviewer_at_once_is_refused_with_words(person, result) -> None:
+    from wsipipe.review.widget import ReviewWidget
+
+    second = ReviewWidget(person.viewer, user="ann")
+    second.open_folder(result.folder)
+    assert "another window" in second.message.text()
+    second.close_session()
+
+
+def test_the_panel_takes_up_a_result_that_napari_opened(window, result) -> None:
+    from wsipipe.review.reader import read_result
+    from wsipipe.review.widget import ReviewWidget
+
+    for data, settings, kind in read_result(str(result.folder)):
+        getattr(window, f"add_{kind}")(data, **settings)
+    panel = ReviewWidget(window, user="ann")
+    assert panel.session.source.folder == result.folder
+    assert [layer.name for layer in window.layers].count("image") == 1
+    panel.close_session()
+    assert not len(window.layers)
+
+
+def test_a_store_without_manifest_is_shown_but_not_edited(window, result) -> None:
+    from wsipipe.review.widget import ReviewWidget
+
+    (result.store / "manifest.json").unlink()
+    panel = ReviewWidget(window, user="ann")
+    with pytest.warns(UserWarning, match="looking only"):
+        panel.open_folder(result.folder)
+    panel.buttons["next"].click()
+    for name in ("reject", "paint"):
+        panel.buttons[name].click()
+        assert "looking only" in panel.message.text()
+    panel.close_session()
+    assert not (result.folder / "reviews").exists()
+
+
+def test_reader_takes_what_is_ours_and_nothing_else(display, finished, tmp_path) -> None:
+    import zarr
+
+    from wsipipe.review.reader import get_reader, sample
+
+    assert get_reader(str(finished.folder))
+    assert get_reader(str(finished.store))
+    zarr.create_group(tmp_path / "other.zarr")
+    (tmp_path / "file.txt").write_text("x")
+    for other in (tmp_path, tmp_path / "other.zarr", tmp_path / "file.txt", tmp_path / "absent"):
+        assert get_reader(str(other)) is None
+    assert get_reader([str(finished.folder)]) is None
+    layers = get_reader(str(finished.folder))(str(finished.folder))
+    assert layers[0][1]["name"] == "image"
+    outlines = layers[-1][0][0][:, :]
+    published = finished.labels["nuclei"][0][...]
+    assert 0 < (outlines > 0).sum() < (published > 0).sum()
+    assert set(np.unique(outlines)) == set(np.unique(published))
+    assert len(sample()) == len(layers)
+
+
+def test_a_slide_file_opens_lazily(display, small_slide) -> None:
+    from wsipipe.review.reader import get_reader
+
+    ((levels, settings, kind),) = get_reader(str(small_slide))(str(small_slide))
+    assert kind == "image"
+    assert settings["scale"] == (0.25, 0.25)
+    assert levels[0].shape == (1024, 1024, 3)
+    assert levels[0][100:110, 200:230].shape == (10, 30, 3)
+
+
+def test_the_manifest_is_valid() -> None:
+    npe2 = pytest.importorskip("npe2", reason="npe2 is absent: pip install 'wsipipe[review]'")
+    import wsipipe.review
+
+    manifest = npe2.PluginManifest.from_file(Path(wsipipe.review.__file__).with_name("napari.yaml"))
+    manifest.validate_imports()
+    for command in manifest.contributions.commands:
+        assert command.python_name

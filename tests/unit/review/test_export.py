@@ -1,0 +1,135 @@
+"""What an export says is what was done: labels, table, GeoJSON, summary, and tiles to learn from."""
+
+import csv
+import gzip
+import json
+
+import geopandas
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsipipe.geometry import Region
+from wsipipe.results import Result
+from wsipipe.review import Session
+from wsipipe.review.export import export_review
+from wsipipe.review.replay import reviewed_levels
+from wsipipe.review.sample import SIDE_PX
+
+WHOLE = Region(0, 0, SIDE_PX, SIDE_PX)
+
+
+@pytest.fixture
+def exported(session: Session):
+    session.visit(Region(0, 0, 256, 300))
+    session.accept([3])
+    session.reject([5])
+    session.relabel([9], "mitosis")
+    session.split(next(int(i) for i in session.source.nuclei.ids if session.area_px(int(i)) > 100))
+    session.draw([(100, 100), (130, 100), (130, 130), (100, 130)], "gland")
+    session.set_tissue([(0, 0), (256, 0), (256, 128), (0, 128)], "gland")
+    session.comment(3, 4, "fold?")
+    return session, export_review(session)
+
+
+def test_an_untouched_review_exports_the_published_table(session: Session, slide: Result) -> None:
+    folder = export_review(session).folder
+    table = geopandas.read_parquet(folder / "nuclei_reviewed.parquet")
+    published = slide.nuclei()
+    for column in published.columns:
+        assert table[column].equals(published[column]), column
+    assert set(table["status"]) == {"published"}
+
+
+def test_the_table_has_the_labels_areas_and_says_who(exported) -> None:
+    session, done = exported
+    table = geopandas.read_parquet(done.folder / "nuclei_reviewed.parquet").set_index("id")
+    labels = session.labels(WHOLE)
+    areas = np.bincount(labels.ravel())
+    assert sorted(table.index) == sorted(i for i in np.unique(labels) if i)
+    np.testing.assert_allclose(table["area_um2"], [areas[i] * 0.25 for i in table.index], rtol=1e-6)
+    assert table.index.is_monotonic_increasing
+    assert 5 not in table.index
+    assert (table.loc[3, "status"], table.loc[3, "reviewed_by"]) == ("accepted", "ann")
+    assert (table.loc[9, "status"], table.loc[9, "class"]) == ("changed", "mitosis")
+    assert set(table.loc[table.index > session.source.nuclei.highest_id, "status"]) == {"new"}
+    assert table.geometry.is_valid.all()
+
+
+def test_remeasuring_an_unchanged_nucleus_gives_its_published_row(session: Session, slide: Result) -> None:
+    session.relabel([9, 20, 30], "mitosis")
+    table = geopandas.read_parquet(export_review(session).folder / "nuclei_reviewed.parquet").set_index("id")
+    published = slide.nuclei().set_index("id")
+    for identity in (9, 20, 30):
+        for column in published.columns:
+            assert table.loc[identity, column] == published.loc[identity, column], column
+
+
+def test_nuclei_in_changed_tissue_get_its_class(exported) -> None:
+    done = exported[1]
+    table = geopandas.read_parquet(done.folder / "nuclei_reviewed.parquet")
+    there = (table["centroid_y_px0"] < 500) & (table["centroid_x_px0"] < 250)
+    assert there.any()
+    assert set(table.loc[there, "tissue_class"]) == {"gland"}
+
+
+def test_labels_and_geojson_agree_with_the_table(exported) -> None:
+    session, done = exported
+    np.testing.assert_array_equal(reviewed_levels(session, "nuclei")[0][...], session.labels(WHOLE))
+    features = json.loads(gzip.decompress((done.folder / "nuclei_reviewed.geojson.gz").read_bytes()))[
+        "features"
+    ]
+    table = geopandas.read_parquet(done.folder / "nuclei_reviewed.parquet").set_index("id")
+    assert [feature["properties"]["nucleus_id"] for feature in features] == list(table.index)
+    named = {f["properties"]["nucleus_id"]: f["properties"]["classification"]["name"] for f in features}
+    assert named[9] == "Nucleus: mitosis"
+    tissue = json.loads((done.folder / "tissue_class_reviewed.geojson").read_text())["features"]
+    assert {feature["properties"]["classification"]["name"] for feature in tissue} == {"stroma", "gland"}
+
+
+def test_the_summary_counts_what_was_done(exported) -> None:
+    done = exported[1]
+    summary = json.loads((done.folder / "summary.json").read_text())
+    assert summary == json.loads(json.dumps(done.summary))
+    assert summary["seen_mm2"] == pytest.approx(256 * 304 * 0.25e-6, abs=1e-4)
+    assert summary["acts"] == {
+        "accept": 1,
+        "comment": 1,
+        "draw": 1,
+        "reject": 1,
+        "relabel": 1,
+        "split": 1,
+        "tissue": 1,
+    }
+    assert [item["id"] for item in summary["rejected"]] == [5]
+    assert summary["nuclei"]["rejected"] == 1
+    assert summary["nuclei"]["new"] >= 2
+    grown = summary["tissue_mm2_by_class"]
+    assert grown["gland"]["grown"] == -grown["stroma"]["grown"] > 0
+    assert summary["comments"][0]["text"] == "fold?"
+    assert all(change["user"] == "ann" and change["at"] for change in summary["changes"])
+
+
+def test_training_tiles_are_those_seen_whole(exported) -> None:
+    session, done = exported
+    folder = done.folder / "corrections"
+    with (folder / "index.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["y"], row["x"]) for row in rows] == [("0", "0")]
+    image = np.asarray(Image.open(folder / rows[0]["image"]))
+    labels = np.asarray(Image.open(folder / rows[0]["labels"]))
+    assert image.shape == (256, 256, 3)
+    assert labels.dtype == np.uint16
+    tile = session.labels(Region(0, 0, 256, 256))
+    np.testing.assert_array_equal(labels > 0, tile > 0)
+    assert labels.max() == np.unique(tile).size - 1 == int(rows[0]["nuclei"])
+    assert float(rows[0]["mpp"]) == 0.5
+
+
+def test_what_was_not_seen_teaches_nothing(session: Session) -> None:
+    session.reject([5])
+    assert export_review(session).summary["training_tiles"] == 0
+
+
+def test_published_files_stand_after_an_export(exported, slide: Result) -> None:
+    assert slide.damaged() == []

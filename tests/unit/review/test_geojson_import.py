@@ -1,0 +1,131 @@
+"""Out to GeoJSON, as QuPath writes it, and back: nothing changes unless a person changed it."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shapely
+
+from wsipipe.errors import ConfigError
+from wsipipe.geometry import Region
+from wsipipe.results import Result
+from wsipipe.review import Session
+from wsipipe.review.export import export_review
+from wsipipe.review.geojson_import import import_geojson
+from wsipipe.review.sample import SIDE_PX
+
+WHOLE = Region(0, 0, SIDE_PX, SIDE_PX)
+
+
+def features_of(path: Path) -> list[dict]:
+    data = path.read_bytes()
+    return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)["features"]
+
+
+def through_qupath(features: list[dict]) -> list[dict]:
+    """As QuPath 0.5 gives objects back: keys of others are gone, numbers rounded, rings start elsewhere."""
+    back = []
+    for feature in features:
+        properties = {k: v for k, v in feature["properties"].items() if k != "nucleus_id"}
+        properties["isLocked"] = False
+        rings = [[*ring[2:-1], *ring[:3]] for ring in feature["geometry"]["coordinates"]]
+        rings = [[[round(x, 2), round(y, 2)] for x, y in ring] for ring in rings]
+        geometry = {"type": "Polygon", "coordinates": rings}
+        back.append({"type": "Feature", "id": feature["id"], "geometry": geometry, "properties": properties})
+    return back
+
+
+def write(tmp_path: Path, features: list[dict]) -> Path:
+    path = tmp_path / "edited.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+@pytest.fixture
+def nuclei(slide: Result) -> list[dict]:
+    return through_qupath(features_of(slide.folder / "nuclei.geojson.gz"))
+
+
+@pytest.fixture
+def tissue(slide: Result) -> list[dict]:
+    return through_qupath(features_of(slide.folder / "tissue_class.geojson"))
+
+
+def test_untouched_files_change_nothing(session, nuclei, tissue, tmp_path) -> None:
+    done = import_geojson(session, write(tmp_path, nuclei), complete=True)
+    assert done == {"unchanged": len(nuclei)}
+    done = import_geojson(session, write(tmp_path, tissue))
+    assert set(done) == {"unchanged tissue"}
+    assert not session.state.done
+
+
+def test_edits_come_back_with_ids_classes_and_areas(session, nuclei, tissue, tmp_path, published) -> None:
+    before = {int(f["properties"]["name"]): f for f in nuclei}
+    outline = shapely.from_geojson(json.dumps(before[20]["geometry"])).buffer(3)
+    before[20]["geometry"] = json.loads(shapely.to_geojson(outline))
+    before[30]["properties"]["classification"]["name"] = "Nucleus: mitosis"
+    del before[40]
+    new = {"type": "Polygon", "coordinates": [[[200, 200], [260, 200], [260, 260], [200, 260], [200, 200]]]}
+    properties = {"objectType": "detection", "classification": {"name": "Nucleus: gland"}}
+    edited = [*before.values(), {"type": "Feature", "geometry": new, "properties": properties}]
+    done = import_geojson(session, write(tmp_path, edited), complete=True)
+    assert done == {"unchanged": len(nuclei) - 3, "paint": 1, "relabel": 1, "draw": 1, "delete": 1}
+    assert session.area_px(20) > (published == 20).sum()
+    assert session.area_px(20) == pytest.approx(outline.area / 4, rel=0.1)
+    assert session.class_of(30) == "mitosis"
+    assert session.area_px(40) == 0
+    assert session.area_px(int(published.max()) + 1) == 900
+    assert session.class_of(int(published.max()) + 1) == "gland"
+
+
+def test_out_and_back_of_a_review_is_the_review(session, slide, nuclei, random_act, tmp_path) -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(40):
+        random_act(session, rng)
+    folder = export_review(session).folder
+    with Session.open(slide.folder, "bob") as bob:
+        path = write(tmp_path, through_qupath(features_of(folder / "nuclei_reviewed.geojson.gz")))
+        import_geojson(bob, path, complete=True)
+        import_geojson(
+            bob, write(tmp_path, through_qupath(features_of(folder / "tissue_class_reviewed.geojson")))
+        )
+        mine, theirs = session.labels(WHOLE), bob.labels(WHOLE)
+        np.testing.assert_array_equal(mine > 0, theirs > 0)
+        pairs = np.unique(np.stack([mine.ravel(), theirs.ravel()]), axis=1)
+        assert np.unique(pairs[0]).size == pairs.shape[1] == np.unique(pairs[1]).size
+        known = session.source.nuclei.highest_id
+        assert all(one == other for one, other in pairs.T.tolist() if one <= known)
+        for one, other in pairs.T.tolist():
+            if one:
+                assert session.class_of(one) in (bob.class_of(other), "")
+        np.testing.assert_array_equal(bob.tissue(), session.tissue())
+
+
+def test_a_selection_deletes_nothing(session, nuclei, tmp_path) -> None:
+    done = import_geojson(session, write(tmp_path, nuclei[:10]))
+    assert done == {"unchanged": 10, "missing": len(nuclei) - 10}
+    assert not session.state.done
+
+
+def test_a_file_that_is_no_geojson_of_polygons_is_refused(session, nuclei, tmp_path) -> None:
+    path = tmp_path / "bad.geojson"
+    path.write_text("{")
+    with pytest.raises(ConfigError, match="could not be read"):
+        import_geojson(session, path)
+    path.write_text("{}")
+    with pytest.raises(ConfigError, match="no features"):
+        import_geojson(session, path)
+    point = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": {}}
+    with pytest.raises(ConfigError, match="is a Point"):
+        import_geojson(session, write(tmp_path, [point]))
+    nuclei[0]["geometry"]["coordinates"] = [[[9e5, 9e5], [9.1e5, 9e5], [9e5, 9.1e5], [9e5, 9e5]]]
+    with pytest.raises(ConfigError, match="another slide"):
+        import_geojson(session, write(tmp_path, nuclei))
+
+
+def test_tissue_of_an_unknown_class_is_refused(session, tissue, tmp_path) -> None:
+    tissue[0]["properties"]["classification"]["name"] = "bone"
+    with pytest.raises(ConfigError, match="the model knows stroma, gland"):
+        import_geojson(session, write(tmp_path, tissue))

@@ -1,0 +1,73 @@
+"""kill -9 while a person works: at most the act in flight is lost, and the journal opens again.
+
+``WSIPIPE_KILLS`` says how often; the full soak is 20.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsipipe.geometry import Region
+from wsipipe.results import Result
+from wsipipe.review import Session
+from wsipipe.review.journal import read_journal
+from wsipipe.review.replay import derive, reviewed_levels
+from wsipipe.review.sample import SIDE_PX
+
+KILLS = int(os.environ.get("WSIPIPE_KILLS", "1"))
+ACTS = 200
+WORKER = """
+import sys
+from pathlib import Path
+import numpy as np
+sys.path.insert(0, sys.argv[3])
+from conftest import random_act
+from wsipipe.review import Session
+from wsipipe.review.replay import derive
+rng = np.random.default_rng(int(sys.argv[2]))
+with Session.open(sys.argv[1], "ann") as session:
+    print("ready", flush=True)
+    derived = 0
+    while session.state.taken < 200:
+        before = session.state.taken
+        random_act(session, rng)
+        if session.state.taken > before:
+            print(session.state.taken, flush=True)
+        if session.state.taken - derived >= 40:
+            derive(session)
+            derived = session.state.taken
+print("all", flush=True)
+"""
+
+
+@pytest.mark.parametrize("seed", range(KILLS))
+@pytest.mark.filterwarnings("ignore:.*the last line was torn")
+def test_a_kill_loses_at_most_the_act_in_flight(slide: Result, seed: int) -> None:
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", WORKER, str(slide.folder), str(seed), str(here)]
+    worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == "ready\n"
+    stop_after = random.Random(seed).randrange(ACTS)
+    told = "0"
+    for _ in range(stop_after):
+        told = worker.stdout.readline()
+    time.sleep(random.Random(seed).random() * 0.01)
+    os.kill(worker.pid, signal.SIGKILL)
+    rest = worker.communicate()[0].split()
+    lines = [int(line) for line in rest if line.isdigit()] or [int(told)]
+    with Session.open(slide.folder, "ann") as session:
+        assert lines[-1] <= session.state.taken <= lines[-1] + 1
+        whole = Region(0, 0, SIDE_PX, SIDE_PX)
+        derive(session)
+        np.testing.assert_array_equal(reviewed_levels(session, "nuclei")[0][...], session.labels(whole))
+        session.comment(1, 1, "goes on")
+    assert read_journal(slide.folder / "reviews" / "ann.journal").torn_bytes == 0
+    assert slide.damaged() == []
