@@ -84,7 +84,7 @@ def run_slide(
         WsipipeError: With the code of what went wrong; finished shards are kept.
     """
     work = work_folder(out, plan)
-    with slide_lock(out, plan.slide.slide_id):
+    with storage_errors(out), slide_lock(out, plan.slide.slide_id):
         if publish.is_published(out, plan) and not restart:
             # A run that was killed while it cleaned up.
             shutil.rmtree(work, ignore_errors=True)
