@@ -5,6 +5,7 @@ import shutil
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -51,10 +52,16 @@ class Killer(Silent):
         victim = victims[self.shards % len(victims)]
         if self.kills == 1:
             victim.send_signal(signal.SIGSTOP)
-            threading.Timer(2, victim.send_signal, [signal.SIGCONT]).start()
+            threading.Timer(2, go_on, [victim]).start()
         else:
             victim.kill()
         self.kills += 1
+
+
+def go_on(stopped: psutil.Process) -> None:
+    """Lets a stopped process go on, if nobody killed it meanwhile."""
+    with suppress(psutil.NoSuchProcess):
+        stopped.send_signal(signal.SIGCONT)
 
 
 def test_workers_killed_under_load_change_nothing(
