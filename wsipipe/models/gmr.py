@@ -127,6 +127,8 @@ class _GMRConv(nn.Module):
         nn.init.constant_(self.log_sigma, math.log(sigma))
         taps = torch.bincount(self._cells, minlength=len(self._radii) + 1)[:-1]
         energy = (self.basis().detach() ** 2 * taps).sum(1) * (self.rings * self.in_channels / self.groups)
+        # With more rings than radii some reach no cell; they are drawn like the strongest, not as infinity.
+        energy = torch.where(energy > 1e-6 * energy.max(), energy, energy.max())
         nn.init.normal_(self.weight)
         with torch.no_grad():
             self.weight.mul_((2 / energy).sqrt())

@@ -272,3 +272,9 @@ def test_a_3d_layer_folds_its_norm() -> None:
     plain = conv.fuse(norm)
     assert type(plain) is nn.Conv3d
     torch.testing.assert_close(plain(x), norm(conv(x)), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["radial", "index", "narrow"])
+@pytest.mark.parametrize(("side", "rings"), [(3, 7), (5, 9)])
+def test_more_rings_than_radii_start_finite(mode: str, side: int, rings: int) -> None:
+    assert torch.isfinite(GMRConv2d(2, 3, side, mode=mode, rings=rings).kernel()).all()
