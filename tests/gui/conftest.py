@@ -4,9 +4,15 @@ import ctypes
 import os
 import shutil
 import subprocess
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+# Mesa brings an LLVM of its own: Triton, which torch's optimisers import, crashes if it is loaded after it.
+with suppress(ImportError):
+    import_module("torch._dynamo")
 
 from wsipipe.results import Result
 from wsipipe.review.sample import make_sample
