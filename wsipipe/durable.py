@@ -21,9 +21,12 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Turns an OSError of the file system into a StorageError that names the file and the remedy."""
     try:
         yield
-    except (WsipipeError, FileNotFoundError):
+    except (WsipipeError, FileNotFoundError, ConnectionError, TimeoutError):
         raise
     except OSError as error:
+        if error.errno is None:
+            # A lost connection to a worker, not the disk.
+            raise
         if error.errno in _FULL:
             raise StorageFullError(
                 f"Writing {path} failed: {error.strerror}. Free space there and run the same command again; "

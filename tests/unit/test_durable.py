@@ -52,3 +52,12 @@ def test_json_is_sorted_and_hashed_as_read(tmp_path: Path) -> None:
     data = (tmp_path / "one").read_bytes()
     assert data == (tmp_path / "two").read_bytes()
     assert sha256_of(tmp_path / "one") == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "error", [TimeoutError("slow"), ConnectionResetError("gone"), OSError("comm closed")]
+)
+def test_a_lost_connection_is_not_the_disk(error: OSError, tmp_path: Path) -> None:
+    with pytest.raises(type(error)) as raised, storage_errors(tmp_path):
+        raise error
+    assert raised.value is error
