@@ -20,6 +20,7 @@ from wsipipe.models.blocks import (
     DenseClassifier,
     Step,
     check_stages,
+    conv_relu,
     gmr_conv,
     plain_conv,
     pool,
@@ -41,7 +42,7 @@ class DenseLayer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Features (B, in, H, W) -> (B, in + growth, H, W)."""
-        squeezed = functional.relu(self.squeeze(functional.relu(self.norm(x))))
+        squeezed = conv_relu(self.squeeze, functional.relu(self.norm(x)))
         return torch.cat([x, self.conv(squeezed)], dim=1)
 
 
@@ -106,7 +107,7 @@ class GMRDenseNet(DenseClassifier):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Image (B, 3, H, W) -> features of each cell (B, F, H / 16, W / 16)."""
-        return functional.relu(self.norm(self.blocks(pool(functional.relu(self.stem(x))))))
+        return functional.relu(self.norm(self.blocks(pool(conv_relu(self.stem, x)))))
 
 
 gmr_densenet121 = GMRDenseNet

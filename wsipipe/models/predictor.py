@@ -16,7 +16,8 @@ from wsipipe import faults
 from wsipipe.errors import ModelError
 from wsipipe.models.architectures import load
 from wsipipe.models.blocks import DenseClassifier, folded
-from wsipipe.models.kernels.frozen import RingConv2d, freeze
+from wsipipe.models.kernels.frozen import freeze
+from wsipipe.models.kernels.ring_layer import RingConv2d
 from wsipipe.models.precision import best_precision
 from wsipipe.models.zoo import ModelCard
 

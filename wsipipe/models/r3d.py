@@ -8,7 +8,6 @@ Source: the GMR-Conv paper, Tab. 5 and S2.2.
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from wsipipe.models.blocks import (
     POOL,
@@ -16,6 +15,7 @@ from wsipipe.models.blocks import (
     ConvNorm,
     DenseClassifier,
     Step,
+    conv_relu,
     gmr_conv,
     plain_conv3d,
 )
@@ -65,7 +65,7 @@ class GMRR3D(DenseClassifier):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Volume (B, C, D, H, W) -> features of each cell (B, F, D / 8, H / 8, W / 8)."""
-        return self.blocks(functional.relu(self.stem(x)))
+        return self.blocks(conv_relu(self.stem, x))
 
 
 gmr_r3d = GMRR3D

@@ -9,7 +9,6 @@ from functools import partial
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from wsipipe.models.blocks import (
     POOL,
@@ -17,13 +16,16 @@ from wsipipe.models.blocks import (
     ConvNorm,
     DenseClassifier,
     Step,
+    apply,
     check_stages,
+    conv_relu,
     dense_halo,
     gmr_conv,
     plain_conv,
     pool,
 )
 from wsipipe.models.gmr import Mode
+from wsipipe.models.kernels.source import AS_IS, POOLED, Source
 
 STEM_PX = 5
 DEPTHS = (2, 2, 2, 2)
@@ -55,8 +57,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Features (B, in, H, W) -> (B, width, H, W) or half of it."""
-        x = pool(x) if self.halves else x
-        return functional.relu(self.second(functional.relu(self.first(x))) + self.shortcut(x))
+        read = Source(x, POOLED if self.halves else AS_IS)
+        return conv_relu(self.second, conv_relu(self.first, read), residual=apply(self.shortcut, read))
 
 
 class Bottleneck(nn.Module):
@@ -79,10 +81,9 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Features (B, in, H, W) -> (B, 4 width, H, W) or half of it."""
-        inner = functional.relu(self.first(x))
-        if self.halves:
-            x, inner = pool(x), pool(inner)
-        return functional.relu(self.third(functional.relu(self.second(inner))) + self.shortcut(x))
+        scale = POOLED if self.halves else AS_IS
+        inner = conv_relu(self.second, Source(conv_relu(self.first, x), scale))
+        return conv_relu(self.third, inner, residual=apply(self.shortcut, Source(x, scale)))
 
 
 def shortcut(in_channels: int, out_channels: int, straight: ConvFactory = plain_conv) -> nn.Module:
@@ -136,7 +137,7 @@ class GMRResNet(DenseClassifier):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Image (B, 3, H, W) -> features of each cell (B, F, H / 16, W / 16)."""
-        return self.blocks(pool(functional.relu(self.stem(x))))
+        return self.blocks(pool(conv_relu(self.stem, x)))
 
 
 GMRResNet18 = GMRResNet

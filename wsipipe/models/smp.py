@@ -17,10 +17,9 @@ import segmentation_models_pytorch as smp
 import torch
 from segmentation_models_pytorch.encoders._base import EncoderMixin
 from torch import nn
-from torch.nn import functional
 
 from wsipipe.errors import ModelError
-from wsipipe.models.blocks import check_divisible, gmr_conv, pool
+from wsipipe.models.blocks import check_divisible, conv_relu, gmr_conv, pool
 from wsipipe.models.gmr import GMRConv2d, Mode
 from wsipipe.models.resnet import DEEPER, DEPTHS, STEM_PX, Bottleneck, GMRResNet, ResidualBlock
 
@@ -84,7 +83,7 @@ class GMRResNetEncoder(nn.Module, EncoderMixin):
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Image (B, C, H, W) -> ``depth`` + 1 maps of features, finest first."""
         check_divisible(x, self.output_stride)
-        features = [x, pool(functional.relu(self.stem(x)))]
+        features = [x, pool(conv_relu(self.stem, x))]
         for start, end in self._stages:
             features.append(self.blocks[start:end](features[-1]))
         return features

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from wsipipe.models.blocks import (
     POOL,
@@ -18,12 +17,12 @@ from wsipipe.models.blocks import (
     before_upsample,
     check_divisible,
     check_stages,
+    conv_relu,
     gmr_conv,
     halo_of,
-    pool,
-    upsample,
 )
 from wsipipe.models.gmr import Mode
+from wsipipe.models.kernels.source import POOLED, UPSAMPLED, Source
 
 
 class DoubleConv(nn.Module):
@@ -34,9 +33,9 @@ class DoubleConv(nn.Module):
         self.first = ConvNorm(conv(in_channels, out_channels, kernel_size))
         self.second = ConvNorm(conv(out_channels, out_channels, kernel_size))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features (B, in, H, W) -> (B, out, H, W)."""
-        return functional.relu(self.second(functional.relu(self.first(x))))
+    def forward(self, *inputs: torch.Tensor | Source) -> torch.Tensor:
+        """Features (B, in, H, W), together or in two parts -> (B, out, H, W)."""
+        return conv_relu(self.second, conv_relu(self.first, *inputs))
 
 
 class GMRUNet(nn.Module):
@@ -99,10 +98,10 @@ class GMRUNet(nn.Module):
         check_divisible(x, self.lattice_px)
         skips = [self.down[0](x)]
         for block in self.down[1:]:
-            skips.append(block(pool(skips[-1])))
+            skips.append(block(Source(skips[-1], POOLED)))
         x = skips.pop()
         for bridge, block in zip(self.bridges, self.up, strict=True):
-            x = block(torch.cat([skips.pop(), upsample(bridge(x))], dim=1))
+            x = block(skips.pop(), Source(bridge(x), UPSAMPLED))
         return self.head(x)
 
 

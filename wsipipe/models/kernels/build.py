@@ -25,6 +25,8 @@ class Job(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("input", "output", "weight", "bias", "mix", "ring_of")),
         *((name, ctypes.c_int64) for name in ("batch", "height", "width", "channels", "outputs")),
         *((name, ctypes.c_int64) for name in ("kernel", "padding", "rings", "threads")),
+        *((name, ctypes.c_void_p) for name in ("second", "residual")),
+        *((name, ctypes.c_int64) for name in ("split", "scale", "second_scale", "relu")),
     )
 
 

@@ -35,7 +35,7 @@ def device_kind(device: torch.device) -> str:
 
 def choose(rings: Rings, device: torch.device, dtype: torch.dtype, training: bool) -> Way:
     """The fastest implementation measured for such a layer; always one that covers it."""
-    if rings.groups > 1 or rings.kernel_size == 1:
+    if rings.groups > 1:
         return "dense"
     purpose = f"{'training' if training else 'inference'} {str(dtype).removeprefix('torch.')}"
     kinds = table()

@@ -9,9 +9,13 @@ from torch.nn import functional
 
 
 def exact_pool(x: torch.Tensor) -> torch.Tensor:
-    """Mean of each 2x2 block, diagonals first: (B, C, H, W) -> (B, C, H / 2, W / 2), even extents."""
-    straight = x[..., 0::2, 0::2] + x[..., 1::2, 1::2]
-    return (straight + (x[..., 0::2, 1::2] + x[..., 1::2, 0::2])) * 0.25
+    """Mean of each 2x2 block, diagonals first: (B, C, H, W) -> (B, C, H / 2, W / 2), even extents.
+
+    Like the other, in float32 at least, and rounded once.
+    """
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    falling = wide[..., 0::2, 0::2] + wide[..., 1::2, 1::2]
+    return ((falling + (wide[..., 0::2, 1::2] + wide[..., 1::2, 0::2])) * 0.25).to(x.dtype)
 
 
 def exact_upsample(x: torch.Tensor) -> torch.Tensor:

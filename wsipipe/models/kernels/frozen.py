@@ -4,35 +4,14 @@ import copy
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from wsipipe.errors import ModelError
 from wsipipe.models.blocks import ConvNorm
 from wsipipe.models.gmr import GMRConv2d, fuse, norm_as_affine
 from wsipipe.models.kernels import fused
 from wsipipe.models.kernels.choice import choose
-from wsipipe.models.kernels.packing import pack
+from wsipipe.models.kernels.ring_layer import RingConv2d
 from wsipipe.models.kernels.rings import Rings
-
-
-class RingConv2d(nn.Module):
-    """Ring convolution (B, in, H, W) -> (B, out, H', W') of fixed weights, by the compiled kernel.
-
-    Its result has the same bits in all eight orientations.
-    """
-
-    def __init__(
-        self, rings: Rings, dtype: torch.dtype, padding_mode: str = "zeros", edge_px: int = 0
-    ) -> None:
-        super().__init__()
-        self.packed = pack(rings, dtype)
-        self.padding_mode, self.edge_px = padding_mode, edge_px
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features (B, in, H, W) -> (B, out, H', W') in the dtype it was made for."""
-        if self.padding_mode != "zeros":
-            x = functional.pad(x, (self.edge_px,) * 4, mode=self.padding_mode)
-        return fused.run(x, self.packed)
 
 
 def freeze(model: nn.Module, dtype: torch.dtype = torch.float32, exact: bool = False) -> nn.Module:

@@ -6,6 +6,7 @@ orientations: turned input gives bitwise turned output.
 """
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional
 from wsipipe.models.kernels.build import Job, gpu_library, library
 from wsipipe.models.kernels.packing import Packed, cpu_layout, pack
 from wsipipe.models.kernels.rings import Rings
+from wsipipe.models.kernels.source import AS_IS, Source, as_source, joined, joined_shape
 
 SIDES = {"cpu": (1, 3, 5, 7, 9, 11), "cuda": (3, 5, 7, 9)}
 DTYPES = (torch.float32, torch.bfloat16)
@@ -38,27 +40,43 @@ def cpu_kind() -> str:
     return f"cpu{width}{'_bf16' if kernel is not None and kernel.ring_bf16_products() else ''}"
 
 
-def run(x: torch.Tensor, packed: Packed) -> torch.Tensor:
-    """Features (B, in, H, W) -> (B, out, H', W') channels-last."""
-    batch, channels, height, width = x.shape
+def run(
+    x: torch.Tensor | Source,
+    packed: Packed,
+    *more: Source,
+    residual: torch.Tensor | None = None,
+    relu: bool = False,
+) -> torch.Tensor:
+    """Features (B, in, H, W) -> (B, out, H', W') channels-last.
+
+    Args:
+        x: Features, or what is to be resampled while it is read; on a GPU as they are.
+        packed: Weights.
+        more: At most one second source, whose channels follow; see :func:`joins`. CPU only.
+        residual: (B, out, H', W'), added to the result. CPU only.
+        relu: Whether negative results become 0, after the residual. CPU only.
+    """
+    sources = [as_source(x), *more]
+    batch, channels, height, width = joined_shape(sources)
     if channels != packed.channels:
         raise ValueError(f"The layer has {packed.channels} input channels, it was given {channels}.")
     shrink = 2 * packed.padding - packed.kernel_size + 1
     if min(height, width) + shrink < 1:
         raise ValueError(f"{height} x {width} px are too few for a kernel of {packed.kernel_size} px.")
-    x = x.to(packed.dtype).contiguous(memory_format=torch.channels_last)
     out = torch.empty(
         (batch, packed.outputs, height + shrink, width + shrink),
         dtype=packed.dtype,
-        device=x.device,
+        device=sources[0].features.device,
         memory_format=torch.channels_last,
     )
-    job, name = job_of(x, out, packed), "f32" if packed.dtype == torch.float32 else "bf16"
-    if x.device.type == "cpu":
+    sources = [Source(_ready(source.features, packed), source.scale) for source in sources]
+    added = None if residual is None else _ready(residual.expand_as(out), packed)
+    job, name = job_of(sources, out, packed, added, relu), "f32" if packed.dtype == torch.float32 else "bf16"
+    if out.device.type == "cpu":
         getattr(library(), f"ring_conv_{name}")(ctypes.byref(job))
         return out
-    kernel = getattr(gpu_library(torch.cuda.get_device_capability(x.device)), f"ring_conv_cuda_{name}")
-    with torch.cuda.device(x.device):
+    kernel = getattr(gpu_library(torch.cuda.get_device_capability(out.device)), f"ring_conv_cuda_{name}")
+    with torch.cuda.device(out.device):
         stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
         code = kernel(ctypes.byref(job), stream, packed.lanes)
     if code:
@@ -66,11 +84,45 @@ def run(x: torch.Tensor, packed: Packed) -> torch.Tensor:
     return out
 
 
-def job_of(x: torch.Tensor, out: torch.Tensor, packed: Packed) -> Job:
+def joins(sources: Sequence[Source]) -> bool:
+    """Whether the kernel can read these in one call: on a CPU, and no block of channels spans two of them."""
+    if any(source.features.device.type != "cpu" for source in sources) or len(sources) > 2:
+        return False
+    block = cpu_layout(joined_shape(sources)[1], sources[0].features.dtype).block
+    return len(sources) == 1 or sources[0].features.shape[1] % block == 0
+
+
+def _ready(x: torch.Tensor, packed: Packed) -> torch.Tensor:
+    return x.to(packed.dtype).contiguous(memory_format=torch.channels_last)
+
+
+def resampled(source: Source) -> torch.Tensor:
+    """The features as a layer reads them, (B, C, H, W) channels-last, with the same bits turned."""
+    x, kernel = source.features, library()
+    if source.scale == AS_IS or x.device.type != "cpu" or x.dtype not in DTYPES or kernel is None:
+        return joined([source])
+    x = x.contiguous(memory_format=torch.channels_last)
+    out = torch.empty(joined_shape([source]), dtype=x.dtype, memory_format=torch.channels_last)
+    name = "f32" if x.dtype == torch.float32 else "bf16"
+    batch, channels, height, width = out.shape
+    job = Job(input=x.data_ptr(), output=out.data_ptr(), threads=torch.get_num_threads(), scale=source.scale)
+    job.batch, job.channels, job.height, job.width = batch, channels, height, width
+    getattr(kernel, f"ring_resample_{name}")(ctypes.byref(job))
+    return out
+
+
+def job_of(
+    sources: Sequence[Source],
+    out: torch.Tensor,
+    packed: Packed,
+    residual: torch.Tensor | None = None,
+    relu: bool = False,
+) -> Job:
     """The kernel's arguments; the tensors must outlive the call."""
-    batch, channels, height, width = x.shape
+    batch, channels, height, width = joined_shape(sources)
+    first, second = sources[0], sources[1] if len(sources) > 1 else None
     return Job(
-        x.data_ptr(),
+        first.features.data_ptr(),
         out.data_ptr(),
         packed.weight.data_ptr(),
         packed.bias.data_ptr(),
@@ -85,6 +137,12 @@ def job_of(x: torch.Tensor, out: torch.Tensor, packed: Packed) -> Job:
         packed.padding,
         packed.rings,
         torch.get_num_threads(),
+        None if second is None else second.features.data_ptr(),
+        None if residual is None else residual.data_ptr(),
+        first.features.shape[1],
+        first.scale,
+        0 if second is None else second.scale,
+        relu,
     )
 
 
@@ -182,5 +240,5 @@ def _cpu_grad(x: torch.Tensor, grad: torch.Tensor, rings: Rings, mix: torch.Tens
     )
     x, grad = (t.to(x.dtype).contiguous(memory_format=torch.channels_last) for t in (x, grad))
     name = "f32" if x.dtype == torch.float32 else "bf16"
-    getattr(library(), f"ring_grad_{name}")(ctypes.byref(job_of(x, grad, place)))
+    getattr(library(), f"ring_grad_{name}")(ctypes.byref(job_of([Source(x)], grad, place)))
     return sums.sum(0).permute(3, 0, 2, 1).flatten(1, 2)[:outputs, : x.shape[1]]

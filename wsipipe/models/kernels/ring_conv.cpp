@@ -1,9 +1,10 @@
 // Ring convolution of channels-last features: ring sums that stay in cache, then a matrix product.
 //
-// A tile of pixels with its halo is copied, VL channels at a time, into a zero-padded float32 block. Stage 1
+// A tile of pixels with its halo is copied, VL channels at a time, into a zero-padded float32 block; on the way
+// it may be pooled or up-sampled, or come from two inputs, one's channels after the other's. Stage 1
 // adds the taps of each orbit (cells at one distance) and mixes the orbits to rings. Stage 2 multiplies the
-// rings by the packed weights, accumulating in registers. The vectors are GCC's, so one source serves
-// AVX-512, AVX2 and any other machine.
+// rings by the packed weights, accumulating in registers; a residual and ReLU are applied before the result is
+// written. The vectors are GCC's, so one source serves AVX-512, AVX2 and any other machine.
 //
 // Every sum has one order, whatever the orientation of the input: an orbit is added along the subgroups
 // point mirror < quarter turns < all eight, so that turned input only swaps the operands of an addition,
@@ -99,7 +100,7 @@ ALWAYS_INLINE vec widened(const bf16* p) {
 }
 
 struct Job {
-  const void* input;      // (B, H, W, C)
+  const void* input;      // (B, H, W, C); pooled it is (B, 2 H, 2 W, C), up-sampled (B, H / 2, W / 2, C)
   void* output;           // (B, Ho, Wo, O)
   const void* weight;     // (ceil(O / VL), blocks, rings, CB, VL), bf16 in pairs of channels
   const float* bias;      // (ceil(O / VL) * VL)
@@ -107,6 +108,11 @@ struct Job {
   const int32_t* ring_of; // (orbits), the ring each orbit is added to, ascending
   int64_t batch, height, width, channels, outputs;
   int64_t kernel, padding, rings, threads;
+  const void* second;     // a second input with the channels from `split` on, or null
+  const void* residual;   // added to the result, in its shape, or null
+  int64_t split;          // channels of `input`
+  int64_t scale, second_scale;  // of the inputs: -1 to be pooled, 0 as they are, 1 to be up-sampled
+  int64_t relu;
 };
 
 struct Tile {
@@ -222,10 +228,75 @@ void sum_rings(const Job& job, const Tile& tile, const float* block, P* rings) {
     }
 }
 
+// One input: its pixels at the size that the layer sees, resampled as they are read.
+template <class T>
+struct Source {
+  const T* data;
+  int64_t channels, first, height, width, scale;
+
+  Source(const Job& job, int64_t image, int64_t channel) {
+    const bool is_second = job.second && channel >= job.split;
+    scale = is_second ? job.second_scale : job.scale;
+    channels = is_second ? job.channels - job.split : job.second ? job.split : job.channels;
+    first = is_second ? channel - job.split : channel;
+    height = scale < 0 ? 2 * job.height : job.height >> scale;
+    width = scale < 0 ? 2 * job.width : job.width >> scale;
+    data = static_cast<const T*>(is_second ? job.second : job.input) + image * height * width * channels + first;
+  }
+  ALWAYS_INLINE const T* at(int64_t y, int64_t x) const { return data + (y * width + x) * channels; }
+};
+
+template <class V, class T>
+ALWAYS_INLINE V read(const T* from) {
+  if constexpr (sizeof(V) == sizeof(vec)) return widened(from);
+  else return widen(*from);
+}
+
+// Mean of 2x2 px; bilinear by pixel centres: (9 near + 3 (beside + above) + far) / 16, edges repeated. Diagonals
+// and beside + above are added first, so that turned input only swaps operands.
+template <class V, class T>
+ALWAYS_INLINE V pooled(const Source<T>& from, int64_t y, int64_t x, int64_t c) {
+  const T *near = from.at(2 * y, 2 * x) + c, *below = near + from.width * from.channels;
+  const V falling = read<V>(near) + read<V>(below + from.channels);
+  return (falling + (read<V>(near + from.channels) + read<V>(below))) * 0.25f;
+}
+
+template <class V, class T>
+ALWAYS_INLINE V upsampled(const Source<T>& from, int64_t y, int64_t x, int64_t c) {
+  const int64_t ny = y >> 1, nx = x >> 1;
+  const int64_t fy = std::clamp<int64_t>(ny + (y & 1) * 2 - 1, 0, from.height - 1);
+  const int64_t fx = std::clamp<int64_t>(nx + (x & 1) * 2 - 1, 0, from.width - 1);
+  const V sides = read<V>(from.at(ny, fx) + c) + read<V>(from.at(fy, nx) + c);
+  return (read<V>(from.at(ny, nx) + c) * 9.f + sides * 3.f + read<V>(from.at(fy, fx) + c)) * 0.0625f;
+}
+
+template <class V, class T>
+ALWAYS_INLINE V pixel(const Source<T>& from, int64_t y, int64_t x, int64_t c) {
+  if (from.scale < 0) return pooled<V>(from, y, x, c);
+  if (from.scale > 0) return upsampled<V>(from, y, x, c);
+  return read<V>(from.at(y, x) + c);
+}
+
+// The input at the size that a layer sees, (B, H, W, C): what copy_block reads, by itself.
+template <class T>
+void resample(const Job& job) {
+  const int64_t rows = job.batch * job.height, vectors = job.channels / VL * VL;
+#pragma omp parallel for num_threads(int(job.threads)) schedule(static)
+  for (int64_t row = 0; row < rows; ++row) {
+    const Source<T> source(job, row / job.height, 0);
+    const int64_t y = row % job.height;
+    T* out = static_cast<T*>(job.output) + row * job.width * job.channels;
+    for (int64_t x = 0; x < job.width; ++x, out += job.channels) {
+      for (int64_t c = 0; c < vectors; c += VL) narrow(pixel<vec>(source, y, x, c), out + c);
+      for (int64_t c = vectors; c < job.channels; ++c) narrow(pixel<float>(source, y, x, c), out + c);
+    }
+  }
+}
+
 template <int K, int CB, class T>
 void copy_block(const Job& job, const Tile& tile, int64_t first, float* block) {
-  const T* image = static_cast<const T*>(job.input) + tile.image * job.height * job.width * job.channels;
-  const int valid = int(std::min<int64_t>(CB, job.channels - first));
+  const Source<T> source(job, tile.image, first);
+  const int valid = int(std::min<int64_t>(CB, source.channels - source.first));
   for (int y = 0; y < tile.rows + K - 1; ++y) {
     float* row = block + y * Taps<K, CB>::row;
     const int64_t from_y = tile.top + y - job.padding, from_x = tile.left - job.padding;
@@ -237,14 +308,14 @@ void copy_block(const Job& job, const Tile& tile, int64_t first, float* block) {
     const int begin = int(std::clamp<int64_t>(-from_x, 0, cols));
     const int end = int(std::clamp<int64_t>(job.width - from_x, begin, cols));
     std::memset(row, 0, size_t(begin) * CB * 4);
-    const T* from = image + (from_y * job.width + from_x) * job.channels + first;
     for (int x = begin; x < end; ++x) {
       if (CB == VL && valid == CB) {
-        store(row + x * CB, widened(from + x * job.channels));
-        __builtin_prefetch(from + x * job.channels + CB);
+        store(row + x * CB, pixel<vec>(source, from_y, from_x + x, 0));
+        if (!source.scale) __builtin_prefetch(source.at(from_y, from_x + x) + CB);
       }
       else
-        for (int c = 0; c < CB; ++c) row[x * CB + c] = c < valid ? widen(from[x * job.channels + c]) : 0.f;
+        for (int c = 0; c < CB; ++c)
+          row[x * CB + c] = c < valid ? pixel<float>(source, from_y, from_x + x, c) : 0.f;
     }
     std::memset(row + end * CB, 0, size_t(cols - end) * CB * 4);
   }
@@ -285,8 +356,16 @@ ALWAYS_INLINE void multiply(const bf16* a, const bf16* b, int64_t panel, int64_t
 }
 #endif
 
+// Adds the residual, applies ReLU (NaN stays NaN), and writes `valid` outputs from `at` on.
 template <class T>
-ALWAYS_INLINE void finish(vec v, T* out, int64_t valid) {
+ALWAYS_INLINE void finish(const Job& job, vec v, int64_t at, int64_t valid) {
+  T* const out = static_cast<T*>(job.output) + at;
+  if (job.residual) {
+    const T* residual = static_cast<const T*>(job.residual) + at;
+    if (valid >= VL) v = v + widened(residual);
+    else for (int lane = 0; lane < valid; ++lane) v[lane] += widen(residual[lane]);
+  }
+  if (job.relu) v = v < vec{} ? vec{} : v;
   if (valid >= VL) return narrow(v, out);
   for (int lane = 0; lane < valid; ++lane) narrow(v[lane], out + lane);
 }
@@ -303,7 +382,7 @@ void product_panel(const Job& job, const Tile& tile, const Product& size, int64_
   const P* weight = static_cast<const P*>(job.weight) + output / VL * size.panel + size.first_depth * VL;
   const int64_t out_width = job.width + 2 * job.padding - job.kernel + 1;
   const int64_t out_height = job.height + 2 * job.padding - job.kernel + 1;
-  T* image = static_cast<T*>(job.output) + tile.image * out_height * out_width * job.outputs;
+  const int64_t image = tile.image * out_height * out_width * job.outputs;
   for (int64_t m = 0; m < size.pixels; m += MR) {
     const int rows = int(std::min<int64_t>(MR, size.pixels - m));
     vec acc[MR][NV];
@@ -319,7 +398,7 @@ void product_panel(const Job& job, const Tile& tile, const Product& size, int64_
           continue;
         }
         const int64_t y = tile.top + (m + r) / tile.cols, x = tile.left + (m + r) % tile.cols;
-        finish(acc[r][v], image + (y * out_width + x) * job.outputs + at, job.outputs - at);
+        finish<T>(job, acc[r][v], image + (y * out_width + x) * job.outputs + at, job.outputs - at);
       }
   }
 }
@@ -535,6 +614,8 @@ int ring_conv_bf16(const Job* job) { return run_sized<bf16, bf16>(*job); }
 #else
 int ring_conv_bf16(const Job* job) { return run_sized<bf16, float>(*job); }
 #endif
+int ring_resample_f32(const Job* job) { return resample<float>(*job), 0; }
+int ring_resample_bf16(const Job* job) { return resample<bf16>(*job), 0; }
 int ring_grad_f32(const Job* job) { return grad_sized<float>(*job); }
 int ring_grad_bf16(const Job* job) { return grad_sized<bf16>(*job); }
 }

@@ -50,6 +50,7 @@ struct Job {
   const int32_t* ring_of;  // unused here: index mode has a mix of zeros and ones
   int64_t batch, height, width, channels, outputs;
   int64_t kernel, padding, rings, threads;
+  // What follows in the CPU kernel's Job (a second input, resampling, residual, ReLU) is not done here.
 };
 
 struct alignas(16) Chunk {

@@ -1,0 +1,44 @@
+"""A ring convolution of fixed weights, with what comes before and after it in the same pass."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from wsipipe.models.kernels import fused
+from wsipipe.models.kernels.packing import pack
+from wsipipe.models.kernels.rings import Rings
+from wsipipe.models.kernels.source import Source, as_source, joined
+
+
+class RingConv2d(nn.Module):
+    """Ring convolution (B, in, H, W) -> (B, out, H', W') of fixed weights, by the compiled kernel.
+
+    Its result has the same bits in all eight orientations.
+    """
+
+    def __init__(
+        self, rings: Rings, dtype: torch.dtype, padding_mode: str = "zeros", edge_px: int = 0
+    ) -> None:
+        super().__init__()
+        self.packed = pack(rings, dtype)
+        self.padding_mode, self.edge_px = padding_mode, edge_px
+
+    def forward(
+        self, *inputs: torch.Tensor | Source, residual: torch.Tensor | None = None, relu: bool = False
+    ) -> torch.Tensor:
+        """Features (B, in, H, W) -> (B, out, H', W') in the dtype it was made for.
+
+        Args:
+            inputs: What to read; the channels of a second follow those of the first.
+            residual: Added to the result, (B, out, H', W').
+            relu: Whether negative results become 0.
+        """
+        sources = [as_source(x) for x in inputs]
+        if self.padding_mode == "zeros" and fused.joins(sources):
+            return fused.run(sources[0], self.packed, *sources[1:], residual=residual, relu=relu)
+        x = joined(sources)
+        if self.padding_mode != "zeros":
+            x = functional.pad(x, (self.edge_px,) * 4, mode=self.padding_mode)
+        out = fused.run(x, self.packed)
+        out = out if residual is None else out + residual
+        return functional.relu(out) if relu else out
