@@ -197,7 +197,7 @@ def choices(rounds: int, device: torch.device) -> dict[str, dict[str, list[tuple
     for purpose in ("inference", "training"):
         for dtype in DTYPES:
             sides = table.setdefault(f"{purpose} {name(dtype)}", {})
-            for side in (3, 5, 7, 9, 11):
+            for side in (1, 3, 5, 7, 9, 11):
                 best = [
                     (least, fastest(purpose, dtype, side, channels, px, rounds, device))
                     for least, channels, px in ((0, 3, 128), (8, 16, 128), (24, 48, 64), (96, 128, 32))

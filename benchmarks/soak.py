@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def workers(folder: Path, options: argparse.Namespace) -> Answer:
     run = start(options.workflow, slides, folder / "out", *SMALL, "--workers", "2")
     while run.poll() is None and done["kills"] < options.times:
         time.sleep(draw.uniform(0.5, 4))
-        victims = [each for each in psutil.Process(run.pid).children() if "spawn_main" in str(each.cmdline())]
+        victims = _workers_of(run.pid)
         if not victims:
             continue
         victim = draw.choice(victims)
@@ -108,12 +109,24 @@ def workers(folder: Path, options: argparse.Namespace) -> Answer:
             victim.send_signal(signal.SIGCONT)
             done["stops"] += 1
         else:
-            victim.kill()
-            done["kills"] += 1
+            with suppress(psutil.NoSuchProcess):
+                victim.kill()
+                done["kills"] += 1
     code = run.wait()
     shards = sum(read_record(folder / "out")["slides"][0]["plan"].get("shards", {}).values())
     same = code == 0 and hashes(folder / "out") == hashes(folder / "clean")
     return {**done, "shards": shards, "exit": code, "same result": same}
+
+
+def _workers_of(pid: int) -> list[psutil.Process]:
+    """Worker processes of a run; those that are just dying cannot be asked."""
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(pid).children():
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                if "spawn_main" in str(child.cmdline()):
+                    found.append(child)
+    return found
 
 
 def lab(verb: str, folder: Path, options: argparse.Namespace) -> Answer:
