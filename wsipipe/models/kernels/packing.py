@@ -124,6 +124,6 @@ def _factors(rings: Rings, mixed: bool) -> tuple[torch.Tensor, torch.Tensor | No
         first = torch.searchsorted(ring_of, torch.arange(int(ring_of[-1]) + 1))
         sums = functional.one_hot(ring_of).T.float().contiguous().to(weight.device) if mixed else None
         return weight @ basis[:, first.to(basis.device)], sums, ring_of.int()
-    if mixed or (count == rings.kernel_size // 2 + 1 and count < radii):
+    if mixed or (count in {rings.kernel_size // 2 + 1, rings.kernel_size // 2 + 2} and count < radii):
         return weight, basis.contiguous(), each
     return weight @ basis, None, each

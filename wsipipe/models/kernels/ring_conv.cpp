@@ -209,6 +209,15 @@ ALWAYS_INLINE void add_orbits(const Job& job, const float* centre, P* rings, vec
   }
 }
 
+template <int K, int CB, int N, class P>
+ALWAYS_INLINE void put_mixed(const Job& job, const float* centre, P* out) {
+  constexpr int px = VL / CB;
+  vec acc[N][4] = {};
+  mix_orbits<K, CB, P>(job, centre, acc);
+  for (int i = 0; i < N; ++i)
+    for (int g = 0; g < 4; ++g) put<CB>(acc[i][g], out + g * px * ROW<P> + i * CB);
+}
+
 template <int K, int CB, class P>
 void sum_rings(const Job& job, const Tile& tile, const float* block, P* rings) {
   constexpr int px = VL / CB, N = K / 2 + 1;
@@ -216,15 +225,11 @@ void sum_rings(const Job& job, const Tile& tile, const float* block, P* rings) {
     for (int x = 0; x < tile.cols; x += 4 * px) {
       const float* centre = block + (y + K / 2) * Taps<K, CB>::row + (x + K / 2) * CB;
       P* out = rings + (int64_t(y) * tile.cols + x) * ROW<P>;
-      if (!job.mix) {
+      if (!job.mix)
         for (int g = 0; g < 4; ++g)
           add_orbits<K, CB, P>(job, centre + g * VL, out + g * px * ROW<P>, vec{});
-        continue;
-      }
-      vec acc[N][4] = {};
-      mix_orbits<K, CB, P>(job, centre, acc);
-      for (int i = 0; i < N; ++i)
-        for (int g = 0; g < 4; ++g) put<CB>(acc[i][g], out + g * px * ROW<P> + i * CB);
+      else if (job.rings == N) put_mixed<K, CB, N>(job, centre, out);
+      else put_mixed<K, CB, N + 1>(job, centre, out);
     }
 }
 
@@ -308,11 +313,13 @@ void copy_block(const Job& job, const Tile& tile, int64_t first, float* block) {
     const int begin = int(std::clamp<int64_t>(-from_x, 0, cols));
     const int end = int(std::clamp<int64_t>(job.width - from_x, begin, cols));
     std::memset(row, 0, size_t(begin) * CB * 4);
+    const T* as_is = source.at(from_y, from_x);
     for (int x = begin; x < end; ++x) {
-      if (CB == VL && valid == CB) {
-        store(row + x * CB, pixel<vec>(source, from_y, from_x + x, 0));
-        if (!source.scale) __builtin_prefetch(source.at(from_y, from_x + x) + CB);
+      if (CB == VL && valid == CB && !source.scale) {
+        store(row + x * CB, widened(as_is + x * source.channels));
+        __builtin_prefetch(as_is + x * source.channels + CB);
       }
+      else if (CB == VL && valid == CB) store(row + x * CB, pixel<vec>(source, from_y, from_x + x, 0));
       else
         for (int c = 0; c < CB; ++c)
           row[x * CB + c] = c < valid ? pixel<float>(source, from_y, from_x + x, c) : 0.f;
@@ -356,19 +363,32 @@ ALWAYS_INLINE void multiply(const bf16* a, const bf16* b, int64_t panel, int64_t
 }
 #endif
 
-// Adds the residual, applies ReLU (NaN stays NaN), and writes `valid` outputs from `at` on.
+// Where results go. A copy of what the job says: stores may alias the job itself.
 template <class T>
-ALWAYS_INLINE void finish(const Job& job, vec v, int64_t at, int64_t valid) {
-  T* const out = static_cast<T*>(job.output) + at;
-  if (job.residual) {
-    const T* residual = static_cast<const T*>(job.residual) + at;
-    if (valid >= VL) v = v + widened(residual);
-    else for (int lane = 0; lane < valid; ++lane) v[lane] += widen(residual[lane]);
+struct Sink {
+  T* const output;
+  const T* const residual;
+  const int64_t outputs;
+  const bool relu;
+
+  explicit Sink(const Job& job)
+      : output(static_cast<T*>(job.output)), residual(static_cast<const T*>(job.residual)),
+        outputs(job.outputs), relu(job.relu) {}
+
+  // Adds the residual, applies ReLU (NaN stays NaN), and writes the outputs from `first` on of a pixel.
+  ALWAYS_INLINE void put(vec v, int64_t pixel, int64_t first) const {
+    const int64_t at = pixel * outputs + first, valid = outputs - first;
+    if (valid >= VL) {
+      if (residual) v = v + widened(residual + at);
+      if (relu) v = v < vec{} ? vec{} : v;
+      return narrow(v, output + at);
+    }
+    for (int lane = 0; lane < valid; ++lane) {
+      float x = residual ? v[lane] + widen(residual[at + lane]) : v[lane];
+      narrow(relu && x < 0 ? 0.f : x, output + at + lane);
+    }
   }
-  if (job.relu) v = v < vec{} ? vec{} : v;
-  if (valid >= VL) return narrow(v, out);
-  for (int lane = 0; lane < valid; ++lane) narrow(v[lane], out + lane);
-}
+};
 
 struct Product {
   int64_t pixels, depth, panel, first_depth;
@@ -382,7 +402,8 @@ void product_panel(const Job& job, const Tile& tile, const Product& size, int64_
   const P* weight = static_cast<const P*>(job.weight) + output / VL * size.panel + size.first_depth * VL;
   const int64_t out_width = job.width + 2 * job.padding - job.kernel + 1;
   const int64_t out_height = job.height + 2 * job.padding - job.kernel + 1;
-  const int64_t image = tile.image * out_height * out_width * job.outputs;
+  const int64_t first_pixel = (tile.image * out_height + tile.top) * out_width + tile.left;
+  const Sink<T> sink(job);
   for (int64_t m = 0; m < size.pixels; m += MR) {
     const int rows = int(std::min<int64_t>(MR, size.pixels - m));
     vec acc[MR][NV];
@@ -390,16 +411,17 @@ void product_panel(const Job& job, const Tile& tile, const Product& size, int64_
       for (int v = 0; v < NV; ++v)
         acc[r][v] = load(size.begins ? job.bias + output + v * VL : sums + (m + r) * padded + output + v * VL);
     multiply<MR, NV>(rings + m * ROW<P>, weight, size.panel, size.depth, acc);
-    for (int r = 0; r < rows; ++r)
-      for (int v = 0; v < NV; ++v) {
-        const int64_t at = output + v * VL;
-        if (!size.ends) {
-          store(sums + (m + r) * padded + at, acc[r][v]);
-          continue;
-        }
-        const int64_t y = tile.top + (m + r) / tile.cols, x = tile.left + (m + r) % tile.cols;
-        finish<T>(job, acc[r][v], image + (y * out_width + x) * job.outputs + at, job.outputs - at);
-      }
+    if (!size.ends) {
+      for (int r = 0; r < rows; ++r)
+        for (int v = 0; v < NV; ++v) store(sums + (m + r) * padded + output + v * VL, acc[r][v]);
+      continue;
+    }
+    int64_t y = m / tile.cols, x = m % tile.cols;
+    for (int r = 0; r < rows; ++r) {
+      const int64_t pixel = first_pixel + y * out_width + x;
+      for (int v = 0; v < NV; ++v) sink.put(acc[r][v], pixel, output + v * VL);
+      if (++x == tile.cols) x = 0, ++y;
+    }
   }
 }
 
