@@ -103,13 +103,13 @@ def workers(folder: Path, options: argparse.Namespace) -> Answer:
         if not victims:
             continue
         victim = draw.choice(victims)
-        if done["kills"] == options.times // 2 and not done["stops"]:
-            victim.send_signal(signal.SIGSTOP)
-            time.sleep(60)
-            victim.send_signal(signal.SIGCONT)
-            done["stops"] += 1
-        else:
-            with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess):
+            if done["kills"] == options.times // 2 and not done["stops"]:
+                victim.send_signal(signal.SIGSTOP)
+                done["stops"] += 1
+                time.sleep(60)
+                victim.send_signal(signal.SIGCONT)
+            else:
                 victim.kill()
                 done["kills"] += 1
     code = run.wait()
@@ -123,7 +123,7 @@ def _workers_of(pid: int) -> list[psutil.Process]:
     found = []
     with suppress(psutil.NoSuchProcess):
         for child in psutil.Process(pid).children():
-            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            with suppress(psutil.NoSuchProcess):
                 if "spawn_main" in str(child.cmdline()):
                     found.append(child)
     return found

@@ -50,7 +50,8 @@ def small_slide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _cards() -> list[tuple[str, dict, dict]]:
     """Architecture, arguments and the rest of the card of each."""
     common = {"sha256": "0" * 64, "data": ["none"], "licence": "none", "non_commercial": False}
-    nuclei = {"name": "tiny_nuclei", "mpp": 0.5, "activation": "sigmoid"} | common
+    stain = {"mean": (0.5, 0.9, 0.5), "sd": (0.3, 0.5, 0.3)}
+    nuclei = {"name": "tiny_nuclei", "mpp": 0.5, "activation": "sigmoid", "stain_reference": stain} | common
     tissue = {"name": "tiny_tissue", "mpp": 1.0, "activation": "softmax"} | common
     unet = {"widths": [4, 8], "kernel_sizes": [3, 3]}
     resnet = {"num_classes": 2, "width": 4, "kernel_sizes": [3, 3, 3, 3], "window": 3}

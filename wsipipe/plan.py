@@ -16,9 +16,11 @@ from wsipipe.models.zoo import ModelCard, whole_card
 from wsipipe.stages.classify import CLASS_MAP, CLASS_PROBABILITIES, classify_stage
 from wsipipe.stages.instance_params import InstanceParams, with_card
 from wsipipe.stages.instances import NUCLEI, ClassGrid, grow_stage, nuclei_stage, seeds_stage, table_stage
+from wsipipe.stages.level import model_level
 from wsipipe.stages.pyramid import level_count, mode_of_four, pyramid_stage, rgb_mean
-from wsipipe.stages.segment import SegmentParams, model_level, probability_name, segment_stage
+from wsipipe.stages.segment import SegmentParams, probability_name, segment_stage
 from wsipipe.stages.stage import Frame, Stage, Write
+from wsipipe.stages.stain import stain_stage
 from wsipipe.stages.tile import image_write, tile_stage
 from wsipipe.stages.tissue import TISSUE, tissue_downsample, tissue_stage
 from wsipipe.store import SCHEMA, ArraySpec
@@ -152,7 +154,8 @@ class Plan:
         tile = self.workflow.tile
         if tile.image == "none":
             return []
-        # Networks see beyond the region's edge what they would see in a run of the whole slide.
+        # Networks see beyond the region's edge what they would see in a run of the whole slide; only colours
+        # (stage stain) are counted in this part alone.
         region = self.region.grown(context_px) if self.region else None
         coarser = [
             pyramid_stage(image_write(0, tile), level, 1, tile.shard_px, rgb_mean)
@@ -167,9 +170,10 @@ class Plan:
     def _nuclei_stages(self) -> list[Stage]:
         workflow, frame, params = self.workflow, self.facts.frame, self.instances
         side, segment = workflow.tile.shard_px, workflow.segment or SegmentParams()
-        downsample = self.downsample(NUCLEI)
+        downsample, card = self.downsample(NUCLEI), self.cards["segment"]
         stages = [
-            segment_stage(segment, self.cards["segment"], frame, side),
+            *([stain_stage(card, card.stain_reference, frame, side)] if card.stain_reference else []),
+            segment_stage(segment, card, frame, side),
             seeds_stage(params, frame, downsample, side),
             grow_stage(params, frame, downsample, side),
             nuclei_stage(downsample, side),

@@ -44,11 +44,14 @@ class Planner:
 
     def notices(self) -> list[str]:
         """What the user should know of the weights before the work begins."""
-        return [
+        told = [
             f"The weights {card.name} are for non-commercial research only ({card.licence})."
             for card in self.cards.values()
             if card.non_commercial
         ]
+        if self.region and any(card.stain_reference for card in self.cards.values()):
+            told.append("Colours are counted in the region alone, so nuclei may differ from a whole run's.")
+        return told
 
 
 def make_planner(

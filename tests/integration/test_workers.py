@@ -31,7 +31,7 @@ def workers() -> list[psutil.Process]:
     """
     found = []
     for child in psutil.Process().children():
-        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        with suppress(psutil.NoSuchProcess):
             old = time.time() - child.create_time() > 1
             if old and any("spawn_main" in word for word in child.cmdline()):
                 found.append(child)

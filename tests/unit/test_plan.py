@@ -35,6 +35,7 @@ def test_every_cause_changes_the_name(plan: Plan, tmp_path: Path) -> None:
         replace(plan, slide=replace(plan.slide, mask_path=mask)),
         replace(plan, cards=plan.cards | {"segment": card.model_copy(update={"sha256": "1" * 64})}),
         replace(plan, cards=plan.cards | {"segment": card.model_copy(update={"temperature": 2.0})}),
+        replace(plan, cards=plan.cards | {"segment": card.model_copy(update={"stain_reference": None})}),
         with_section(plan, "tile", image="jpeg:90"),
         with_section(plan, "tissue", margin_um=1.0),
         with_section(plan, "instances", grow_um=3.0),
@@ -59,10 +60,18 @@ def test_the_walk_goes_from_tissue_to_table(plan: Plan) -> None:
     names = [stage.name for stage in plan.stages]
     assert names[0] == "tissue"
     order = [
-        names.index(name) for name in ("tile", "classify", "segment", "seeds", "grow", "nuclei", "table")
+        names.index(name)
+        for name in ("tile", "classify", "stain", "segment", "seeds", "grow", "nuclei", "table")
     ]
     assert order == sorted(order)
     assert len(set(names)) == len(names)
+
+
+def test_colours_are_counted_only_for_weights_that_want_them(plan: Plan) -> None:
+    plain = plan.cards["segment"].model_copy(update={"stain_reference": None})
+    assert "stain" not in [
+        stage.name for stage in replace(plan, cards=plan.cards | {"segment": plain}).stages
+    ]
 
 
 def test_all_that_is_read_was_written_before(plan: Plan) -> None:

@@ -86,7 +86,7 @@ def upsample(x: torch.Tensor) -> torch.Tensor:
     return out
 
 
-def apply(layer: nn.Module, *inputs: torch.Tensor | Source) -> torch.Tensor:
+def convolved(layer: nn.Module, *inputs: torch.Tensor | Source) -> torch.Tensor:
     """What a convolution (or nothing in its place) makes of its inputs; of two, channel after channel."""
     if isinstance(layer, RingConv2d):
         return layer(*inputs)
@@ -96,10 +96,10 @@ def apply(layer: nn.Module, *inputs: torch.Tensor | Source) -> torch.Tensor:
 def conv_relu(
     layer: nn.Module, *inputs: torch.Tensor | Source, residual: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """ReLU of :func:`apply`, after ``residual`` was added; a frozen ring convolution does it in one pass."""
+    """ReLU of a convolution, after ``residual`` was added; a frozen ring convolution does it in one pass."""
     if isinstance(layer, RingConv2d):
         return layer(*inputs, residual=residual, relu=True)
-    out = apply(layer, *inputs)
+    out = convolved(layer, *inputs)
     if torch.is_inference_mode_enabled():
         # In place, as nobody needs what was before; large tensors cost page faults.
         return functional.relu_(out if residual is None else out.add_(residual))

@@ -33,7 +33,7 @@ def _facts(card: "ModelCard") -> str:
     rows = {
         "network": f"`{card.architecture}`, mode `{card.mode}`",
         "um/px": f"{card.mpp:g}",
-        "stain": card.stain,
+        "stain": card.stain + (", brought to one reference on every slide" if card.stain_reference else ""),
         "licence": card.licence,
         "answer": f"{card.activation}, temperature {card.temperature:g}",
         "tiling": f"halo {card.halo_px} px, lattice {card.lattice_px} px, stride {card.stride} px",

@@ -1,7 +1,8 @@
 """Networks for other programs: folded into plain convolutions, as TorchScript or ONNX, with a JSON card.
 
 The graph takes RGB (B, 3, H, W) float32 in [0, 1], H and W multiples of the lattice (which it does not
-check), and holds normalisation and activation: it gives what the predictor gives. WSInfer takes the
+check), and holds normalisation and activation: it gives what the predictor gives. Where the card has a
+``stain_reference``, slides must be brought to it first, see :mod:`wsipipe.stages.stain`. WSInfer takes the
 softmax itself; for it, ``tile`` gives a classifier's raw scores (B, classes) of a tile.
 """
 
@@ -127,6 +128,7 @@ def export_card(card: ModelCard, tile: bool, side_px: int) -> dict[str, Any]:
         "spacing_um_px": card.mpp,
         "transform": [{"name": "Resize", "arguments": {"size": side_px}}, {"name": "ToTensor"}],
         "output": "raw scores (B, classes) of a tile; take the softmax" if tile else "map of probabilities",
+        "stain_reference": card.stain_reference and card.stain_reference.model_dump(mode="json"),
         "stride_pixels": card.stride,
         "lattice_pixels": card.lattice_px,
         "halo_pixels": 0 if tile else card.halo_px,

@@ -31,6 +31,9 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch
 class Predictor:
     """RGB patch (H, W, 3) uint8 -> probabilities (C, H / stride, W / stride) float32 in [0, 1].
 
+    Where the card has a ``stain_reference`` the patch is in that stain already, see
+    :mod:`wsipipe.stages.stain`.
+
     Attributes:
         card: What the network is.
         halo_px: Context a core on the lattice needs on each side, px, a multiple of ``lattice_px``.

@@ -16,9 +16,9 @@ from wsipipe.models.blocks import (
     ConvNorm,
     DenseClassifier,
     Step,
-    apply,
     check_stages,
     conv_relu,
+    convolved,
     dense_halo,
     gmr_conv,
     plain_conv,
@@ -58,7 +58,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Features (B, in, H, W) -> (B, width, H, W) or half of it."""
         read = Source(x, POOLED if self.halves else AS_IS)
-        return conv_relu(self.second, conv_relu(self.first, read), residual=apply(self.shortcut, read))
+        return conv_relu(self.second, conv_relu(self.first, read), residual=convolved(self.shortcut, read))
 
 
 class Bottleneck(nn.Module):
@@ -83,7 +83,7 @@ class Bottleneck(nn.Module):
         """Features (B, in, H, W) -> (B, 4 width, H, W) or half of it."""
         scale = POOLED if self.halves else AS_IS
         inner = conv_relu(self.second, Source(conv_relu(self.first, x), scale))
-        return conv_relu(self.third, inner, residual=apply(self.shortcut, Source(x, scale)))
+        return conv_relu(self.third, inner, residual=convolved(self.shortcut, Source(x, scale)))
 
 
 def shortcut(in_channels: int, out_channels: int, straight: ConvFactory = plain_conv) -> nn.Module:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -46,6 +46,23 @@ class Normalisation(BaseModel):
     scale: float = Field(default=64.0, gt=0)
 
 
+Density = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class StainReference(BaseModel):
+    """Optical density, -ln((value + 1) / 256), of the tissue that a network learnt from.
+
+    Attributes:
+        mean: Of red, green and blue.
+        sd: Standard deviation of each.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: tuple[Density, Density, Density]
+    sd: tuple[Density, Density, Density]
+
+
 class ModelCard(BaseModel):
     """Everything about a set of weights but the weights.
 
@@ -59,6 +76,7 @@ class ModelCard(BaseModel):
         outputs: Maps or classes, in channel order.
         activation: ``sigmoid`` (independent maps) or ``softmax`` (one class).
         temperature: Raw scores are divided by it first.
+        stain_reference: Colours that a slide's tissue is brought to first; None to take it as it is.
         lattice_px: Origins and extents of patches are multiples of this; from the network when it is saved.
         halo_px: Context a core on the lattice needs on each side, px of the network's image; likewise.
         stride: Px of the image for each px of the answer; likewise.
@@ -85,6 +103,7 @@ class ModelCard(BaseModel):
     activation: Literal["sigmoid", "softmax"]
     temperature: float = Field(default=1.0, gt=0)
     normalisation: Normalisation = Normalisation()
+    stain_reference: StainReference | None = None
     lattice_px: int = Field(default=1, ge=1)
     halo_px: int = Field(default=0, ge=0)
     stride: int = Field(default=1, ge=1)

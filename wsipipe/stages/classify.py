@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from wsipipe.geometry import Array, Region
 from wsipipe.models.zoo import ModelCard
 from wsipipe.quantise import NOT_COMPUTED, quantise
-from wsipipe.stages.segment import blocks, model_level
+from wsipipe.stages.level import model_level
+from wsipipe.stages.segment import blocks
 from wsipipe.stages.stage import Frame, Read, ShardInput, ShardOutput, Stage, Write, upsampled
 from wsipipe.stages.tile import image_name
 from wsipipe.stages.tissue import TISSUE, tissue_downsample

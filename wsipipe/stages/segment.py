@@ -1,20 +1,18 @@
 """Image and tissue -> ``probabilities/nucleus`` and ``probabilities/centre``, uint8, by a U-Net."""
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from wsipipe.errors import ConfigError
 from wsipipe.geometry import Array, Region
 from wsipipe.models.zoo import ModelCard
 from wsipipe.quantise import NOT_COMPUTED, quantise
+from wsipipe.stages.level import model_level
 from wsipipe.stages.stage import Frame, Read, ShardInput, ShardOutput, Stage, Write, upsampled
+from wsipipe.stages.stain import STAIN, restained
 from wsipipe.stages.tile import image_name
 from wsipipe.stages.tissue import TISSUE, tissue_downsample
-
-MPP_TOLERANCE = 0.12
 
 
 class SegmentParams(BaseModel):
@@ -31,22 +29,6 @@ class SegmentParams(BaseModel):
     weights: str = "nuclei_gmr_unet_0.5"
     precision: str = Field(default="auto", pattern="^(auto|float32|bfloat16|float64)$")
     patch_px: int = Field(default=1024, ge=64, le=4096, multiple_of=64)
-
-
-def model_level(card: ModelCard, mpp: float, stage: str) -> int:
-    """Pyramid level whose mpp the network was trained at.
-
-    Raises:
-        ConfigError: No level 2**k of the canvas comes within 12 % of the network's mpp; names ``tile.mpp``.
-    """
-    level = max(0, round(math.log2(card.mpp / mpp)))
-    if abs(mpp * 2**level / card.mpp - 1) > MPP_TOLERANCE:
-        raise ConfigError(
-            f"{stage}.weights {card.name} work at {card.mpp:g} um/px, but the canvas has {mpp:g} um/px, and "
-            f"no halving of it comes within {MPP_TOLERANCE:.0%}; set tile.mpp={card.mpp:g} or choose other "
-            f"weights (wsipipe models lists them)."
-        )
-    return level
 
 
 def probability_name(output: str) -> str:
@@ -86,8 +68,10 @@ def segment_stage(params: SegmentParams, card: ModelCard, frame: Frame, shard_px
         if not in_tissue.any():
             return ShardOutput(outputs, effort="low")
         pixels = shard.read(image).pixels
+        table = shard.tables[STAIN]["lookup"] if card.stain_reference else None
         for block in blocks(shard.core, params.patch_px, in_tissue, unit):
             patch = pixels[block.y : block.end_y + 2 * halo, block.x : block.end_x + 2 * halo]
+            patch = patch if table is None else restained(patch, table)
             maps = quantise(shard.model(patch)[:, halo : halo + block.height, halo : halo + block.width])
             inside = upsampled(in_tissue[block.scaled(1, unit).slices], unit)
             for name, values in zip(names, maps, strict=True):

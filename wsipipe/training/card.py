@@ -21,6 +21,7 @@ def blank_card(recipe: Recipe, task: Task, learnt: Part) -> ModelCard:
         mpp=recipe.mpp,
         outputs=task.outputs,
         activation=task.activation,
+        stain_reference=task.stain_reference,
         sha256="0" * 64,
         data=tuple(told(source, count) for source, count in task.told(learnt).items()),
         licence=recipe.licence or licence,

@@ -83,7 +83,8 @@ class FieldScorer:
         return scores | _labels(*drop_cut(np.where(inside, truth, 0), found, field.cut))
 
     def _scene(self, image: npt.NDArray[np.uint8], labels: Labels, mpp: float) -> Scene:
-        return scene(image, labels, mpp, self.card.mpp, self.predict.lattice_px)
+        card = self.card
+        return scene(image, labels, mpp, card.mpp, self.predict.lattice_px, card.stain_reference)
 
     def _map(self, maps: npt.NDArray[np.uint8], name: str) -> npt.NDArray[np.uint8]:
         return maps[self.card.output_names.index(name)]

@@ -16,7 +16,7 @@ from torch import nn
 
 from wsipipe.geometry import Array, Region
 from wsipipe.models.predictor import Device, Precision, Predictor, choose_device, choose_precision
-from wsipipe.models.zoo import ModelCard
+from wsipipe.models.zoo import ModelCard, StainReference
 from wsipipe.quantise import quantise
 from wsipipe.stages.grow import grow_instances
 from wsipipe.stages.instance_params import InstanceParams
@@ -24,6 +24,7 @@ from wsipipe.stages.join import grow_tables, join_seeds
 from wsipipe.stages.merge import merge_instances
 from wsipipe.stages.nuclei import relabel
 from wsipipe.stages.seeds import find_seeds
+from wsipipe.stages.stain import colours, lookup, restained
 from wsipipe.tiling.resample import Axis, resample, taps
 from wsipipe.training.samples import Labels, Rgb
 
@@ -91,7 +92,14 @@ def instances(nucleus: Array, centre: Array, params: InstanceParams, mpp: float)
     return relabel(grown, merged["final"]).astype(np.int32)
 
 
-def scene(image: Rgb, labels: Labels, mpp: float, to_mpp: float, lattice_px: int) -> Scene:
+def scene(
+    image: Rgb,
+    labels: Labels,
+    mpp: float,
+    to_mpp: float,
+    lattice_px: int,
+    stain: StainReference | None = None,
+) -> Scene:
     """A field in the middle of a canvas at ``to_mpp``: image by exact area means, labels by nearest px.
 
     Args:
@@ -100,11 +108,14 @@ def scene(image: Rgb, labels: Labels, mpp: float, to_mpp: float, lattice_px: int
         mpp: Um per px of both; within 2 % of ``to_mpp`` they are taken as they are.
         to_mpp: Of the network.
         lattice_px: Sides of the canvas are multiples of it.
+        stain: Colours to which the field is brought, as a slide is.
     """
     step = 1.0 if abs(to_mpp / mpp - 1) <= NATIVE_TOLERANCE else to_mpp / mpp
     sides = [_Side(extent, step, lattice_px) for extent in labels.shape]
     rows, columns = sides
     picture = resample(_padded(image, rows, columns), rows.taps, columns.taps)
+    if stain:
+        picture = restained(picture, lookup(colours(picture), stain))
     near = np.pad(labels, 1)[np.ix_(rows.nearest, columns.nearest)]
     inside = Region(rows.margin, columns.margin, rows.covered, columns.covered)
     return Scene(picture, near, inside, mpp * step)

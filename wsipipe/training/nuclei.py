@@ -1,6 +1,7 @@
 """What is particular to nuclei: two maps, crops, and instances measured as the pipeline finds them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from torch import nn
 
 from wsipipe.errors import ConfigError
 from wsipipe.models.predictor import Device
-from wsipipe.models.zoo import ModelCard, Output
+from wsipipe.models.zoo import ModelCard, Output, StainReference
 from wsipipe.stages.instance_params import PROBABILITY_SCALE, InstanceParams
+from wsipipe.stages.stain import REFERENCE, colours, lookup, restained
 from wsipipe.training.batches import Batch
 from wsipipe.training.calibration import Maps, choose, mean_scores, pixel_temperature
 from wsipipe.training.crops import NucleiCrops
@@ -51,6 +53,11 @@ class Nuclei:
             )
 
     @property
+    def stain_reference(self) -> StainReference | None:
+        """Colours that fields are brought to, if the recipe wants it."""
+        return REFERENCE if self.recipe.restain else None
+
+    @property
     def arguments(self) -> dict[str, Any]:
         """Arguments of the network that follow from the task."""
         return {"in_channels": 3, "out_channels": len(OUTPUTS)}
@@ -78,7 +85,14 @@ class Nuclei:
 
     def draw(self, samples: Sequence[Field]) -> Draw:
         """Crops of these fields."""
+        if self.stain_reference:
+            samples = [self._restained(field, self.stain_reference) for field in samples]
         return NucleiCrops(samples, self.recipe.mpp, self.recipe.samples, self.recipe.augment)
+
+    def _restained(self, field: Field, stain: StainReference) -> Field:
+        """The field in the colours that the network will see it in: counted at the network's um/px."""
+        on = scene(field.image, field.labels, field.mpp, self.recipe.mpp, 1)
+        return replace(field, image=restained(field.image, lookup(colours(on.image), stain)))
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Of a batch of crops."""
@@ -93,7 +107,8 @@ class Nuclei:
         for field in held_out:
             if not field.has_instances:
                 continue
-            on = scene(field.image, field.labels, field.mpp, card.mpp, predict.lattice_px)
+            lattice, stain = predict.lattice_px, card.stain_reference
+            on = scene(field.image, field.labels, field.mpp, card.mpp, lattice, stain)
             nucleus, centre = stored_maps(predict, on)
             found.append(Maps(on.labels[on.inside.slices], nucleus, centre, on.mpp))
         return found

@@ -151,6 +151,8 @@ class Recipe(_Section):
         task: ``nuclei`` or ``tissue``.
         description: One sentence.
         mpp: Um per px of the network's images; everything is resampled to it.
+        restain: Bring every field, and later every slide, to one stain first; see
+            :mod:`wsipipe.stages.stain` (nuclei).
         network: Which one.
         samples: What a step learns from.
         augment: How far samples are changed.
@@ -167,6 +169,7 @@ class Recipe(_Section):
     task: Literal["nuclei", "tissue"]
     description: str = ""
     mpp: float = Field(gt=0.05, le=20)
+    restain: bool = False
     network: Network
     samples: Samples = Samples()
     augment: Augment = Augment()
@@ -177,6 +180,12 @@ class Recipe(_Section):
     non_commercial: bool | None = None
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _tissue_is_taken_as_it_is(self) -> Self:
+        if self.restain and self.task == "tissue":
+            raise ValueError("restain is for nuclei; tissue networks see the slide as it is")
+        return self
 
 
 def recipe_folder() -> Path:

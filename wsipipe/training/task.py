@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from wsipipe.models.predictor import Device
-from wsipipe.models.zoo import ModelCard, Output
+from wsipipe.models.zoo import ModelCard, Output, StainReference
 from wsipipe.training.batches import Batch
 from wsipipe.training.drawing import Draw
 
@@ -22,6 +22,11 @@ class Task(Protocol):
     """Samples in; batches, loss, and what is measured out."""
 
     activation: Activation
+
+    @property
+    def stain_reference(self) -> StainReference | None:
+        """Colours that samples are brought to; None to take them as they are."""
+        ...
 
     @property
     def samples(self) -> Part:

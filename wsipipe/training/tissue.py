@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from wsipipe.errors import ConfigError
 from wsipipe.models.predictor import Device
-from wsipipe.models.zoo import ModelCard, Output
+from wsipipe.models.zoo import ModelCard, Output, StainReference
 from wsipipe.training.batches import Batch, as_input
 from wsipipe.training.calibration import class_temperature
 from wsipipe.training.canvases import TissueCanvases, square
@@ -68,6 +68,7 @@ class Tissue:
     """
 
     activation: Activation = "softmax"
+    stain_reference: StainReference | None = None
 
     def __init__(self, recipe: Recipe, data: Sequence[Path]) -> None:
         self.recipe = recipe

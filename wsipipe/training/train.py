@@ -206,6 +206,8 @@ class Training:
     def _identity(self, learnt: Part, schedule: Schedule) -> str:
         """Digest of all that decides what is learnt."""
         recipe = self.recipe.model_dump(exclude=NO_EFFECT) | {"fit": schedule.model_dump()}
+        stain = self.task.stain_reference
+        recipe |= {"stain": stain.model_dump()} if stain else {}
         names = [[one.source, one.name, *one.image.shape, one.mpp] for one in learnt]
         return hashlib.sha256(json.dumps([recipe, names], sort_keys=True).encode()).hexdigest()
 

@@ -8,10 +8,12 @@ from pydantic import ValidationError
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
-from wsipipe.models.zoo import ModelCard
+from wsipipe.models.zoo import ModelCard, StainReference
 from wsipipe.quantise import NOT_COMPUTED, UNREADABLE, quantise
-from wsipipe.stages.segment import SegmentParams, blocks, model_level, segment_stage
+from wsipipe.stages.level import model_level
+from wsipipe.stages.segment import SegmentParams, blocks, segment_stage
 from wsipipe.stages.stage import Frame, Patch, ShardInput, ShardOutput
+from wsipipe.stages.stain import colours, lookup, restained
 from wsipipe.stages.tissue import TISSUE
 
 FRAME = Frame((128, 128), 0.5, (0.0, 0.0), 1.0)
@@ -39,6 +41,29 @@ def shard(tissue: int, model: Callable) -> ShardOutput:
         "image/0": Patch(np.zeros((160, 160, 3), np.uint8), core.grown(16)),
     }
     return stage.kernel(ShardInput((0, 0), core, lambda name, around=None: patches[name], model=model))
+
+
+def test_the_network_sees_the_slide_in_the_stain_of_the_reference() -> None:
+    reference = StainReference(mean=(0.5, 0.9, 0.5), sd=(0.3, 0.5, 0.3))
+    card = CARD.model_copy(update={"stain_reference": reference})
+    stage = segment_stage(SegmentParams(patch_px=64), card, FRAME, 128)
+    core, seen = stage.core(FRAME, (0, 0)), []
+    pixels = np.random.default_rng(0).integers(0, 256, (160, 160, 3), np.uint8)
+    patches = {
+        TISSUE: Patch(np.ones((8, 8), np.uint8), Region(0, 0, 8, 8)),
+        "image/0": Patch(pixels, core.grown(16)),
+    }
+
+    def model(patch: np.ndarray) -> np.ndarray:
+        seen.append(patch)
+        return np.zeros((2, *patch.shape[:2]), np.float32)
+
+    table = lookup(colours(pixels), reference)
+    tables = {"stain": {"lookup": table}}
+    read = lambda name, around=None: patches[name]  # noqa: E731
+    stage.kernel(ShardInput((0, 0), core, read, tables, model))
+    assert (seen[0] == restained(pixels, table)[:96, :96]).all()
+    assert (seen[0] != pixels[:96, :96]).any()
 
 
 def test_probabilities_are_quantised_and_named() -> None:

@@ -19,6 +19,7 @@ class FewFields:
 
     outputs = OUTPUTS
     activation = "sigmoid"
+    stain_reference = None
     arguments = {"out_channels": 2}  # noqa: RUF012
 
     def told(self, samples: list[Sample]) -> dict[str, str]:

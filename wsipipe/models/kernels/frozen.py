@@ -58,7 +58,12 @@ def _as_rings(conv: nn.Module) -> Rings | None:
     """The rings of a GMR convolution, of a plain 1x1 as the one ring it is, else None."""
     if isinstance(conv, GMRConv2d):
         return conv.as_rings()
-    if conv.kernel_size != (1, 1) or conv.stride != (1, 1) or conv.padding != (0, 0):
+    if (
+        type(conv) is not nn.Conv2d
+        or conv.kernel_size != (1, 1)
+        or conv.stride != (1, 1)
+        or conv.padding != (0, 0)
+    ):
         return None
     return Rings(
         weight=conv.weight.flatten(2),

@@ -69,8 +69,15 @@ def run(
         device=sources[0].features.device,
         memory_format=torch.channels_last,
     )
+    around = bool(more) or residual is not None or relu or sources[0].scale != AS_IS
+    if around and not joins(sources):
+        raise ValueError(
+            "Only a CPU resamples, joins and activates in one pass, by whole blocks of channels."
+        )
+    if residual is not None and residual.shape != out.shape:
+        raise ValueError(f"The residual is {tuple(residual.shape)}, the result {tuple(out.shape)}.")
     sources = [Source(_ready(source.features, packed), source.scale) for source in sources]
-    added = None if residual is None else _ready(residual.expand_as(out), packed)
+    added = None if residual is None else _ready(residual, packed)
     job, name = job_of(sources, out, packed, added, relu), "f32" if packed.dtype == torch.float32 else "bf16"
     if out.device.type == "cpu":
         getattr(library(), f"ring_conv_{name}")(ctypes.byref(job))
@@ -97,11 +104,17 @@ def _ready(x: torch.Tensor, packed: Packed) -> torch.Tensor:
 
 
 def resampled(source: Source) -> torch.Tensor:
-    """The features as a layer reads them, (B, C, H, W) channels-last, with the same bits turned."""
-    x, kernel = source.features, library()
-    if source.scale == AS_IS or x.device.type != "cpu" or x.dtype not in DTYPES or kernel is None:
+    """The features as a layer reads them, (B, C, H, W), with the same bits turned.
+
+    The kernel does it for channels-last features on a CPU, torch for all others and whenever it is traced.
+    """
+    x = source.features
+    covered = x.device.type == "cpu" and x.dtype in DTYPES and source.scale != AS_IS
+    covered = covered and x.is_contiguous(memory_format=torch.channels_last)
+    traced = torch.jit.is_tracing() or torch.compiler.is_compiling()
+    kernel = library() if covered and not traced else None
+    if kernel is None:
         return joined([source])
-    x = x.contiguous(memory_format=torch.channels_last)
     out = torch.empty(joined_shape([source]), dtype=x.dtype, memory_format=torch.channels_last)
     name = "f32" if x.dtype == torch.float32 else "bf16"
     batch, channels, height, width = out.shape

@@ -11,6 +11,7 @@ import torch
 
 from wsipipe.models.kernels.exact import exact_pool, exact_upsample
 
+# The CPU kernel knows these numbers.
 Scale = Literal[-1, 0, 1]
 POOLED: Scale = -1
 AS_IS: Scale = 0
@@ -46,7 +47,7 @@ def joined_shape(sources: Sequence[Source]) -> tuple[int, int, int, int]:
         batch, _, *extents = features.shape
         if scale < 0 and any(extent % 2 for extent in extents):
             raise ValueError(f"{extents[0]} x {extents[1]} px cannot be pooled: both must be even.")
-        shapes.append((batch, *(extent * 2 if scale > 0 else extent >> -scale for extent in extents)))
+        shapes.append((batch, *(int(extent * 2.0**scale) for extent in extents)))
     if len(set(shapes)) > 1:
         raise ValueError(f"The features differ in (batch, height, width): {shapes}.")
     batch, height, width = shapes[0]

@@ -8,10 +8,12 @@ from torch import nn
 from torch.nn import functional
 
 from wsipipe.models.gmr import GMRConv2d
+from wsipipe.models.kernels import fused
 from wsipipe.models.kernels.frozen import freeze
 from wsipipe.models.kernels.fused import joins, resampled
 from wsipipe.models.kernels.ring_layer import RingConv2d
 from wsipipe.models.kernels.source import AS_IS, POOLED, UPSAMPLED, Scale, Source, joined
+from wsipipe.models.unet import GMRUNet
 
 pytestmark = pytest.mark.usefixtures("compiled")
 TURNS = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
@@ -118,10 +120,28 @@ def test_resampling_by_itself_is_that_of_torch(scale: Scale, channels: int, dtyp
     assert torch.equal(resampled(read), joined([read]))
 
 
-def test_nan_stays_nan_behind_a_relu() -> None:
+@pytest.mark.parametrize("outputs", [4, 40])
+def test_nan_stays_nan_behind_a_relu(outputs: int) -> None:
     x = torch.full((1, 3, 8, 8), torch.nan)
     with torch.inference_mode():
-        assert layer_of(3, 4, 5, torch.float32)(x, relu=True).isnan().all()
+        assert layer_of(3, outputs, 5, torch.float32)(x, relu=True).isnan().all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_whole_frozen_network_is_the_same_step_by_step(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    network = freeze(GMRUNet(widths=(16, 32, 48), kernel_sizes=(9, 5, 5)).eval(), exact=True)
+    x, before = torch.rand(2, 3, 96, 72), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode():
+            one_pass = network(x)
+            monkeypatch.setattr(fused, "joins", lambda sources: len(sources) == 1 and not sources[0].scale)
+            assert torch.equal(network(x), one_pass)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_channels_that_fill_no_block_are_joined_first() -> None:
@@ -135,3 +155,7 @@ def test_unlike_sizes_and_odd_ones_to_be_pooled_are_refused() -> None:
         layer(torch.zeros(1, 16, 8, 8), torch.zeros(1, 16, 8, 10))
     with pytest.raises(ValueError, match="even"):
         layer(Source(torch.zeros(1, 32, 9, 8), POOLED))
+    with pytest.raises(ValueError, match="residual"):
+        layer(torch.zeros(1, 32, 8, 8), residual=torch.zeros(1, 4, 8, 7))
+    with pytest.raises(ValueError, match="whole blocks"):
+        fused.run(torch.zeros(1, 20, 8, 8), layer.packed, Source(torch.zeros(1, 12, 8, 8)))

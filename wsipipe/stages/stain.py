@@ -1,0 +1,95 @@
+"""The colours of a slide's tissue -> a table that brings them to those that a network learnt from.
+
+Dyes, section thickness and scanners shift optical density (Beer-Lambert: -ln of the transmitted light). Mean
+and standard deviation of each channel over the tissue are brought to the network's reference, after Reinhard
+et al. 2001, doi:10.1109/38.946629, who did so in another colour space. All is counted in whole pixels and
+applied by a table of 256 values a channel: the order of shards, their size and the slide's orientation change
+no bit.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from wsipipe.geometry import Array
+from wsipipe.models.zoo import ModelCard, StainReference
+from wsipipe.stages.level import model_level
+from wsipipe.stages.stage import Frame, Read, ShardInput, ShardOutput, Stage, Table, upsampled
+from wsipipe.stages.tile import image_name
+from wsipipe.stages.tissue import TISSUE, tissue_downsample
+
+STAIN = "stain"
+REFERENCE = StainReference(mean=(0.486, 0.941, 0.548), sd=(0.335, 0.459, 0.255))
+"""Mean of the 30 training fields of MoNuSeg, 0.25 um/px."""
+
+DENSITY = -np.log((np.arange(256) + 1) / 256)
+DARK = round(256**3 * np.exp(-0.3))
+"""A pixel counts if (r + 1) (g + 1) (b + 1) is below: mean density 0.1."""
+FEWEST_PX = 1000
+GAIN = (0.5, 2.0)
+GLASS_DENSITY = 0.1
+
+Counts = npt.NDArray[np.int64]
+Lookup = npt.NDArray[np.uint8]
+
+
+def colours(pixels: Array, counted: Array | None = None) -> Counts:
+    """How often each value occurs in each channel, (3, 256), in the pixels that are not glass.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+        counted: (H, W), True where pixels may count; everywhere if None.
+    """
+    red, green, blue = (pixels[..., channel].astype(np.int32) + 1 for channel in range(3))
+    light = red * green * blue
+    dark = light < DARK if counted is None else (light < DARK) & counted
+    return np.stack([np.bincount(pixels[..., channel][dark], minlength=256) for channel in range(3)])
+
+
+def lookup(counts: Counts, reference: StainReference) -> Lookup:
+    """Table (3, 256): value of a channel -> the value it would have with the reference's stain.
+
+    White stays white; between glass and density 0.1 the change sets in. With fewer than 1,000 pixels nothing
+    is changed.
+    """
+    same = np.tile(np.arange(256, dtype=np.uint8), (3, 1))
+    number = counts[0].sum()
+    if number < FEWEST_PX:
+        return same
+    mean = counts @ DENSITY / number
+    sd = np.sqrt(np.maximum(counts @ DENSITY**2 / number - mean**2, 1e-6))
+    gain = np.clip(np.array(reference.sd) / sd, *GAIN)
+    wanted = (DENSITY - mean[:, None]) * gain[:, None] + np.array(reference.mean)[:, None]
+    share = np.clip(DENSITY / GLASS_DENSITY, 0, 1)
+    density = np.maximum(share * wanted + (1 - share) * DENSITY, 0)
+    density = np.maximum.accumulate(density[:, ::-1], axis=1)[:, ::-1]
+    return np.clip(np.rint(256 * np.exp(-density) - 1), 0, 255).astype(np.uint8)
+
+
+def restained(pixels: Array, table: Lookup) -> npt.NDArray[np.uint8]:
+    """Pixels (H, W, 3) uint8 with every channel looked up."""
+    changed = np.empty_like(pixels)
+    for channel in range(3):
+        changed[..., channel] = table[channel][pixels[..., channel]]
+    return changed
+
+
+def stain_stage(card: ModelCard, reference: StainReference, frame: Frame, shard_px: int) -> Stage:
+    """Counts the tissue's colours at the um/px of the network that will see them; makes the table once."""
+    level = model_level(card, frame.mpp, "segment")
+    unit = tissue_downsample(frame.mpp) >> level
+    reads = (Read(image_name(level), 1 << level, outside=255), Read(TISSUE, tissue_downsample(frame.mpp)))
+
+    def kernel(shard: ShardInput) -> ShardOutput:
+        in_tissue = shard.read(TISSUE).pixels == 1
+        counts = np.zeros((3, 256), np.int64)
+        if in_tissue.any():
+            counts = colours(shard.read(image_name(level)).pixels, upsampled(in_tissue, unit))
+        return ShardOutput(partial={"counts": counts})
+
+    def reduce(partials: dict[tuple[int, int], Table], _: Mapping[str, Table]) -> Table:
+        counts = np.sum([partial["counts"] for partial in partials.values()], axis=0)
+        return {"counts": counts, "lookup": lookup(counts, reference)}
+
+    return Stage(STAIN, 1 << level, shard_px, reads, (), kernel, reduce)
