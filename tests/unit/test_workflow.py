@@ -1,5 +1,6 @@
 """What is wrong stops before any work; a bad slide stops nobody else; a region is a part of the whole."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from PIL import Image
 from wsipipe import workflow
 from wsipipe.config import Workflow
 from wsipipe.errors import ConfigError, ExitCode
-from wsipipe.results import Result
+from wsipipe.models.zoo import find_weights, read_card, write_card
+from wsipipe.planner import make_planner
 from wsipipe.runner import slide_lock
 from wsipipe.tiling.collect import slide_id_of
 from wsipipe.workflow import Resources, run
@@ -67,17 +69,37 @@ def test_a_held_slide_asks_to_retry_later(small_slide: Path, scheduler: str, tmp
     assert result.exit_code == ExitCode.RETRY_LATER
 
 
+def with_own_stain(tiny: Workflow, folder: Path) -> Workflow:
+    """The workflow with weights that have no stain reference."""
+    weights = find_weights(tiny.segment.weights)
+    copied = Path(shutil.copy(weights, folder))
+    write_card(read_card(weights).model_copy(update={"stain_reference": None}), folder)
+    segment = tiny.segment.model_copy(update={"weights": str(copied)})
+    return tiny.model_copy(update={"segment": segment})
+
+
+def test_of_a_region_the_user_is_told_whose_colours_count(tiny_workflow: Workflow, tmp_path: Path) -> None:
+    region = (0, 0, 512, 512)
+    told = make_planner(tiny_workflow, [], region).notices()
+    assert any("region alone" in line for line in told)
+    assert make_planner(tiny_workflow, [], None).notices() == []
+    assert make_planner(with_own_stain(tiny_workflow, tmp_path), [], region).notices() == []
+
+
 def test_a_region_is_a_part_of_the_whole(
-    small_slide: Path, tiny_workflow: Workflow, scheduler: str, finished: Result, tmp_path: Path
+    small_slide: Path, tiny_workflow: Workflow, scheduler: str, tmp_path: Path
 ) -> None:
-    """Up to its edge, though the region ends where a shard ends and the networks see beyond it."""
-    result = run(
-        tiny_workflow,
-        small_slide,
-        tmp_path,
-        region=(0, 0, 512, 512),
-        resources=Resources(scheduler=scheduler, device="cpu"),
-    ).results()[0]
+    """Up to its edge, though the region ends where a shard ends and the networks see beyond it.
+
+    Of networks that see the slide's own stain: that of a region is counted in the region alone.
+    """
+    resources = Resources(scheduler=scheduler, device="cpu")
+    plain = with_own_stain(tiny_workflow, tmp_path)
+    runs = [
+        run(plain, small_slide, tmp_path / str(i), region=region, resources=resources)
+        for i, region in enumerate([(0, 0, 512, 512), None])
+    ]
+    result, finished = (each.results()[0] for each in runs)
     px = slice(0, 256)
     pairs = [(result.image[0][:, px, px], finished.image[0][:, px, px])]
     pairs += [(result.labels["tissue"][0][:16, :16], finished.labels["tissue"][0][:16, :16])]

@@ -50,7 +50,7 @@ Density = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class StainReference(BaseModel):
-    """Optical density, -ln((value + 1) / 256), of the tissue that a network learnt from.
+    """Optical density, -ln((value + 1) / 256), at most 2, of the tissue that a network learnt from.
 
     Attributes:
         mean: Of red, green and blue.
