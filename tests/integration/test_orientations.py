@@ -46,12 +46,20 @@ def renamed_alike(labels: Array, others: Array) -> bool:
     return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+@pytest.mark.parametrize(
+    ("weights", "precision"),
+    [
+        ("nuclei_gmr_unet_0.5", "bfloat16"),
+        ("nuclei_gmr_unet_0.5", "float32"),
+        ("nuclei_gmr_unet_0.5_restained", "bfloat16"),
+    ],
+)
 def test_turned_slides_give_exactly_the_turned_nuclei(
-    turned_slides: dict[Orientation, Path], tmp_path: Path, scheduler: str, precision: str
+    turned_slides: dict[Orientation, Path], tmp_path: Path, scheduler: str, weights: str, precision: str
 ) -> None:
     """Every array bit for bit, the ids up to their names."""
-    found = results("nuclei", turned_slides, tmp_path, scheduler, [*SHARDS, f"segment.precision={precision}"])
+    settings = [*SHARDS, f"segment.weights={weights}", f"segment.precision={precision}"]
+    found = results("nuclei", turned_slides, tmp_path, scheduler, settings)
     upright = found[Orientation.R0]
     assert upright.labels["nuclei"][0][...].max() > 10
     for orientation, result in found.items():

@@ -1,7 +1,6 @@
 """What the user types, what is printed, and what the shell gets back."""
 
 import json
-import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -10,21 +9,6 @@ import pytest
 
 from wsipipe import cli
 from wsipipe.errors import ExitCode
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> object:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-    # The root logger of a test must not keep a stream that ends with it.
-    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
-
-    def type_(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["wsipipe", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return (left.value.code, *capsys.readouterr())
-
-    return type_
 
 
 def test_a_good_and_a_broken_slide(typed: object, small_slide: Path, scheduler: str, tmp_path: Path) -> None:

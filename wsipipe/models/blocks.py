@@ -96,7 +96,10 @@ def convolved(layer: nn.Module, *inputs: torch.Tensor | Source) -> torch.Tensor:
 def conv_relu(
     layer: nn.Module, *inputs: torch.Tensor | Source, residual: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """ReLU of a convolution, after ``residual`` was added; a frozen ring convolution does it in one pass."""
+    """ReLU of a convolution, after ``residual`` was added; a frozen ring convolution does it in one pass.
+
+    ``layer`` must make a new tensor: in inference mode what it gives is written over.
+    """
     if isinstance(layer, RingConv2d):
         return layer(*inputs, residual=residual, relu=True)
     out = convolved(layer, *inputs)

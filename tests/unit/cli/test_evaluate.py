@@ -1,32 +1,15 @@
 """The verb evaluate, typed: tables, JSON, files, and one paragraph for bad input."""
 
 import json
-import logging
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from wsipipe import cli
 from wsipipe.errors import ExitCode
 
 NUCLEI = "nuclei_gmr_unet_0.5"
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> object:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
-
-    def type_(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["wsipipe", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return (left.value.code, *capsys.readouterr())
-
-    return type_
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
 """The verbs of models, typed: the list, fetching into it, and certificates beside their weights."""
 
 import json
-import logging
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-from wsipipe import cli
 from wsipipe.errors import ExitCode
 from wsipipe.models import certificate
 from wsipipe.models.architectures import build
@@ -17,19 +14,10 @@ from wsipipe.models.zoo import find_weights, read_card
 NUCLEI = "nuclei_gmr_unet_0.5"
 
 
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> object:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+@pytest.fixture(autouse=True)
+def own_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No model that a user fetched is seen or touched."""
     monkeypatch.setenv("WSIPIPE_MODELS", str(tmp_path / "models"))
-
-    def type_(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["wsipipe", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return (left.value.code, *capsys.readouterr())
-
-    return type_
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The verbs of review, typed: what is printed and what is left on the disk."""
 
 import json
-import logging
 import shutil
 import subprocess
 import sys
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from wsipipe import cli
 from wsipipe.errors import ExitCode
 from wsipipe.review import Session
 from wsipipe.review.sample import make_sample
@@ -18,20 +16,6 @@ from wsipipe.review.sample import make_sample
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return make_sample(tmp_path / "OUT").folder
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> object:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
-
-    def type_(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["wsipipe", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return (left.value.code, *capsys.readouterr())
-
-    return type_
 
 
 def test_two_reviewers_from_status_to_export(typed: object, folder: Path, tmp_path: Path) -> None:

@@ -1,14 +1,11 @@
 """The verb ``train``: exit codes, what it prints, and weights that ``run`` takes."""
 
-import logging
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from wsipipe import cli
 from wsipipe.errors import ExitCode
 
 TINY = [
@@ -16,20 +13,6 @@ TINY = [
     *("--set", "network.arguments={widths: [4, 6], kernel_sizes: [3, 3]}"),
     *("--set", "fit.steps=3", "--set", "samples={batch: 1, side_px: 32}", "--set", "validation.folds=2"),
 ]
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> object:
-    """Runs the command line in this process: exit code, standard output, standard error."""
-    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
-
-    def type_(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["wsipipe", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return (left.value.code, *capsys.readouterr())
-
-    return type_
 
 
 @pytest.fixture(scope="module")
