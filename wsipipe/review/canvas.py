@@ -21,6 +21,8 @@ LOOK, PAINT, ERASE, DRAW, CUT, TISSUE = TOOLS = ("look", "paint", "erase", "draw
 _MODES = {PAINT: "paint", ERASE: "erase", DRAW: "polygon"}
 _MARGIN = 6
 _LEAST_FIELD_PX = 120
+_CLICK_PX = 3
+"""A hand that presses a button moves the pointer by up to this many px of the window."""
 
 
 class Canvas:
@@ -248,14 +250,18 @@ class Canvas:
         """A click selects (with Shift one more); in hand with the knife, a drag cuts the selected nucleus."""
         if self.tool not in (LOOK, CUT):
             return
-        path = [self._pixel(event.position)]
+        path, began, moved = [self._pixel(event.position)], np.asarray(event.pos), 0.0
         yield
         while event.type == "mouse_move":
             path.append(self._pixel(event.position))
+            moved = max(moved, float(np.abs(event.pos - began).max()))
             yield
+        # napari passes on a move every 5 ms only: the end of a quick drag is known from the release alone.
+        path.append(self._pixel(event.position))
+        moved = max(moved, float(np.abs(event.pos - began).max()))
         if self.tool == CUT:
             self._cut(path)
-        elif len(path) < 3:
+        elif moved <= _CLICK_PX:
             self._click(path[0], "Shift" in event.modifiers)
 
     def _pixel(self, position: Sequence[float]) -> tuple[float, float]:
@@ -270,7 +276,7 @@ class Canvas:
         self.select([*(i for i in kept if i != found), *([found] if found else [])])
 
     def _cut(self, path: list[tuple[float, float]]) -> None:
-        if len(self.selected) != 1 or len(path) < 2:
+        if len(self.selected) != 1 or path[0] == path[-1]:
             self._told("Select one nucleus, then draw a line right across it.")
             return
         self._try(lambda: self.session.split(self.selected[0], path, "line"))
