@@ -70,7 +70,7 @@ def kills(folder: Path, options: argparse.Namespace) -> Answer:
     began = time.monotonic()
     assert start(options.workflow, slides, folder / "clean", *SMALL).wait() == 0
     duration, wanted = time.monotonic() - began, hashes(folder / "clean")
-    draw, done = random.Random(0), Counter[str]()
+    draw, done = random.Random(options.seed), Counter[str]()
     while done["kills"] < options.times:
         shutil.rmtree(folder / "out", ignore_errors=True)
         while True:
@@ -95,7 +95,7 @@ def workers(folder: Path, options: argparse.Namespace) -> Answer:
     """Kills single workers of a long run; stops one for a minute."""
     slides = made_slides(folder, 1, options.size)
     assert start(options.workflow, slides, folder / "clean", *SMALL).wait() == 0
-    done, draw = Counter[str](), random.Random(0)
+    done, draw = Counter[str](), random.Random(options.seed)
     run = start(options.workflow, slides, folder / "out", *SMALL, "--workers", "2")
     while run.poll() is None and done["kills"] < options.times:
         time.sleep(draw.uniform(0.5, 4))
@@ -272,6 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("verb", choices=verbs)
     parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=1024, help="side of synthetic slides, px")
     parser.add_argument("--sizes", type=int, nargs="+", default=[4096, 8192, 16384])
     parser.add_argument("--workflow", default="tiling_only")
