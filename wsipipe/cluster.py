@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import dask
-from distributed import Client, Nanny, Scheduler, SpecCluster
+from distributed import Client, Scheduler, SpecCluster
 
-from wsipipe.errors import ConfigError
+from wsipipe.errors import ConfigError, WorkerLostError
+from wsipipe.nanny import SteadyNanny
 
 LOOPBACK = "127.0.0.1"
 _DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
@@ -85,7 +86,7 @@ def _check_private(address: str) -> None:
 def _worker(name: str, threads: int, resource: str, gpus: str, memory_bytes: int) -> dict[str, Any]:
     limits = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     return {
-        "cls": Nanny,
+        "cls": SteadyNanny,
         "options": {
             "name": name,
             "nthreads": 1,
@@ -106,11 +107,26 @@ def _quieten() -> None:
     for name in logging.root.manager.loggerDict:
         if name.startswith("distributed"):
             logging.getLogger(name).setLevel(logging.ERROR)
+    # A process that dies is started again, and who dies too often comes back as an error of a task.
+    logging.getLogger("distributed.nanny").setLevel(logging.CRITICAL)
 
 
 @contextmanager
-def _closing(cluster: SpecCluster) -> Iterator[SpecCluster]:
-    """The cluster, closed at the end; processes that are slow to leave must not fail a run that is done."""
+def _local(specification: dict[str, Any]) -> Iterator[SpecCluster]:
+    """A cluster of this machine, closed at the end; processes that are slow to leave must not fail a run.
+
+    Raises:
+        WorkerLostError: Its processes die before they are up.
+    """
+    scheduler = {"host": LOOPBACK, "dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
+    try:
+        cluster = SpecCluster(specification, {"cls": Scheduler, "options": scheduler}, silence_logs="ERROR")
+    except RuntimeError as error:
+        raise WorkerLostError(
+            f"{len(specification)} worker processes were to be started, but they end before they are up "
+            f"({error.__cause__ or error}). See what kills them: free memory, limits (ulimit -a), the "
+            f"system's log. Then run the same command again."
+        ) from error
     try:
         yield cluster
     finally:
@@ -138,6 +154,7 @@ def connect(
 
     Raises:
         ConfigError: No scheduler answers at the address, or it listens off loopback without TLS.
+        WorkerLostError: Local processes die before they are up.
     """
     _quieten()
     if scheduler is not None:
@@ -161,20 +178,9 @@ def connect(
             for i, name in enumerate(gpu_names()[:gpus])
         },
     }
-    scheduler_options = {
-        "host": LOOPBACK,
-        "dashboard": False,
-        "dashboard_address": f"{LOOPBACK}:0",
-    }
     with (
         dask.config.set(_CONFIG),
-        _closing(
-            SpecCluster(
-                specification,
-                {"cls": Scheduler, "options": scheduler_options},
-                silence_logs="ERROR",
-            )
-        ) as cluster,
+        _local(specification) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         client.wait_for_workers(len(specification), timeout=120)

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from wsipipe.config import Workflow
 from wsipipe.errors import ConfigError
 
-DRIVER_BYTES = 400 << 20
-WORKER_BYTES = 650 << 20
+DRIVER_BYTES = 280 << 20
+WORKER_BYTES = 330 << 20
+NETWORK_BYTES = 720 << 20
+"""Of torch and the ring kernels (``benchmarks/soak.py memory``: 975 to 1,160 MB a worker with nuclei)."""
+_CLASSIFY_BYTES = 250 << 20
 _BYTES_PER_SHARD_PX = 60
 _BYTES_PER_PATCH_PX = 600
 _SHARDS = (8192, 4096, 2048, 1024, 512, 256)
@@ -41,9 +44,11 @@ class Share:
 
 def worker_bytes(workflow: Workflow) -> int:
     """Peak resident memory of a worker process, estimated from above."""
-    network = 0
+    network = NETWORK_BYTES if workflow.segment or workflow.classify else 0
     if workflow.segment:
-        network = workflow.segment.patch_px**2 * _BYTES_PER_PATCH_PX
+        network += workflow.segment.patch_px**2 * _BYTES_PER_PATCH_PX
+    if workflow.classify:
+        network += _CLASSIFY_BYTES
     return WORKER_BYTES + workflow.tile.shard_px**2 * _BYTES_PER_SHARD_PX + network
 
 

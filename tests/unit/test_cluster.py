@@ -110,12 +110,13 @@ def test_threads_divide_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cluster.threads_each(1, 5) == 5
 
 
-def test_processes_that_are_slow_to_leave_do_not_fail_a_run() -> None:
+def test_processes_that_are_slow_to_leave_do_not_fail_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow:
         def close(self) -> None:
             raise TimeoutError
 
-    with cluster._closing(Slow()) as slow:
+    monkeypatch.setattr(cluster, "SpecCluster", lambda *_, **__: Slow())
+    with cluster._local({}) as slow:
         assert isinstance(slow, Slow)
-    with pytest.raises(ValueError, match="of the work"), cluster._closing(Slow()):
+    with pytest.raises(ValueError, match="of the work"), cluster._local({}):
         raise ValueError("of the work")

@@ -10,10 +10,20 @@ from scipy import ndimage
 Mask = npt.NDArray[np.bool_]
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), np.bool_)
+_BAND_PX = 256
+"""Rows that are treated at once: what a mask of a whole slide needs beside itself stays small."""
 
 
 def dilated(mask: Mask, radius_px: float) -> Mask:
     """Mask (H, W) -> mask (H, W): pixels whose centre lies within ``radius_px`` of a set one."""
+    reach, grown = int(radius_px), np.empty_like(mask)
+    for y in range(0, len(mask), _BAND_PX):
+        first, end = max(0, y - reach), min(len(mask), y + _BAND_PX + reach)
+        grown[y : y + _BAND_PX] = _dilated(mask[first:end], radius_px)[y - first :][:_BAND_PX]
+    return grown
+
+
+def _dilated(mask: Mask, radius_px: float) -> Mask:
     reach = int(radius_px)
     height, width = mask.shape
     padded = np.pad(mask, ((0, 0), (reach + 1, reach))).astype(np.int32)
@@ -60,6 +70,9 @@ def without_holes(mask: Mask, least_px: float) -> Mask:
 
 
 def _large(labels: npt.NDArray[np.int32], count: int, least_px: float) -> Mask:
-    kept = np.bincount(labels.ravel(), minlength=count + 1) >= least_px
+    # numpy counts in int64: a whole slide's labels at once would double what they take.
+    bands = (labels[y : y + _BAND_PX].ravel() for y in range(0, len(labels), _BAND_PX))
+    areas = sum((np.bincount(band, minlength=count + 1) for band in bands), np.zeros(count + 1, np.int64))
+    kept = areas >= least_px
     kept[0] = False
     return kept

@@ -19,6 +19,9 @@ Milli = npt.NDArray[np.int32]
 # Glass is bright and grey: no channel below, and no two channels further apart (grey levels).
 _GLASS_LEAST, _GLASS_SPREAD, _GLASS_SHARE = 200, 24, 0.002
 _TEXTURE_HALF_PX = 2
+_BAND_PX = 256
+_BAND_MARGIN_PX = 1 + 3 * _TEXTURE_HALF_PX
+"""Rows that the smoothing, the roughness and its least value around look beyond their own."""
 
 
 class TissueParams(BaseModel):
@@ -81,9 +84,22 @@ def find_tissue(rgb: npt.NDArray[np.uint8], scanned: Mask, mpp: float, params: T
         )
     if not scanned.any():
         return np.zeros(scanned.shape, np.bool_)
-    look = _look(rgb, scanned)
-    tissue = _stained(look, params) & ~_flat_ink(look, mpp, params)
-    return _shaped(tissue & scanned, mpp, params) & scanned
+    stained, flat = _judged(rgb, scanned, params)
+    stained &= ~_flat_ink(flat, mpp)
+    return _shaped(stained & scanned, mpp, params) & scanned
+
+
+def _judged(rgb: npt.NDArray[np.uint8], scanned: Mask, params: TissueParams) -> tuple[Mask, Mask]:
+    """Pixels that look stained, and those that look like ink (H, W): band by band, for memory's sake."""
+    glass, height = _glass_colour(rgb, scanned), len(rgb)
+    stained, flat = np.empty_like(scanned), np.empty_like(scanned)
+    for y in range(0, height, _BAND_PX):
+        first, end = max(0, y - _BAND_MARGIN_PX), min(height, y + _BAND_PX + _BAND_MARGIN_PX)
+        look = _look(rgb[first:end], scanned[first:end], glass)
+        own = slice(y - first, y - first + _BAND_PX)
+        stained[y : y + _BAND_PX] = _stained(look, params)[own]
+        flat[y : y + _BAND_PX] = _flat(look, params)[own]
+    return stained, flat
 
 
 def _shaped(mask: Mask, mpp: float, params: TissueParams) -> Mask:
@@ -92,8 +108,7 @@ def _shaped(mask: Mask, mpp: float, params: TissueParams) -> Mask:
     return dilated(without_holes(mask, params.hole_um2 / mpp**2), params.margin_um / mpp)
 
 
-def _look(rgb: npt.NDArray[np.uint8], scanned: Mask) -> _Look:
-    glass = _glass_colour(rgb, scanned)
+def _look(rgb: npt.NDArray[np.uint8], scanned: Mask, glass: tuple[int, ...]) -> _Look:
     red, green, blue = (_density(rgb[..., i], glass[i], scanned) for i in range(3))
     total = red + green + blue
     window = (2 * _TEXTURE_HALF_PX + 1) ** 2
@@ -149,11 +164,15 @@ def _stained(look: _Look, params: TissueParams) -> Mask:
     return (stain & (dense | faint)) | tinted
 
 
-def _flat_ink(look: _Look, mpp: float, params: TissueParams) -> Mask:
-    """Wide and dense areas without texture, or with little and as red as no stain, with their edges."""
+def _flat(look: _Look, params: TissueParams) -> Mask:
+    """Dense pixels without texture, or with little and as red as no stain."""
     red, green, blue, total, rough = look
     flat = (total >= 1000) & (rough <= params.flat_share * total)
     scarlet = (5 * red <= green) & (100 * blue >= 72 * green)
-    flat |= scarlet & (total >= 300) & (rough <= 2 * params.flat_share * total)
+    return flat | (scarlet & (total >= 300) & (rough <= 2 * params.flat_share * total))
+
+
+def _flat_ink(flat: Mask, mpp: float) -> Mask:
+    """Wide areas of flat pixels, with their edges."""
     reach_px = 2 * _TEXTURE_HALF_PX + 2
     return dilated(opened(flat, 24 / mpp), reach_px)

@@ -13,7 +13,7 @@ from scipy import ndimage
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Orientation, Region
 from wsipipe.synth import SyntheticSlide
-from wsipipe.tiling import morphology
+from wsipipe.tiling import morphology, tissue
 from wsipipe.tiling.tissue import TissueParams, find_tissue
 
 MPP = 8.0
@@ -138,6 +138,30 @@ def test_a_real_overview_commutes(data_dir: Path) -> None:
     assert 0.1 < mask.mean() < 0.6
     for turned in Orientation:
         assert np.array_equal(turned.apply(mask), found(turned.apply(rgb)))
+
+
+@pytest.mark.parametrize("short_px", [0, 3])
+def test_bands_change_nothing_and_sister_with_a_short_margin_they_do(monkeypatch, short_px: int) -> None:
+    rgb = 200 + np.random.default_rng(0).integers(0, 256, (256, 512, 3), np.uint8) // 8
+    scanned = np.ones(rgb.shape[:2], bool)
+    whole = tissue._judged(rgb, scanned, PARAMS)
+    monkeypatch.setattr(tissue, "_BAND_PX", 1)
+    monkeypatch.setattr(tissue, "_BAND_MARGIN_PX", tissue._BAND_MARGIN_PX - short_px)
+    banded = tissue._judged(rgb, scanned, PARAMS)
+    assert all(map(np.array_equal, whole, banded)) == (not short_px)
+
+
+def test_bands_of_morphology_change_nothing(monkeypatch) -> None:
+    mask = ndimage.gaussian_filter(np.random.default_rng(0).random((90, 70)), 2) > 0.5
+    acts = (
+        lambda: morphology.dilated(mask, 3.5),
+        lambda: morphology.without_specks(mask, 30),
+        lambda: morphology.without_holes(mask, 30),
+    )
+    whole = [act() for act in acts]
+    monkeypatch.setattr(morphology, "_BAND_PX", 4)
+    for act, wanted in zip(acts, whole, strict=True):
+        np.testing.assert_array_equal(act(), wanted)
 
 
 def test_an_asymmetric_filter_would_not_commute(overview, monkeypatch) -> None:

@@ -1,0 +1,86 @@
+"""Processes that are killed before they are up are started again, as a run begins and in its midst."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psutil
+import pytest
+from distributed import Nanny
+
+from wsipipe import cluster, nanny
+from wsipipe.errors import WorkerLostError
+
+
+def starting() -> list[psutil.Process]:
+    """Worker processes of ours."""
+    found = []
+    for child in psutil.Process(os.getpid()).children():
+        with suppress(psutil.NoSuchProcess):
+            if "spawn_main" in str(child.cmdline()):
+                found.append(child)
+    return found
+
+
+@contextmanager
+def killer(most: int, after_s: float = 0.3) -> Iterator[list[int]]:
+    """Kills the first ``most`` processes, each shortly after it began: long before a worker is up."""
+    killed: list[int] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while len(killed) < most and not done.wait(0.02):
+            for process in starting():
+                if process.pid not in killed and len(killed) < most:
+                    time.sleep(after_s)
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
+                    killed.append(process.pid)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_process_killed_while_the_cluster_starts_is_started_again() -> None:
+    with killer(2) as killed, cluster.connect(workers=1, threads=1) as client:
+        assert len(killed) == 2
+        assert client.submit(os.getpid).result(timeout=30) not in killed
+
+
+def test_a_process_killed_while_it_is_started_again_is_started_once_more() -> None:
+    with cluster.connect(workers=1, threads=1) as client:
+        first = client.submit(os.getpid).result(timeout=30)
+        with killer(3) as killed:
+            assert client.submit(_slow_pid, pure=False).result(timeout=60) not in killed
+        assert killed[0] == first
+        assert len(killed) == 3
+        assert len(starting()) == 1
+
+
+def _slow_pid() -> int:
+    time.sleep(1)
+    return os.getpid()
+
+
+def test_processes_that_never_come_up_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nanny, "STARTS", 2)
+    with (
+        killer(2) as killed,
+        pytest.raises(WorkerLostError, match="end before they are up"),
+        cluster.connect(workers=1, threads=1),
+    ):
+        pass
+    assert len(killed) == 2
+
+
+def test_sister_with_a_nanny_of_dask_one_kill_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "SteadyNanny", Nanny)
+    with killer(1), pytest.raises(WorkerLostError), cluster.connect(workers=1, threads=1):
+        pass
