@@ -160,8 +160,9 @@ def _edits(viewer: Any, panel: Any) -> dict[str, Any]:
         journal.clear()
         watch = Watch()
         panel.buttons["reject"].click()
-        _settled(viewer)
+        _drawn(viewer)
         screens.append(watch.read())
+        _settled(viewer)
         disks.append(journal[-1])
     panel._idle.stop()
     derive(panel.session)
@@ -185,11 +186,21 @@ def _timed(viewer: Any, move: Callable[[], None]) -> tuple[tuple[float, float], 
     move()
     QApplication.processEvents()
     blocked = watch.read()
+    _drawn(viewer)
+    shown = watch.read()
     _settled(viewer)
-    return blocked, watch.read()
+    return blocked, shown
 
 
 def _settled(viewer: Any) -> None:
+    """Waits until the window has nothing left to do."""
+    from qtpy.QtWidgets import QApplication
+
+    _drawn(viewer)
+    QApplication.processEvents()
+
+
+def _drawn(viewer: Any) -> None:
     """Waits until every visible layer has its pixels and the window has drawn them."""
     from qtpy.QtWidgets import QApplication
 
@@ -198,7 +209,6 @@ def _settled(viewer: Any) -> None:
         QApplication.processEvents()
         time.sleep(0.001)
     viewer.window._qt_viewer.canvas.native.repaint()
-    QApplication.processEvents()
 
 
 def _rss_mb() -> float:

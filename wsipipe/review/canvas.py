@@ -203,8 +203,10 @@ class Canvas:
             np.array([(b.y, b.x), (b.y, b.end_x), (b.end_y, b.end_x), (b.end_y, b.x)]) - 0.5 for b in boxes
         ]
         layer = self.layers["selected"]
-        layer.data = []
-        if corners:
+        # Other data, or a layer hidden, have napari slice and list every layer anew.
+        layer.opacity = 1.0 if corners else 0.0
+        if corners and not _same(layer.data, corners):
+            layer.data = []
             layer.add_rectangles(corners, edge_color="yellow", face_color="transparent", edge_width=1.5)
         if self.tool == PAINT and len(self.selected) == 1:
             self.field.choose(self.selected[0])
@@ -304,6 +306,10 @@ class Canvas:
         self._refresh_nuclei()
         self.select(self.selected)
         self._acted()
+
+
+def _same(one: Sequence[Array], other: Sequence[Array]) -> bool:
+    return len(one) == len(other) and all(map(np.array_equal, one, other))
 
 
 def _read(array: Any, region: Region) -> Array:

@@ -85,7 +85,8 @@ class Nuclei:
 
     def row(self, identity: int) -> int | None:
         """Row of an id, None if it was not published."""
-        at = int(np.searchsorted(self.ids, identity))
+        # A key of another type would have numpy copy the whole column first.
+        at = int(np.searchsorted(self.ids, np.array(identity, self.ids.dtype)))
         return at if at < self.ids.size and int(self.ids[at]) == identity else None
 
     def box(self, row: int) -> Region:
@@ -114,7 +115,9 @@ def read_nuclei(path: Path, offset_px0: tuple[float, float], step_px0: float, mp
     """
     if not path.is_file():
         return _none()
-    table = pq.read_table(path, columns=_COLUMNS, read_dictionary=["tissue_class"])
+    # ParquetFile, since read_table loads pandas first: a second of a window's start.
+    with pq.ParquetFile(path, read_dictionary=["tissue_class"]) as file:
+        table = file.read(columns=_COLUMNS)
     index, names = _classes(table["tissue_class"])
     return Nuclei(
         ids=table["id"].to_numpy(),
