@@ -30,7 +30,8 @@ import psutil
 import tifffile
 
 from wsipipe import manifest
-from wsipipe.inventory import published
+from wsipipe.errors import WsipipeError
+from wsipipe.inventory import published, status
 from wsipipe.record import read_record
 from wsipipe.synth.writer import make_slide
 
@@ -92,30 +93,36 @@ def kills(folder: Path, options: argparse.Namespace) -> Answer:
 
 
 def workers(folder: Path, options: argparse.Namespace) -> Answer:
-    """Kills single workers of a long run; stops one for a minute."""
+    """Kills a worker of a long run each time so many shards are done; stops one for a minute."""
     slides = made_slides(folder, 1, options.size)
     assert start(options.workflow, slides, folder / "clean", *SMALL).wait() == 0
+    shards = sum(read_record(folder / "clean")["slides"][0]["plan"]["shards"].values())
     done, draw = Counter[str](), random.Random(options.seed)
     run = start(options.workflow, slides, folder / "out", *SMALL, "--workers", "2")
     while run.poll() is None and done["kills"] < options.times:
-        time.sleep(draw.uniform(0.5, 4))
-        victims = _workers_of(run.pid)
-        if not victims:
+        time.sleep(draw.uniform(0, 0.3))
+        if _shards_done(folder / "out") < (done["kills"] + draw.random()) * shards / options.times:
             continue
-        victim = draw.choice(victims)
-        with suppress(psutil.NoSuchProcess):
-            if done["kills"] == options.times // 2 and not done["stops"]:
-                victim.send_signal(signal.SIGSTOP)
-                done["stops"] += 1
-                time.sleep(60)
-                victim.send_signal(signal.SIGCONT)
-            else:
-                victim.kill()
-                done["kills"] += 1
+        for victim in draw.sample(found := _workers_of(run.pid), min(1, len(found))):
+            with suppress(psutil.NoSuchProcess):
+                if done["kills"] == options.times // 2 and not done["stops"]:
+                    victim.send_signal(signal.SIGSTOP)
+                    done["stops"] += 1
+                    time.sleep(60)
+                    victim.send_signal(signal.SIGCONT)
+                else:
+                    victim.kill()
+                    done["kills"] += 1
     code = run.wait()
-    shards = sum(read_record(folder / "out")["slides"][0]["plan"].get("shards", {}).values())
     same = code == 0 and hashes(folder / "out") == hashes(folder / "clean")
     return {**done, "shards": shards, "exit": code, "same result": same}
+
+
+def _shards_done(out: Path) -> int:
+    """Of the slide in work."""
+    with suppress(LookupError, WsipipeError):
+        return int(status(out)["slides"][0]["shards_done"])
+    return 0
 
 
 def _workers_of(pid: int) -> list[psutil.Process]:

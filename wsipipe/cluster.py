@@ -16,6 +16,7 @@ from wsipipe.errors import ConfigError, WorkerLostError
 from wsipipe.nanny import SteadyNanny
 
 LOOPBACK = "127.0.0.1"
+CLOSING_S = 15.0
 _DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 _CONFIG = {
     # Activations of a network are large and come and go; returning each to the system costs page faults.
@@ -130,9 +131,9 @@ def _local(specification: dict[str, Any]) -> Iterator[SpecCluster]:
     try:
         yield cluster
     finally:
-        # They are daemons of this process and end with it.
+        # They are daemons of this process and end with it; one that was just started again may hear nothing.
         with suppress(TimeoutError):
-            cluster.close()
+            cluster.close(timeout=CLOSING_S)
 
 
 @contextmanager

@@ -112,7 +112,8 @@ def test_threads_divide_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_processes_that_are_slow_to_leave_do_not_fail_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     class Slow:
-        def close(self) -> None:
+        def close(self, timeout: float) -> None:
+            assert 0 < timeout < 60
             raise TimeoutError
 
     monkeypatch.setattr(cluster, "SpecCluster", lambda *_, **__: Slow())
