@@ -11,12 +11,13 @@
     |-- StorageError   (OSError)      STORAGE_IO         writing or reading the store failed
     |   `-- StorageFullError          STORAGE_FULL       no space left; free some and run again
     |-- LockedError    (OSError)      LOCKED             another process works on the same slide
-    |-- OutOfMemoryError (MemoryError) OUT_OF_MEMORY     memory was short, and again with half the patch
+    |-- OutOfMemoryError (RuntimeError) OUT_OF_MEMORY    memory was short, and again with half the patch
     |-- WorkerLostError (RuntimeError) WORKER_LOST       processes died on one task, or the cluster is gone
     |   `-- StalledError              STALLED            processes made no progress on one task
     `-- InternalError  (RuntimeError) INTERNAL           a broken invariant: a defect of wsipipe
 
-Each text is one paragraph: what was asked, what was found, what to do.
+Each text is one paragraph: what was asked, what was found, what to do. None derives from ``MemoryError``, whose
+children Dask cannot hand on from a worker.
 """
 
 from enum import IntEnum
@@ -121,7 +122,7 @@ class LockedError(WsipipeError, OSError):
     exit_code = ExitCode.RETRY_LATER
 
 
-class OutOfMemoryError(WsipipeError, MemoryError):
+class OutOfMemoryError(WsipipeError, RuntimeError):
     """Memory was short on a shard, and again with half the patch."""
 
     code = "OUT_OF_MEMORY"

@@ -25,15 +25,12 @@ TWO = Resources(workers=2, device="cpu")
 
 
 def workers() -> list[psutil.Process]:
-    """Worker processes of this process's own cluster that have run for a second.
-
-    One that is still starting is no victim under load, and one that is just dying cannot be asked.
-    """
+    """Worker processes of this process's own cluster, those that are still starting too."""
     found = []
     for child in psutil.Process().children():
+        # One that is just dying cannot be asked.
         with suppress(psutil.NoSuchProcess):
-            old = time.time() - child.create_time() > 1
-            if old and any("spawn_main" in word for word in child.cmdline()):
+            if any("spawn_main" in word for word in child.cmdline()):
                 found.append(child)
     return found
 
@@ -106,6 +103,23 @@ def test_poison_and_hanging_slides_fail_alone(
     assert manifest.damaged(done.results()[0].folder) == []
     # A poison slide is given up within a minute on a quiet machine; under test others share it.
     assert time.monotonic() - began < 60 * max(1.0, os.getloadavg()[0])
+
+
+def test_short_of_memory_once_changes_nothing_and_always_is_told(
+    small_slide: Path, tiny_workflow: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Resources(workers=1, device="cpu")
+    plain = run(tiny_workflow, small_slide, tmp_path / "plain", resources=one)
+    monkeypatch.setenv("WSIPIPE_TEST", "1")
+    monkeypatch.setenv("WSIPIPE_FAULT", "model.oom:1")
+    (failed,) = run(tiny_workflow, small_slide, tmp_path / "always", resources=one).slides
+    assert failed.code == "OUT_OF_MEMORY"
+    assert "--memory-budget" in failed.message
+    (tmp_path / "once").mkdir()
+    monkeypatch.setenv("WSIPIPE_FAULT_ONCE", str(tmp_path / "once"))
+    once = run(tiny_workflow, small_slide, tmp_path / "short", resources=one)
+    assert list((tmp_path / "once").iterdir())
+    assert once.results()[0].manifest == plain.results()[0].manifest
 
 
 def test_failures_are_told_in_full(small_slide: Path, tmp_path: Path, scheduler: str) -> None:
