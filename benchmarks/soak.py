@@ -1,7 +1,7 @@
 """Long trials of the promises of docs/robustness.md on a real cluster; each prints and writes JSON.
 
 python benchmarks/soak.py kills --times 500         whole process group killed at random moments
-python benchmarks/soak.py workers --times 200       single workers killed, one stopped for a minute
+python benchmarks/soak.py workers --times 200 --size 20480     single workers killed, one stopped for a minute
 python benchmarks/soak.py crashes                   every rename, fsync, unlink, mkdir; kills and power cuts
 python benchmarks/soak.py disk                      every write: EIO, full, short
 python benchmarks/soak.py corrupt --times 200       so many of each of five kinds of harm a slide
@@ -115,7 +115,9 @@ def workers(folder: Path, options: argparse.Namespace) -> Answer:
                     done["kills"] += 1
     code = run.wait()
     same = code == 0 and hashes(folder / "out") == hashes(folder / "clean")
-    return {**done, "shards": shards, "exit": code, "same result": same}
+    slide = read_record(folder / "out")["slides"][0]
+    told = {key: slide[key] for key in ("code", "message") if slide.get(key)}
+    return {**done, "shards": shards, "exit": code, "same result": same, **told}
 
 
 def _shards_done(out: Path) -> int:
