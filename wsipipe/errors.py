@@ -16,8 +16,8 @@
     |   `-- StalledError              STALLED            processes made no progress on one task
     `-- InternalError  (RuntimeError) INTERNAL           a broken invariant: a defect of wsipipe
 
-Each text is one paragraph: what was asked, what was found, what to do. None derives from ``MemoryError``, whose
-children Dask cannot hand on from a worker.
+Each text is one paragraph: what was asked, what was found, what to do. None derives from ``MemoryError``:
+Dask cannot hand its children on from a worker.
 """
 
 from enum import IntEnum
