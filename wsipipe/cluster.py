@@ -30,6 +30,8 @@ _CONFIG = {
     "distributed.worker.multiprocessing-method": "spawn",
     "distributed.worker.daemon": True,
     "distributed.comm.timeouts.connect": "30s",
+    # Dask would close the keeper of a worker that is away for 15 s, however often it is being started again.
+    "distributed.deploy.lost-worker-timeout": "365 days",
     "distributed.admin.low-level-log-length": 100,
     # Dask blames every task that waited at a worker that died; attempts.py counts those it died on.
     "distributed.scheduler.allowed-failures": 1_000_000,

@@ -35,7 +35,7 @@ def draw_overview(plan: Plan, sources: Sources, tables: Path, path: Path) -> Non
     extent_mm = (0.0, frame.shape[1] * frame.mpp / 1000, frame.shape[0] * frame.mpp / 1000, 0.0)
     thumbnail = _thumbnail(plan, sources)
     panels: list[tuple[str, Callable[[Any], None]]] = [
-        ("tissue", lambda axes: _draw_tissue(axes, sources.array(TISSUE)[...], extent_mm))
+        ("tissue", lambda axes: _draw_tissue(axes, _thinned(sources.array(TISSUE)[...]), extent_mm))
     ]
     if plan.workflow.classify:
         panels.append(("tissue class", lambda axes: _draw_classes(axes, plan, sources, extent_mm)))
@@ -55,9 +55,13 @@ def draw_overview(plan: Plan, sources: Sources, tables: Path, path: Path) -> Non
 
 def _thumbnail(plan: Plan, sources: Sources) -> Array:
     downsample = plan.downsample(TISSUE)
-    pixels = sources.canvas.read_coarse(downsample)[0]
+    return _thinned(sources.canvas.read_coarse(downsample)[0])
+
+
+def _thinned(pixels: Array) -> Array:
+    """Every n-th px, so that the longest side fits: matplotlib takes some 100 bytes for each."""
     every = -(-max(pixels.shape[:2]) // LONGEST_SIDE_PX)
-    return pixels[::every, ::every]
+    return np.ascontiguousarray(pixels[::every, ::every])
 
 
 def _draw_tissue(axes: Any, tissue: Array, extent_mm: tuple[float, ...]) -> None:
@@ -67,7 +71,7 @@ def _draw_tissue(axes: Any, tissue: Array, extent_mm: tuple[float, ...]) -> None
 
 def _draw_classes(axes: Any, plan: Plan, sources: Sources, extent_mm: tuple[float, ...]) -> None:
     outputs = plan.cards["classify"].outputs
-    classes = sources.array(CLASS_MAP)[...]
+    classes = _thinned(sources.array(CLASS_MAP)[...])
     colours = np.zeros((256, 4))
     for value, output in enumerate(outputs):
         colours[value] = [*(channel / 255 for channel in output.color), 0.55]

@@ -25,6 +25,7 @@ PATIENCE_S = 900.0
 MOST_RESUBMISSIONS = 20
 WITHOUT_WORKERS_S = 300.0
 _TICK_S = 1.0
+_RESULT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -163,9 +164,9 @@ class _Run:
     def next_result(self) -> Any:
         while True:
             future = self._next_ended()
-            call, priority = self.pending.pop(future)
+            call, priority = self.pending[future]
             try:
-                return future.result()
+                return self._result(future)
             except KilledWorker as error:
                 # A foreign scheduler blames every task that waited at the worker that died.
                 self._resubmitted += 1
@@ -177,6 +178,26 @@ class _Run:
                     f"{call.name}: the connection to the Dask cluster was lost. Finished shards are kept; "
                     f"run the same command again."
                 ) from error
+            finally:
+                del self.pending[future]
+
+    def _result(self, future: Future) -> Any:
+        """Of a future that ended; if its worker dies before the result has come, it is computed once more."""
+        while True:
+            try:
+                return future.result(timeout=_RESULT_S)
+            except TimeoutError:
+                if future.status == "error":
+                    raise
+                self._watch()
+
+    def _watch(self) -> None:
+        if time.monotonic() - self._watched > _TICK_S:
+            self._watched = time.monotonic()
+            self._pool.stop_stalled({call.name for call, _ in self.pending.values()}, self._seen)
+            if self._pool.client.status in {"closing", "closed"}:
+                raise CancelledError
+            self._check_workers()
 
     def _check_workers(self) -> None:
         if has_workers(self._pool.client):
@@ -189,12 +210,7 @@ class _Run:
 
     def _next_ended(self) -> Future:
         while True:
-            if time.monotonic() - self._watched > _TICK_S:
-                self._watched = time.monotonic()
-                self._pool.stop_stalled({call.name for call, _ in self.pending.values()}, self._seen)
-                if self._pool.client.status in {"closing", "closed"}:
-                    raise CancelledError
-                self._check_workers()
+            self._watch()
             try:
                 return self._ended.get(timeout=_TICK_S)
             except queue.Empty:

@@ -69,6 +69,22 @@ def _slow_pid() -> int:
     return os.getpid()
 
 
+@pytest.mark.parametrize("given_up_after", ["365 days", "100 ms"])
+def test_a_worker_long_away_comes_back_and_sister_with_a_short_patience_it_does_not(
+    monkeypatch: pytest.MonkeyPatch, given_up_after: str
+) -> None:
+    patience = "distributed.deploy.lost-worker-timeout"
+    assert cluster._CONFIG[patience] == "365 days"
+    monkeypatch.setitem(cluster._CONFIG, patience, given_up_after)
+    with cluster.connect(workers=1, threads=1) as client:
+        with killer(4, after_s=0.5) as killed:
+            while len(killed) < 4 and client.cluster.workers:
+                time.sleep(0.05)
+        kept = bool(client.cluster.workers)
+        assert kept == (given_up_after == "365 days")
+        assert not kept or client.submit(os.getpid).result(timeout=60) not in killed
+
+
 def test_processes_that_never_come_up_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nanny, "STARTS", 2)
     with (

@@ -80,6 +80,25 @@ def test_a_worker_that_dies_as_soon_as_it_starts_is_started_again(tmp_path: Path
         assert Pool(client, tmp_path).call("deadly", dies_thrice) == 3
 
 
+def test_a_result_that_is_lost_after_its_task_ended_is_watched_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its worker died before the driver had it, and nobody is left to compute it once more."""
+
+    class Lost:
+        status = "pending"
+
+        def result(self, timeout: float) -> None:
+            raise TimeoutError
+
+    monkeypatch.setattr("wsipipe.pool.WITHOUT_WORKERS_S", 0.0)
+    monkeypatch.setattr("wsipipe.pool._TICK_S", -1.0)
+    monkeypatch.setattr("wsipipe.pool.has_workers", lambda client: False)
+    run = _Run(Pool(SimpleNamespace(status="running"), tmp_path), {})
+    with pytest.raises(WorkerLostError, match="no worker is connected"):
+        run._result(Lost())
+
+
 def test_a_cluster_without_workers_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsipipe.pool.WITHOUT_WORKERS_S", 0.0)
     monkeypatch.setattr("wsipipe.pool.has_workers", lambda client: False)

@@ -107,8 +107,8 @@ def export(slide: Slide, user: User = None, reviews: Reviews = None, as_json: As
         return
     nuclei = ", ".join(f"{count:,} {status}" for status, count in exported.summary["nuclei"].items())
     console.print(f"{exported.folder}: nuclei: {nuclei}", soft_wrap=True)
-    seen, tiles = exported.summary["seen_mm2"], exported.summary["training_tiles"]
-    console.print(f"seen {seen} of {exported.summary['slide_mm2']} mm2; {tiles} tiles to learn from")
+    seen, fields = exported.summary["seen_mm2"], exported.summary["training_fields"]
+    console.print(f"seen {seen} of {exported.summary['slide_mm2']} mm2; {fields} fields to learn from")
 
 
 @review.command(name="import")

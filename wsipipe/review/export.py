@@ -63,8 +63,8 @@ def export_review(session: Session) -> Exported:
             _write_table(session, folder / TABLE) if session.has_nuclei else (Counter(), Counter())
         )
         _write_geojson(session, folder)
-    tiles = write_training_set(session, folder / TRAINING_SET)
-    summary = summarise(session, statuses, classes) | {"training_tiles": tiles, "labels": STORE}
+    fields = write_training_set(session, folder / TRAINING_SET)
+    summary = summarise(session, statuses, classes) | {"training_fields": fields, "labels": STORE}
     write_json(folder / SUMMARY, summary)
     return Exported(folder, summary)
 

@@ -1,8 +1,8 @@
-"""A session -> corrections as a training set: image and label tiles that a person has seen whole.
+"""A session -> corrections as a training set that ``wsipipe train`` reads: fields that a person has seen.
 
 FOLDER/images/NAME.png    RGB
-FOLDER/labels/NAME.png    uint16 ids, 1..n in each tile, 0 background
-FOLDER/index.csv          name, image, labels, mpp, slide_id, y, x, height, width, nuclei, changed
+FOLDER/labels/NAME.png    uint16 ids, 1..n in each field, 0 background
+FOLDER/index.csv          id (NAME), mpp_um, group (the slide), y, x, height, width, nuclei, judged
 """
 
 import csv
@@ -17,14 +17,15 @@ from wsipipe.geometry import Array, Region
 from wsipipe.review.look import Look
 from wsipipe.store import read_region
 
-TILE_PX = 256
-_COLUMNS = ("name", "image", "labels", "mpp", "slide_id", "y", "x", "height", "width", "nuclei", "changed")
+_COLUMNS = ("id", "mpp_um", "group", "y", "x", "height", "width", "nuclei", "judged")
+_MOST_SHARED = 0.5
+"""A field that earlier ones cover further would teach the same px twice."""
 
 
 def write_training_set(look: Look, folder: Path) -> int:
-    """Writes every tile of 256 px that was seen whole and holds a judgement; returns how many.
+    """Writes every visited field that holds a judgement on a nucleus; returns how many.
 
-    A tile is seen whole where visited fields cover it: only there does an unlabelled pixel mean background.
+    Only in a field that a person has seen does an unlabelled pixel mean background.
 
     Args:
         look: The review.
@@ -35,7 +36,7 @@ def write_training_set(look: Look, folder: Path) -> int:
             shutil.rmtree(folder)
         for name in ("images", "labels"):
             (folder / name).mkdir(parents=True)
-        rows = [_write_tile(look, folder, tile) for tile in _tiles(look)]
+        rows = [_write_field(look, folder, field) for field in _fields(look)]
         with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, _COLUMNS)
             writer.writeheader()
@@ -43,49 +44,40 @@ def write_training_set(look: Look, folder: Path) -> int:
     return len(rows)
 
 
-def _tiles(look: Look) -> list[Region]:
-    """Tiles of a fixed grid that hold a judgement on a nucleus and lie in visited fields."""
+def _fields(look: Look) -> list[Region]:
+    """Visited fields with a judgement, in the order of the visits, that earlier ones do not cover by half."""
     if not look.has_nuclei or not look.source.result.image:
         return []
-    cells = set()
-    for identity in look.state.touched:
-        box = look.box(identity).scaled(1, TILE_PX)
-        cells |= {(y, x) for y in range(box.y, box.end_y) for x in range(box.x, box.end_x)}
-    tiles = [Region(y * TILE_PX, x * TILE_PX, TILE_PX, TILE_PX).clipped(look.shape) for y, x in sorted(cells)]
-    return [tile for tile in tiles if _seen_whole(look, tile)]
+    judged = [look.box(identity) for identity in sorted(look.state.touched)]
+    kept: list[Region] = []
+    for visited in look.state.visited:
+        field = visited.clipped(look.shape)
+        if any(box.meets(field) for box in judged) and _shared(field, kept) <= _MOST_SHARED:
+            kept.append(field)
+    return kept
 
 
-def _seen_whole(look: Look, tile: Region) -> bool:
-    mask = np.zeros(tile.shape, bool)
-    for field in look.state.visited:
-        if field.meets(tile):
-            mask[field.relative_to(tile).clipped(tile.shape).slices] = True
-    return bool(tile.area_px) and bool(mask.all())
+def _shared(field: Region, others: list[Region]) -> float:
+    """Share of a field that others cover; 1 for an empty one."""
+    covered = np.zeros(field.shape, bool)
+    for other in others:
+        covered[other.relative_to(field).clipped(field.shape).slices] = True
+    return float(covered.mean()) if covered.size else 1.0
 
 
-def _write_tile(look: Look, folder: Path, tile: Region) -> dict[str, object]:
-    name = f"{look.source.slide_id}_{tile.y}_{tile.x}"
-    labels = look.labels(tile)
-    ids, numbers = _numbered(labels)
-    image = np.moveaxis(read_region(look.source.result.image[0], tile, 255), 0, 2)
+def _write_field(look: Look, folder: Path, field: Region) -> dict[str, object]:
+    name = f"{look.source.slide_id}_{field.y}_{field.x}"
+    ids, numbers = _numbered(look.labels(field))
+    image = np.moveaxis(read_region(look.source.result.image[0], field, 255), 0, 2)
     Image.fromarray(np.ascontiguousarray(image)).save(folder / "images" / f"{name}.png")
     Image.fromarray(numbers).save(folder / "labels" / f"{name}.png")
-    return {
-        "name": name,
-        "image": f"images/{name}.png",
-        "labels": f"labels/{name}.png",
-        "mpp": look.source.mpp,
-        "slide_id": look.source.slide_id,
-        "y": tile.y,
-        "x": tile.x,
-        "height": tile.height,
-        "width": tile.width,
-        "nuclei": ids.size,
-        "changed": len(look.state.touched & set(ids.tolist())),
-    }
+    place = {"y": field.y, "x": field.x, "height": field.height, "width": field.width}
+    judged = sum(look.box(identity).meets(field) for identity in look.state.touched)
+    counts = {"nuclei": ids.size, "judged": judged}
+    return {"id": name, "mpp_um": look.source.mpp, "group": look.source.slide_id, **place, **counts}
 
 
 def _numbered(labels: Array) -> tuple[Array, Array]:
-    """Ids in a tile but 0, and the tile with them numbered from 1, uint16."""
+    """Ids in a field but 0, and the field with them numbered from 1, uint16."""
     ids, at = np.unique(np.append(0, labels.ravel()), return_inverse=True)
     return ids[1:], at[1:].reshape(labels.shape).astype(np.uint16)

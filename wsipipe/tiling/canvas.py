@@ -12,7 +12,7 @@ from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.tiling.readers.base import Pixels
 from wsipipe.tiling.resample import halve
-from wsipipe.tiling.slide import DECODED_AT_ONCE_PX, Lattice, Mask, Slide, blocks
+from wsipipe.tiling.slide import COARSE_AT_ONCE_PX, DECODED_AT_ONCE_PX, Lattice, Mask, Slide, blocks
 
 
 class Canvas:
@@ -93,7 +93,7 @@ class Canvas:
                 f"but {downsample} was asked; use a smaller downsample or a larger lattice"
             )
         whole = Region(0, 0, self.shape[0] // downsample, self.shape[1] // downsample)
-        return self.slide.sample(whole, self._lattice(downsample))
+        return self.slide.sample(whole, self._lattice(downsample), COARSE_AT_ONCE_PX)
 
     def to_level0(self, y: float, x: float) -> tuple[float, float]:
         """Canvas -> level-0 px of the bounds, (y, x); px i covers [i, i + 1] on both sides."""

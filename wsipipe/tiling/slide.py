@@ -1,5 +1,6 @@
 """One face over every slide format: ``open_slide(path)`` -> pixels at any um per px."""
 
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from wsipipe.tiling.resample import Axis, Taps, resample, taps
 Mask = npt.NDArray[np.bool_]
 
 DECODED_AT_ONCE_PX = 1 << 24
+COARSE_AT_ONCE_PX = 1 << 22
+"""Of a view of the whole slide: less than a shard takes, so that memory does not follow the slide."""
 _STEP_SLACK = 1e-3
 
 
@@ -90,7 +93,7 @@ class Slide:
         """(H, W) bool: at least half of the pixel was scanned; arguments as of :meth:`read`."""
         return self.sample(region, self._corner_lattice(mpp))[1]
 
-    def sample(self, region: Region, lattice: Lattice) -> tuple[Pixels, Mask]:
+    def sample(self, region: Region, lattice: Lattice, at_once_px: int | None = None) -> tuple[Pixels, Mask]:
         """RGB (H, W, 3) uint8 and scanned (H, W) bool of a region of any lattice.
 
         The bits do not depend on how a larger region is cut into smaller ones.
@@ -98,6 +101,7 @@ class Slide:
         Args:
             region: In samples of ``lattice``.
             lattice: The grid.
+            at_once_px: Of a level, to be decoded at once; default :data:`DECODED_AT_ONCE_PX`.
 
         Raises:
             SlideError: A tile does not decode; names level, y and x.
@@ -106,7 +110,7 @@ class Slide:
         level = coarsest_level(self.levels, lattice.step)
         rgb = np.empty((*region.shape, 3), np.uint8)
         scanned = np.empty(region.shape, np.bool_)
-        for part in blocks(region, lattice.step / level.downsample, DECODED_AT_ONCE_PX):
+        for part in blocks(region, lattice.step / level.downsample, at_once_px or DECODED_AT_ONCE_PX):
             at = part.relative_to(region).slices
             rgb[at], scanned[at] = self._sample_block(part, lattice, level)
         return rgb, scanned
@@ -213,18 +217,19 @@ def coarsest_level(levels: tuple[Level, ...], step: float) -> Level:
 
 
 def blocks(region: Region, step: float, limit_px: int) -> Iterator[Region]:
-    """Strips of a region, each made from about ``limit_px`` source px at most.
+    """Parts of a region, near squares of equal size, each made from at most about ``limit_px`` source px.
+
+    A tile of the slide is decoded for each part that it meets: for few, where parts are square.
 
     Args:
-        region: In samples; an empty one has no strips.
+        region: In samples; an empty one has no parts.
         step: Source px per sample.
         limit_px: Source px at once.
     """
-    reach = max(step, 1.0)
-    width = max(1, min(region.width, int(limit_px / reach / reach)))
-    height = max(1, int(limit_px / (width * reach) / reach))
-    for y in range(region.y, region.end_y, height):
-        for x in range(region.x, region.end_x, width):
+    side = max(1, int(math.isqrt(limit_px) / max(step, 1.0)))
+    height, width = (-(-length // max(1, -(-length // side))) for length in region.shape)
+    for y in range(region.y, region.end_y, max(height, 1)):
+        for x in range(region.x, region.end_x, max(width, 1)):
             yield Region(y, x, min(height, region.end_y - y), min(width, region.end_x - x))
 
 

@@ -1,4 +1,4 @@
-"""What an export says is what was done: labels, table, GeoJSON, summary, and tiles to learn from."""
+"""What an export says is what was done: labels, table, GeoJSON, summary, and fields to learn from."""
 
 import csv
 import gzip
@@ -7,7 +7,6 @@ import json
 import geopandas
 import numpy as np
 import pytest
-from PIL import Image
 
 from wsipipe.geometry import Region
 from wsipipe.results import Result
@@ -15,6 +14,7 @@ from wsipipe.review import Session
 from wsipipe.review.export import export_review
 from wsipipe.review.replay import reviewed_levels
 from wsipipe.review.sample import SIDE_PX
+from wsipipe.training.datasets import read_fields
 
 WHOLE = Region(0, 0, SIDE_PX, SIDE_PX)
 
@@ -110,25 +110,32 @@ def test_the_summary_counts_what_was_done(exported) -> None:
     assert all(change["user"] == "ann" and change["at"] for change in summary["changes"])
 
 
-def test_training_tiles_are_those_seen_whole(exported) -> None:
+def test_training_fields_are_those_seen_and_a_training_reads_them(exported) -> None:
     session, done = exported
     folder = done.folder / "corrections"
     with (folder / "index.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [(row["y"], row["x"]) for row in rows] == [("0", "0")]
-    image = np.asarray(Image.open(folder / rows[0]["image"]))
-    labels = np.asarray(Image.open(folder / rows[0]["labels"]))
-    assert image.shape == (256, 256, 3)
-    assert labels.dtype == np.uint16
-    tile = session.labels(Region(0, 0, 256, 256))
-    np.testing.assert_array_equal(labels > 0, tile > 0)
-    assert labels.max() == np.unique(tile).size - 1 == int(rows[0]["nuclei"])
-    assert float(rows[0]["mpp"]) == 0.5
+    assert [(row["y"], row["x"], row["height"], row["width"]) for row in rows] == [("0", "0", "256", "300")]
+    (field,) = read_fields(folder)
+    seen = session.labels(Region(0, 0, 256, 300))
+    np.testing.assert_array_equal(field.labels > 0, seen > 0)
+    assert field.labels.max() == np.unique(seen).size - 1 == int(rows[0]["nuclei"])
+    image = session.source.result.image[0][:, :256, :300]
+    np.testing.assert_array_equal(field.image, np.moveaxis(image, 0, 2))
+    assert (field.mpp, field.group, field.has_instances) == (0.5, session.source.slide_id, True)
+
+
+def test_fields_without_judgement_or_seen_already_teach_nothing(session: Session) -> None:
+    first = session.box(5)
+    session.visit(first.grown(20))
+    session.visit(Region(first.y - 20, first.x - 18, first.height + 40, first.width + 42))
+    session.reject([5])
+    assert export_review(session).summary["training_fields"] == 1
 
 
 def test_what_was_not_seen_teaches_nothing(session: Session) -> None:
     session.reject([5])
-    assert export_review(session).summary["training_tiles"] == 0
+    assert export_review(session).summary["training_fields"] == 0
 
 
 def test_published_files_stand_after_an_export(exported, slide: Result) -> None:

@@ -92,7 +92,7 @@ def test_coordinates_count_from_the_scanned_bounds_at_every_level():
 
 
 def test_a_coarse_read_of_a_large_one_level_slide_decodes_little_at_once(monkeypatch):
-    monkeypatch.setattr("wsipipe.tiling.slide.DECODED_AT_ONCE_PX", 20_000)
+    monkeypatch.setattr("wsipipe.tiling.canvas.COARSE_AT_ONCE_PX", 20_000)
     reader = PyramidReader(noise(900, 1100, 3))
     Canvas(Slide(Path("fake"), reader), 0.5, 16).read_coarse(16)
     assert reader.largest_px <= 2 * 20_000
