@@ -81,6 +81,9 @@ def taps(axis: Axis, start: int, stop: int) -> Taps:
     common = int(np.bitwise_or.reduce(weights, axis=None))
     shift = (common & -common).bit_length() - 1
     reduced = (weights[:, :used] >> shift).astype(np.int32)
+    if shift == _WEIGHT_BITS:
+        # One px a sample, and just below step 1 it may be the second of the two.
+        return Taps(first + reduced.argmax(axis=1), np.ones((len(first), 1), np.int32), 0)
     return Taps(first, reduced, _WEIGHT_BITS - shift)
 
 
