@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from wsipipe.errors import StorageError, StorageFullError, WsipipeError
 
 _BLOCK_BYTES = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_PROBE_BYTES = 1 << 16
 
 
 @contextmanager
@@ -36,6 +38,18 @@ def storage_errors(path: Path) -> Iterator[None]:
             f"Writing {path} failed: {error.strerror or error}. Mend the disk or the permissions and run the "
             f"same command again."
         ) from error
+
+
+def is_full(folder: Path) -> bool:
+    """Whether a small file can no longer be written there for want of space."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno in _FULL
+    return False
 
 
 def sync_folder(folder: Path) -> None:

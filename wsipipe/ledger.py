@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from wsipipe import faults
-from wsipipe.durable import sha256_of
+from wsipipe.durable import is_full, sha256_of
 from wsipipe.errors import StorageError, StorageFullError
 from wsipipe.store import ShardFile
 
@@ -27,7 +27,8 @@ def _database_errors(work: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+        # Of a full disk SQLite tells as an I/O error too, where its journal or a sync met it.
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL or is_full(work):
             raise StorageFullError(
                 f"Writing {work / LEDGER} failed: {error}. Free space there and run the same command again; "
                 f"finished shards are kept."
@@ -39,19 +40,27 @@ def _database_errors(work: Path) -> Iterator[None]:
 
 
 class Ledger:
-    """Done shards of one slide's work directory. Use it from the thread that opened it."""
+    """Done shards of one slide's work directory. Use it from the thread that opened it.
+
+    Raises:
+        StorageError: The disk refuses; what the ledger knows is left as it is.
+    """
 
     def __init__(self, work: Path) -> None:
         self._work = work
-        self._rows = sqlite3.connect(work / LEDGER, isolation_level=None)
-        try:
-            self._open()
-        except sqlite3.DatabaseError:
-            # A damaged ledger knows nothing; shards without a row are made again.
-            self._rows.close()
-            (work / LEDGER).unlink()
+        with _database_errors(work):
             self._rows = sqlite3.connect(work / LEDGER, isolation_level=None)
-            self._open()
+            try:
+                self._open()
+            except sqlite3.OperationalError:
+                self._rows.close()
+                raise
+            except sqlite3.DatabaseError:
+                # A damaged ledger knows nothing; shards without a row are made again.
+                self._rows.close()
+                (work / LEDGER).unlink()
+                self._rows = sqlite3.connect(work / LEDGER, isolation_level=None)
+                self._open()
 
     def _open(self) -> None:
         self._rows.execute("PRAGMA synchronous = FULL")

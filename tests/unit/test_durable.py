@@ -4,10 +4,11 @@ import errno
 import hashlib
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from wsipipe.durable import sha256_of, storage_errors, write_durable, write_json
+from wsipipe.durable import is_full, sha256_of, storage_errors, write_durable, write_json
 from wsipipe.errors import SlideError, StorageError, StorageFullError
 
 
@@ -61,3 +62,13 @@ def test_a_lost_connection_is_not_the_disk(error: OSError, tmp_path: Path) -> No
     with pytest.raises(type(error)) as raised, storage_errors(tmp_path):
         raise error
     assert raised.value is error
+
+
+def test_a_full_disk_is_known_by_trying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not is_full(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+    for number, wanted in ((errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EIO, False)):
+        refused = OSError(number, "refused")
+        monkeypatch.setattr("wsipipe.durable.os.fsync", Mock(side_effect=refused))
+        assert is_full(tmp_path) == wanted

@@ -1,5 +1,6 @@
 """A shard is done only while its files are there, byte for byte."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,22 @@ def test_errors_of_the_disk_are_of_the_storage(work: Path) -> None:
         ledger._rows.execute("PRAGMA query_only = ON")
         with pytest.raises(StorageError, match="Mend the disk"):
             ledger.record("tile", (9, 9), [])
+
+
+@pytest.mark.parametrize(("full", "kind"), [(True, StorageFullError), (False, StorageError)])
+def test_a_disk_that_refuses_at_the_opening_loses_no_row(
+    work: Path, monkeypatch: pytest.MonkeyPatch, full: bool, kind: type[StorageError]
+) -> None:
+    def refused(self: Ledger) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "_open", refused)
+        patch.setattr("wsipipe.ledger.is_full", lambda folder: full)
+        with pytest.raises(StorageError) as told:
+            Ledger(work)
+    assert type(told.value) is kind
+    with Ledger(work) as ledger:
+        assert ledger.check("tile")[0] == {KEY, OTHER}
