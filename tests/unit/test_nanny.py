@@ -13,15 +13,29 @@ from distributed import Nanny
 from wsipipe import cluster, nanny
 from wsipipe.errors import WorkerLostError
 
+_others: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _others_live() -> None:
+    """The cluster that all tests share has workers too; they are let alone."""
+    _others.clear()
+    _others.update(child.pid for child in psutil.Process(os.getpid()).children())
+
 
 def starting() -> list[psutil.Process]:
-    """Worker processes of ours."""
+    """Worker processes of this test's own cluster."""
     found = []
     for child in psutil.Process(os.getpid()).children():
         with suppress(psutil.NoSuchProcess):
-            if "spawn_main" in str(child.cmdline()):
+            if child.pid not in _others and "spawn_main" in str(child.cmdline()):
                 found.append(child)
     return found
+
+
+def test_sister_the_shared_cluster_is_let_alone(scheduler: str) -> None:
+    assert starting() == []
+    assert _others
 
 
 @contextmanager
