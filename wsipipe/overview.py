@@ -71,11 +71,11 @@ def _draw_tissue(axes: Any, tissue: Array, extent_mm: tuple[float, ...]) -> None
 
 def _draw_classes(axes: Any, plan: Plan, sources: Sources, extent_mm: tuple[float, ...]) -> None:
     outputs = plan.cards["classify"].outputs
-    classes = _thinned(sources.array(CLASS_MAP)[...])
+    classes = sources.array(CLASS_MAP)[...]
     colours = np.zeros((256, 4))
     for value, output in enumerate(outputs):
         colours[value] = [*(channel / 255 for channel in output.color), 0.55]
-    axes.imshow(colours[classes], extent=extent_mm, interpolation="nearest")
+    axes.imshow(colours[_thinned(classes)], extent=extent_mm, interpolation="nearest")
     counts = np.bincount(classes.ravel(), minlength=256)[: len(outputs)]
     swatches = [
         Swatch(color=[channel / 255 for channel in output.color], label=f"{output.name} {share:.0%}")
