@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch as Swatch
 
-from wsipipe.geometry import Array
+from wsipipe.geometry import Array, Region
 from wsipipe.notice import NOTICE
 from wsipipe.plan import Plan
 from wsipipe.sources import Sources
@@ -18,7 +18,10 @@ from wsipipe.stages.instances import NUCLEI
 from wsipipe.stages.tissue import TISSUE
 from wsipipe.worker import load_table
 
-LONGEST_SIDE_PX = 1200
+LONGEST_SIDE_PX = 640
+"""Of a panel's image; a panel is about as wide. Matplotlib takes some 100 bytes for each px."""
+BAND_PX = 1 << 18
+CLASS_BAND_PX = 512
 DENSITY_CELL_UM = 128.0
 
 
@@ -35,7 +38,7 @@ def draw_overview(plan: Plan, sources: Sources, tables: Path, path: Path) -> Non
     extent_mm = (0.0, frame.shape[1] * frame.mpp / 1000, frame.shape[0] * frame.mpp / 1000, 0.0)
     thumbnail = _thumbnail(plan, sources)
     panels: list[tuple[str, Callable[[Any], None]]] = [
-        ("tissue", lambda axes: _draw_tissue(axes, _thinned(sources.array(TISSUE)[...]), extent_mm))
+        ("tissue", lambda axes: _draw_tissue(axes, _thinned(sources.array(TISSUE)), extent_mm))
     ]
     if plan.workflow.classify:
         panels.append(("tissue class", lambda axes: _draw_classes(axes, plan, sources, extent_mm)))
@@ -54,14 +57,29 @@ def draw_overview(plan: Plan, sources: Sources, tables: Path, path: Path) -> Non
 
 
 def _thumbnail(plan: Plan, sources: Sources) -> Array:
+    """RGB of the slide as means of n x n px; read in bands, so that memory does not follow the slide."""
     downsample = plan.downsample(TISSUE)
-    return _thinned(sources.canvas.read_coarse(downsample)[0])
+    shape = plan.facts.frame.shape_at(downsample)
+    every = _every(shape)
+    height, width = (side // every for side in shape)
+    rows = max(1, BAND_PX // (width * every**2))
+    small = np.empty((height, width, 3), np.uint8)
+    for row in range(0, height, rows):
+        count = min(rows, height - row)
+        band = Region(row * every, 0, count * every, width * every)
+        pixels = sources.canvas.read_coarse(downsample, band)[0]
+        small[row : row + count] = pixels.reshape(count, every, width, every, 3).mean((1, 3))
+    return small
 
 
-def _thinned(pixels: Array) -> Array:
-    """Every n-th px, so that the longest side fits: matplotlib takes some 100 bytes for each."""
-    every = -(-max(pixels.shape[:2]) // LONGEST_SIDE_PX)
-    return np.ascontiguousarray(pixels[::every, ::every])
+def _thinned(labels: Any) -> Array:
+    """Every n-th px of an array (H, W) in a store, so that the longest side fits."""
+    every = _every(labels.shape)
+    return np.ascontiguousarray(labels[::every, ::every])
+
+
+def _every(shape: tuple[int, int]) -> int:
+    return -(-max(shape) // LONGEST_SIDE_PX)
 
 
 def _draw_tissue(axes: Any, tissue: Array, extent_mm: tuple[float, ...]) -> None:
@@ -71,18 +89,24 @@ def _draw_tissue(axes: Any, tissue: Array, extent_mm: tuple[float, ...]) -> None
 
 def _draw_classes(axes: Any, plan: Plan, sources: Sources, extent_mm: tuple[float, ...]) -> None:
     outputs = plan.cards["classify"].outputs
-    classes = sources.array(CLASS_MAP)[...]
-    colours = np.zeros((256, 4))
+    classes = sources.array(CLASS_MAP)
+    colours = np.zeros((256, 4), np.uint8)
     for value, output in enumerate(outputs):
-        colours[value] = [*(channel / 255 for channel in output.color), 0.55]
+        colours[value] = [*output.color, 140]
     axes.imshow(colours[_thinned(classes)], extent=extent_mm, interpolation="nearest")
-    counts = np.bincount(classes.ravel(), minlength=256)[: len(outputs)]
+    counts = _counted(classes)[: len(outputs)]
     swatches = [
         Swatch(color=[channel / 255 for channel in output.color], label=f"{output.name} {share:.0%}")
         for output, share in zip(outputs, counts / max(1, int(counts.sum())), strict=True)
         if share > 0
     ]
     axes.legend(handles=swatches, fontsize=7, loc="upper left", framealpha=0.85)
+
+
+def _counted(classes: Any) -> Array:
+    """How often each value 0 to 255 is in an array (H, W) in a store."""
+    bands = (classes[y : y + CLASS_BAND_PX] for y in range(0, classes.shape[0], CLASS_BAND_PX))
+    return np.sum([np.bincount(band.ravel(), minlength=256) for band in bands], axis=0)
 
 
 def _draw_density(axes: Any, plan: Plan, nuclei: dict[str, Array], extent_mm: tuple[float, ...]) -> None:

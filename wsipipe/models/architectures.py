@@ -29,6 +29,7 @@ GMR_NETWORKS: dict[str, Callable[..., nn.Module]] = {
 }
 TWINS: dict[str, Callable[..., nn.Module]] = {
     "plain_unet": twins.plain_unet,
+    "smp_unet": twins.smp_unet,
     "plain_resnet18": twins.plain_resnet18,
     "plain_resnet34": twins.plain_resnet34,
     "plain_resnet50": twins.plain_resnet50,

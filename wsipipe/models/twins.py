@@ -1,8 +1,9 @@
 """What the ring networks are compared with: ordinary networks (``plain_*``) and hard-ring ones (``symm_*``).
 
 The plain classifiers are torchvision's, with strides and max pooling as they are, given the dense pass of
-:class:`wsipipe.models.blocks.DenseClassifier`; the plain U-Net is the GMR U-Net with 3x3 convolutions. The
-``symm_*`` networks are the ring networks (pooling, no strides) with 3x3 kernels of three free values.
+:class:`wsipipe.models.blocks.DenseClassifier`; the plain U-Net is the GMR U-Net with 3x3 convolutions,
+``smp_unet`` one of segmentation-models-pytorch. The ``symm_*`` networks are the ring networks (pooling, no
+strides) with 3x3 kernels of three free values.
 
 Source: Dudar and Semenov, Use of symmetric kernels for convolutional neural networks (Symm-Conv).
 """
@@ -42,6 +43,28 @@ class PlainClassifier(DenseClassifier):
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Image (B, 3, H, W) -> features of each cell (B, F, H / stride, W / stride)."""
         return self.body(x)
+
+
+class PlainSmpUnet(nn.Module):
+    """U-Net of segmentation-models-pytorch with a ResNet-18 encoder, fresh weights, strides and max pooling.
+
+    Args:
+        in_channels: 3 for RGB.
+        out_channels: Maps of raw scores.
+    """
+
+    lattice_px, halo_px, stride = 32, 288, 1
+
+    def __init__(self, in_channels: int = 3, out_channels: int = 2) -> None:
+        import segmentation_models_pytorch as smp
+
+        super().__init__()
+        self.body = smp.Unet("resnet18", encoder_weights=None, in_channels=in_channels, classes=out_channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Image (B, in, H, W) -> raw scores (B, out, H, W); H and W multiples of ``lattice_px``."""
+        scores: torch.Tensor = self.body(x)
+        return scores
 
 
 def plain_resnet(
@@ -121,6 +144,7 @@ plain_resnet50 = partial(plain_resnet, "resnet50", (3, 4, 6, 3), 1)
 plain_densenet121 = partial(plain_densenet, "densenet121", (6, 12, 24, 16))
 plain_densenet161 = partial(plain_densenet, "densenet161", (6, 12, 36, 24))
 plain_unet = partial(GMRUNet, kernel_sizes=SMALL, conv=plain_conv)
+smp_unet = PlainSmpUnet
 plain_r3d = partial(GMRR3D, conv=plain_conv3d)
 symm_resnet18 = partial(GMRResNet, kernel_sizes=SMALL, conv=symm_conv, stem_px=3)
 symm_resnet50 = partial(gmr_resnet50, kernel_sizes=SMALL, conv=symm_conv, stem_px=3)

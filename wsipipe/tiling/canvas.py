@@ -77,14 +77,15 @@ class Canvas:
             small[part.relative_to(region).slices] = large
         return small
 
-    def read_coarse(self, downsample: int) -> tuple[Pixels, Mask]:
-        """The whole canvas at ``mpp * downsample``: RGB (H, W, 3) uint8 and scanned (H, W) bool.
+    def read_coarse(self, downsample: int, part: Region | None = None) -> tuple[Pixels, Mask]:
+        """The canvas at ``mpp * downsample``: RGB (H, W, 3) uint8 and scanned (H, W) bool.
 
-        Comes from the slide's own coarse levels where it has them; shape is the canvas's divided
-        by ``downsample``.
+        Comes from the slide's own coarse levels where it has them.
 
         Args:
             downsample: Power of two, at most ``lattice_px``.
+            part: In px of the coarse canvas, whose shape is the canvas's divided by ``downsample``; all of it
+                without.
         """
         _check_power_of_two(downsample, "the downsample")
         if downsample > self.lattice_px:
@@ -93,7 +94,7 @@ class Canvas:
                 f"but {downsample} was asked; use a smaller downsample or a larger lattice"
             )
         whole = Region(0, 0, self.shape[0] // downsample, self.shape[1] // downsample)
-        return self.slide.sample(whole, self._lattice(downsample), COARSE_AT_ONCE_PX)
+        return self.slide.sample(part or whole, self._lattice(downsample), COARSE_AT_ONCE_PX)
 
     def to_level0(self, y: float, x: float) -> tuple[float, float]:
         """Canvas -> level-0 px of the bounds, (y, x); px i covers [i, i + 1] on both sides."""

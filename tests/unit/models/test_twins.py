@@ -40,6 +40,19 @@ def test_the_plain_unet_has_the_papers_size() -> None:
     assert parameters(twins.plain_unet(out_channels=1)) == 488_001
 
 
+def test_the_smp_unet_looks_no_further_than_its_halo() -> None:
+    torch.manual_seed(0)
+    network = twins.smp_unet(out_channels=2).double().eval()
+    halo, cell = network.halo_px, network.lattice_px
+    x = torch.rand(1, 3, 2 * halo + 3 * cell, cell, dtype=torch.float64, requires_grad=True)
+    middle = halo + cell
+    network(x)[:, :, middle : middle + cell].abs().sum().backward()
+    assert x.grad is not None
+    seen = x.grad.abs().sum((0, 1, 3)).nonzero().flatten()
+    assert middle - halo <= int(seen[0]) < middle - halo + cell
+    assert int(seen[-1]) < middle + cell + halo
+
+
 @pytest.mark.parametrize("name", ["plain_resnet18", "plain_convnext_tiny"])
 def test_the_dense_pass_has_a_cell_for_each_32_px(name: str) -> None:
     network = getattr(twins, name)(num_classes=3, window=1).eval()

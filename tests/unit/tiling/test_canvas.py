@@ -170,6 +170,14 @@ def test_coarse_is_near_the_reduced():
     assert np.abs(coarse - reduced).max() <= 2
 
 
+def test_parts_of_the_coarse_canvas_are_parts_of_the_whole():
+    canvas = canvas_of(noise(9, 93, 61, 3), 1.37, 16)
+    whole = canvas.read_coarse(8)
+    part = Region(2, 1, 5, 3)
+    for pixels, all_pixels in zip(canvas.read_coarse(8, part), whole, strict=True):
+        np.testing.assert_array_equal(pixels, all_pixels[part.slices])
+
+
 def test_only_the_scanned_bounds_count():
     pixels, bounds = noise(8, 80, 90, 3), Region(7, 11, 50, 60)
     cut = canvas_of(pixels[7:57, 11:71], 1.37)
