@@ -23,6 +23,8 @@ class Network(_Section):
         whiten: Learn ring weights in coordinates that make rings uncorrelated, see
             :mod:`wsipipe.models.whiten`.
         train_widths: Learn the rings' widths too; without, a step is a quarter faster.
+        start: Name or ``.safetensors`` file of trained weights of the same network to begin from; fresh
+            ones without. Scores on data that these have learnt mean nothing.
     """
 
     architecture: str
@@ -30,6 +32,7 @@ class Network(_Section):
     mode: Literal["radial", "index", "narrow"] = "radial"
     whiten: bool = True
     train_widths: bool = False
+    start: str = ""
 
 
 class Samples(_Section):

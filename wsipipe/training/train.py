@@ -20,7 +20,7 @@ from wsipipe.errors import ConfigError
 from wsipipe.models.architectures import build, save
 from wsipipe.models.predictor import Device
 from wsipipe.models.whiten import ring_layers, unwhiten, whiten
-from wsipipe.models.zoo import ModelCard
+from wsipipe.models.zoo import ModelCard, find_weights, whole_card
 from wsipipe.training.card import blank_card, fold_notes, with_metrics
 from wsipipe.training.device import pick_device
 from wsipipe.training.fit import Fit, Lesson, Outcome
@@ -28,6 +28,7 @@ from wsipipe.training.folds import deal
 from wsipipe.training.nuclei import Nuclei
 from wsipipe.training.recipe import Recipe, Schedule
 from wsipipe.training.record import Silent, Teller
+from wsipipe.training.start import bound_by_start, start_from
 from wsipipe.training.task import Part, Task
 from wsipipe.training.tissue import Tissue
 from wsipipe.version import __version__
@@ -126,6 +127,8 @@ class Training:
             return Outcome.FINISHED
         out.mkdir(parents=True, exist_ok=True)
         card = blank_card(self.recipe, self.task, learnt)
+        if self.recipe.network.start:
+            card = bound_by_start(card, self.recipe.network.start)
         fit = self._fit(out, card, (learnt, held_out), schedule, identity)
         self._record(out, fold, folds, held_out)
         # What follows the last step takes minutes, so a piece that is over leaves it to the next one.
@@ -200,7 +203,9 @@ class Training:
             )
         for layer in ring_layers(network):
             layer.log_sigma.requires_grad_(given.train_widths)
-        network = whiten(network) if given.whiten else network
+        if given.start:
+            network = start_from(network, given.start, given.mode)
+        network = whiten(network, draw=not given.start) if given.whiten else network
         return network.to(device=self.device, memory_format=torch.channels_last)
 
     def _identity(self, learnt: Part, schedule: Schedule) -> str:
@@ -208,6 +213,8 @@ class Training:
         recipe = self.recipe.model_dump(exclude=NO_EFFECT) | {"fit": schedule.model_dump()}
         stain = self.task.stain_reference
         recipe |= {"stain": stain.model_dump()} if stain else {}
+        start = self.recipe.network.start
+        recipe |= {"start": whole_card(find_weights(start)).sha256} if start else {}
         names = [[one.source, one.name, *one.image.shape, one.mpp] for one in learnt]
         return hashlib.sha256(json.dumps([recipe, names], sort_keys=True).encode()).hexdigest()
 

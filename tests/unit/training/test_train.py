@@ -119,6 +119,17 @@ def test_another_seed_ends_elsewhere(whole: Path, nuclei: Path, tmp_path: Path) 
     assert (tmp_path / "mine.safetensors").read_bytes() != (whole / "mine.safetensors").read_bytes()
 
 
+def test_a_training_begins_from_trained_weights(whole: Path, nuclei: Path, tmp_path: Path) -> None:
+    network = NUCLEI["network"] | {"start": str(whole / "mine.safetensors")}
+    still = {"steps": 1, "learning_rate": 1e-9, "ema_decay": 0.0}
+    assert train(recipe(NUCLEI, network=network, fit=still), [nuclei], tmp_path) is Outcome.FINISHED
+    before, after = (load(folder / "mine.safetensors")[0].state_dict() for folder in (whole, tmp_path))
+    for name in before:
+        if name.endswith("weight"):
+            torch.testing.assert_close(after[name], before[name], rtol=1e-4, atol=1e-5)
+    assert "before that, as mine" in read_card(tmp_path / "mine.safetensors").data[-1]
+
+
 def test_a_finished_training_is_kept(whole: Path, nuclei: Path) -> None:
     before = (whole / "mine.safetensors").stat().st_mtime_ns
     start = time.monotonic()
