@@ -49,12 +49,10 @@ def start_from(network: nn.Module, weights: str, mode: str) -> nn.Module:
 def bound_by_start(card: ModelCard, weights: str) -> ModelCard:
     """The card of what begins from ``weights``: it tells what these learnt from, and keeps their licence."""
     before = whole_card(find_weights(weights))
-    bound: dict[str, object] = {
-        "data": (*card.data, f"before that, as {before.name}: {'; '.join(before.data)}")
-    }
     licences = dict.fromkeys((before.licence or NOT_STATED, card.licence))
-    if before.non_commercial and not card.non_commercial:
-        bound |= {"non_commercial": True}
-    if before.licence != "CC0 1.0":
-        bound |= {"licence": " and ".join(licences)}
+    bound = {
+        "data": (*card.data, f"before that, as {before.name}: {'; '.join(before.data)}"),
+        "licence": card.licence if before.licence == "CC0 1.0" else " and ".join(licences),
+        "non_commercial": before.non_commercial or card.non_commercial,
+    }
     return card.model_copy(update=bound)
