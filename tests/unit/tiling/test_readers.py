@@ -186,6 +186,14 @@ def test_a_tiff_cut_short_says_so(opened, tmp_path):
         opened(TiffReader(tmp_path / "a.tif")).read_level(0, Region(48, 0, 16, 16))
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_tiff_cut_before_its_directory_is_told_to_name_no_image(tmp_path):
+    path = tmp_path / "cut.tif"
+    path.write_bytes(struct.pack("<2sHI", b"II", 42, 5000) + bytes(100))
+    with pytest.raises(SlideError, match="names no image; it was probably cut short; copy it again"):
+        TiffReader(path)
+
+
 def damage(path, tile):
     """Overwrite one tile with noise."""
     with tifffile.TiffFile(path) as tiff:

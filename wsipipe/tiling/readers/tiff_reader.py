@@ -73,6 +73,8 @@ class TiffReader:
         self._tiff.close()
 
     def _described(self) -> tuple[list[list[SegmentedPage]], Facts]:
+        if not self._tiff.series:
+            raise ValueError("it names no image; it was probably cut short")
         series = max(self._tiff.series, key=lambda s: _plane(s)[0] * _plane(s)[1])
         for level in series.levels:
             self._check(level)
