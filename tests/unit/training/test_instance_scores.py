@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from skimage.metrics import contingency_table
 
@@ -84,11 +84,26 @@ def test_the_slow_aji_tells_another_rule_apart() -> None:
     assert instance_scores(truth, found)["aji"] == slow_aji(truth, found) == 0.5
 
 
+def has_ties(truth: np.ndarray, found: np.ndarray) -> bool:
+    """True if some true nucleus overlaps two found ones with the same, largest IoU."""
+    for one in np.unique(truth[truth > 0]):
+        inside = truth == one
+        ious = [
+            (inside & (found == other)).sum() / (inside | (found == other)).sum()
+            for other in np.unique(found[inside & (found > 0)])
+        ]
+        if ious and ious.count(max(ious)) > 1:
+            return True
+    return False
+
+
 @settings(max_examples=30, deadline=None)
 @given(label_pairs(), st.integers(0, 3), st.booleans())
 def test_names_and_orientation_do_not_matter(
     pair: tuple[np.ndarray, np.ndarray], turns: int, mirrored: bool
 ) -> None:
+    # Of two nuclei that overlap a true one equally well, Kumar's AJI takes either: names decide which.
+    assume(not has_ties(*pair))
     turned = [np.rot90(labels, turns)[:, :: -1 if mirrored else 1] for labels in pair]
     renamed = [np.where(labels > 0, 90 - 2 * labels, 0) for labels in turned]
     assert instance_scores(*renamed) == pytest.approx(instance_scores(*pair), abs=1e-12)
