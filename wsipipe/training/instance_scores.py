@@ -75,7 +75,9 @@ def aggregated_jaccard(pairs: Overlaps) -> float:
     """Aggregated Jaccard index in [0, 1].
 
     Each true nucleus is counted with the found one of highest IoU, which several may share; whatever nobody
-    took, true or found, adds to the union. Among equal IoU the larger overlap counts, so names do not matter.
+    took, true or found, adds to the union. Among equal IoU the larger overlap counts. Where n found ones are
+    equal in both, the definition leaves the choice open: each counts as taken with a chance of 1/n, so names
+    do not matter.
 
     Source: Kumar et al., IEEE TMI 36 (2017), algorithm 1.
     """
@@ -84,7 +86,14 @@ def aggregated_jaccard(pairs: Overlaps) -> float:
     last = np.append(np.diff(pairs.true[order]) > 0, True)[: len(order)]
     best = order[last]
     unmet = np.delete(pairs.true_areas, pairs.true[best]).sum()
-    unused = np.delete(pairs.found_areas, np.unique(pairs.found[best])).sum()
+    rank = np.zeros(len(pairs.true_areas), np.int64)
+    rank[pairs.true[best]] = best
+    ours = rank[pairs.true]
+    tied = (pairs.iou == pairs.iou[ours]) & (pairs.shared == pairs.shared[ours])
+    among = np.bincount(pairs.true[tied], minlength=len(pairs.true_areas))
+    free = np.ones(len(pairs.found_areas))
+    np.multiply.at(free, pairs.found[tied], 1 - 1 / among[pairs.true[tied]])
+    unused = (pairs.found_areas * free).sum()
     whole = union[best].sum() + unmet + unused
     return float(pairs.shared[best].sum() / whole) if whole else 1.0
 
