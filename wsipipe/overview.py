@@ -61,7 +61,8 @@ def _thumbnail(plan: Plan, sources: Sources) -> Array:
     downsample = plan.downsample(TISSUE)
     shape = plan.facts.frame.shape_at(downsample)
     every = _every(shape)
-    height, width = (side // every for side in shape)
+    # A strip may be thinner than a px of the picture; off the canvas it is white.
+    height, width = (max(1, side // every) for side in shape)
     rows = max(1, BAND_PX // (width * every**2))
     small = np.empty((height, width, 3), np.uint8)
     for row in range(0, height, rows):
@@ -83,7 +84,7 @@ def _every(shape: tuple[int, int]) -> int:
 
 
 def _draw_tissue(axes: Any, tissue: Array, extent_mm: tuple[float, ...]) -> None:
-    if (tissue == 1).any() and (tissue != 1).any():
+    if min(tissue.shape) > 1 and (tissue == 1).any() and (tissue != 1).any():
         axes.contour(tissue == 1, [0.5], colors="#0050c8", linewidths=0.8, extent=extent_mm, origin="upper")
 
 

@@ -15,14 +15,15 @@ SHAPE = (90, 70)
 class Canvas:
     """A coarse canvas held in an array; keeps what was read at once."""
 
-    def __init__(self) -> None:
-        self.pixels = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), np.uint8)
+    def __init__(self, shape: tuple[int, int] = SHAPE) -> None:
+        self.pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
         self.most_px = 0
 
     def read_coarse(self, downsample: int, part: Any) -> tuple[np.ndarray, None]:
         assert downsample == 16
         self.most_px = max(self.most_px, part.area_px)
-        return self.pixels[part.slices], None
+        beyond = np.pad(self.pixels, ((0, 90), (0, 90), (0, 0)), constant_values=255)
+        return beyond[part.slices], None
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def canvas(monkeypatch: pytest.MonkeyPatch) -> Canvas:
 
 
 def thumbnail(canvas: Canvas) -> np.ndarray:
-    frame = SimpleNamespace(shape_at=lambda downsample: SHAPE)
+    frame = SimpleNamespace(shape_at=lambda downsample: canvas.pixels.shape[:2])
     plan: Any = SimpleNamespace(facts=SimpleNamespace(frame=frame), downsample=lambda name: 16)
     sources: Any = SimpleNamespace(canvas=canvas)
     return _thumbnail(plan, sources)
@@ -45,6 +46,11 @@ def test_the_thumbnail_is_the_mean_of_squares(
     monkeypatch.setattr(overview, "BAND_PX", band_px)
     means = canvas.pixels[:90, :69].reshape(30, 3, 23, 3, 3).mean((1, 3))
     np.testing.assert_array_equal(thumbnail(canvas), means.astype(np.uint8))
+
+
+def test_a_strip_thinner_than_a_px_of_the_picture_is_drawn(canvas: Canvas) -> None:
+    strip = Canvas((90, 2))
+    assert thumbnail(strip).shape == (30, 1, 3)
 
 
 def test_a_band_bounds_what_is_read_at_once(canvas: Canvas, monkeypatch: pytest.MonkeyPatch) -> None:
