@@ -4,6 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from wsipipe.checks import CHECKS, check_slide
 from wsipipe.overview import draw_overview
 from wsipipe.plan import Plan
 from wsipipe.sources import Sources
@@ -37,8 +38,9 @@ def export(plan: Plan, work: Path) -> list[Path]:
         if plan.workflow.classify:
             _export_classes(plan, sources, folder / TISSUE_GEOJSON)
             written.append(folder / TISSUE_GEOJSON)
-        draw_overview(plan, sources, work / "tables", folder / OVERVIEW)
-        written.append(folder / OVERVIEW)
+        warnings = check_slide(plan, sources, folder / CHECKS)
+        draw_overview(plan, sources, work / "tables", folder / OVERVIEW, warnings)
+        written += [folder / CHECKS, folder / OVERVIEW]
     if plan.workflow.label_images:
         written += _export_photographs(plan, folder)
     return written

@@ -8,6 +8,19 @@ from wsipipe.errors import Place
 
 
 @dataclass(frozen=True)
+class SlideWarning:
+    """Something about a finished slide that a person should look at.
+
+    Attributes:
+        code: Short name of the kind, as ``LITTLE_TISSUE``.
+        message: What was found and what to try.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
 class SlideOutcome:
     """What became of one slide.
 
@@ -23,6 +36,7 @@ class SlideOutcome:
         plan: What was planned, where the slide opened.
         seconds: By stage.
         nuclei: Rows of the table; None without one.
+        warnings: What a person should look at; the slide is finished all the same.
     """
 
     slide_id: str
@@ -35,6 +49,7 @@ class SlideOutcome:
     plan: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     nuclei: int | None = None
+    warnings: tuple[SlideWarning, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """For ``run.json``."""
@@ -44,7 +59,9 @@ class SlideOutcome:
     def from_json(cls, entry: dict[str, Any]) -> Self:
         """From ``run.json``; keys of other versions are passed over."""
         known = {name: entry[name] for name in cls.__dataclass_fields__ if name in entry}
-        return cls(**known | {"path": Path(entry["path"]), "log": tuple(entry.get("log", ()))})
+        warnings = tuple(SlideWarning(**each) for each in entry.get("warnings", ()))
+        own = {"path": Path(entry["path"]), "log": tuple(entry.get("log", ())), "warnings": warnings}
+        return cls(**known | own)
 
     def in_words(self) -> str:
         """The outcome as one line."""

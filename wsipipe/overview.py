@@ -11,6 +11,7 @@ from matplotlib.patches import Patch as Swatch
 
 from wsipipe.geometry import Array, Region
 from wsipipe.notice import NOTICE
+from wsipipe.outcome import SlideWarning
 from wsipipe.plan import Plan
 from wsipipe.sources import Sources
 from wsipipe.stages.classify import CLASS_MAP
@@ -25,7 +26,9 @@ CLASS_BAND_PX = 512
 DENSITY_CELL_UM = 128.0
 
 
-def draw_overview(plan: Plan, sources: Sources, tables: Path, path: Path) -> None:
+def draw_overview(
+    plan: Plan, sources: Sources, tables: Path, path: Path, warnings: tuple[SlideWarning, ...] = ()
+) -> None:
     """Draws the panels that the workflow has results for.
 
     Args:
@@ -33,6 +36,7 @@ def draw_overview(plan: Plan, sources: Sources, tables: Path, path: Path) -> Non
         sources: Its finished arrays.
         tables: Folder of the stages' tables.
         path: The PNG to write.
+        warnings: Named in the title.
     """
     frame = plan.facts.frame
     extent_mm = (0.0, frame.shape[1] * frame.mpp / 1000, frame.shape[0] * frame.mpp / 1000, 0.0)
@@ -52,7 +56,10 @@ def draw_overview(plan: Plan, sources: Sources, tables: Path, path: Path) -> Non
         axes.imshow(thumbnail, extent=extent_mm, interpolation="antialiased")
         draw(axes)
         axes.set(title=title, xlabel="mm", xlim=extent_mm[:2], ylim=extent_mm[2:])
-    figure.suptitle(f"{plan.slide.slide_id} · {NOTICE}", fontsize=9)
+    title = f"{plan.slide.slide_id} · {NOTICE}"
+    if warnings:
+        title += "\nWARNING: " + ", ".join(warning.code for warning in warnings)
+    figure.suptitle(title, fontsize=9, color="#b00020" if warnings else "black")
     figure.savefig(path, metadata={"Software": None})
 
 

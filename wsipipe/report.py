@@ -37,7 +37,7 @@ body { margin: 2rem auto; max-width: 75rem; padding: 0 1rem }
 table { border-collapse: collapse; width: 100% }
 td, th { padding: .3rem .6rem; text-align: left; vertical-align: top }
 tr + tr { border-top: 1px solid #ddd }
-.failed { color: #b00020 }
+.failed, .warning { color: #b00020 }
 pre { font-size: 12px; white-space: pre-wrap }
 img { max-width: 100%; border: 1px solid #ddd }
 .notice { background: #fff4d6; padding: .4rem .8rem; border-radius: 4px }
@@ -50,6 +50,9 @@ peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB<
 {% for slide in run.slides %}
 <tr><td><a href="#{{ slide.slide_id }}">{{ slide.slide_id }}</a></td>
 <td class="{{ slide.status }}">{{ slide.status }} {{ slide.code }}<br>{{ slide.message }}
+{% for warning in slide.warnings | default([]) %}<br>
+<span class="warning">WARNING {{ warning.code }}: {{ warning.message }}</span>
+{% endfor %}
 {% if slide.place %}<br>{% for key, value in slide.place.items() %}{{ key }} {{ value }} {% endfor %}
 {% endif %}
 {% if slide.log %}<pre>{{ slide.log | join("\n") }}</pre>{% endif %}</td>

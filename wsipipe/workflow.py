@@ -15,6 +15,7 @@ from distributed import Client
 from wsipipe import publish
 from wsipipe.attempts import is_out_of_memory
 from wsipipe.care import CAREFUL, Care
+from wsipipe.checks import read_warnings
 from wsipipe.checksums import Sums, check_slide, read_sums
 from wsipipe.cluster import connect, gpu_names, gpu_workers, threads_each, worker_count
 from wsipipe.config import Workflow
@@ -266,6 +267,8 @@ class _Work:
             self.patience.failed()
         self._note(outcome)
         self.tell.slide(slide.slide_id, outcome.in_words())
+        for warning in outcome.warnings:
+            self.tell.note(f"{slide.slide_id}: WARNING {warning.code}: {warning.message}")
         return outcome
 
     def _note(self, outcome: SlideOutcome) -> None:
@@ -306,7 +309,13 @@ class _Work:
         nuclei = pq.read_metadata(table).num_rows if table.is_file() else None
         status = "done" if seconds else "kept"
         return SlideOutcome(
-            slide.slide_id, slide.path, status, plan=plan.summary(), seconds=seconds, nuclei=nuclei
+            slide.slide_id,
+            slide.path,
+            status,
+            plan=plan.summary(),
+            seconds=seconds,
+            nuclei=nuclei,
+            warnings=read_warnings(self.out / slide.slide_id),
         )
 
 
