@@ -1,5 +1,6 @@
 """The verb ``train``: a recipe and folders of data become weights that ``run`` can use."""
 
+import json
 import time
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +36,10 @@ def train(
     folds: Annotated[
         int | None, typer.Option(min=2, help="Cross-validate: so many folds, then all data.")
     ] = None,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option("--leave-out", help="Source to hold out whole, as tnbc; may be given again."),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value, for example fit.steps=500.")
     ] = None,
@@ -58,7 +63,12 @@ def train(
 
     if folds is not None and (fold is not None or all_data):
         raise ConfigError("--folds trains every fold and then all data; leave out --fold and --all-data.")
-    asked = read_recipe(recipe, settings)
+    if leave_out and (folds is not None or fold is not None or all_data):
+        raise ConfigError(
+            "--leave-out holds out whole sources; leave out --folds, --fold and --all-data beside it."
+        )
+    left_out = [f"validation.leave_out={json.dumps(leave_out)}"] if leave_out else []
+    asked = read_recipe(recipe, [*(settings or []), *left_out])
     if not resume:
         forget(out)
     deadline = time.monotonic() + 60 * minutes if minutes else float("inf")

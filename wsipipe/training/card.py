@@ -51,3 +51,16 @@ def fold_notes(done: str, fold: int | None, folds: int, groups: Iterable[str]) -
         f"{done} Thresholds and metrics are of fold {fold} of {folds}{named}, which was not learnt from; the "
         "thresholds were chosen on it too."
     )
+
+
+def left_out_notes(done: str, sources: Iterable[str]) -> str:
+    """Origin of weights that were learnt without some sources, and what their metrics are worth.
+
+    Args:
+        done: How long it took, a sentence.
+        sources: Names of the sources that were held out whole.
+    """
+    return (
+        f"{done} Learnt without the data of {', '.join(sorted(sources))}, on which thresholds and metrics were "
+        "measured; the thresholds were chosen on it too."
+    )

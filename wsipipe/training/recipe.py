@@ -128,6 +128,7 @@ class Validation(_Section):
         fold: Which one, where the command does not say.
         group: What is never split: ``group`` (organ, patient or slide, as data tell), ``name`` or ``source``.
         sources: Only these are held out, all others always learnt; all if empty.
+        leave_out: Sources to hold out whole and together, in place of a fold; none if empty.
         every: Steps between validations; 0 is only at the end.
         patience: Stop after so many validations without a better score, and keep the best; 0 is never.
     """
@@ -136,6 +137,7 @@ class Validation(_Section):
     fold: int = Field(default=0, ge=0)
     group: Literal["group", "name", "source"] = "group"
     sources: list[str] = []
+    leave_out: list[str] = []
     every: int = Field(default=1000, ge=0)
     patience: int = Field(default=0, ge=0)
 

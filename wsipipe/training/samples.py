@@ -21,6 +21,7 @@ class Field:
         labels: (H, W) int32 instance ids, 0 background; 0 and 1 where instances are not known.
         has_instances: False where touching nuclei are merged.
         mpp: Um per px, exact or guessed from the nuclei.
+        types: Type of each nucleus, that of id 1 first; empty where types are not known.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Field:
     labels: Labels
     has_instances: bool
     mpp: float
+    types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

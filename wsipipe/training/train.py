@@ -21,7 +21,7 @@ from wsipipe.models.architectures import build, save
 from wsipipe.models.predictor import Device
 from wsipipe.models.whiten import ring_layers, unwhiten, whiten
 from wsipipe.models.zoo import ModelCard, find_weights, whole_card
-from wsipipe.training.card import blank_card, fold_notes, with_metrics
+from wsipipe.training.card import blank_card, fold_notes, left_out_notes, with_metrics
 from wsipipe.training.device import pick_device
 from wsipipe.training.fit import Fit, Lesson, Outcome
 from wsipipe.training.folds import deal
@@ -135,8 +135,7 @@ class Training:
         if fit.run(self.resources.deadline) is Outcome.PAUSED or time.monotonic() > self.resources.deadline:
             return Outcome.PAUSED
         done = f"{fit.kept_step} steps in {fit.seconds / 60:.0f} minutes on {self.device.type}."
-        groups = {getattr(one, self.recipe.validation.group) for one in held_out}
-        card = card.model_copy(update={"notes": fold_notes(done, fold, folds, groups)})
+        card = card.model_copy(update={"notes": self._notes(done, fold, folds, held_out)})
         if held_out:
             self.teller.note("choosing thresholds on what was held out")
             answers = self.task.answers(fit.mean.eval(), card, held_out, self.where)
@@ -145,6 +144,13 @@ class Training:
         card = self.save(unwhiten(fit.mean.cpu()), card, out)
         write_json(out / RESULT, {"identity": identity, "steps": fit.kept_step, "metrics": card.metrics})
         return Outcome.FINISHED
+
+    def _notes(self, done: str, fold: int | None, folds: int, held_out: Part) -> str:
+        left_out = self.recipe.validation.leave_out
+        if left_out and held_out:
+            return left_out_notes(done, left_out)
+        groups = {getattr(one, self.recipe.validation.group) for one in held_out}
+        return fold_notes(done, fold, folds, groups)
 
     def _fit(
         self, out: Path, card: ModelCard, parts: tuple[Part, Part], schedule: Schedule, identity: str
@@ -182,6 +188,8 @@ class Training:
         Raises:
             ConfigError: There is no such fold, or groups are fewer than folds.
         """
+        if self.recipe.validation.leave_out and fold is not None:
+            return self._without_sources(self.recipe.validation.leave_out)
         if fold is None:
             return list(self.task.samples), []
         if not 0 <= fold < folds:
@@ -191,6 +199,24 @@ class Training:
         held_out = [one for one, of in pairs if of == fold]
         self.task.check(held_out)
         return [one for one, of in pairs if of != fold], held_out
+
+    def _without_sources(self, names: list[str]) -> tuple[Part, Part]:
+        """Samples of all other sources, and those of the named ones.
+
+        Raises:
+            ConfigError: A name is no source of the data, or nothing is left to learn from.
+        """
+        samples = self.task.samples
+        known = {one.source for one in samples}
+        unknown = sorted(set(names) - known)
+        if unknown or known <= set(names):
+            why = (
+                f"{', '.join(unknown)} is not among the data" if unknown else "nothing is left to learn from"
+            )
+            raise ConfigError(f"--leave-out: {why}. The sources of the data are {', '.join(sorted(known))}.")
+        held_out = [one for one in samples if one.source in names]
+        self.task.check(held_out)
+        return [one for one in samples if one.source not in names], held_out
 
     def _built(self) -> nn.Module:
         given = self.recipe.network

@@ -1,6 +1,7 @@
 """A recipe and a folder become weights that ``run`` can use, whole or in pieces; bad input is told first."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -159,6 +160,39 @@ def test_cross_validation_measures_each_fold_on_what_it_did_not_learn(nuclei: Pa
         np.mean([fold["dice"] for fold in summary["folds"]]), abs=1e-4
     )
     assert load(tmp_path / "mine.safetensors")
+
+
+def test_a_source_left_out_is_measured_and_never_learnt(nuclei: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(nuclei, other)
+    how = NUCLEI["validation"] | {"leave_out": ["other"]}
+    recipe = Recipe.model_validate(NUCLEI | {"validation": how})
+    training = Training(recipe, [nuclei, other], Resources())
+    learnt, held_out = training.split(0, 2)
+    assert {one.source for one in learnt} == {nuclei.name}
+    assert {one.source for one in held_out} == {"other"}
+    assert len(learnt) == len(held_out) == 4
+    assert training.fold(tmp_path / "out", 0, 2) is Outcome.FINISHED
+    card = read_card(tmp_path / "out" / "mine.safetensors")
+    assert "Learnt without the data of other" in card.notes
+    assert not any("other" in line for line in card.data)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["nowhere"], "--leave-out: nowhere is not among the data"),
+        (["own"], "--leave-out: nothing is left to learn from"),
+    ],
+)
+def test_a_source_that_cannot_be_left_out_is_refused(
+    nuclei: Path, tmp_path: Path, names: list[str], says: str
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(nuclei, own)
+    recipe = Recipe.model_validate(NUCLEI | {"validation": NUCLEI["validation"] | {"leave_out": names}})
+    with pytest.raises(ConfigError, match=says):
+        Training(recipe, [own], Resources()).split(0, 2)
 
 
 def test_tissue_becomes_a_dense_classifier(tissue: Path, tmp_path: Path) -> None:

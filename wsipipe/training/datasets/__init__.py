@@ -2,7 +2,20 @@
 
 from pathlib import Path
 
-from wsipipe.training.datasets import classes, glas, masks, monuseg, pannuke, pcam, plain, polygons, qupath
+from wsipipe.training.datasets import (
+    classes,
+    consep,
+    glas,
+    masks,
+    monuseg,
+    pannuke,
+    pcam,
+    plain,
+    polygons,
+    qupath,
+    tnbc,
+)
+from wsipipe.training.datasets.files import with_index
 from wsipipe.training.datasets.glass import read_glass
 from wsipipe.training.datasets.layout import Layout, Problems, read_as
 from wsipipe.training.samples import Field, Tile
@@ -13,13 +26,15 @@ FIELD_LAYOUTS: tuple[Layout[Field], ...] = (
     Layout("monuseg", "images/, foreground/, instances/ (masks)", monuseg.fits, monuseg.read),
     Layout("monuseg, kumar", "Tissue Images/, Annotations/*.xml", polygons.fits, polygons.read),
     Layout("cryonuseg", "tissue images/, .../label masks modify/", masks.is_cryonuseg, masks.read_cryonuseg),
-    Layout("nucls", "images/, instances/, types/", plain.is_nucls, plain.read_nucls),
+    Layout("consep", "images/consep_*, instances/, types/, index.csv", consep.fits, consep.read),
+    Layout("tnbc", "images/tnbc_*, instances/, index.csv", tnbc.fits, tnbc.read),
+    Layout("nucls", "images/train_*, instances/, types/", plain.is_nucls, plain.read_nucls),
     Layout("nucls as published", "rgb/, mask/", masks.is_nucls, masks.read_nucls),
     Layout("dsb2018", "images/, instances/, index.csv (stain_group)", plain.is_dsb2018, plain.read_dsb2018),
     Layout("dsb2018 as published", "ID/images/, ID/masks/", masks.is_dsb, masks.read_dsb),
     Layout("pannuke", "images.npy, masks.npy (also in foldN/...)", pannuke.fits, pannuke.read, True),
     Layout("consep, lizard", "Labels/*.mat (inst_map) and images", masks.has_mat, masks.read_mat, True),
-    Layout("plain", OWN, plain.fits, plain.read),
+    Layout("plain", OWN, plain.fits, plain.read, general=True),
     Layout(
         "qupath", "slides with SLIDE.geojson, rectangles of class Region*", qupath.fits, qupath.read_fields
     ),
@@ -29,7 +44,7 @@ TILE_LAYOUTS: tuple[Layout[Tile], ...] = (
     Layout("kather2016", "01_TUMOR/ ... 08_EMPTY/", classes.is_kather, classes.read_kather),
     Layout("pcam", "..._x.h5 and ..._y.h5", pcam.fits, pcam.read),
     Layout("glas as published", "*.bmp, *_anno.bmp, Grade.csv", glas.fits, glas.read),
-    Layout("classes", CLASSES, classes.fits, classes.read),
+    Layout("classes", CLASSES, classes.fits, classes.read, general=True),
     Layout("qupath", "slides with SLIDE.geojson whose outlines have classes", qupath.fits, qupath.read_tiles),
 )
 
@@ -37,11 +52,13 @@ TILE_LAYOUTS: tuple[Layout[Tile], ...] = (
 def read_fields(folder: Path) -> list[Field]:
     """Images with nuclei of ``folder``, of its ``nuclei/``, or of every subfolder of a known layout.
 
+    What a folder's ``index.csv`` states of scale and group overrides what the layout assumes.
+
     Raises:
         ConfigError: No layout fits (says which are known and what was seen), or files cannot be used (names
             them all).
     """
-    return read_as(FIELD_LAYOUTS, folder, "nuclei")
+    return read_as(FIELD_LAYOUTS, folder, "nuclei", with_index)
 
 
 def read_tiles(folder: Path) -> list[Tile]:

@@ -25,7 +25,10 @@ ABOUT = {
     "cryonuseg": About("CryoNuSeg", NON_COMMERCIAL, True),
     "pannuke": About("PanNuke", NON_COMMERCIAL, True),
     "lizard": About("Lizard", NON_COMMERCIAL, True),
-    "consep": About("CoNSeP", "research only", True),
+    "consep": About("CoNSeP", "terms not stated by its source; taken for non-commercial research", True),
+    "tnbc": About(
+        "TNBC, Institut Curie", "CC BY 4.0, as stated by its record (Zenodo 1175282); verify", False
+    ),
     "nucls": About("NuCLS", "CC0 1.0", False),
     "dsb2018": About("Data Science Bowl 2018, stained fields", "CC0 1.0", False),
     "crc7": About("CRC-VAL-HE-7K, a part", "CC BY 4.0", False),

@@ -1,13 +1,15 @@
 """Images, label maps and index tables from files, checked."""
 
 import csv
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from wsipipe.errors import ConfigError
-from wsipipe.training.samples import Labels, Rgb
+from wsipipe.training.samples import Field, Labels, Rgb
 
 IMAGES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".webp")
 TYPICAL_AREA_UM2 = 29.0
@@ -91,6 +93,60 @@ def read_index(path: Path, key: str) -> dict[str, dict[str, str]]:
         if key not in (reader.fieldnames or ()):
             raise ConfigError(f"{path} has no column {key!r}; it has {', '.join(reader.fieldnames or ())}.")
         return {row[key]: row for row in reader}
+
+
+def stated_mpp(row: Mapping[str, str]) -> float | None:
+    """Um per px that a row of an index gives as ``mpp_um`` or ``mpp``; None for none or 0.
+
+    Raises:
+        ConfigError: It is no number, or absurd.
+    """
+    text = row.get("mpp_um") or row.get("mpp") or "0"
+    try:
+        mpp = float(text)
+    except ValueError as error:
+        raise ConfigError(f"index.csv gives {text!r} as um per px, which is no number") from error
+    return known_scale(mpp) if mpp else None
+
+
+def known_scale(mpp: float | None) -> float:
+    """Um per px, checked.
+
+    Raises:
+        ConfigError: It is absent or absurd.
+    """
+    if mpp is None:
+        raise ConfigError(
+            f"um per px is not known, and fewer than {FEWEST_NUCLEI} nuclei are too few to guess it; write "
+            "it into index.csv (columns id,mpp_um)"
+        )
+    if not 0.05 <= mpp <= 4:
+        raise ConfigError(f"mpp_um {mpp} is absurd; it is um per px, 0.05 to 4")
+    return mpp
+
+
+def stated_group(row: Mapping[str, str], source: str) -> str | None:
+    """Group that a row of an index gives as ``group``, or as ``patient`` of a source; None without either."""
+    patient = row.get("patient")
+    return row.get("group") or (f"{source}/{patient}" if patient else None)
+
+
+def with_index(folder: Path, fields: list[Field]) -> list[Field]:
+    """Fields with the scale and group that ``index.csv`` of their folder gives for them.
+
+    Raises:
+        ConfigError: A scale in it is no number, or absurd.
+    """
+    path = folder / "index.csv"
+    if not path.is_file():
+        return fields
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = {row["id"]: row for row in csv.DictReader(file) if "id" in row}
+    stated = [(one, rows.get(one.name, {})) for one in fields]
+    return [
+        replace(one, mpp=stated_mpp(row) or one.mpp, group=stated_group(row, one.source) or one.group)
+        for one, row in stated
+    ]
 
 
 def guessed_mpp(*maps: Labels) -> float | None:

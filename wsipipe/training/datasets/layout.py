@@ -49,6 +49,7 @@ class Layout[T]:
         fits: Whether a folder has this layout.
         read: Its samples; adds files that cannot be used to the problems.
         deep: Known by files in subfolders, so that a folder of several data sets may look like it.
+        general: Fits many folders, so it counts only where no other layout fits.
     """
 
     name: str
@@ -56,20 +57,35 @@ class Layout[T]:
     fits: Callable[[Path], bool]
     read: Callable[[Path, Problems], list[T]]
     deep: bool = False
+    general: bool = False
 
 
-def read_as[T](layouts: tuple[Layout[T], ...], folder: Path, inner: str) -> list[T]:
+def read_as[T](
+    layouts: tuple[Layout[T], ...],
+    folder: Path,
+    inner: str,
+    indexed: Callable[[Path, list[T]], list[T]] = lambda _, samples: samples,
+) -> list[T]:
     """Samples of a folder, of its subfolder ``inner``, or of all subfolders whose layout is known.
 
+    Args:
+        layouts: Known layouts.
+        folder: Folder of the user.
+        inner: Subfolder to read where there is one of this name.
+        indexed: Completes the samples of a folder by its ``index.csv``.
+
     Raises:
-        ConfigError: No layout fits, nothing was found, or files cannot be used.
+        ConfigError: No layout fits or more than one does, nothing was found, or files cannot be used.
     """
     if not folder.is_dir():
         raise ConfigError(f"The data folder {folder} does not exist. Give the folder that holds the images.")
     start = folder / inner if (folder / inner).is_dir() else folder
     problems, samples = Problems(), []
     for place, layout in _placed(layouts, start):
-        samples += layout.read(place, problems)
+        read = layout.read(place, problems)
+        with problems.at(place / "index.csv"):
+            read = indexed(place, read)
+        samples += read
     problems.check()
     if not samples:
         raise ConfigError(_unknown(layouts, start))
@@ -82,11 +98,27 @@ def _placed[T](layouts: tuple[Layout[T], ...], start: Path) -> list[tuple[Path, 
     rounds = [([start], False), (inner, True), ([start], True)]
     for places, deep in rounds:
         known = [layout for layout in layouts if deep or not layout.deep]
-        first = [(place, next((one for one in known if one.fits(place)), None)) for place in places]
-        found = [(place, layout) for place, layout in first if layout]
+        found = [(place, layout) for place in places if (layout := _layout_of(known, place))]
         if found:
             return found
     return []
+
+
+def _layout_of[T](layouts: list[Layout[T]], folder: Path) -> Layout[T] | None:
+    """The one layout that fits a folder; a general one only where no other does.
+
+    Raises:
+        ConfigError: Two layouts fit; names both.
+    """
+    fitting = [layout for layout in layouts if layout.fits(folder)]
+    special = [layout for layout in fitting if not layout.general] or fitting
+    if len(special) > 1:
+        names = " and ".join(f"{layout.name} ({layout.looks})" for layout in special)
+        raise ConfigError(
+            f"The data folder {folder} fits more than one layout: {names}. Keep the files of one layout in "
+            "it and move the others to another folder."
+        )
+    return special[0] if special else None
 
 
 def _unknown[T](layouts: tuple[Layout[T], ...], folder: Path) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from wsipipe.errors import ConfigError
+from wsipipe.training.datasets import consep
 from wsipipe.training.datasets.files import (
     check_sizes,
     compact,
@@ -19,7 +20,7 @@ from wsipipe.training.samples import Field, Labels
 
 CRYONUSEG_MPP = 0.25
 NUCLS_MPP = 0.2
-CONSEP_MPP, LIZARD_MPP = 0.25, 0.5
+LIZARD_MPP = 0.5
 LIZARD_PARTS = ("consep_", "crag_", "dpath_", "glas_", "pannuke_")
 
 
@@ -140,7 +141,7 @@ def has_mat(folder: Path) -> bool:
 
 
 def read_mat(folder: Path, problems: Problems) -> list[Field]:
-    """CoNSeP (0.25 um/px) by image; Lizard (0.5), known by its files' names, by the sets it was made of."""
+    """CoNSeP (0.275 um/px) by image; Lizard (0.5), known by its files' names, by the sets it was made of."""
     images = {
         path.stem: path
         for path in sorted(folder.rglob("*"))
@@ -152,7 +153,7 @@ def read_mat(folder: Path, problems: Problems) -> list[Field]:
             if path.stem not in images:
                 raise ConfigError(f"there is no image {path.stem}.png below {folder}")
             part = next((part for part in LIZARD_PARTS if path.stem.startswith(part)), None)
-            source, mpp = ("consep", CONSEP_MPP) if part is None else ("lizard", LIZARD_MPP)
+            source, mpp = ("consep", consep.MPP) if part is None else ("lizard", LIZARD_MPP)
             group = f"{source}/{path.stem if part is None else part.rstrip('_')}"
             fields.append(_field(source, group, images[path.stem], _inst_map(path), mpp))
     return fields

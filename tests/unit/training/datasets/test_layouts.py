@@ -1,6 +1,7 @@
 """Readers of published layouts: tiny made folders of each; what is read is what was written."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -103,13 +104,37 @@ def plain(folder: Path) -> None:
     put(folder / "index.csv", "id,mpp_um,group\none,0.46,patient 3\n")
 
 
+def typed(folder: Path, name: str, codes: int) -> None:
+    put(folder / "images" / f"{name}.png", picture())
+    put(folder / "instances" / f"{name}.png", labels().astype(np.uint16))
+    types = np.where(labels() > 0, (labels() - 1) % codes + 1, 0)
+    put(folder / "types" / f"{name}.png", types.astype(np.uint8))
+
+
+def consep_folder(folder: Path) -> None:
+    typed(folder, "consep_train_1", 4)
+
+
+def nucls_folder(folder: Path) -> None:
+    typed(folder, "train_1", 2)
+
+
+def tnbc_folder(folder: Path) -> None:
+    put(folder / "images" / "tnbc_03_1.png", picture())
+    put(folder / "instances" / "tnbc_03_1.png", labels().astype(np.uint16))
+    put(folder / "index.csv", "id,patient\ntnbc_03_1,p3\n")
+
+
 FIELDS = [
     (monuseg_xml, "monuseg", "kidney", 0.25),
     (cryonuseg, "cryonuseg", "cryonuseg/AdrenalGland", 0.25),
     (nucls, "nucls", "nucls/TCGA-A1", 0.2),
     (dsb, "dsb2018", "dsb2018/abc", 0.55),
     (pannuke, "pannuke", "pannuke/Breast", 0.25),
-    (consep, "consep", "consep/train_1", 0.25),
+    (consep, "consep", "consep/train_1", 0.275),
+    (consep_folder, "consep", "consep/consep_train_1", 0.275),
+    (tnbc_folder, "tnbc", "tnbc/p3", 0.25),
+    (nucls_folder, "nucls", "nucls/train_1", 0.25),
     (lizard, "lizard", "lizard/crag", 0.5),
     (plain, "mine", "patient 3", 0.46),
 ]
@@ -130,6 +155,44 @@ def test_fields_are_read_as_they_were_written(
     assert field.image.shape == (48, 64, 3)
     np.testing.assert_array_equal(field.labels > 0, labels() > 0)
     assert sorted(np.bincount(field.labels.ravel())[1:].tolist()) == [36] * 9
+
+
+def test_every_nucleus_has_the_type_of_the_map(tmp_path: Path) -> None:
+    consep_folder(tmp_path / "a")
+    nucls_folder(tmp_path / "b")
+    tnbc_folder(tmp_path / "c")
+    of_consep, of_nucls, of_tnbc = read_fields(tmp_path)
+    assert of_consep.types == ("other", "inflammatory", "epithelial", "spindle") * 2 + ("other",)
+    assert of_nucls.types == ("non_tumour", "tumour") * 4 + ("non_tumour",)
+    assert of_tnbc.types == ()
+
+
+def test_a_type_that_has_no_name_is_refused(tmp_path: Path) -> None:
+    typed(tmp_path, "train_1", 3)
+    with pytest.raises(ConfigError, match=r"train_1\.png: the map of types holds 3; known are 1, 2"):
+        read_fields(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "make", [consep_folder, tnbc_folder, nucls_folder, monuseg_xml], ids=lambda make: make.__name__
+)
+def test_the_index_overrides_what_a_layout_assumes(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path)
+    (assumed,) = read_fields(tmp_path)
+    put(tmp_path / "index.csv", f"id,mpp,group\n{assumed.name},0.31,ward 9\n")
+    (stated,) = read_fields(tmp_path)
+    assert assumed.mpp in (0.25, 0.275)
+    assert (stated.mpp, stated.group) == (0.31, "ward 9")
+    put(tmp_path / "index.csv", f"id,mpp\n{assumed.name},forty\n")
+    with pytest.raises(ConfigError, match=r"index\.csv gives 'forty' as um per px, which is no number"):
+        read_fields(tmp_path)
+
+
+def test_two_layouts_in_one_folder_are_refused_by_name(tmp_path: Path) -> None:
+    nucls_folder(tmp_path)
+    put(tmp_path / "foreground" / "train_1.png", (labels() > 0).astype(np.uint8))
+    with pytest.raises(ConfigError, match=r"fits more than one layout: monuseg .* and nucls .*"):
+        read_fields(tmp_path)
 
 
 def test_folders_of_several_data_sets_are_read_together(tmp_path: Path) -> None:

@@ -23,29 +23,67 @@ def tiles(data_dir: Path) -> list[Tile]:
     return read_tiles(data_dir)
 
 
-def test_the_fields_are_those_of_the_folders(fields: list[Field]) -> None:
-    counts = Counter((field.source, field.has_instances) for field in fields)
-    assert counts["monuseg", True] == 13
-    assert counts["monuseg", False] == 17
-    assert counts["nucls", True] == 10
-    assert 60 < counts["dsb2018", True] <= 79
-    assert (
-        sum(int(field.labels.max()) for field in fields if field.source == "monuseg" and field.has_instances)
-        == 4949
-    )
+CONSEP_TYPES = {"epithelial": 5537, "spindle": 5706, "inflammatory": 3941, "other": 371}
+NUCLS_TYPES = {"tumour": 238, "non_tumour": 220}
 
 
-def test_every_monuseg_field_has_its_organ(fields: list[Field]) -> None:
-    organs = Counter(field.group for field in fields if field.source == "monuseg")
+def of_source(fields: list[Field], source: str) -> list[Field]:
+    return [field for field in fields if field.source == source]
+
+
+@pytest.mark.parametrize(
+    ("source", "count", "nuclei", "first"),
+    [
+        ("consep", 27, 15555, "consep_train_01"),
+        ("monuseg", 30, 16956, "TCGA-18-5592-01Z-00-DX1"),
+        ("nucls", 10, 458, "train_1"),
+        ("tnbc", 37, 3153, "tnbc_01_1"),
+    ],
+)
+def test_the_fields_are_those_of_the_folders(
+    fields: list[Field], source: str, count: int, nuclei: int, first: str
+) -> None:
+    found = of_source(fields, source)
+    assert len(found) == count
+    assert all(field.has_instances for field in found)
+    assert sum(int(field.labels.max()) for field in found) == nuclei
+    assert found[0].name == first
+
+
+def test_stained_fields_of_unknown_scale_are_left_out(fields: list[Field]) -> None:
+    assert 60 < len(of_source(fields, "dsb2018")) <= 79
+
+
+def test_groups_are_organs_patients_or_fields(fields: list[Field]) -> None:
+    organs = Counter(field.group for field in of_source(fields, "monuseg"))
     assert set(organs) == set(ORGANS)
     assert organs["kidney"] == 6
     assert organ_of("TCGA-ZZ-1") == "TCGA-ZZ-1"
+    patients = Counter(field.group for field in of_source(fields, "tnbc"))
+    assert len(patients) == 8
+    assert patients["tnbc/tnbc_04"] == 8
+    assert len({field.group for field in of_source(fields, "consep")}) == 27
+    assert len({field.group for field in of_source(fields, "nucls")}) == 10
 
 
-def test_scales_are_plausible(fields: list[Field]) -> None:
-    assert {field.mpp for field in fields if field.source != "dsb2018"} == {0.25}
-    guessed = np.array([field.mpp for field in fields if field.source == "dsb2018"])
+def test_scales_are_those_of_the_index(fields: list[Field]) -> None:
+    scales = {name: {field.mpp for field in of_source(fields, name)} for name in ("consep", "nucls", "tnbc")}
+    assert scales == {"consep": {0.275}, "nucls": {0.25}, "tnbc": {0.25}}
+    assert {round(field.mpp, 3) for field in of_source(fields, "monuseg")} == {
+        0.246,
+        0.247,
+        0.25,
+        0.252,
+        0.253,
+    }
+    guessed = np.array([field.mpp for field in of_source(fields, "dsb2018")])
     assert 0.12 <= guessed.min() < guessed.max() <= 0.55
+
+
+def test_types_are_those_of_the_maps(fields: list[Field]) -> None:
+    assert Counter(name for field in of_source(fields, "consep") for name in field.types) == CONSEP_TYPES
+    assert Counter(name for field in of_source(fields, "nucls") for name in field.types) == NUCLS_TYPES
+    assert not any(field.types for field in fields if field.source not in ("consep", "nucls"))
 
 
 def test_the_tiles_are_those_of_the_folders(tiles: list[Tile]) -> None:
