@@ -61,6 +61,6 @@ def left_out_notes(done: str, sources: Iterable[str]) -> str:
         sources: Names of the sources that were held out whole.
     """
     return (
-        f"{done} Learnt without the data of {', '.join(sorted(sources))}, on which thresholds and metrics were "
-        "measured; the thresholds were chosen on it too."
+        f"{done} Learnt without the data of {', '.join(sorted(sources))}, on which thresholds and metrics "
+        "were measured; the thresholds were chosen on it too."
     )
