@@ -13,6 +13,7 @@ import dask
 from distributed import Client, Scheduler, SpecCluster
 
 from wsipipe.errors import ConfigError, WorkerLostError
+from wsipipe.models.precision import processor_name
 from wsipipe.nanny import SteadyNanny
 
 LOOPBACK = "127.0.0.1"
@@ -196,6 +197,11 @@ def connect(
 def has_workers(client: Client) -> bool:
     """Whether any worker is connected."""
     return bool(_declared(client))
+
+
+def processors(client: Client) -> list[str]:
+    """Name and instruction sets of each worker's processor."""
+    return [str(name) for name in client.run(processor_name, on_error="ignore").values()]
 
 
 def gpu_workers(client: Client) -> int:
