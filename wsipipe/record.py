@@ -89,6 +89,7 @@ class Record:
             **facts_of_machine(),
             "began": datetime.now(UTC).isoformat(timespec="seconds"),
             "ended": None,
+            "processors": [],
             "peak_memory_mb": {},
             "asked": earlier.get("asked", {}) | {asked.id: asked.as_json()},
         }

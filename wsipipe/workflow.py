@@ -34,6 +34,7 @@ from wsipipe.errors import (
     place_of,
 )
 from wsipipe.export import NUCLEI_TABLE
+from wsipipe.guard import check_guard
 from wsipipe.lock import hold
 from wsipipe.memory import fit
 from wsipipe.outcome import SlideOutcome, SlideWarning
@@ -128,6 +129,7 @@ def run(
         LockedError: Another run works on ``out``; names its process and start.
         StorageError: ``out`` cannot be written.
     """
+    check_guard()
     planner = make_planner(workflow, list(settings), region)
     if precision is not None:
         planner = replace(planner, workflow=planner.workflow.in_precision(precision))
@@ -162,8 +164,9 @@ def run_inputs(
     tell.slides(len(inputs))
     with _folder(out, dry_run) as marks:
         asked = Asked(planner.workflow, planner.region, care.checksums, care.shard_timeout_s, care.restart)
-        record = None if dry_run else Record(out, asked, inputs)
         with connect(resources.scheduler, resources.workers, resources.threads, gpus, limit) as client:
+            # Only now: a cluster that does not start leaves no record of slides that wait.
+            record = None if dry_run else Record(out, asked, inputs)
             if record:
                 record.processors(processors(client))
             device = _device(client, resources)
