@@ -106,7 +106,9 @@ def _provenance(plan: Plan) -> dict[str, object]:
         "level0_px_per_canvas_px": frame.step_px0,
         "workflow": plan.parameters(),
         "weights": {
-            stage: card.model_dump(mode="json", include={"name", "sha256", "mpp", "temperature", "stain_reference"})
+            stage: card.model_dump(
+                mode="json", include={"name", "sha256", "mpp", "temperature", "stain_reference"}
+            )
             for stage, card in plan.cards.items()
         },
         "notice": NOTICE,

@@ -88,8 +88,9 @@ class Predictor:
         """Normalised RGB (B, 3, H, W) in ``precision`` -> (B, C, H / stride, W / stride) float32, [0, 1]."""
         with torch.inference_mode():
             scores = self._scores(image)
-            # Not rounded before the softmax, whose exp is not the same function at the end of an array.
-            scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) / self.card.temperature
+            # In float64, since exp in float32 differs in its last bit between processors, and at the end of
+            # an array from what it is inside.
+            scores = scores.double() / self.card.temperature
             return (scores.softmax(1) if self.card.activation == "softmax" else scores.sigmoid()).float()
 
     def _normalised(self, patch: npt.NDArray[np.uint8]) -> torch.Tensor:
