@@ -108,8 +108,8 @@ def plan_for() -> PlanFor:
 
     def plan(slide: Path, workflow: Workflow) -> Plan:
         cards = workflow_cards(workflow)
-        facts, _ = inspect(collect([slide])[0], workflow.tile.mpp, lattice_px(workflow, cards), "cpu")
-        return Plan(collect([slide])[0], facts, workflow, cards)
+        found = inspect(collect([slide])[0], workflow.tile.mpp, lattice_px(workflow, cards), "cpu")
+        return Plan(collect([slide])[0], found.facts, workflow, cards)
 
     return plan
 

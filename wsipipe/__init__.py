@@ -6,6 +6,8 @@ The public face; each name is imported when first used, so that ``import wsipipe
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from wsipipe.guard import is_importing_script, refuse
+
 if TYPE_CHECKING:
     from wsipipe.care import Care
     from wsipipe.results import Result, open_result
@@ -41,4 +43,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'wsipipe' has no attribute {name!r}")
+    if name == "run" and is_importing_script():
+        return refuse
     return getattr(import_module(_HOMES[name]), name)

@@ -13,7 +13,9 @@ import dask
 from distributed import Client, Scheduler, SpecCluster
 
 from wsipipe.errors import ConfigError, WorkerLostError
-from wsipipe.nanny import SteadyNanny
+from wsipipe.guard import MESSAGE, check_guard
+from wsipipe.models.precision import processor_name
+from wsipipe.nanny import SteadyNanny, UnguardedScriptError
 
 LOOPBACK = "127.0.0.1"
 CLOSING_S = 15.0
@@ -122,12 +124,15 @@ def _local(specification: dict[str, Any]) -> Iterator[SpecCluster]:
     """A cluster of this machine, closed at the end; processes that are slow to leave must not fail a run.
 
     Raises:
+        ConfigError: The script that started the run would start it again in every process.
         WorkerLostError: Its processes die before they are up.
     """
     scheduler = {"host": LOOPBACK, "dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
     try:
         cluster = SpecCluster(specification, {"cls": Scheduler, "options": scheduler}, silence_logs="ERROR")
     except RuntimeError as error:
+        if _is_unguarded(error):
+            raise ConfigError(MESSAGE) from None
         raise WorkerLostError(
             f"{len(specification)} worker processes were to be started, but they end before they are up "
             f"({error.__cause__ or error}). See what kills them: free memory, limits (ulimit -a), the "
@@ -139,6 +144,10 @@ def _local(specification: dict[str, Any]) -> Iterator[SpecCluster]:
         # They are daemons of this process and end with it; one that was just started again may hear nothing.
         with suppress(TimeoutError):
             cluster.close(timeout=CLOSING_S)
+
+
+def _is_unguarded(error: BaseException | None) -> bool:
+    return error is not None and (isinstance(error, UnguardedScriptError) or _is_unguarded(error.__cause__))
 
 
 @contextmanager
@@ -162,6 +171,7 @@ def connect(
         ConfigError: No scheduler answers at the address, or it listens off loopback without TLS.
         WorkerLostError: Local processes die before they are up.
     """
+    check_guard()
     _quieten()
     if scheduler is not None:
         _check_private(scheduler)
@@ -196,6 +206,11 @@ def connect(
 def has_workers(client: Client) -> bool:
     """Whether any worker is connected."""
     return bool(_declared(client))
+
+
+def processors(client: Client) -> list[str]:
+    """Name and instruction sets of each worker's processor."""
+    return [str(name) for name in client.run(processor_name, on_error="ignore").values()]
 
 
 def gpu_workers(client: Client) -> int:

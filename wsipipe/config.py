@@ -47,6 +47,29 @@ class Workflow(BaseModel):
                 del values[section][key]
         return values
 
+    def chosen(self) -> dict[str, Any]:
+        """The values that the user set, as JSON; :meth:`model_validate` of it gives an equal workflow.
+
+        Values that are left open stay open, since the card of the weights decides them.
+        """
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def in_precision(self, precision: str) -> "Workflow":
+        """The same workflow with every network in one precision.
+
+        Raises:
+            ConfigError: There is no such precision.
+        """
+        if precision not in PRECISIONS:
+            raise ConfigError(f"--precision {precision!r}: choose {', '.join(PRECISIONS)}.")
+        sections = {"segment": self.segment, "classify": self.classify}
+        updates = {
+            name: section.model_copy(update={"precision": precision})
+            for name, section in sections.items()
+            if section
+        }
+        return self.model_copy(update=updates)
+
     def with_smaller_patches(self, times: int) -> "Workflow":
         """Patches of the networks halved so many times, as far as they go."""
         updates: dict[str, Any] = {}
@@ -59,6 +82,7 @@ class Workflow(BaseModel):
         return self.model_copy(update=updates)
 
 
+PRECISIONS = ("auto", "float32", "bfloat16", "float64")
 _PATCHES = (("segment", "patch_px"), ("classify", "patch_cells"))
 
 

@@ -37,6 +37,7 @@ class SlideOutcome:
         seconds: By stage.
         nuclei: Rows of the table; None without one.
         warnings: What a person should look at; the slide is finished all the same.
+        networks: By stage, what its network ran with: precision, implementation and processor.
     """
 
     slide_id: str
@@ -50,6 +51,7 @@ class SlideOutcome:
     seconds: dict[str, float] = field(default_factory=dict)
     nuclei: int | None = None
     warnings: tuple[SlideWarning, ...] = ()
+    networks: dict[str, list[str]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """For ``run.json``."""
@@ -68,10 +70,25 @@ class SlideOutcome:
         if self.status == "failed":
             return f"FAILED {self.code}: {self.message}"
         if self.status == "planned":
-            return f"planned, {sum(self.plan['shards'].values())} shards"
+            return f"planned, {sum(self.plan['shards'].values())} shards{self._precision()}"
         if self.status == "skipped":
             return "skipped, too many slides had failed"
         nuclei = f", {self.nuclei:,} nuclei" if self.nuclei is not None else ""
         if self.status == "kept":
-            return f"kept, finished before with the same plan{nuclei}"
-        return f"done in {sum(self.seconds.values()):.1f} s{nuclei}"
+            return f"kept, finished before with the same plan{nuclei}{self._precision()}"
+        return f"done in {sum(self.seconds.values()):.1f} s{nuclei}{self._precision()}"
+
+    def _precision(self) -> str:
+        found = ", ".join(precisions(self.plan))
+        return f", {found}" if found else ""
+
+
+def precisions(plan: dict[str, Any]) -> list[str]:
+    """The precisions of a plan's networks, each once; empty without networks.
+
+    Args:
+        plan: Summary of a plan, as ``run.json`` keeps it; one of version 0.1.0 has no parameters.
+    """
+    parameters = plan.get("parameters", {})
+    sections = [parameters.get(stage) or {} for stage in ("segment", "classify")]
+    return list(dict.fromkeys(section["precision"] for section in sections if section))

@@ -126,6 +126,13 @@ class Plan:
         """
         return with_card(self.workflow.instances or InstanceParams(), self.cards["segment"])
 
+    def parameters(self) -> dict[str, Any]:
+        """The values that each stage runs with, by section of the workflow; those of the cards included."""
+        values = self.workflow.causes()
+        if self.workflow.instances:
+            values["instances"] = self.instances.model_dump(mode="json")
+        return values
+
     def with_smaller_patches(self, times: int) -> "Plan":
         """The same plan in smaller passes of the networks: the same result from less memory."""
         return replace(self, workflow=self.workflow.with_smaller_patches(times)) if times else self
@@ -243,5 +250,7 @@ class Plan:
             "mpp_source": self.facts.mpp_source,
             "canvas_mpp": frame.mpp,
             "canvas_shape": list(frame.shape),
+            "parameters": self.parameters(),
+            "stages": [stage.name for stage in self.stages],
             "shards": {stage.name: math.prod(stage.grid_shape(frame)) for stage in self.stages},
         }

@@ -7,12 +7,14 @@ from wsipipe.config import Workflow, load_workflow
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.models.zoo import ModelCard
+from wsipipe.outcome import SlideWarning
 from wsipipe.plan import Plan, SlideFacts, lattice_px, workflow_cards
 from wsipipe.pool import Pool
 from wsipipe.tiling.collect import SlideInput
 from wsipipe.worker import inspect
 
 Level0Region = tuple[int, int, int, int]
+OPENED_WITH_WARNING = "OPENED_WITH_WARNING"
 
 
 @dataclass(frozen=True)
@@ -24,23 +26,30 @@ class Planner:
         cards: Cards of its networks, by stage.
         lattice: Canvas sides are multiples of this, px.
         region: (y, x, height, width) in level-0 px; None for all.
+        auto: Precision that ``auto`` means; None for the best where the networks run.
     """
 
     workflow: Workflow
     cards: dict[str, ModelCard]
     lattice: int
     region: Level0Region | None
+    auto: str | None = None
 
-    def plan(self, pool: Pool, slide: SlideInput, device: str) -> Plan:
-        """Opens a slide in a worker and plans it.
+    def plan(self, pool: Pool, slide: SlideInput, device: str) -> tuple[Plan, tuple[SlideWarning, ...]]:
+        """Open a slide in a worker and plan it.
+
+        Returns:
+            The plan, and the warnings that opening the slide raised.
 
         Raises:
             WsipipeError: The slide does not open, its um per px is missing, or the region lies beside it.
         """
         name = f"{slide.slide_id}.open"
-        facts, precision = pool.call(name, inspect, slide, self.workflow.tile.mpp, self.lattice, device)
-        part = canvas_part(self.region, facts, slide) if self.region else None
-        return Plan(slide, facts, with_precision(self.workflow, precision), self.cards, part)
+        found = pool.call(name, inspect, slide, self.workflow.tile.mpp, self.lattice, device)
+        part = canvas_part(self.region, found.facts, slide) if self.region else None
+        workflow = with_precision(self.workflow, self.auto or found.precision)
+        warnings = tuple(SlideWarning(OPENED_WITH_WARNING, text) for text in found.warnings)
+        return Plan(slide, found.facts, workflow, self.cards, part), warnings
 
     def notices(self) -> list[str]:
         """What the user should know of the weights before the work begins."""

@@ -104,8 +104,13 @@ def _provenance(plan: Plan) -> dict[str, object]:
         "canvas_mpp": frame.mpp,
         "level0_offset_yx": list(frame.offset_px0),
         "level0_px_per_canvas_px": frame.step_px0,
-        "workflow": plan.workflow.causes(),
-        "weights": {stage: {"name": card.name, "sha256": card.sha256} for stage, card in plan.cards.items()},
+        "workflow": plan.parameters(),
+        "weights": {
+            stage: card.model_dump(
+                mode="json", include={"name", "sha256", "mpp", "temperature", "stain_reference"}
+            )
+            for stage, card in plan.cards.items()
+        },
         "notice": NOTICE,
     }
 

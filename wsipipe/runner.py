@@ -1,5 +1,6 @@
 """One slide through its stages: a task a shard, ledger after data, manifest after all, a rename publishes."""
 
+import glob
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from wsipipe.store import RESULT, ArraySpec, ShardFile, array_path, create_array
 from wsipipe.worker import Done, Task, check_unchanged, pack_table, read_table, run_shard
 
 WORK = ".work"
+RESTARTED = "restarted"
+"""File in a work directory whose slide is computed again although a result of the same plan is published."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,12 @@ class Told:
     Attributes:
         step: Called after every shard, in the thread of the slide.
         say: Called with what a person may want to know: what is kept, what is made again and why.
+        network: Called with a stage and what its network ran with, after every shard that used one.
     """
 
     step: Callable[[Step], None] = lambda step: None
     say: Callable[[str], None] = quiet
+    network: Callable[[str, str], None] = lambda stage, text: None
 
 
 def run_slide(
@@ -85,7 +90,7 @@ def run_slide(
     """
     work = work_folder(out, plan)
     with storage_errors(out), slide_lock(out, plan.slide.slide_id):
-        if publish.is_published(out, plan) and not restart:
+        if publish.is_published(out, plan) and not restart and not (work / RESTARTED).exists():
             # A run that was killed while it cleaned up.
             shutil.rmtree(work, ignore_errors=True)
             return {}
@@ -93,6 +98,8 @@ def run_slide(
             told.say("starts over; what an earlier run left is deleted")
             shutil.rmtree(work)
         _prepare(work)
+        if restart:
+            write_durable(work / RESTARTED, b"")
         seconds = {}
         with Ledger(work) as ledger:
             for stage in plan.stages:
@@ -111,6 +118,11 @@ def run_slide(
 def work_folder(out: Path, plan: Plan) -> Path:
     """Where a plan is worked on; another plan has another folder."""
     return out / WORK / f"{plan.slide.slide_id}.{plan.id[:16]}"
+
+
+def restart_began(out: Path, slide_id: str) -> bool:
+    """Whether an interrupted restart of a slide has begun, so that its shards may be kept."""
+    return any((out / WORK).glob(f"{glob.escape(slide_id)}.*/{RESTARTED}"))
 
 
 def slide_lock(out: Path, slide_id: str) -> AbstractContextManager[None]:
@@ -175,6 +187,8 @@ def _run_stage(
     for done in _computed(pool, plan, stage, work, _missing(everything, kept), device):
         ledger.record(stage.name, done.index, done.files)
         faults.reach("scheduler.death")
+        if done.network:
+            told.network(stage.name, done.network)
         if done.attempt:
             told.say(f"{stage.name} {done.index}: done at attempt {done.attempt + 1}, with smaller patches")
         count += 1

@@ -1,6 +1,7 @@
 """Where a declared read comes from: an array of the store, or the slide itself. One per process and plan."""
 
 import os
+import warnings
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -32,7 +33,10 @@ class Sources:
     @cached_property
     def canvas(self) -> Canvas:
         """The slide on the workflow's grid."""
-        slide = open_slide(self.plan.slide.path, self.plan.slide.mpp)
+        with warnings.catch_warnings():
+            # They were reported when the slide was planned.
+            warnings.simplefilter("ignore", UserWarning)
+            slide = open_slide(self.plan.slide.path, self.plan.slide.mpp)
         return Canvas(slide, self.plan.workflow.tile.mpp, lattice_px(self.plan.workflow, self.plan.cards))
 
     def __enter__(self) -> Self:

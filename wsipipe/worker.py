@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import warnings
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -55,23 +56,53 @@ class Task:
 
 @dataclass(frozen=True)
 class Done:
-    """What a task leaves: durable files, where its pixels came from, how often it had been tried."""
+    """Result of a task.
+
+    Attributes:
+        index: (row, column) of the shard.
+        files: Durable files.
+        read_ahead_hit: Whether its pixels had been read ahead.
+        attempt: How often it had been tried before.
+        network: Precision, implementation and processor of its network; empty without one.
+    """
 
     index: tuple[int, int]
     files: list[ShardFile] = field(default_factory=list)
     read_ahead_hit: bool = False
     attempt: int = 0
+    network: str = ""
 
 
-def inspect(
-    slide: SlideInput, mpp: float, lattice: int, device: str, attempt: int = 0
-) -> tuple[SlideFacts, str]:
-    """Opens a slide and tells what is in it, and which precision is best where networks run.
+@dataclass(frozen=True)
+class Inspected:
+    """Result of opening a slide.
+
+    Attributes:
+        facts: What is in it.
+        precision: Best precision of networks where they run.
+        warnings: Texts of the warnings that opening it raised, each once.
+    """
+
+    facts: SlideFacts
+    precision: str
+    warnings: tuple[str, ...] = ()
+
+
+def inspect(slide: SlideInput, mpp: float, lattice: int, device: str, attempt: int = 0) -> Inspected:
+    """Open a slide and collect what planning needs.
 
     Raises:
         SlideError: It does not open.
         MppError: Its um per px is missing or absurd.
     """
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always", UserWarning)
+        facts = _facts(slide, mpp, lattice)
+    texts = [str(each.message) for each in raised if issubclass(each.category, UserWarning)]
+    return Inspected(facts, best_precision(device), tuple(dict.fromkeys(texts)))
+
+
+def _facts(slide: SlideInput, mpp: float, lattice: int) -> SlideFacts:
     with open_slide(slide.path, slide.mpp) as opened:
         if opened.mpp > MAX_UPSAMPLING * mpp:
             raise MppError(
@@ -80,7 +111,7 @@ def inspect(
                 f"to at least {opened.mpp / MAX_UPSAMPLING:.2g}, or correct the slide's value with --mpp."
             )
         canvas = Canvas(opened, mpp, lattice)
-        facts = SlideFacts(
+        return SlideFacts(
             fingerprint=opened.fingerprint(),
             vendor=opened.vendor,
             mpp=opened.mpp,
@@ -88,7 +119,6 @@ def inspect(
             levels=tuple(level.shape for level in opened.levels),
             frame=Frame(canvas.shape, canvas.mpp, canvas.offset_px, canvas.step),
         )
-    return facts, best_precision(device)
 
 
 def check_unchanged(plan: Plan, attempt: int = 0) -> None:
@@ -133,7 +163,7 @@ def _run_shard(task: Task, stage: Stage, core: Region) -> Done:
     faults.reach("shard.before_write")
     files = _write(task, stage, core, output)
     faults.reach("shard.after_write")
-    return Done(task.index, files, reader.hit)
+    return Done(task.index, files, reader.hit, network=model.in_words() if model else "")
 
 
 class _Reader:

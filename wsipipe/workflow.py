@@ -5,9 +5,10 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import pyarrow.parquet as pq
 from distributed import Client
@@ -17,7 +18,7 @@ from wsipipe.attempts import is_out_of_memory
 from wsipipe.care import CAREFUL, Care
 from wsipipe.checks import read_warnings
 from wsipipe.checksums import Sums, check_slide, read_sums
-from wsipipe.cluster import connect, gpu_names, gpu_workers, threads_each, worker_count
+from wsipipe.cluster import connect, gpu_names, gpu_workers, processors, threads_each, worker_count
 from wsipipe.config import Workflow
 from wsipipe.diary import Diary
 from wsipipe.durable import make_folders
@@ -33,9 +34,10 @@ from wsipipe.errors import (
     place_of,
 )
 from wsipipe.export import NUCLEI_TABLE
+from wsipipe.guard import check_guard
 from wsipipe.lock import hold
 from wsipipe.memory import fit
-from wsipipe.outcome import SlideOutcome
+from wsipipe.outcome import SlideOutcome, SlideWarning
 from wsipipe.planner import Level0Region, Planner, make_planner
 from wsipipe.pool import Pool
 from wsipipe.progress import Silent, Teller
@@ -96,6 +98,7 @@ def run(
     settings: Iterable[str] = (),
     mpp: float | None = None,
     region: Level0Region | None = None,
+    precision: str | None = None,
     resources: Resources = Resources(),
     care: Care = CAREFUL,
     include_label_images: bool = False,
@@ -111,6 +114,7 @@ def run(
         settings: ``stage.key=value`` over the workflow.
         mpp: Um per px of level 0, over what the slides say.
         region: (y, x, height, width) in level-0 px: the only part to compute.
+        precision: Of every network, over the workflow: ``auto``, ``float32``, ``bfloat16`` or ``float64``.
         resources: Processes, threads, device, memory.
         care: What is checked before, and when to give up.
         include_label_images: Copy the photographs of label and glass, which may show a patient's name.
@@ -125,7 +129,10 @@ def run(
         LockedError: Another run works on ``out``; names its process and start.
         StorageError: ``out`` cannot be written.
     """
+    check_guard()
     planner = make_planner(workflow, list(settings), region)
+    if precision is not None:
+        planner = replace(planner, workflow=planner.workflow.in_precision(precision))
     if include_label_images:
         planner = replace(planner, workflow=planner.workflow.model_copy(update={"label_images": True}))
     inputs = collect([slides] if isinstance(slides, str | Path) else slides, mpp)
@@ -156,8 +163,12 @@ def run_inputs(
         tell.note(text)
     tell.slides(len(inputs))
     with _folder(out, dry_run) as marks:
-        record = None if dry_run else Record(out, Asked(planner.workflow, planner.region), inputs)
+        asked = Asked(planner.workflow, planner.region, care.checksums, care.shard_timeout_s, care.restart)
         with connect(resources.scheduler, resources.workers, resources.threads, gpus, limit) as client:
+            # Only now: a cluster that does not start leaves no record of slides that wait.
+            record = None if dry_run else Record(out, asked, inputs)
+            if record:
+                record.processors(processors(client))
             device = _device(client, resources)
             pool = Pool(client, marks, care.shard_timeout_s, tell.note)
             work = _Work(pool, out, planner, device, tell, record, care.restart, sums, patience)
@@ -276,46 +287,69 @@ class _Work:
             self.record.update(outcome)
 
     def _attempt(self, slide: SlideInput) -> SlideOutcome:
-        diary = Diary(slide.slide_id, self.tell)
+        diary, seen = Diary(slide.slide_id, self.tell), _Seen(slide)
         pool = Pool(self.pool.client, self.pool.marks, self.pool.patience_s, diary.say)
         try:
-            return self._computed(pool, slide, diary)
+            return self._computed(pool, slide, diary, seen)
         except Exception as error:  # one slide's failure, whatever it is, must not lose the others
             if pool.client.status in {"closing", "closed"}:
                 raise
             known = _known(error, slide)
             diary.failed(error)
-            return SlideOutcome(
-                slide.slide_id,
-                slide.path,
-                "failed",
-                known.code,
-                str(known),
-                place=place_of(error),
-                log=diary.last_lines(),
+            return seen.outcome(
+                "failed", code=known.code, message=str(known), place=place_of(error), log=diary.last_lines()
             )
 
-    def _computed(self, pool: Pool, slide: SlideInput, diary: Diary) -> SlideOutcome:
+    def _computed(self, pool: Pool, slide: SlideInput, diary: Diary, seen: "_Seen") -> SlideOutcome:
         if self.sums is not None:
             pool.call(f"{slide.slide_id}.checksum", check_slide, slide.path, self.sums)
-        plan = self.planner.plan(pool, slide, self.device.name)
+        plan, seen.warnings = self.planner.plan(pool, slide, self.device.name)
+        seen.plan = plan.summary()
         if self.record is None:
-            return SlideOutcome(slide.slide_id, slide.path, "planned", plan=plan.summary())
+            return seen.outcome("planned")
+        self._note(seen.outcome("running"))
         if self.restart or not publish.is_published(self.out, plan):
             check_space(self.out, plan, bytes_under(work_folder(self.out, plan)))
-        told = Told(diary.step, diary.say)
+
+        def network(stage: str, text: str) -> None:
+            if seen.add_network(stage, text):
+                self._note(seen.outcome("running"))
+
+        told = Told(diary.step, diary.say, network)
         seconds = run_slide(pool, plan, self.out, self.device, told, self.restart)
         table = self.out / slide.slide_id / NUCLEI_TABLE
         nuclei = pq.read_metadata(table).num_rows if table.is_file() else None
-        status = "done" if seconds else "kept"
+        seen.warnings += read_warnings(self.out / slide.slide_id)
+        return seen.outcome("done" if seconds else "kept", seconds=seconds, nuclei=nuclei)
+
+
+@dataclass
+class _Seen:
+    """What is known of a slide while it is worked on."""
+
+    slide: SlideInput
+    plan: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[SlideWarning, ...] = ()
+    networks: dict[str, list[str]] = field(default_factory=dict)
+
+    def add_network(self, stage: str, text: str) -> bool:
+        """Whether the stage's network had not run like this before."""
+        texts = self.networks.setdefault(stage, [])
+        if text in texts:
+            return False
+        texts.append(text)
+        return True
+
+    def outcome(self, status: str, **more: Any) -> SlideOutcome:
+        """The outcome so far."""
         return SlideOutcome(
-            slide.slide_id,
-            slide.path,
+            self.slide.slide_id,
+            self.slide.path,
             status,
-            plan=plan.summary(),
-            seconds=seconds,
-            nuclei=nuclei,
-            warnings=read_warnings(self.out / slide.slide_id),
+            plan=self.plan,
+            warnings=self.warnings,
+            networks=self.networks,
+            **more,
         )
 
 

@@ -324,7 +324,7 @@ def open_lab(shim: str, slide: str, workflow: str, folder: str) -> Lab:
     worker._load_model = lambda *key: load(*key[:-1])
     chosen = load_workflow(workflow)
     cards = workflow_cards(chosen)
-    facts, _ = inspect(collect([slide])[0], chosen.tile.mpp, lattice_px(chosen, cards), "cpu")
+    facts = inspect(collect([slide])[0], chosen.tile.mpp, lattice_px(chosen, cards), "cpu").facts
     lab = Lab(ctypes.CDLL(shim), Plan(collect([slide])[0], facts, chosen, cards), Path(folder))
     run_slide(Here(), lab.plan, lab.fresh("warm"), Device())
     return lab

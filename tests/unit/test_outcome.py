@@ -4,6 +4,8 @@ import pytest
 
 from wsipipe.outcome import SlideOutcome
 
+NETWORKS = {"segment": {"precision": "float32"}, "classify": {"precision": "bfloat16"}}
+
 
 @pytest.mark.parametrize(
     ("outcome", "says"),
@@ -13,6 +15,7 @@ from wsipipe.outcome import SlideOutcome
         ({"status": "kept", "nuclei": 1234}, "kept, finished before with the same plan, 1,234 nuclei"),
         ({"status": "done", "seconds": {"tile": 1.25, "finish": 0.5}}, "done in 1.8 s"),
         ({"status": "done", "seconds": {"tile": 1.0}, "nuclei": 0}, "done in 1.0 s, 0 nuclei"),
+        ({"status": "done", "plan": {"parameters": NETWORKS}}, "done in 0.0 s, float32, bfloat16"),
     ],
 )
 def test_one_line_says_what_became_of_it(outcome: dict, says: str) -> None:

@@ -39,6 +39,9 @@ def run(
     region: Annotated[
         str | None, typer.Option(help="y,x,height,width in level-0 px: only this part.")
     ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="auto, float32 (the same bits on all x86 processors) or bfloat16.")
+    ] = None,
     workers: Workers = None,
     threads: Threads = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask cluster, tcp://...")] = None,
@@ -77,6 +80,7 @@ def run(
             settings=[*(settings or []), *([f"tile.image={image}"] if image else [])],
             mpp=mpp,
             region=_region(region),
+            precision=precision,
             resources=Resources(workers, threads, scheduler, device, budget_bytes(memory_budget)),
             care=Care(restart, max_failures, checksums, shard_timeout),
             include_label_images=include_label_images,

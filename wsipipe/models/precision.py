@@ -1,18 +1,37 @@
-"""Which number formats this processor multiplies in hardware; known without torch."""
+"""The processor of this machine: its name, its instruction sets, and the best precision for networks on it."""
 
+import platform
 from functools import cache
 from pathlib import Path
 
 CPU_FLAGS = ("amx_bf16", "avx512_bf16")
+INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd")
+
+
+@cache
+def _cpu_info() -> str:
+    """Text of ``/proc/cpuinfo``; empty where there is none."""
+    info = Path("/proc/cpuinfo")
+    return info.read_text(encoding="utf-8") if info.is_file() else ""
 
 
 @cache
 def cpu_multiplies_bfloat16() -> bool:
     """True if this CPU has AMX or AVX512-bf16 (Linux; elsewhere not known, so False)."""
-    info = Path("/proc/cpuinfo")
-    return info.is_file() and any(flag in info.read_text(encoding="utf-8") for flag in CPU_FLAGS)
+    return any(flag in _cpu_info() for flag in CPU_FLAGS)
 
 
 def best_precision(device: str) -> str:
     """What ``auto`` means: bfloat16 on CUDA and on CPUs that multiply it in hardware, else float32."""
     return "bfloat16" if device == "cuda" or cpu_multiplies_bfloat16() else "float32"
+
+
+@cache
+def processor_name() -> str:
+    """Name and instruction sets of this CPU, for example ``AMD EPYC (avx2)``."""
+    lines = [line.partition(":") for line in _cpu_info().splitlines()]
+    facts = {name.strip(): value.strip() for name, _, value in reversed(lines)}
+    words = facts.get("flags", facts.get("Features", "")).split()
+    sets = [name for name in INSTRUCTION_SETS if name in words]
+    name = facts.get("model name", platform.machine())
+    return f"{name} ({', '.join(sets)})" if sets else name

@@ -17,8 +17,9 @@ from wsipipe.errors import ModelError
 from wsipipe.models.architectures import load
 from wsipipe.models.blocks import DenseClassifier, folded
 from wsipipe.models.kernels.frozen import freeze
+from wsipipe.models.kernels.fused import cpu_kind
 from wsipipe.models.kernels.ring_layer import RingConv2d
-from wsipipe.models.precision import best_precision
+from wsipipe.models.precision import best_precision, processor_name
 from wsipipe.models.zoo import ModelCard
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,14 @@ class Predictor:
         self.by_rings = any(isinstance(module, RingConv2d) for module in self._network.modules())
         self._scores = self._network.logit_map if isinstance(network, DenseClassifier) else self._network
 
+    def in_words(self) -> str:
+        """Precision, implementation and processor, for the records of a run."""
+        if self.device == "cuda":
+            return f"{self.precision}, torch, {torch.cuda.get_device_name()}"
+        kind = cpu_kind().removeprefix("cpu").strip() or "portable"
+        implementation = f"ring kernels ({kind})" if self.by_rings else "torch"
+        return f"{self.precision}, {implementation}, {processor_name()}"
+
     def __call__(self, patch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Probabilities (C, H / stride, W / stride) float32 in [0, 1] of a patch (H, W, 3) uint8.
 
@@ -79,8 +88,9 @@ class Predictor:
         """Normalised RGB (B, 3, H, W) in ``precision`` -> (B, C, H / stride, W / stride) float32, [0, 1]."""
         with torch.inference_mode():
             scores = self._scores(image)
-            # Not rounded before the softmax, whose exp is not the same function at the end of an array.
-            scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) / self.card.temperature
+            # In float64, since exp in float32 differs in its last bit between processors, and at the end of
+            # an array from what it is inside.
+            scores = scores.double() / self.card.temperature
             return (scores.softmax(1) if self.card.activation == "softmax" else scores.sigmoid()).float()
 
     def _normalised(self, patch: npt.NDArray[np.uint8]) -> torch.Tensor:

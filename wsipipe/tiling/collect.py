@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsipipe.errors import ConfigError
@@ -32,6 +32,7 @@ class SlideInput:
         mpp: Um per px of level 0 as given by the option or the manifest.
         mask_path: A tissue mask to use in place of the computed one.
         sample_id: What the manifest calls it, else the file's name without its suffix.
+        extra: Further columns of the manifest, by name.
     """
 
     slide_id: str
@@ -39,6 +40,7 @@ class SlideInput:
     mpp: float | None
     mask_path: Path | None
     sample_id: str
+    extra: dict[str, str] = field(default_factory=dict)
 
 
 def collect(inputs: Sequence[str | Path], mpp: float | None = None) -> list[SlideInput]:

@@ -116,14 +116,15 @@ def pack(rings: Rings, dtype: torch.dtype, layout: Layout | None = None) -> Pack
 
 def _factors(rings: Rings, mixed: bool) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
     """Weights (out, in, rings), the mix (rings, radii) or None, and each radius's ring (radii,)."""
-    weight, basis = rings.weight.detach().float(), rings.basis.detach().float()
+    # Products in float64, rounded once: a product of matrices in float32 depends on the processor.
+    weight, basis = rings.weight.detach().double(), rings.basis.detach().double()
     count, radii = basis.shape
     each = torch.arange(radii, dtype=torch.int32)
     if rings.hard is not None:
         _, ring_of = torch.unique_consecutive(rings.hard.cpu(), return_inverse=True)
         first = torch.searchsorted(ring_of, torch.arange(int(ring_of[-1]) + 1))
         sums = functional.one_hot(ring_of).T.float().contiguous().to(weight.device) if mixed else None
-        return weight @ basis[:, first.to(basis.device)], sums, ring_of.int()
+        return (weight @ basis[:, first.to(basis.device)]).float(), sums, ring_of.int()
     if mixed or (count in {rings.kernel_size // 2 + 1, rings.kernel_size // 2 + 2} and count < radii):
-        return weight, basis.contiguous(), each
-    return weight @ basis, None, each
+        return weight.float(), basis.float().contiguous(), each
+    return (weight @ basis).float(), None, each

@@ -8,7 +8,8 @@
 //
 // Every sum has one order, whatever the orientation of the input: an orbit is added along the subgroups
 // point mirror < quarter turns < all eight, so that turned input only swaps the operands of an addition,
-// and every pixel's matrix product runs over rings and channels in the same order.
+// and every pixel's matrix product runs over rings and channels in the same order. That order does not depend on
+// the width of the vectors either, so float32 results have the same bits on every processor with FMA.
 
 #include <algorithm>
 #include <cstdint>
@@ -24,7 +25,9 @@
 
 namespace {
 
-#if defined(__AVX512F__)
+#if defined(RING_LANES)  // the tests compare widths
+constexpr int VL = RING_LANES, MR1 = 10, MR2 = 6;
+#elif defined(__AVX512F__)
 constexpr int VL = 16, MR1 = 24, MR2 = 12;
 #elif defined(__AVX__)
 constexpr int VL = 8, MR1 = 10, MR2 = 6;
@@ -54,6 +57,10 @@ ALWAYS_INLINE vec splat(float x) { return x - vec{}; }
 ALWAYS_INLINE vec fma(vec a, vec b, vec c) {
 #if defined(__AVX512F__)
   return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__) && defined(RING_LANES)
+  vec out;
+  for (int lane = 0; lane < VL; ++lane) out[lane] = __builtin_fmaf(a[lane], b[lane], c[lane]);
+  return out;
 #elif defined(__FMA__)
   return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #else
@@ -173,10 +180,12 @@ ALWAYS_INLINE vec ring_sum(Taps<K, CB> taps) {
   else return orbit<K, CB, A, B>(taps);
 }
 
+// Writes a ring of some pixels; `at` counts the channels, CB a pixel, that lie before the first of `v`.
 template <int CB, class P>
-ALWAYS_INLINE void put(vec v, P* rings) {
+ALWAYS_INLINE void put(vec v, int at, P* rings) {
+  rings += at / CB * ROW<P> + at % CB;
+  if constexpr (CB >= VL) return narrow(v, rings);
   P lanes[VL];
-  if constexpr (CB == VL) return narrow(v, rings);
   narrow(v, lanes);
   for (int px = 0; px < VL / CB; ++px) std::memcpy(rings + px * ROW<P>, lanes + px * CB, CB * sizeof(P));
 }
@@ -196,38 +205,36 @@ ALWAYS_INLINE void mix_orbits(const Job& job, const float* centre, vec (&acc)[N]
 }
 
 template <int K, int CB, class P, int J = 0>
-ALWAYS_INLINE void add_orbits(const Job& job, const float* centre, P* rings, vec sum) {
+ALWAYS_INLINE void add_orbits(const Job& job, const float* centre, int at, P* rings, vec sum) {
   constexpr Orbits<K> orbits;
   constexpr int count = Orbits<K>::count;
   if constexpr (J < count) {
-    sum = sum + ring_sum<K, CB, orbits.r2[J]>(Taps<K, CB>{centre});
+    sum = sum + ring_sum<K, CB, orbits.r2[J]>(Taps<K, CB>{centre + at});
     if (J + 1 == count || job.ring_of[J + 1 < count ? J + 1 : J] != job.ring_of[J]) {
-      put<CB>(sum, rings + job.ring_of[J] * CB);
+      put<CB>(sum, at, rings + job.ring_of[J] * CB);
       sum = vec{};
     }
-    add_orbits<K, CB, P, J + 1>(job, centre, rings, sum);
+    add_orbits<K, CB, P, J + 1>(job, centre, at, rings, sum);
   }
 }
 
 template <int K, int CB, int N, class P>
 ALWAYS_INLINE void put_mixed(const Job& job, const float* centre, P* out) {
-  constexpr int px = VL / CB;
   vec acc[N][4] = {};
   mix_orbits<K, CB, P>(job, centre, acc);
   for (int i = 0; i < N; ++i)
-    for (int g = 0; g < 4; ++g) put<CB>(acc[i][g], out + g * px * ROW<P> + i * CB);
+    for (int g = 0; g < 4; ++g) put<CB>(acc[i][g], g * VL, out + i * CB);
 }
 
 template <int K, int CB, class P>
 void sum_rings(const Job& job, const Tile& tile, const float* block, P* rings) {
-  constexpr int px = VL / CB, N = K / 2 + 1;
+  constexpr int px = 4 * VL / CB, N = K / 2 + 1;
   for (int y = 0; y < tile.rows; ++y)
-    for (int x = 0; x < tile.cols; x += 4 * px) {
+    for (int x = 0; x < tile.cols; x += px) {
       const float* centre = block + (y + K / 2) * Taps<K, CB>::row + (x + K / 2) * CB;
       P* out = rings + (int64_t(y) * tile.cols + x) * ROW<P>;
       if (!job.mix)
-        for (int g = 0; g < 4; ++g)
-          add_orbits<K, CB, P>(job, centre + g * VL, out + g * px * ROW<P>, vec{});
+        for (int g = 0; g < 4; ++g) add_orbits<K, CB, P>(job, centre, g * VL, out, vec{});
       else if (job.rings == N) put_mixed<K, CB, N>(job, centre, out);
       else put_mixed<K, CB, N + 1>(job, centre, out);
     }
@@ -315,11 +322,12 @@ void copy_block(const Job& job, const Tile& tile, int64_t first, float* block) {
     std::memset(row, 0, size_t(begin) * CB * 4);
     const T* as_is = source.at(from_y, from_x);
     for (int x = begin; x < end; ++x) {
-      if (CB == VL && valid == CB && !source.scale) {
-        store(row + x * CB, widened(as_is + x * source.channels));
+      if (CB % VL == 0 && valid == CB && !source.scale) {
+        for (int c = 0; c < CB; c += VL) store(row + x * CB + c, widened(as_is + x * source.channels + c));
         __builtin_prefetch(as_is + x * source.channels + CB);
       }
-      else if (CB == VL && valid == CB) store(row + x * CB, pixel<vec>(source, from_y, from_x + x, 0));
+      else if (CB % VL == 0 && valid == CB)
+        for (int c = 0; c < CB; c += VL) store(row + x * CB + c, pixel<vec>(source, from_y, from_x + x, c));
       else
         for (int c = 0; c < CB; ++c)
           row[x * CB + c] = c < valid ? pixel<float>(source, from_y, from_x + x, c) : 0.f;
@@ -575,16 +583,15 @@ void grad(const Job& job) {
   }
 }
 
-constexpr int HALF = VL > 8 ? 8 : VL;
-
-int block_channels(int64_t channels) { return channels <= 4 ? 4 : channels <= HALF ? HALF : VL; }
+// The same for vectors of every width: products are added block by block, so it decides the last bits.
+int block_channels(int64_t channels) { return channels <= 4 ? 4 : channels <= 8 ? 8 : 16; }
 
 template <int K, class T, class P>
 void run_blocked(const Job& job) {
   switch (block_channels(job.channels)) {
     case 4: return run<K, 4, T, P>(job);
-    case HALF == 4 ? -1 : HALF: return run<K, HALF, T, P>(job);
-    default: return run<K, VL, T, P>(job);
+    case 8: return run<K, 8, T, P>(job);
+    default: return run<K, 16, T, P>(job);
   }
 }
 
@@ -592,8 +599,8 @@ template <int K, class T>
 void grad_blocked(const Job& job) {
   switch (block_channels(job.channels)) {
     case 4: return grad<K, 4, T>(job);
-    case HALF == 4 ? -1 : HALF: return grad<K, HALF, T>(job);
-    default: return grad<K, VL, T>(job);
+    case 8: return grad<K, 8, T>(job);
+    default: return grad<K, 16, T>(job);
   }
 }
 

@@ -1,10 +1,12 @@
 """Building the kernel: every instruction set computes the same, and a missing compiler costs only speed."""
 
 import ctypes
+import functools
 import os
 import shutil
 import subprocess
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ import torch
 
 from wsipipe.models.gmr import GMRConv2d
 from wsipipe.models.kernels import build, fused, packing
+from wsipipe.models.kernels.frozen import freeze
 from wsipipe.models.kernels.rings import dense
+from wsipipe.models.unet import gmr_unet
 
 
 @pytest.fixture
@@ -59,21 +63,39 @@ def test_it_is_built_once_for_a_source_and_a_processor(
     assert build.compiled(source, compiler, build.FLAGS, "another") != first
 
 
-@pytest.mark.usefixtures("fresh", "compiled")
-@pytest.mark.parametrize("target", ["x86-64", "haswell", "skylake-avx512"])
-def test_every_instruction_set_computes_the_same(
-    target: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    needs = {"x86-64": "sse2", "haswell": "avx2", "skylake-avx512": "avx512bw"}[target]
-    if os.uname().machine != "x86_64" or needs not in build.processor():
-        pytest.skip(f"LOUD SKIP: this processor has no {needs}; that path is NOT tested")
-    flags = [f"-march={target}" if flag == "-march=native" else flag for flag in build.FLAGS]
-    library = tmp_path_factory.mktemp("kernel") / "ring.so"
-    optimise = [flag if flag != "-O3" else "-O0" for flag in flags]
-    command = [shutil.which("g++"), *optimise, "-o", str(library), str(build.SOURCE)]
-    subprocess.run(command, check=True, timeout=200)
+NEEDS = {"x86-64": "sse2", "haswell": "avx2", "skylake-avx512": "avx512bw"}
+KernelFor = Callable[..., ctypes.CDLL]
+
+
+@pytest.fixture(scope="session")
+def kernel_for(compiled: None, tmp_path_factory: pytest.TempPathFactory) -> KernelFor:
+    """The kernel built without optimisation for a target of GCC; a loud skip where it cannot run."""
+
+    @functools.cache
+    def built(target: str, *more: str) -> ctypes.CDLL:
+        if os.uname().machine != "x86_64" or NEEDS[target] not in build.processor():
+            pytest.skip(f"LOUD SKIP: this processor has no {NEEDS[target]}; that path is NOT tested")
+        swapped = {"-march=native": f"-march={target}", "-O3": "-O0"}
+        flags = [swapped.get(flag, flag) for flag in build.FLAGS]
+        library = tmp_path_factory.mktemp("kernel") / "ring.so"
+        command = [shutil.which("g++"), *flags, *more, "-o", str(library), str(build.SOURCE)]
+        subprocess.run(command, check=True, timeout=200, capture_output=True)
+        return ctypes.CDLL(str(library))
+
+    return built
+
+
+def use(kernel: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (fused, packing):
-        monkeypatch.setattr(module, "library", lambda: ctypes.CDLL(str(library)))
+        monkeypatch.setattr(module, "library", lambda: kernel)
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("target", NEEDS)
+def test_every_instruction_set_computes_the_same(
+    target: str, kernel_for: KernelFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(kernel_for(target), monkeypatch)
     for side, channels, dtype, tolerance in (
         (5, 3, torch.float32, 1e-5),
         (9, 20, torch.float32, 1e-5),
@@ -87,3 +109,42 @@ def test_every_instruction_set_computes_the_same(
             assert torch.equal(layer(torch.rot90(x, 1, (2, 3))), torch.rot90(out, 1, (2, 3)))
             expected = dense(x.double(), layer.double().as_rings())
         assert float((out - expected).abs().max()) <= tolerance * float(expected.abs().max())
+
+
+def answers(kernel: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """Float32 results of layers of every block of channels, and of a whole network, by a kernel."""
+    use(kernel, monkeypatch)
+    found = []
+    with torch.inference_mode():
+        for side, channels, outputs in ((5, 3, 21), (3, 7, 40), (9, 20, 21), (9, 40, 32)):
+            torch.manual_seed(0)
+            layer = GMRConv2d(channels, outputs, side, impl="fused")
+            found.append(layer(torch.randn(1, channels, 35, 23)))
+        torch.manual_seed(1)
+        network = freeze(gmr_unet(widths=(16, 24), kernel_sizes=(9, 5)), torch.float32, exact=True)
+        found.append(network(torch.randn(1, 3, 32, 48)))
+    return found
+
+
+def test_float32_has_the_same_bits_whatever_the_width_of_vectors(
+    kernel_for: KernelFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AVX2's 8 lanes against 16 made of them: the sums of AVX-512, on processors that lack it."""
+    kernels = [kernel_for("haswell"), kernel_for("haswell", "-DRING_LANES=16")]
+    assert [kernel.ring_lanes() for kernel in kernels] == [8, 16]
+    assert all(map(torch.equal, *(answers(kernel, monkeypatch) for kernel in kernels)))
+
+
+def test_float32_has_the_same_bits_by_avx2_and_avx512(
+    kernel_for: KernelFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels = [kernel_for(target) for target in ("haswell", "skylake-avx512")]
+    assert [kernel.ring_lanes() for kernel in kernels] == [8, 16]
+    assert all(map(torch.equal, *(answers(kernel, monkeypatch) for kernel in kernels)))
+
+
+def test_sister_without_fused_products_the_bits_differ(
+    kernel_for: KernelFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels = [kernel_for(target) for target in ("haswell", "x86-64")]
+    assert not any(map(torch.equal, *(answers(kernel, monkeypatch) for kernel in kernels)))
