@@ -22,7 +22,8 @@ from wsipipe.review.geojson_features import Feature, read_features, to_px
 from wsipipe.review.session import Session
 
 _TOOL = "import"
-_TOO_SMALL = "left out: too small for a pixel of the slide"
+LEFT_OUT = "left out: "
+_TOO_SMALL = f"{LEFT_OUT}too small for a pixel of the slide"
 _ROUNDING_PX = 0.02
 """Files hold hundredths of a level-0 px."""
 
@@ -46,7 +47,7 @@ def import_geojson(session: Session, path: Path, complete: bool = False) -> Coun
     # Named also where the outline is of no use: a nucleus that is in the file was not deleted.
     named = {feature.nucleus for feature in nuclei}
     usable = [feature for feature in features if not feature.problem]
-    done: Counter[str] = Counter({f"left out: {cause}": count for cause, count in left_out.items()})
+    done: Counter[str] = Counter({f"{LEFT_OUT}{cause}": count for cause, count in left_out.items()})
     known, new = _sorted_out(session, [feature for feature in usable if feature.is_nucleus])
     # Decided before the first act: a neighbour that grew over a nucleus does not make that one changed.
     changes = {id(feature): _change(session, feature) for feature in _unlike_published(session, known)}
@@ -144,7 +145,7 @@ def _draw(session: Session, feature: Feature) -> Iterable[str]:
     try:
         session.redraw(window, after, identity, feature.class_name, _TOOL)
     except ConfigError:  # with the nuclei that it touches it is too large for one act
-        return ["left out: too large with its neighbours"]
+        return [f"{LEFT_OUT}too large with its neighbours"]
     return ["draw"]
 
 
