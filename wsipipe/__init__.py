@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wsipipe.care import Care
+    from wsipipe.config import Workflow
     from wsipipe.results import Result, open_result
     from wsipipe.tiling.slide import Slide, open_slide
     from wsipipe.version import __version__
@@ -19,6 +20,7 @@ _HOMES = {
     "Result": "wsipipe.results",
     "RunResult": "wsipipe.workflow",
     "Slide": "wsipipe.tiling.slide",
+    "Workflow": "wsipipe.config",
     "__version__": "wsipipe.version",
     "open_result": "wsipipe.results",
     "open_slide": "wsipipe.tiling.slide",
@@ -31,6 +33,7 @@ __all__ = [
     "Result",
     "RunResult",
     "Slide",
+    "Workflow",
     "__version__",
     "open_result",
     "open_slide",
@@ -42,3 +45,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'wsipipe' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,7 +13,10 @@ from wsipipe.review import reader
 from wsipipe.review.reader import SLIDE_ENDINGS, get_reader
 
 SLOW = ("torch", "napari", "zarr", "dask", "pyarrow", "numpy", "openslide", "tifffile")
-OTHERS = "a a.png a.PNG a.jpg a.tif a.tiff a.ome.tif a.zarr a.npy a.csv a.dcm a.svs.png".split()
+OTHERS = (
+    *("a", "a.png", "a.PNG", "a.jpg", "a.tif", "a.tiff"),
+    *("a.ome.tif", "a.zarr", "a.npy", "a.csv", "a.dcm", "a.svs.png"),
+)
 
 
 def candidates(path: Path, patterns: list[str] | None = None) -> list[str]:
