@@ -32,6 +32,11 @@ def test_a_face_loads_nothing_heavy(module: str) -> None:
     assert not loaded_by(f"import {module}") & {*HEAVY, "torch", "dask", "distributed", "zarr", "numpy"}
 
 
+def test_versions_are_told_without_torch() -> None:
+    told = loaded_by("from wsipipe.cli.versions import versions; versions()")
+    assert not told & {*HEAVY, "torch", "distributed", "zarr", "openslide"}
+
+
 def test_a_workflow_is_made_without_torch() -> None:
     assert not loaded_by("from wsipipe import Workflow; Workflow(name='a')") & {
         *HEAVY,
