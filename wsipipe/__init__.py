@@ -10,6 +10,7 @@ from wsipipe.guard import is_importing_script, refuse
 
 if TYPE_CHECKING:
     from wsipipe.care import Care
+    from wsipipe.config import Workflow
     from wsipipe.results import Result, open_result
     from wsipipe.tiling.slide import Slide, open_slide
     from wsipipe.version import __version__
@@ -21,6 +22,7 @@ _HOMES = {
     "Result": "wsipipe.results",
     "RunResult": "wsipipe.workflow",
     "Slide": "wsipipe.tiling.slide",
+    "Workflow": "wsipipe.config",
     "__version__": "wsipipe.version",
     "open_result": "wsipipe.results",
     "open_slide": "wsipipe.tiling.slide",
@@ -33,6 +35,7 @@ __all__ = [
     "Result",
     "RunResult",
     "Slide",
+    "Workflow",
     "__version__",
     "open_result",
     "open_slide",
@@ -46,3 +49,7 @@ def __getattr__(name: str) -> Any:
     if name == "run" and is_importing_script():
         return refuse
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,34 @@ def test_models_are_listed(typed: object) -> None:
     code, out, _ = typed("models", "--json")
     assert code == ExitCode.OK
     assert all({"name", "licence", "mpp"} <= set(card) for card in json.loads(out))
+
+
+def test_versions_name_the_native_parts(
+    typed: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WSIPIPE_CACHE", str(tmp_path))
+    code, out, complaint = typed("--version")
+    assert (code, complaint) == (ExitCode.OK, "")
+    found = {line.split("  ")[0]: line.split("  ")[-1].strip() for line in out.splitlines()}
+    assert found["wsipipe"] == version("wsipipe")
+    assert found["torch"] == version("torch")
+    assert found["openslide"].startswith(version("openslide-bin"))
+    assert "libtiff" in found["imagecodecs"]
+    assert found["ring kernel"].startswith("not compiled")
+
+
+def test_versions_name_what_is_absent(typed: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("wsipipe.cli.versions.version", absent)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    code, out, _ = typed("--version")
+    assert code == ExitCode.OK
+    assert "openslide    of the system (openslide-python not installed)" in out
+    assert "imagecodecs  not installed" in out
+    assert "ring kernel  not compiled: no compiler 'no-such-compiler' on the search path" in out
 
 
 @pytest.mark.parametrize("verb", [[], ["version"], ["--help"]])

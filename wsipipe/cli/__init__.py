@@ -6,12 +6,24 @@ import warnings
 
 import typer
 
-from wsipipe.cli import convert, evaluate, models, review, run, slides, store, train
+from wsipipe.cli import convert, evaluate, models, review, run, slides, store, train, versions
 from wsipipe.cli.app import app, complaints, console
 from wsipipe.errors import ExitCode, WsipipeError
 from wsipipe.version import __version__
 
-__all__ = ["app", "convert", "evaluate", "main", "models", "review", "run", "slides", "store", "train"]
+__all__ = [
+    "app",
+    "convert",
+    "evaluate",
+    "main",
+    "models",
+    "review",
+    "run",
+    "slides",
+    "store",
+    "train",
+    "versions",
+]
 
 
 @app.command()

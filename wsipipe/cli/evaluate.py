@@ -67,6 +67,8 @@ def evaluate(
         found = measure(weights, data, plan, device=device, precision=precision, threads=threads)
     if as_json:
         console.print_json(found.model_dump_json())
+        if found.caution:
+            complaints.print(f"Caution: not a test. {found.caution}", soft_wrap=True)
     else:
         console.print(as_markdown(found), soft_wrap=True)
     written = write_report(found, out) if out else []

@@ -123,11 +123,15 @@ def import_(
 ) -> None:
     """Makes acts of a journal of what a GeoJSON file changes."""
     from wsipipe.review import Session
-    from wsipipe.review.geojson_import import import_geojson
+    from wsipipe.review.geojson_import import LEFT_OUT, import_geojson
 
     with Session.open(slide, user, reviews) as session:
         done = import_geojson(session, file, complete)
-    console.print(f"{file}: " + ", ".join(f"{count:,} {kind}" for kind, count in sorted(done.items())))
+    acts = [f"{count:,} {kind}" for kind, count in sorted(done.items()) if not kind.startswith(LEFT_OUT)]
+    console.print(f"{file}: {', '.join(acts) or 'nothing was changed'}", soft_wrap=True)
+    for kind, count in sorted(done.items()):
+        if kind.startswith(LEFT_OUT):
+            console.print(f"  {count:,} {kind}", soft_wrap=True)
     if done["missing"]:
         console.print("Missing nuclei were kept; say --complete if they were deleted on purpose.")
 

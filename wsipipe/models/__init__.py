@@ -1,1 +1,86 @@
-"""Networks that commute with the eight orientations, their weights, and how both are run."""
+"""Networks that commute with the eight orientations, their weights, and how both are run.
+
+Each name is imported when first used, so that ``import wsipipe.models`` does not load torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wsipipe.models.architectures import build, load, save
+    from wsipipe.models.certificate import certify
+    from wsipipe.models.certificate_record import Certificate
+    from wsipipe.models.convert import convert_to_gmr
+    from wsipipe.models.convnext import gmr_convnext_tiny
+    from wsipipe.models.densenet import gmr_densenet121, gmr_densenet161
+    from wsipipe.models.gmr import GMRConv2d, GMRConv3d, fuse, param_groups
+    from wsipipe.models.predictor import Predictor, load_predictor
+    from wsipipe.models.r3d import gmr_r3d
+    from wsipipe.models.reference import load_reference_state
+    from wsipipe.models.resnet import gmr_resnet18, gmr_resnet34, gmr_resnet50
+    from wsipipe.models.unet import gmr_unet
+    from wsipipe.models.zoo import ModelCard, known_models, read_card
+
+_HOMES = {
+    "Certificate": "wsipipe.models.certificate_record",
+    "GMRConv2d": "wsipipe.models.gmr",
+    "GMRConv3d": "wsipipe.models.gmr",
+    "ModelCard": "wsipipe.models.zoo",
+    "Predictor": "wsipipe.models.predictor",
+    "build": "wsipipe.models.architectures",
+    "certify": "wsipipe.models.certificate",
+    "convert_to_gmr": "wsipipe.models.convert",
+    "fuse": "wsipipe.models.gmr",
+    "gmr_convnext_tiny": "wsipipe.models.convnext",
+    "gmr_densenet121": "wsipipe.models.densenet",
+    "gmr_densenet161": "wsipipe.models.densenet",
+    "gmr_r3d": "wsipipe.models.r3d",
+    "gmr_resnet18": "wsipipe.models.resnet",
+    "gmr_resnet34": "wsipipe.models.resnet",
+    "gmr_resnet50": "wsipipe.models.resnet",
+    "gmr_unet": "wsipipe.models.unet",
+    "known_models": "wsipipe.models.zoo",
+    "load": "wsipipe.models.architectures",
+    "load_predictor": "wsipipe.models.predictor",
+    "load_reference_state": "wsipipe.models.reference",
+    "param_groups": "wsipipe.models.gmr",
+    "read_card": "wsipipe.models.zoo",
+    "save": "wsipipe.models.architectures",
+}
+
+__all__ = [
+    "Certificate",
+    "GMRConv2d",
+    "GMRConv3d",
+    "ModelCard",
+    "Predictor",
+    "build",
+    "certify",
+    "convert_to_gmr",
+    "fuse",
+    "gmr_convnext_tiny",
+    "gmr_densenet121",
+    "gmr_densenet161",
+    "gmr_r3d",
+    "gmr_resnet18",
+    "gmr_resnet34",
+    "gmr_resnet50",
+    "gmr_unet",
+    "known_models",
+    "load",
+    "load_predictor",
+    "load_reference_state",
+    "param_groups",
+    "read_card",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'wsipipe.models' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

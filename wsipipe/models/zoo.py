@@ -82,6 +82,7 @@ class ModelCard(BaseModel):
         stride: Px of the image for each px of the answer; likewise.
         sha256: Of the safetensors file.
         data: What it was trained on.
+        learnt: Groups (organs, patients) it was trained on, by source; no groups stand for the whole source.
         licence: Under which the weights may be used.
         non_commercial: True if the data forbid commercial use.
         thresholds: Chosen on validation data, by name.
@@ -109,6 +110,7 @@ class ModelCard(BaseModel):
     stride: int = Field(default=1, ge=1)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     data: tuple[str, ...]
+    learnt: dict[str, tuple[str, ...]] = {}
     licence: str
     non_commercial: bool
     intended_use: str = "Research use only. Not a medical device."

@@ -13,3 +13,7 @@ def __getattr__(name: str) -> Any:
     if name != "Session":
         raise AttributeError(f"module 'wsipipe.review' has no attribute {name!r}")
     return import_module("wsipipe.review.session").Session
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

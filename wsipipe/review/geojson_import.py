@@ -5,11 +5,8 @@ new nucleus. Geometry counts by the centres of pixels, so an untouched outline i
 is not in the file stays, unless the file is said to be complete: an export of a selection must not delete.
 """
 
-import gzip
-import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +18,14 @@ from wsipipe.errors import ConfigError
 from wsipipe.geometry import Array, Region
 from wsipipe.results import NUCLEI_TABLE
 from wsipipe.review import edits
+from wsipipe.review.geojson_features import Feature, read_features, to_px
 from wsipipe.review.session import Session
 
 _TOOL = "import"
-_PREFIX = "Nucleus"
+LEFT_OUT = "left out: "
+_TOO_SMALL = f"{LEFT_OUT}too small for a pixel of the slide"
 _ROUNDING_PX = 0.02
 """Files hold hundredths of a level-0 px."""
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One object of the file.
-
-    Attributes:
-        nucleus: Id it says it has, 0 for none.
-        class_name: Class, without the ``Nucleus:`` in front; empty for none.
-        is_nucleus: False for tissue.
-        outline: Polygon in px of the nuclei, (x, y).
-    """
-
-    nucleus: int
-    class_name: str
-    is_nucleus: bool
-    outline: Any
 
 
 def import_geojson(session: Session, path: Path, complete: bool = False) -> Counter[str]:
@@ -51,89 +33,34 @@ def import_geojson(session: Session, path: Path, complete: bool = False) -> Coun
 
     Args:
         session: Open for writing.
-        path: ``.geojson`` or ``.geojson.gz``, in level-0 px of the slide, of nuclei or of tissue.
+        path: GeoJSON (also gzipped or zipped), in level-0 px of the slide, of nuclei, of tissue or of both.
         complete: Nuclei of the slide that the file lacks were deleted by the person.
 
     Returns:
-        Acts by kind, and ``unchanged`` and ``missing`` nuclei.
+        Acts by kind, ``unchanged`` and ``missing`` nuclei, and what was left out, by cause.
 
     Raises:
-        ConfigError: It is no GeoJSON of polygons, or a tissue class is unknown.
+        ConfigError: It is no GeoJSON, or nothing in it can be used.
     """
-    features = read_features(path, session.source.affine)
+    features, left_out = read_features(session, path)
     nuclei = [feature for feature in features if feature.is_nucleus]
-    done: Counter[str] = Counter()
-    known, new = _sorted_out(session, nuclei)
+    # Named also where the outline is of no use: a nucleus that is in the file was not deleted.
+    named = {feature.nucleus for feature in nuclei}
+    usable = [feature for feature in features if not feature.problem]
+    done: Counter[str] = Counter({f"{LEFT_OUT}{cause}": count for cause, count in left_out.items()})
+    known, new = _sorted_out(session, [feature for feature in usable if feature.is_nucleus])
     # Decided before the first act: a neighbour that grew over a nucleus does not make that one changed.
-    reshaped = [feature for feature in _unlike_published(session, known) if _differs(session, feature)]
-    for feature in reshaped:
-        _reshape(session, feature)
-    relabelled = [feature for feature in known if _relabel(session, feature)]
-    done.update(paint=len(reshaped), relabel=len(relabelled))
-    done.update(unchanged=len(known) - len({id(feature) for feature in [*reshaped, *relabelled]}))
+    changes = {id(feature): _change(session, feature) for feature in _unlike_published(session, known)}
+    acts = [_known(session, feature, changes.get(id(feature), "same")) for feature in known]
+    done.update(kind for kinds in acts for kind in kinds)
+    done.update(unchanged=acts.count([]))
     done.update(kind for feature in new for kind in _draw(session, feature))
     if nuclei:
-        done.update(_missing(session, {feature.nucleus for feature in nuclei}, complete))
-    for feature in features:
+        done.update(_missing(session, named, complete))
+    for feature in usable:
         if not feature.is_nucleus:
             done.update(_tissue(session, feature))
     return +done
-
-
-def read_features(path: Path, affine: tuple[float, float, float]) -> list[Feature]:
-    """Polygons of a file in px of the nuclei.
-
-    Args:
-        path: ``.geojson`` or ``.geojson.gz``.
-        affine: (offset y, offset x, step): level-0 px = offset + step * px.
-
-    Raises:
-        ConfigError: It is no GeoJSON of polygons.
-    """
-    stored = _stored(path)
-    try:
-        outlines = shapely.from_geojson([json.dumps(feature["geometry"]) for feature in stored])
-        properties = [feature.get("properties") or {} for feature in stored]
-    except (KeyError, TypeError, AttributeError, shapely.errors.GEOSException) as error:
-        raise ConfigError(f"{path} has a feature without a geometry that can be read ({error}).") from error
-    for outline in outlines:
-        if outline is None or outline.geom_type not in ("Polygon", "MultiPolygon"):
-            raise ConfigError(
-                f"{path}: one feature is a {outline and outline.geom_type}; nuclei and tissue are polygons. "
-                f"Leave other objects out when you export from QuPath."
-            )
-    outlines = to_px(outlines, affine)
-    return [_feature(about, outline) for about, outline in zip(properties, outlines, strict=True)]
-
-
-def to_px(outlines: Any, affine: tuple[float, float, float]) -> Any:
-    """Shapely outlines in level-0 px -> in px of the nuclei."""
-    offset, step = np.array([affine[1], affine[0]]), affine[2]
-    return shapely.transform(outlines, lambda points: (points - offset) / step)
-
-
-def _stored(path: Path) -> list[dict[str, Any]]:
-    try:
-        data = path.read_bytes()
-        stored = json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(
-            f"{path} could not be read as GeoJSON ({error}); export it from QuPath again."
-        ) from error
-    found = stored.get("features") if isinstance(stored, dict) else stored
-    if not isinstance(found, list):
-        raise ConfigError(f"{path} holds no features; export objects from QuPath as GeoJSON.")
-    return found
-
-
-def _feature(properties: dict[str, Any], outline: Any) -> Feature:
-    label = (properties.get("classification") or {}).get("name", "")
-    name, is_detection = str(properties.get("name", "")), properties.get("objectType") != "annotation"
-    is_nucleus = is_detection or label.partition(":")[0] == _PREFIX
-    nucleus = properties.get("nucleus_id", name if name.isdecimal() else 0)
-    in_front, _, rest = label.partition(":")
-    class_name = rest.strip() if in_front == _PREFIX else label
-    return Feature(int(nucleus), class_name, is_nucleus, outline)
 
 
 def _sorted_out(session: Session, features: list[Feature]) -> tuple[list[Feature], list[Feature]]:
@@ -167,25 +94,37 @@ def _unlike_published(session: Session, features: list[Feature]) -> list[Feature
 
 def _pixels(session: Session, feature: Feature) -> tuple[Region, Array, Array]:
     """Window of a known nucleus, its labels there, and where the file wants the nucleus (bool)."""
-    window = _around(feature.outline, session.box(feature.nucleus)).clipped(session.shape)
-    inside = edits.polygon(window, feature.outline)
-    if not inside.any():
-        raise ConfigError(
-            f"Nucleus {feature.nucleus} of the file holds no pixel of the slide; is it another slide's?"
-        )
-    return window, session.labels(window), inside
+    window = _around(feature.outline, session.shape, session.box(feature.nucleus))
+    return window, session.labels(window), edits.polygon(window, feature.outline)
 
 
-def _differs(session: Session, feature: Feature) -> bool:
+def _change(session: Session, feature: Feature) -> str:
+    """``same``, ``other``, or ``none`` where no pixel's centre lies in the outline."""
     _, labels, inside = _pixels(session, feature)
-    return bool((inside != (labels == feature.nucleus)).any())
+    if not inside.any():
+        return "none"
+    return "other" if (inside != (labels == feature.nucleus)).any() else "same"
 
 
-def _reshape(session: Session, feature: Feature) -> None:
+def _known(session: Session, feature: Feature, change: str) -> list[str]:
+    """Acts of a nucleus of the slide, by kind; none where it is as it was."""
+    done = [_TOO_SMALL] if change == "none" else []
+    if change == "other":
+        done.append(_reshape(session, feature))
+    if _relabel(session, feature):
+        done.append("relabel")
+    return done
+
+
+def _reshape(session: Session, feature: Feature) -> str:
     window, labels, inside = _pixels(session, feature)
     after = np.where(labels == feature.nucleus, np.uint32(0), labels)
     after = edits.filled(after, inside, feature.nucleus, over=True)
-    session.repaint(window, after, ids=[feature.nucleus], tool=_TOOL)
+    try:
+        session.repaint(window, after, ids=[feature.nucleus], tool=_TOOL)
+    except ConfigError:  # what it adds are slivers, or a neighbour's new outline covers it
+        return _TOO_SMALL
+    return "paint"
 
 
 def _relabel(session: Session, feature: Feature) -> bool:
@@ -197,13 +136,16 @@ def _relabel(session: Session, feature: Feature) -> bool:
 
 def _draw(session: Session, feature: Feature) -> Iterable[str]:
     """A new nucleus, over what it was cut from."""
-    window = _around(feature.outline).clipped(session.shape)
+    window = _around(feature.outline, session.shape)
     inside = edits.polygon(window, feature.outline)
     if not inside.any():
-        return ["too small"]
+        return [_TOO_SMALL]
     identity = session.next_id
     after = edits.filled(session.labels(window), inside, identity, over=True)
-    session.redraw(window, after, identity, feature.class_name, _TOOL)
+    try:
+        session.redraw(window, after, identity, feature.class_name, _TOOL)
+    except ConfigError:  # with the nuclei that it touches it is too large for one act
+        return [f"{LEFT_OUT}too large with its neighbours"]
     return ["draw"]
 
 
@@ -219,13 +161,9 @@ def _missing(session: Session, named: set[int], complete: bool) -> dict[str, int
 
 def _tissue(session: Session, feature: Feature) -> Iterable[str]:
     values = {item.name: item.value for item in session.source.classes}
-    if feature.class_name not in values:
-        raise ConfigError(
-            f"The file has tissue of the class {feature.class_name!r}; the model knows {', '.join(values)}."
-        )
     factor = session.source.class_downsample
     outline = shapely.transform(feature.outline, lambda points: points / factor)
-    window = _around(outline).clipped(session.tissue_labels.shape)
+    window = _around(outline, session.tissue_labels.shape)
     before = session.tissue(window)
     after = np.where(edits.polygon(window, outline), np.uint8(values[feature.class_name]), before)
     if (before == after).all():
@@ -234,8 +172,9 @@ def _tissue(session: Session, feature: Feature) -> Iterable[str]:
     return ["tissue"]
 
 
-def _around(outline: Any, other: Region | None = None) -> Region:
-    x, y, end_x, end_y = shapely.bounds(outline).tolist()
+def _around(outline: Any, shape: tuple[int, int], other: Region | None = None) -> Region:
+    """The part of an array of ``shape`` that holds an outline (x, y) and another region."""
+    x, y, end_x, end_y = shapely.bounds(outline).clip(0, [shape[1], shape[0]] * 2).tolist()
     corners = [(y, x), (end_y, end_x)]
     corners += [(other.y, other.x), (other.end_y, other.end_x)] if other else []
-    return edits.around(corners)
+    return edits.around(corners).clipped(shape)

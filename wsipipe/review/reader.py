@@ -1,20 +1,20 @@
-"""napari's way in: a result or a slide file -> layers; None at once for what is not ours."""
+"""Reader for napari: a result or a slide file as layers; None at once for anything else."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+from wsipipe.review.recognise import is_result
+
 SLIDE_ENDINGS = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide")
-"""Endings that belong to slides alone; plain TIFF is left to others."""
+"""Endings that belong to slides alone, as in ``napari.yaml``; other images are left to other readers."""
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[tuple[object, ...]]] | None:
-    """A reader for one of our results or a slide file, else None; reads one small file at most."""
+    """A reader for a result of wsipipe or a slide file, else None; reads one small file at most."""
     if not isinstance(path, str):
         return None
     place = Path(path)
     if place.is_dir():
-        from wsipipe.review.source import is_result
-
         return read_result if is_result(place) else None
     return read_slide if place.suffix.lower() in SLIDE_ENDINGS and place.is_file() else None
 

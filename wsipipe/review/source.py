@@ -15,6 +15,7 @@ from wsipipe.ome import LabelClass
 from wsipipe.quantise import NOT_COMPUTED
 from wsipipe.results import NUCLEI_TABLE, Result
 from wsipipe.review.nuclei import Nuclei, read_nuclei
+from wsipipe.review.recognise import is_result
 from wsipipe.store import SCHEMA
 
 
@@ -83,16 +84,6 @@ class Source:
     def class_downsample(self) -> int:
         """Px of the nuclei per px of the class map."""
         return round(self.result.scale_um("labels/tissue_class")[0] / self.mpp)
-
-
-def is_result(path: Path) -> bool:
-    """Whether a folder looks like a result of ours; reads one small file at most."""
-    store = path if path.name.endswith(".zarr") else path / "slide.zarr"
-    about = store / "zarr.json"
-    try:
-        return "wsipipe" in json.loads(about.read_bytes()).get("attributes", {})
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 def open_source(path: str | Path) -> Source:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from wsipipe.models.zoo import ModelCard
 from wsipipe.training.datasets.about import licence_of, told
+from wsipipe.training.evaluation_learnt import groups_learnt
 from wsipipe.training.recipe import Recipe
 from wsipipe.training.task import Part, Task
 
@@ -24,6 +25,7 @@ def blank_card(recipe: Recipe, task: Task, learnt: Part) -> ModelCard:
         stain_reference=task.stain_reference,
         sha256="0" * 64,
         data=tuple(told(source, count) for source, count in task.told(learnt).items()),
+        learnt=groups_learnt(learnt),
         licence=recipe.licence or licence,
         non_commercial=forbids if recipe.non_commercial is None else recipe.non_commercial,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from wsipipe.models.predictor import Device, Precision, load_predictor
 from wsipipe.training.datasets import read_fields, read_tiles
 from wsipipe.training.evaluation_fields import evaluate_fields
+from wsipipe.training.evaluation_learnt import held_out_beside
 from wsipipe.training.evaluation_parts import Part, Source, samples_for, sources_of
 from wsipipe.training.evaluation_plan import Plan
 from wsipipe.training.evaluation_record import Evaluation
@@ -51,4 +52,6 @@ def _part[S: (Field, Tile)](
     source: Source, samples: Sequence[S], device: Device, precision: Precision, threads: int
 ) -> Part[S]:
     chosen = samples_for(source, samples)
-    return Part(load_predictor(source.weights, device, precision, threads), source.card, chosen)
+    held_out = held_out_beside(source.weights) if source.held_out is None else source.held_out
+    predictor = load_predictor(source.weights, device, precision, threads)
+    return Part(predictor, source.card, chosen, held_out)

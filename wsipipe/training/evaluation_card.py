@@ -41,4 +41,6 @@ def _of_what(evaluation: Evaluation) -> str:
             f"{how.samples} {kind}{groups}, each answered by that of {len(how.weights_sha256)} networks "
             "which had not learnt it, with the other folds' thresholds"
         )
-    return f"{how.samples} {kind}{groups} that were given to it"
+    trained = sum(evaluation.learnt.values())
+    caution = f", {trained} of which it was trained on: not a test" if trained else ""
+    return f"{how.samples} {kind}{groups} that were given to it{caution}"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from wsipipe.training.evaluation_learnt import learnt_among
 from wsipipe.training.evaluation_parts import Part
 from wsipipe.training.evaluation_plan import Plan, Ticks, setting_of
 from wsipipe.training.evaluation_record import (
@@ -32,10 +33,8 @@ def evaluate_fields(parts: Sequence[Part[Field]], plan: Plan) -> Evaluation:
         ConfigError: No field is left to score.
     """
     kept = plan.select([one for part in parts for one in part.samples])
-    chosen = [
-        (FieldScorer(part.predictor, part.card), one) for part in parts for one in part.samples if one in kept
-    ]
-    chosen = [(scorer, cropped(one, plan.side_px)) for scorer, one in chosen]
+    asked = [(part, one) for part in parts for one in part.samples if one in kept]
+    chosen = [(FieldScorer(part.predictor, part.card), cropped(one, plan.side_px)) for part, one in asked]
     whole, turned = _scored(chosen, plan)
     fields = [one for _, one in chosen]
     groups = [one.group for one in fields]
@@ -45,6 +44,7 @@ def evaluate_fields(parts: Sequence[Part[Field]], plan: Plan) -> Evaluation:
     return Evaluation(
         task="nuclei",
         setting=setting_of([part.predictor for part in parts], groups),
+        **learnt_among(asked),
         original=estimates(means, intervals, counts),
         mirrored={
             pose.name: known(_means([row[1 + index] for row in whole]))

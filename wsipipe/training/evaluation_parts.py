@@ -35,11 +35,13 @@ class Part[S: (Field, Tile)]:
         predictor: The network.
         card: With the thresholds to use.
         samples: Fields or tiles.
+        held_out: ``source/name`` of samples that it was not trained on, whatever the card says.
     """
 
     predictor: Predictor
     card: ModelCard
     samples: Sequence[S]
+    held_out: frozenset[str] = frozenset()
 
 
 def sources_of(weights: str | Path) -> list[Source]:

@@ -102,6 +102,8 @@ class Evaluation(Record):
         schema_version: Of this file.
         task: ``nuclei`` (fields) or ``tissue`` (tiles).
         setting: What was evaluated, and how it ran.
+        learnt: Scored samples that the weights were trained on, as their card says, by source.
+        caution: What that means for the scores; empty where there are none.
         left_out: Why samples of the data folder were not scored, with their number.
         original: Scores as the samples lie, by name.
         mirrored: Scores of the mirrored test sets, by pose.
@@ -117,6 +119,8 @@ class Evaluation(Record):
     schema_version: Literal[1] = 1
     task: Literal["nuclei", "tissue"]
     setting: Setting
+    learnt: dict[str, int] = {}
+    caution: str = ""
     left_out: dict[str, int] = {}
     original: dict[str, Estimate]
     mirrored: dict[str, Scores] = {}

@@ -23,7 +23,7 @@ TITLES = {
 
 def as_markdown(evaluation: Evaluation) -> str:
     """Tables of everything but the single samples; scores in percent."""
-    parts = [_heading(evaluation), _upright(evaluation)]
+    parts = [_heading(evaluation), *_caution(evaluation), _upright(evaluation)]
     if evaluation.turned:
         parts.append(_turned(evaluation))
     if evaluation.orientation_difference is not None:
@@ -85,6 +85,10 @@ def _heading(evaluation: Evaluation) -> str:
         f"# {how.weights}\n\n{how.samples} {kind}{groups}{folds} at {how.mpp:g} um/px, {how.precision} on "
         f"{how.device}{left}. Scores in percent; research use only."
     )
+
+
+def _caution(evaluation: Evaluation) -> list[str]:
+    return [f"**Caution: not a test.** {evaluation.caution}"] if evaluation.caution else []
 
 
 def _upright(evaluation: Evaluation) -> str:

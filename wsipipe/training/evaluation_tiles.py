@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from wsipipe.errors import ConfigError
 from wsipipe.models.zoo import ModelCard
+from wsipipe.training.evaluation_learnt import learnt_among
 from wsipipe.training.evaluation_parts import Part
 from wsipipe.training.evaluation_plan import Plan, Ticks, setting_of
 from wsipipe.training.evaluation_record import Evaluation, OverAngles, Scores, estimates, known, over_angles
@@ -31,15 +32,11 @@ def evaluate_tiles(parts: Sequence[Part[Tile]], plan: Plan) -> Evaluation:
     tiles = [tile for part in parts for tile in part.samples]
     strange = [tile.class_name for tile in tiles if tile.class_name not in names]
     kept = plan.select([tile for tile in tiles if tile.class_name in names])
-    asked = [
-        (TileClassifier(part.predictor, part.card), one)
-        for part in parts
-        for one in part.samples
-        if one in kept
-    ]
+    asked = [(part, one) for part in parts for one in part.samples if one in kept]
     chosen = [tile for _, tile in asked]
     poses = (UPRIGHT, *plan.mirrors, *plan.turns[1:])
-    answers = _answers(asked, poses, plan)
+    classifiers = [(TileClassifier(part.predictor, part.card), one) for part, one in asked]
+    answers = _answers(classifiers, poses, plan)
     truth = np.array([names.index(tile.class_name) for tile in chosen])
     groups = [tile.group for tile in chosen]
     means = class_scores(truth, answers[0])
@@ -48,6 +45,7 @@ def evaluate_tiles(parts: Sequence[Part[Tile]], plan: Plan) -> Evaluation:
     return Evaluation(
         task="tissue",
         setting=setting_of([part.predictor for part in parts], groups),
+        **learnt_among(asked),
         left_out={f"class {name} is not the network's": strange.count(name) for name in sorted(set(strange))},
         original=estimates(means, intervals, dict.fromkeys(means, len(chosen))),
         mirrored={

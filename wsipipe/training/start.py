@@ -8,6 +8,7 @@ from wsipipe.models.architectures import load
 from wsipipe.models.zoo import ModelCard, find_weights, whole_card
 from wsipipe.training.datasets.about import NOT_STATED
 
+Groups = dict[str, tuple[str, ...]]
 HEAD = "head."
 """Prefix of the layer that makes the outputs, which a new task may need anew."""
 
@@ -52,7 +53,19 @@ def bound_by_start(card: ModelCard, weights: str) -> ModelCard:
     licences = dict.fromkeys((before.licence or NOT_STATED, card.licence))
     bound = {
         "data": (*card.data, f"before that, as {before.name}: {'; '.join(before.data)}"),
+        "learnt": _together(card.learnt, before.learnt),
         "licence": card.licence if before.licence == "CC0 1.0" else " and ".join(licences),
         "non_commercial": before.non_commercial or card.non_commercial,
     }
     return card.model_copy(update=bound)
+
+
+def _together(one: Groups, other: Groups) -> Groups:
+    """Groups of two trainings by source; a source that one names without groups stays whole."""
+    names = sorted({*one, *other})
+    return {
+        name: ()
+        if () in (one.get(name), other.get(name))
+        else tuple(sorted({*one.get(name, ()), *other.get(name, ())}))
+        for name in names
+    }

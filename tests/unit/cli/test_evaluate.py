@@ -51,6 +51,21 @@ def test_json_of_one_group(typed: object, data: Path) -> None:
     assert found["turned"] == {}
 
 
+def test_data_that_the_weights_learnt_are_no_test(typed: object, data: Path, tmp_path: Path) -> None:
+    asked = ("evaluate", NUCLEI, "--device", "cpu", "--max-samples", 1)
+    learnt = data.rename(tmp_path / "monuseg")
+    code, printed, told = typed(*asked, "--data", learnt, "--out", tmp_path / "out")
+    assert code == ExitCode.OK
+    said = f"The card of {NUCLEI} says that it was trained on all samples scored here (1 of monuseg)."
+    assert f"**Caution: not a test.** {said}" in printed
+    assert said in (tmp_path / "out" / f"{NUCLEI}.evaluation.md").read_text()
+    code, printed, told = typed(*asked, "--data", learnt, "--json")
+    assert json.loads(printed)["learnt"] == {"monuseg": 1}
+    assert f"Caution: not a test. {said}" in told
+    code, printed, told = typed(*asked, "--data", learnt.rename(tmp_path / "unseen"), "--json")
+    assert (json.loads(printed)["learnt"], json.loads(printed)["caution"], told.strip()) == ({}, "", "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -43,6 +43,22 @@ def test_two_reviewers_from_status_to_export(typed: object, folder: Path, tmp_pa
     assert "unchanged" in out
 
 
+def test_what_an_import_leaves_out_is_listed_by_cause(typed: object, folder: Path, tmp_path: Path) -> None:
+    point = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": {}}
+    ring = [[200, 200], [230, 200], [230, 230], [200, 230], [200, 200]]
+    new = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": None}
+    (tmp_path / "edited.json").write_text(json.dumps([point, new, point]))
+    code, out, _ = typed("review", "import", tmp_path / "edited.json", folder, "--user", "ann")
+    assert code == ExitCode.OK
+    assert "edited.json: 1 draw, " in out
+    assert out.splitlines()[1] == "  2 left out: Point without area"
+    (tmp_path / "edited.json").write_text(json.dumps([point]))
+    code, _, err = typed("review", "import", tmp_path / "edited.json", folder, "--user", "ann")
+    assert code == ExitCode.USAGE
+    assert "1 Point without area. Export annotations or detections" in err.replace("\n", " ")
+    assert "Traceback" not in err
+
+
 def test_a_wrong_name_is_one_paragraph(typed: object, folder: Path) -> None:
     for user in ("ann", "bob"):
         Session.open(folder, user).close()

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -117,15 +118,118 @@ def test_a_file_that_is_no_geojson_of_polygons_is_refused(session, nuclei, tmp_p
     path.write_text("{}")
     with pytest.raises(ConfigError, match="no features"):
         import_geojson(session, path)
-    point = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": {}}
-    with pytest.raises(ConfigError, match="is a Point"):
-        import_geojson(session, write(tmp_path, [point]))
-    nuclei[0]["geometry"]["coordinates"] = [[[9e5, 9e5], [9.1e5, 9e5], [9e5, 9.1e5], [9e5, 9e5]]]
-    with pytest.raises(ConfigError, match="another slide"):
-        import_geojson(session, write(tmp_path, nuclei))
+    with pytest.raises(ConfigError, match="1 Point without area"):
+        import_geojson(session, write(tmp_path, [POINT]))
+    for feature in nuclei:
+        feature["geometry"]["coordinates"] = FAR_AWAY
+    with pytest.raises(ConfigError, match=r"outside the slide\. Is it another slide"):
+        import_geojson(session, write(tmp_path, nuclei), complete=True)
+    assert not session.state.done
+
+
+POINT = {
+    "type": "Feature",
+    "geometry": {"type": "Point", "coordinates": [1, 2]},
+    "properties": {"name": None},
+}
+FAR_AWAY = [[[9e5, 9e5], [9.1e5, 9e5], [9e5, 9.1e5], [9e5, 9e5]]]
+
+
+def test_bad_features_are_counted_and_delete_nothing(session, nuclei, tissue, tmp_path) -> None:
+    nuclei[0]["geometry"]["coordinates"] = FAR_AWAY
+    nuclei[1]["geometry"] = None
+    x, y = nuclei[2]["geometry"]["coordinates"][0][0]
+    nuclei[2]["geometry"]["coordinates"] = [[[x, y], [x + 0.1, y], [x, y + 0.1], [x, y]]]
+    huge = {"type": "Polygon", "coordinates": [[[-1e9, 300], [1e9, 300], [0, 1e9], [-1e9, 300]]]}
+    tissue[0]["properties"]["classification"]["name"] = "bone"
+    tissue[1]["geometry"] = {"type": "Polygon", "coordinates": huge["coordinates"]}
+    tile = {"type": "Feature", "geometry": nuclei[3]["geometry"], "properties": {"objectType": "tile"}}
+    region = {
+        "type": "Feature",
+        "geometry": nuclei[3]["geometry"],
+        "properties": {"objectType": "annotation"},
+    }
+    done = import_geojson(session, write(tmp_path, [POINT, tile, region, *nuclei, *tissue]), complete=True)
+    acts = {kind: count for kind, count in done.items() if not kind.startswith("left out")}
+    assert acts == {"unchanged": len(nuclei) - 3, "tissue": 1}
+    assert {kind: count for kind, count in done.items() if kind.startswith("left out")} == {
+        "left out: Point without area": 1,
+        "left out: without geometry": 1,
+        "left out: outside the slide": 1,
+        "left out: too small for a pixel of the slide": 1,
+        "left out: tiles (superpixels)": 1,
+        "left out: annotations without a class; the model knows stroma, gland": 1,
+        "left out: annotations of the class 'bone'; the model knows stroma, gland": 1,
+    }
+    assert all(session.area_px(int(i)) > 0 for i in session.source.nuclei.ids)
 
 
 def test_tissue_of_an_unknown_class_is_refused(session, tissue, tmp_path) -> None:
     tissue[0]["properties"]["classification"]["name"] = "bone"
     with pytest.raises(ConfigError, match="the model knows stroma, gland"):
-        import_geojson(session, write(tmp_path, tissue))
+        import_geojson(session, write(tmp_path, tissue[:1]))
+
+
+@pytest.mark.parametrize(
+    ("classification", "name"),
+    [
+        ({"names": ["Nucleus", "mitosis"], "color": [1, 2, 3]}, "mitosis"),
+        ({"names": ["Nucleus", "gland", "Positive"]}, "gland: Positive"),
+        ({"parentClass": {"name": "Nucleus"}, "name": "mitosis", "colorRGB": -1}, "mitosis"),
+        ({"name": "Nucleus:mitosis"}, "mitosis"),
+        ({"name": "mitosis"}, "mitosis"),
+        ("Nucleus: mitosis", "mitosis"),
+    ],
+)
+def test_derived_classes_arrive(session, nuclei, tmp_path, classification, name) -> None:
+    nuclei[20]["properties"]["classification"] = classification
+    done = import_geojson(session, write(tmp_path, nuclei))
+    assert done == {"unchanged": len(nuclei) - 1, "relabel": 1}
+    assert session.class_of(int(nuclei[20]["properties"]["name"])) == name
+
+
+def as_qupath_writes_now(features: list[dict]) -> list[dict]:
+    """Classes as names, an RGB colour; measurements and locks may be absent (0.4 to 0.6)."""
+    for feature in features:
+        about = feature["properties"]
+        names = about["classification"]["name"].split(": ")
+        about["classification"] = ({"names": names} if len(names) > 1 else {"name": names[0]}) | {
+            "color": [200, 0, 0]
+        }
+        del about["isLocked"]
+        feature["geometry"]["plane"] = {"c": -1, "z": 0, "t": 0}
+    return features
+
+
+@pytest.mark.parametrize("way", ["collection", "list", "zip"])
+def test_untouched_files_of_new_qupath_change_nothing(session, nuclei, tissue, tmp_path, way) -> None:
+    objects = as_qupath_writes_now([*nuclei, *tissue])
+    assert sum("names" in one["properties"]["classification"] for one in objects) > 10
+    content = {"type": "FeatureCollection", "features": objects} if way == "collection" else objects
+    path = tmp_path / "edited"
+    path.write_text(json.dumps(content))
+    if way == "zip":
+        with zipfile.ZipFile(tmp_path / "edited.zip", "w") as archive:
+            archive.write(path, "edited.geojson")
+        path = tmp_path / "edited.zip"
+    done = import_geojson(session, path, complete=True)
+    assert done == {"unchanged": len(nuclei), "unchanged tissue": len(tissue)}
+
+
+def test_a_nucleus_whose_name_was_typed_over_is_known_by_its_id(session, nuclei, tmp_path) -> None:
+    nuclei[4]["properties"]["name"] = "the odd one"
+    nuclei[5]["properties"]["name"] = None
+    del nuclei[6]["properties"]["name"]
+    assert import_geojson(session, write(tmp_path, nuclei), complete=True) == {"unchanged": len(nuclei)}
+    nuclei[6]["id"] = "typed over too"
+    done = import_geojson(session, write(tmp_path, nuclei))
+    assert done == {"unchanged": len(nuclei) - 1, "draw": 1}
+
+
+def test_of_a_cell_the_nucleus_counts(session, nuclei, published, tmp_path) -> None:
+    for feature in nuclei:
+        feature["nucleusGeometry"] = feature["geometry"]
+        outline = shapely.from_geojson(json.dumps(feature["geometry"])).buffer(6)
+        feature["geometry"] = json.loads(shapely.to_geojson(outline))
+        feature["properties"]["objectType"] = "cell"
+    assert import_geojson(session, write(tmp_path, nuclei)) == {"unchanged": len(nuclei)}

@@ -12,6 +12,7 @@ from wsipipe.training.recipe import Recipe, read_recipe
 @dataclass
 class Sample:
     source: str
+    group: str = "one"
 
 
 class FewFields:
@@ -40,6 +41,11 @@ def test_the_strictest_licence_is_the_card_s(sources: list[str], licence: str, f
     assert card.arguments["out_channels"] == 2
     assert len(card.data) == len(sources)
     assert any("NON-COMMERCIAL" in line for line in card.data) == forbids
+
+
+def test_groups_are_named_by_source() -> None:
+    samples = [Sample("own", "b"), Sample("own", "a"), Sample("nucls")]
+    assert blank_card(recipe(), FewFields(), samples).learnt == {"nucls": ("one",), "own": ("a", "b")}
 
 
 def test_the_recipe_may_say_the_licence() -> None:

@@ -82,17 +82,30 @@ def compiled(source: Path, compiler: str, flags: tuple[str, ...], machine: str) 
     machines serves each its own. The file appears by one rename: two processes that build at the same time do
     no harm.
     """
-    identity = "\n".join((source.read_text(), *flags, compiler, machine))
-    name = f"{source.stem}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
-    target = cache_folder() / name
+    target = target_of(source, compiler, flags, machine)
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            built = Path(folder) / name
+            built = Path(folder) / target.name
             command = [compiler, *flags, "-o", str(built), str(source)]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)  # noqa: S603
             built.replace(target)
     return target
+
+
+def target_of(source: Path, compiler: str, flags: tuple[str, ...], machine: str) -> Path:
+    """Where the library of ``source`` for this kind of machine lies once it is built."""
+    identity = "\n".join((source.read_text(), *flags, compiler, machine))
+    return cache_folder() / f"{source.stem}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
+
+
+def state() -> str:
+    """Whether the compiled CPU kernel is there, in words; builds and loads nothing."""
+    try:
+        target = target_of(SOURCE, compiler("CXX", "g++"), FLAGS, processor())
+    except OSError as error:
+        return f"not compiled: {error}"
+    return "compiled" if target.exists() else "not compiled yet: it is built when a network first runs"
 
 
 def cache_folder() -> Path:

@@ -38,6 +38,13 @@ ABOUT = {
     "glas": About("GlaS", "non-commercial research", True),
     "glass": About("glass of slides and overview pictures", "CC0 1.0 and MIT", False),
 }
+_SHARED = (
+    {"crc7", "nct_crc"},
+    {"consep", "lizard"},
+    {"glas", "lizard"},
+    {"pannuke", "lizard"},
+)
+"""Data sets that hold images of one another."""
 NOT_STATED = "not stated; that of the data it was trained on"
 
 
@@ -50,6 +57,11 @@ def licence_of(sources: Iterable[str]) -> tuple[str, bool]:
     licences = dict.fromkeys(about.licence for about in known if about.non_commercial or not forbids)
     stated = [licence for licence in licences if licence != "CC0 1.0"] or list(licences)
     return " and ".join([*stated, *([NOT_STATED] if unknown else [])]), forbids
+
+
+def sharing(source: str) -> set[str]:
+    """A source, and those that share images with it."""
+    return {source}.union(*(pair for pair in _SHARED if source in pair))
 
 
 def told(source: str, count: str) -> str:

@@ -22,7 +22,8 @@ class Problems:
         try:
             yield
         except (OSError, ValueError, KeyError, SyntaxError, WsipipeError) as error:
-            self.texts.append(f"{path}: {str(error) or type(error).__name__}")
+            text = str(error) or type(error).__name__
+            self.texts.append(text if text.startswith(str(path)) else f"{path}: {text}")
 
     def check(self) -> None:
         """Raise if there is any.

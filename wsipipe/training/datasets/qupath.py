@@ -1,22 +1,23 @@
-"""Slides with annotations that QuPath exported (GeoJSON of the slide's stem, level-0 px) as training data.
+"""Slides with annotations that QuPath exported (GeoJSON of the slide's stem) as training data.
 
+Level-0 px count from the corner of the scanned bounds, in QuPath as in a slide here.
 Nuclei: rectangles of class ``Region*`` are fields in which every nucleus is outlined; all other outlines are
 nuclei. Tissue: outlines with a class are cut into tiles of 128 um; classes that end with ``*`` are left out.
 """
 
-import gzip
-import json
 import math
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
-from shapely.geometry import shape
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
+from wsipipe.stages.geojson_files import holds_geojson
+from wsipipe.stages.geojson_objects import SlideObject, described, left_out, read_objects
 from wsipipe.tiling.slide import Slide, open_slide
 from wsipipe.training.datasets.layout import Problems
 from wsipipe.training.datasets.polygons import filled
@@ -26,13 +27,13 @@ REGION = "Region*"
 TILE_UM = 128.0
 TILE_MPP = 0.5
 INSIDE = 0.9
-SUFFIXES = (".geojson", ".geojson.gz")
+SUFFIXES = (".geojson", ".geojson.gz", ".geojson.zip")
 
 
 def annotated(folder: Path) -> list[tuple[Path, Path]]:
     """Slides and the GeoJSON files of their stems."""
     files = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    notes = {path.name.split(".geojson")[0]: path for path in files if path.name.endswith(SUFFIXES)}
+    notes = {_stem(path): path for path in files if _is_geojson(path)}
     slides = [
         path for path in files if path not in notes.values() and path.suffix not in (".csv", ".json", ".txt")
     ]
@@ -45,25 +46,36 @@ def fits(folder: Path) -> bool:
     return bool(annotated(folder))
 
 
-def features(path: Path) -> list[tuple[str, shapely.Geometry]]:
-    """Class (empty if none) and outline, (x, y) in level-0 px, of each feature of a GeoJSON file.
+def features(path: Path) -> list[SlideObject]:
+    """Objects with an outline of a GeoJSON file; warns of those that are left out.
 
     Raises:
-        ConfigError: It holds no outline.
+        ConfigError: It holds none.
     """
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    content = json.loads(raw)
-    listed = content if isinstance(content, list) else content.get("features", [])
-    found = [(_class_of(one), shape(one["geometry"])) for one in listed if one.get("geometry")]
-    found = [(name, outline) for name, outline in found if outline.area > 0]
-    if not found:
-        raise ConfigError("it holds no outline; export the annotations of QuPath as GeoJSON")
-    return found
+    objects = read_objects(path)
+    problems = left_out(objects)
+    if problems:
+        warnings.warn(
+            f"{path}: {sum(problems.values()):,} of {len(objects):,} objects are left out: "
+            f"{described(problems)}.",
+            stacklevel=2,
+        )
+    return [one for one in objects if not one.problem]
 
 
-def _class_of(feature: dict[str, Any]) -> str:
-    about = feature.get("properties") or {}
-    return str((about.get("classification") or {}).get("name") or about.get("name") or "")
+def _is_geojson(path: Path) -> bool:
+    """Also ``SLIDE.zip``, which QuPath writes where an export is compressed."""
+    return path.name.lower().endswith(SUFFIXES) or (path.suffix.lower() == ".zip" and holds_geojson(path))
+
+
+def _stem(path: Path) -> str:
+    name = path.name.lower()
+    ending = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), ".zip")
+    return path.name[: -len(ending)]
+
+
+def _class_of(one: SlideObject) -> str:
+    return one.label or one.name
 
 
 def read_fields(folder: Path, problems: Problems) -> list[Field]:
@@ -72,13 +84,15 @@ def read_fields(folder: Path, problems: Problems) -> list[Field]:
     for path, notes in annotated(folder):
         with problems.at(notes):
             found = features(notes)
-            boxes = [outline.bounds for name, outline in found if name == REGION]
+            boxes = [one.outline.bounds for one in found if _class_of(one) == REGION]
             if not boxes:
                 raise ConfigError(
                     f"no rectangle has the class {REGION}; draw one around each part in which all nuclei are "
                     "outlined"
                 )
-            nuclei = [outline for name, outline in found if not name.endswith("*")]
+            nuclei = [
+                _nucleus(one) for one in found if one.kind != "tile" and not _class_of(one).endswith("*")
+            ]
             with problems.at(path), open_slide(path) as slide:
                 fields += [_field(slide, index, box, nuclei) for index, box in enumerate(boxes)]
     return fields
@@ -88,7 +102,11 @@ def _field(
     slide: Slide, index: int, box: tuple[float, float, float, float], nuclei: list[shapely.Geometry]
 ) -> Field:
     x, y, end_x, end_y = (round(edge) for edge in box)
-    region = Region(y - slide.bounds.y, x - slide.bounds.x, end_y - y, end_x - x)
+    region = Region(y, x, end_y - y, end_x - x)
+    if not region.clipped(slide.bounds.shape).area_px:
+        raise ConfigError(
+            f"a rectangle of class {REGION} lies outside {slide.path}; is the file another slide's?"
+        )
     inside = [one for one in nuclei if one.intersects(shapely.box(x, y, end_x, end_y))]
     outlines = [np.array(part.exterior.coords)[:, ::-1] - (y, x) for one in inside for part in _parts(one)]
     return Field(
@@ -102,6 +120,11 @@ def _field(
     )
 
 
+def _nucleus(one: SlideObject) -> shapely.Geometry:
+    """Outline of an object, of a cell that of its nucleus."""
+    return one.outline if one.nucleus is None else one.nucleus
+
+
 def _parts(outline: shapely.Geometry) -> list[shapely.Polygon]:
     return [part for part in getattr(outline, "geoms", [outline]) if isinstance(part, shapely.Polygon)]
 
@@ -111,7 +134,8 @@ def read_tiles(folder: Path, problems: Problems) -> list[Tile]:
     tiles = []
     for path, notes in annotated(folder):
         with problems.at(notes):
-            named = [(name, outline) for name, outline in features(notes) if name and not name.endswith("*")]
+            named = [(_class_of(one), one.outline) for one in features(notes)]
+            named = [(name, outline) for name, outline in named if name and not name.endswith("*")]
             if not named:
                 raise ConfigError("no outline has a class; set one in QuPath and export again")
             with problems.at(path), open_slide(path) as slide:
@@ -125,13 +149,20 @@ def read_tiles(folder: Path, problems: Problems) -> list[Tile]:
                             class_name=name,
                             mpp=TILE_MPP,
                         )
-                        for corner in _corners(outline, TILE_UM / slide.mpp)
+                        for corner in _corners(_clipped(outline, slide), TILE_UM / slide.mpp)
                     ]
     return tiles
 
 
+def _clipped(outline: shapely.Geometry, slide: Slide) -> shapely.Geometry:
+    """The part of an outline that lies on the slide: one wrong corner must not make millions of tiles."""
+    return outline.intersection(shapely.box(0, 0, slide.bounds.width, slide.bounds.height))
+
+
 def _corners(outline: shapely.Geometry, side: float) -> Iterator[tuple[int, int]]:
     """(y, x) of the grid's squares of ``side`` level-0 px that lie in the outline."""
+    if outline.is_empty:
+        return
     x, y, end_x, end_y = outline.bounds
     shapely.prepare(outline)
     for row in range(math.floor(y / side), math.ceil(end_y / side)):
@@ -144,8 +175,5 @@ def _corners(outline: shapely.Geometry, side: float) -> Iterator[tuple[int, int]
 def _tile(slide: Slide, corner: tuple[int, int]) -> Any:
     """Tile (side, side, 3) at the tiles' mpp whose corner is a level-0 px."""
     side = round(TILE_UM / TILE_MPP)
-    y, x = (
-        round((at - bound) * slide.mpp / TILE_MPP)
-        for at, bound in zip(corner, (slide.bounds.y, slide.bounds.x), strict=True)
-    )
+    y, x = (round(at * slide.mpp / TILE_MPP) for at in corner)
     return slide.read(Region(y, x, side, side), TILE_MPP)

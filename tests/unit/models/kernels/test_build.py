@@ -48,6 +48,15 @@ def test_a_broken_compiler_says_what_it_said(monkeypatch: pytest.MonkeyPatch, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_its_state_is_told_without_building_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WSIPIPE_CACHE", str(tmp_path))
+    monkeypatch.setenv("CXX", "sh")
+    assert build.state().startswith("not compiled yet")
+    target = build.target_of(build.SOURCE, str(shutil.which("sh")), build.FLAGS, build.processor())
+    target.touch()
+    assert build.state() == "compiled"
+
+
 @pytest.mark.usefixtures("compiled")
 def test_it_is_built_once_for_a_source_and_a_processor(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -1,0 +1,74 @@
+"""Option --version: wsipipe, and the libraries and compiled parts that its results depend on."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from wsipipe.cli.app import app, console
+
+_ABSENT = "not installed"
+
+
+def versions() -> dict[str, str]:
+    """Versions by name, the native libraries included; torch is not imported for it."""
+    from wsipipe.models.kernels.build import state
+
+    return {
+        "wsipipe": _of("wsipipe"),
+        "python": platform.python_version(),
+        "openslide": _openslide(),
+        "tifffile": _of("tifffile"),
+        "imagecodecs": _imagecodecs(),
+        "zarr": _of("zarr"),
+        "dask": _of("dask"),
+        "torch": _of("torch"),
+        "napari": _of("napari"),
+        "ring kernel": state(),
+    }
+
+
+def _of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return _ABSENT
+
+
+def _openslide() -> str:
+    """The library's version is that of the package that brings it; without it, the system's is used."""
+    library = _of("openslide-bin")
+    shown = "of the system" if library == _ABSENT else library
+    return f"{shown} (openslide-python {_of('openslide-python')})"
+
+
+def _imagecodecs() -> str:
+    """With the TIFF library that it was built with, where it says that."""
+    try:
+        from imagecodecs import tiff_version
+
+        return f"{_of('imagecodecs')} ({tiff_version()})"
+    except (ImportError, OSError, RuntimeError):
+        return _of("imagecodecs")
+
+
+def _print(asked: bool) -> None:
+    if asked:
+        found = versions()
+        width = max(map(len, found))
+        for name, value in found.items():
+            console.print(f"{name:{width}}  {value}", soft_wrap=True)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print, help="Print versions, native ones too, and exit."
+        ),
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,71 @@
+"""GeoJSON geometries -> valid polygons with area, or what is wrong with each."""
+
+import json
+from typing import Any
+
+import numpy as np
+import shapely
+from shapely.geometry import shape
+
+from wsipipe.geometry import Array
+
+FARTHEST_PX = 2.0**31
+"""Coordinates beyond this are damage, and would overflow."""
+_POLYGONS = ("Polygon", "MultiPolygon")
+
+
+def read_outlines(geometries: list[Any]) -> tuple[Array, list[str]]:
+    """Polygons of geometries, and the problem of each geometry that is none.
+
+    Polygons of a collection are united; rings that are not closed or cross themselves are mended.
+
+    Args:
+        geometries: Decoded JSON, anything.
+
+    Returns:
+        (n,) object, Polygon or MultiPolygon or None, (x, y); and (n,) problems, empty where there is none.
+    """
+    # One call for all is ten times as quick as one for each; what it cannot read is tried alone.
+    texts = [json.dumps(one) if isinstance(one, dict) else None for one in geometries]
+    read = shapely.from_geojson(np.array(texts, object), on_invalid="ignore")
+    is_good = (np.abs(shapely.bounds(read)) < FARTHEST_PX).all(axis=-1)
+    is_good &= np.isin(shapely.get_type_id(read), (3, 6)) & shapely.is_valid(read)
+    is_good[is_good] = shapely.area(read[is_good]) > 0
+    problems = [""] * len(geometries)
+    for index in np.flatnonzero(~is_good).tolist():
+        read[index], problems[index] = _mended(geometries[index], read[index])
+    return shapely.force_2d(read), problems
+
+
+def _mended(geometry: Any, read: Any) -> tuple[Any, str]:
+    """Polygon of one difficult geometry, else None and its problem."""
+    if geometry is None:
+        return None, "without geometry"
+    found = _built(geometry) if read is None else read
+    if found is None:
+        return None, "with a geometry that cannot be read"
+    if not (np.abs(shapely.get_coordinates(found)) < FARTHEST_PX).all():
+        return None, "with coordinates that no slide has"
+    polygons = _united(shapely.make_valid(found))
+    if polygons.area > 0:
+        return polygons, ""
+    return None, f"{found.geom_type} without area"
+
+
+def _built(geometry: Any) -> Any:
+    try:
+        with np.errstate(invalid="ignore"):
+            return shape(geometry)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, shapely.errors.ShapelyError):
+        return None
+
+
+def _united(found: Any) -> Any:
+    """What has an area in a geometry, as Polygon or MultiPolygon; empty for nothing."""
+    parts = shapely.get_parts(found) if found.geom_type not in _POLYGONS else np.array([found])
+    nested = [part if part.geom_type in _POLYGONS else _united(part) for part in parts if _may_hold(part)]
+    return shapely.union_all(nested) if len(nested) != 1 else nested[0]
+
+
+def _may_hold(part: Any) -> bool:
+    return part.geom_type in (*_POLYGONS, "GeometryCollection")
