@@ -23,10 +23,15 @@ def levels_of(facts: Facts, mpp: float) -> tuple[Level, ...]:
         own = facts.scales[index] if facts.scales else None
         down = _downsample(full, shape, (own, float(step**index)))
         if down is not None:
-            ends = zip(full, shape, facts.ends_aligned, strict=True)
-            y, x = (whole - down * part if end else 0.0 for whole, part, end in ends)
-            levels.append(Level(index, *shape, mpp=mpp * down, downsample=down, origin=(y, x)))
+            origin = _origin(facts, shape, down)
+            levels.append(Level(index, *shape, mpp=mpp * down, downsample=down, origin=origin))
     return tuple(sorted(levels, key=lambda level: level.downsample))
+
+
+def _origin(facts: Facts, shape: tuple[int, int], down: float) -> tuple[float, float]:
+    """Where a level's first pixel begins, (y, x) in level-0 px."""
+    y, x = (whole - down * part for whole, part in zip(facts.shapes[0], shape, strict=True))
+    return y if facts.ends_aligned[0] else 0.0, x if facts.ends_aligned[1] else 0.0
 
 
 def _downsample(

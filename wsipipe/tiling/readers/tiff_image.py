@@ -87,7 +87,9 @@ def _colour_planes(tiff: Any, main: Any, same: list[Any]) -> tuple[Any, ...]:
     Raises:
         UnfitError: The page is one plane of a stack, or one of several images of its size.
     """
-    series = next((s for s in tiff.series if any(p is not None and p.offset == main.offset for p in s.pages)), None)
+    series = next(
+        (s for s in tiff.series if any(p is not None and p.offset == main.offset for p in s.pages)), None
+    )
     total = 1 if series is None else math.prod(series.shape) // (_area(main) * main.samplesperpixel)
     if series is not None and total > 1:
         sizes = dict(zip(series.axes, series.shape, strict=True))
