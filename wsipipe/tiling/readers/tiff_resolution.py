@@ -1,5 +1,6 @@
 """Um per px from the resolution tags of a TIFF page, with ImageJ's unit where it states one."""
 
+import math
 from typing import Any
 
 from wsipipe.tiling.mpp import MppClues, mpp_from_resolution
@@ -38,10 +39,10 @@ def _number(page: Any, code: int) -> float | None:
     tag = page.tags.get(code)
     if tag is None:
         return None
-    value = tag.value
-    if int(tag.dtype) in _RATIONAL and isinstance(value, tuple) and len(value) == 2:
+    value = tag.value if isinstance(tag.value, tuple) else (tag.value,)
+    if int(tag.dtype) in _RATIONAL and len(value) == 2:
         return float(value[0] / value[1]) if value[1] else 0.0
-    return float(value) if isinstance(value, int | float) else None
+    return float(value[0]) if len(value) == 1 and isinstance(value[0], int | float) else None
 
 
 def _plain(unit: str | None) -> str:
@@ -51,4 +52,5 @@ def _plain(unit: str | None) -> str:
 
 def _text(y: float, x: float, unit: str) -> str:
     """The tags in words, for messages."""
-    return f"{y:g} px {unit}" if y == x else f"{y:g} (y) and {x:g} (x) px {unit}"
+    same = y == x or (math.isnan(y) and math.isnan(x))
+    return f"{y:.9g} px {unit}" if same else f"{y:.9g} (y) and {x:.9g} (x) px {unit}"
