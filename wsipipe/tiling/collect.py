@@ -105,7 +105,7 @@ def _known(paths: Iterable[Path], where: str) -> list[Path]:
 
 
 def _later_companions(slide: Path) -> list[Path]:
-    """The other files of a slide; of DICOM series and OME-TIFF sets, whose files are alike, the later ones."""
+    """The other files of a slide; of a DICOM series or OME-TIFF set, whose files are alike, later ones."""
     others = slide_files(slide)[1:]
     if slide.suffix.lower() == ".dcm":
         return [file for file in others if file > slide]

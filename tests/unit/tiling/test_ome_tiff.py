@@ -1,4 +1,4 @@
-"""OME-TIFF: sets of several files, which channel is which colour, scale and objective of the slide's own image."""
+"""OME-TIFF: sets of several files, channels and their colours, scale and objective of the slide's own image."""
 
 from contextlib import closing
 

@@ -1,4 +1,4 @@
-"""Um per px of TIFF tags: units that are no length, every type of tag, ImageJ's unit, absurd values by name."""
+"""Um per px of TIFF tags: units that are no length, types of tags, ImageJ's unit, absurd values by name."""
 
 import struct
 

@@ -12,6 +12,12 @@ from wsipipe.tiling.readers.tiff_resolution import clues_of_tags
 LARGEST_SEGMENT_PX = 1 << 26
 _REDUCED, _MASK, _MACRO = 1, 4, 8
 _ORIENTATION = 274
+_UNNAMED = "{} images of one size, and nothing that says which is the slide or that they are colours"
+_PLANES = {
+    "Z": "a z stack of {} planes",
+    "T": "a time series of {} images",
+    "C": "{} channels that are not named red, green and blue",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +50,8 @@ def plain_image(tiff: Any) -> TiffImage:
     if not pages:
         raise ValueError("it names no image; it was probably cut short")
     main = max(pages, key=lambda page: (_area(page), not _is_reduced(page)))
+    if _area(main) == 0:
+        raise ValueError("its largest image has no pixels")
     planes = _colour_planes(tiff, main, [page for page in pages if _area(page) == _area(main)])
     reduced = [] if len(planes) > 1 else [(page,) for page in pages if _is_reduced(page) and _area(page)]
     unit = (tiff.imagej_metadata or {}).get("unit") if tiff.is_imagej else None
@@ -87,11 +95,8 @@ def _colour_planes(tiff: Any, main: Any, same: list[Any]) -> tuple[Any, ...]:
     Raises:
         UnfitError: The page is one plane of a stack, or one of several images of its size.
     """
-    series = next(
-        (s for s in tiff.series if any(p is not None and p.offset == main.offset for p in s.pages)), None
-    )
-    total = 1 if series is None else math.prod(series.shape) // (_area(main) * main.samplesperpixel)
-    if series is not None and total > 1:
+    series = _series_of(tiff, main)
+    if series is not None:
         sizes = dict(zip(series.axes, series.shape, strict=True))
         planes = {axis: size for axis, size in sizes.items() if axis not in "YXS" and size > 1}
         if series.kind == "shaped" and planes == {"C": 3} and len(same) == 3:
@@ -105,12 +110,15 @@ def _colour_planes(tiff: Any, main: Any, same: list[Any]) -> tuple[Any, ...]:
     return (main,)
 
 
-_UNNAMED = "{} images of one size, and nothing that says which is the slide or that they are colours"
-_PLANES = {
-    "Z": "a z stack of {} planes",
-    "T": "a time series of {} images",
-    "C": "{} channels that are not named red, green and blue",
-}
+def _series_of(tiff: Any, main: Any) -> Any:
+    """The series of several planes that a page belongs to, as tifffile understands the format; or None."""
+    if tiff.is_ome:  # with XML that wsipipe does not trust; tifffile would expand its entities
+        return None
+    for series in tiff.series:
+        if any(page is not None and page.offset == main.offset for page in series.pages):
+            several = math.prod(series.shape) // (_area(main) * main.samplesperpixel) > 1
+            return series if several else None
+    return None
 
 
 def _subifds(planes: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:
@@ -122,6 +130,7 @@ def _fits(level: tuple[Any, ...], main: Any) -> bool:
     """Whether pages can serve as a level: smaller, of the same kind, and not said to lie another way."""
     return all(
         0 < _area(page) < _area(main)
+        and not int(page.subfiletype) & (_MASK | _MACRO)
         and page.samplesperpixel == main.samplesperpixel
         and fault(page) is None
         and _segment_fault(page) is None
