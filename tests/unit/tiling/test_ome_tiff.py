@@ -1,4 +1,4 @@
-"""OME-TIFF: sets of several files, channels and their colours, scale and objective of the slide's own image."""
+"""OME-TIFF: sets of several files, channels and their colours, scale and objective of the slide."""
 
 from contextlib import closing
 

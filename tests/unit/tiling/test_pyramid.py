@@ -78,6 +78,18 @@ def test_the_files_own_fraction_is_taken_where_no_whole_number_explains_the_shap
     assert downsamples([(1000, 1000), (500, 500)], (1.0, 2.001)) == [1.0, 2.0]
 
 
+@pytest.mark.parametrize(
+    ("per_cm", "expected"), [(40000 / 33, 33.0), (40000, 32.0), (40000 / 50, 32.0), (0, 32.0)]
+)
+def test_resolution_tags_of_a_level_are_the_files_own_number(tmp_path, per_cm, expected):
+    options = {"photometric": "rgb", "metadata": None, "resolutionunit": "CENTIMETER"}
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        tiff.write(np.zeros((500, 500, 3), np.uint8), resolution=(40000, 40000), **options)
+        tiff.write(np.zeros((15, 15, 3), np.uint8), resolution=(per_cm, per_cm), subfiletype=1, **options)
+    with open_slide(tmp_path / "a.tif") as slide:
+        assert [level.downsample for level in slide.levels] == [1.0, expected]
+
+
 def test_shapes_that_are_no_reduction_are_left_out():
     assert downsamples([(1000, 1000), (500, 300), (250, 250), (0, 0)]) == [1.0, 4.0]
 

@@ -13,6 +13,7 @@ from wsipipe.tiling.readers.ome_files import ome_slide
 from wsipipe.tiling.readers.ome_image import ome_image
 from wsipipe.tiling.readers.tiff_colours import UnfitError, to_rgb
 from wsipipe.tiling.readers.tiff_image import TiffImage, plain_image
+from wsipipe.tiling.readers.tiff_resolution import own_scale
 from wsipipe.tiling.readers.tiff_segments import SegmentedPage
 
 _REMEDY = "save it again as a tiled TIFF of one RGB image of 8 bits"
@@ -53,6 +54,7 @@ class TiffReader:
             shapes=shapes,
             bounds=whole(shapes[0]),
             clues=image.clues,
+            scales=tuple(own_scale(image.levels[0][0], page) for page, *_ in image.levels),
             orientation=image.orientation,
         )
 

@@ -34,6 +34,19 @@ def clues_of_tags(page: Any, unit_name: str | None = None) -> MppClues:
     return MppClues(tiff=mpp_from_resolution(y, x, unit), tiff_tags=tags)
 
 
+def own_scale(first: Any, page: Any) -> float | None:
+    """Px of the first level per px of another, as their resolution tags say; None where these are left out.
+
+    Many writers give all levels the tags of the first, so the answer counts only where it fits the shapes.
+    """
+    numbers = [_number(level, code) for level in (first, page) for code in (283, 282)]
+    known = [number for number in numbers if number is not None and 0 < number < math.inf]
+    if len(known) < 4:
+        return None
+    y, x, own_y, own_x = known
+    return math.sqrt(y / own_y * (x / own_x))
+
+
 def _number(page: Any, code: int) -> float | None:
     """The value of a RATIONAL, FLOAT, DOUBLE or whole-number tag; 0 where a denominator is 0."""
     tag = page.tags.get(code)
