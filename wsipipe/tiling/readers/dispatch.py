@@ -9,7 +9,8 @@ from wsipipe.tiling.readers.files import dicom_files, is_zarr
 from wsipipe.tiling.readers.image_reader import ImageReader, is_image
 from wsipipe.tiling.readers.openslide_reader import OpenSlideReader
 from wsipipe.tiling.readers.oriented import OrientedReader
-from wsipipe.tiling.readers.tiff_reader import TiffReader, is_tiff
+from wsipipe.tiling.readers.tiff_head import is_tiff
+from wsipipe.tiling.readers.tiff_reader import TiffReader
 from wsipipe.tiling.readers.zarr_reader import ZarrReader
 
 _SEE_FORMATS = "docs/formats.md lists what can be read; convert it, or copy it again if it was cut short"

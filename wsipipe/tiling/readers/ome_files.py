@@ -9,9 +9,9 @@ import tifffile
 from wsipipe.tiling.readers.base import open_error
 from wsipipe.tiling.readers.ome_xml import Block, OmeBlock, OmeImage, parse_ome
 from wsipipe.tiling.readers.tiff_colours import UnfitError
+from wsipipe.tiling.readers.tiff_head import is_tiff
 
-_TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_REMEDY = "put every file of the set into one folder, under the names that the OME-XML gives them"
+SET_REMEDY = "put every file of the set into the same folder, under the names that the OME-XML gives them"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ def companions(path: Path) -> list[Path]:
     """The other files of an OME-TIFF set; none for any other file, or where the OME-XML is no use."""
     try:
         with path.open("rb") as file:
-            if file.read(4) not in _TIFF_HEADS:
+            if not is_tiff(file.read(4)):
                 return []
         with tifffile.TiffFile(path) as tiff:
             text = tiff.ome_metadata
@@ -125,7 +125,7 @@ def _beside(path: Path, name: str) -> Path:
     """
     inside = os.path.normpath(name)
     if os.path.isabs(inside) or inside.startswith(os.pardir):
-        raise open_error(path, f"its OME-XML names {name}, outside its own folder", _REMEDY)
+        raise open_error(path, f"its OME-XML names {name}, outside its own folder", SET_REMEDY)
     return path.parent / inside
 
 
@@ -139,7 +139,7 @@ def _whole_block(path: Path, master: Path, reference: OmeBlock) -> OmeBlock | No
             text = master.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise open_error(
-            path, f"its OME-XML lies in {master.name}, which cannot be read: {error}", _REMEDY
+            path, f"its OME-XML lies in {master.name}, which cannot be read: {error}", SET_REMEDY
         ) from error
     block = parse_ome(text)
     return None if block is None else OmeBlock(uuid=reference.uuid, metadata_file=None, images=block.images)

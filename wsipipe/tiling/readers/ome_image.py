@@ -8,7 +8,7 @@ import tifffile
 
 from wsipipe.tiling.mpp import MppClues
 from wsipipe.tiling.readers.base import open_error
-from wsipipe.tiling.readers.ome_files import OmeSlide
+from wsipipe.tiling.readers.ome_files import SET_REMEDY, OmeSlide
 from wsipipe.tiling.readers.ome_xml import OmeImage, parse_ome
 from wsipipe.tiling.readers.tiff_colours import UnfitError
 from wsipipe.tiling.readers.tiff_image import TiffImage, image_of
@@ -17,7 +17,6 @@ from wsipipe.tiling.readers.tiff_resolution import clues_of_tags
 _NAMES = (("red", "r"), ("green", "g"), ("blue", "b"))
 _COLOURS = (0xFF0000, 0x00FF00, 0x0000FF)
 _NUMBERED = re.compile(r"(channel|ch|c)?[\s:_-]*\d*([:_]\d+)*", re.IGNORECASE)
-_REMEDY = "put every file of the set into the same folder, under the names that the OME-XML gives them"
 
 
 def ome_image(path: Path, files: dict[Path, Any], slide: OmeSlide) -> TiffImage:
@@ -83,7 +82,7 @@ def _page(path: Path, files: dict[Path, Any], slide: OmeSlide, index: int) -> An
     pages = files[file].pages
     if ifd >= len(pages):
         raise open_error(
-            path, f"{file.name} has no directory {ifd}, where its OME-XML says that a plane lies", _REMEDY
+            path, f"{file.name} has no directory {ifd}, where its OME-XML says that a plane lies", SET_REMEDY
         )
     return pages[ifd]
 
@@ -91,17 +90,17 @@ def _page(path: Path, files: dict[Path, Any], slide: OmeSlide, index: int) -> An
 def _opened(path: Path, file: Path, uuid: str | None) -> Any:
     """The TiffFile of a companion, if it is the one that the OME-XML means."""
     if not file.is_file():
-        raise open_error(path, f"{file.name} is missing, where one of its channels lies", _REMEDY)
+        raise open_error(path, f"{file.name} is missing, where one of its channels lies", SET_REMEDY)
     try:
         tiff = tifffile.TiffFile(file)
     except Exception as error:  # damaged files raise anything
         raise open_error(
-            path, f"{file.name}, where one of its channels lies, does not open: {error}", _REMEDY
+            path, f"{file.name}, where one of its channels lies, does not open: {error}", SET_REMEDY
         ) from error
     own = parse_ome(tiff.ome_metadata) if tiff.ome_metadata else None
     if uuid and own is not None and own.uuid and own.uuid != uuid:
         tiff.close()
         raise open_error(
-            path, f"{file.name} is a file of another set: its unique id is {own.uuid}, not {uuid}", _REMEDY
+            path, f"{file.name} is a file of another set: its unique id is {own.uuid}, not {uuid}", SET_REMEDY
         )
     return tiff

@@ -20,11 +20,6 @@ _REMEDY = "save it again as a tiled TIFF of one RGB image of 8 bits"
 _DAMAGED = "copy it again from its source, or leave it out"
 
 
-def is_tiff(head: bytes) -> bool:
-    """Whether the first 16 bytes are those of a TIFF or BigTIFF file."""
-    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-
 class TiffReader:
     """A TIFF whose tiles or strips are decoded as they are asked for.
 

@@ -10,10 +10,10 @@ import tifffile
 from wsipipe.tiling.mpp import MppClues
 from wsipipe.tiling.readers.base import open_error
 from wsipipe.tiling.readers.tiff_colours import fault
+from wsipipe.tiling.readers.tiff_head import is_tiff
 from wsipipe.tiling.readers.tiff_image import orientation
 from wsipipe.tiling.readers.tiff_resolution import clues_of_tags
 
-_TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DRAWN_AS_STORED = (7, 33003, 33005)
 """JPEG and JPEG 2000, which OpenSlide decodes itself; libtiff mirrors each tile of the other compressions."""
 _REMEDY = "export it from the vendor's program as a tiled RGB TIFF of 8 bits"
@@ -55,7 +55,7 @@ def tags_of(path: Path) -> VendorTags:
 def _largest_page(path: Path) -> Any:
     """The largest TiffPage; None where the file is no TIFF, or one that only OpenSlide makes sense of."""
     with path.open("rb") as file:
-        if file.read(4) not in _TIFF_HEADS:
+        if not is_tiff(file.read(4)):
             return None
     try:
         with tifffile.TiffFile(path) as tiff:
