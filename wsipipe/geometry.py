@@ -91,6 +91,7 @@ class Level:
         width: Columns.
         mpp: Um per px, > 0.
         downsample: Level-0 px per px here, >= 1.
+        origin: Where the first pixel begins, (y, x) in level-0 px; not 0 only in mirrored pyramids.
     """
 
     index: int
@@ -98,6 +99,7 @@ class Level:
     width: int
     mpp: float
     downsample: float
+    origin: tuple[float, float] = (0.0, 0.0)
 
     @property
     def shape(self) -> tuple[int, int]:

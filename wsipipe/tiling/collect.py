@@ -107,9 +107,12 @@ def _known(paths: Iterable[Path], where: str) -> list[Path]:
 
 
 def _later_companions(slide: Path) -> list[Path]:
-    """The other files of a slide; of DICOM series, whose files are alike, those after this one."""
+    """The other files of a slide; of a DICOM series or OME-TIFF set, whose files are alike, later ones."""
     others = slide_files(slide)[1:]
-    return [file for file in others if file > slide] if slide.suffix.lower() == ".dcm" else others
+    if slide.suffix.lower() == ".dcm":
+        return [file for file in others if file > slide]
+    alike = {file for file in others if file.suffix == slide.suffix and slide in slide_files(file)}
+    return [file for file in others if file > slide or file not in alike]
 
 
 def _is_slide(path: Path) -> bool:

@@ -20,11 +20,13 @@ class MppClues:
     Attributes:
         vendor: (y, x) um per px from the format's own metadata.
         tiff: (y, x) um per px from the TIFF resolution tags.
+        tiff_tags: These tags in words, for messages, for example "2 px per inch".
         objective: Magnification of the objective, for example 20.
     """
 
     vendor: tuple[float, float] | None = None
     tiff: tuple[float, float] | None = None
+    tiff_tags: str = ""
     objective: float | None = None
 
 
@@ -47,12 +49,14 @@ def resolve_mpp(clues: MppClues, override: float | None, name: str = "the slide"
         return _checked((override, override), "the given mpp", name), "option"
     if clues.vendor is not None:
         return _checked(clues.vendor, "the file's own metadata", name), "vendor"
+    tags = f" of {clues.tiff_tags}" if clues.tiff_tags else ""
     if clues.tiff is not None and not _is_placeholder(clues.tiff):
-        return _checked(clues.tiff, "the TIFF resolution tags", name), "tiff"
+        return _checked(clues.tiff, f"the TIFF resolution{tags}", name), "tiff"
     if clues.objective is not None:
         return _from_objective(clues.objective, name), "objective"
     raise MppError(
-        f"{name}: um per px is needed, but the file states none (no vendor value, no usable TIFF resolution, "
+        f"{name}: um per px is needed, but the file states none (no vendor value, "
+        f"{f'a TIFF resolution{tags}, which is no measurement' if tags else 'no TIFF resolution'}, "
         f"no objective power); {_REMEDY}."
     )
 

@@ -65,7 +65,7 @@ class Slide:
         self.vendor = facts.vendor
         self.bounds = facts.bounds
         self.mpp, self.mpp_source = resolve_mpp(facts.clues, mpp, str(path))
-        self.levels: tuple[Level, ...] = levels_of(facts.shapes, self.mpp)
+        self.levels: tuple[Level, ...] = levels_of(facts, self.mpp)
         self.properties: dict[str, str | float | None] = {
             "vendor": self.vendor,
             "objective_power": facts.clues.objective,
@@ -236,7 +236,7 @@ def blocks(region: Region, step: float, limit_px: int) -> Iterator[Region]:
 def _axis(lattice: Lattice, level: Level, bounds: Region, axis: int) -> Axis:
     start, size = (bounds.y, bounds.height) if axis == 0 else (bounds.x, bounds.width)
     down = level.downsample
-    return Axis(lattice.step / down, (start + size / 2) / down, lattice.centre[axis])
+    return Axis(lattice.step / down, (start + size / 2 - level.origin[axis]) / down, lattice.centre[axis])
 
 
 def _spanned(rows: Taps, columns: Taps) -> Region:
@@ -246,9 +246,9 @@ def _spanned(rows: Taps, columns: Taps) -> Region:
 
 def _bounds_at(bounds: Region, level: Level) -> Region:
     """The px of a level that the scanned bounds touch."""
-    down = level.downsample
-    y, x = int(bounds.y / down), int(bounds.x / down)
-    end_y, end_x = -int(-bounds.end_y // down), -int(-bounds.end_x // down)
+    down, (origin_y, origin_x) = level.downsample, level.origin
+    y, x = int((bounds.y - origin_y) // down), int((bounds.x - origin_x) // down)
+    end_y, end_x = -int((origin_y - bounds.end_y) // down), -int((origin_x - bounds.end_x) // down)
     return Region(y, x, end_y - y, end_x - x).clipped(level.shape)
 
 

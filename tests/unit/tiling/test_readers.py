@@ -76,7 +76,7 @@ def test_tiff_colours(opened, tmp_path, kind, options):
         "grey": (pixels[..., 0], "minisblack", grey),
         "inverted": (pixels[..., 0], "miniswhite", 255 - grey),
     }[kind]
-    more = {"planarconfig": "separate"} if kind == "planar" else {}
+    more = {"planar": {"planarconfig": "separate"}, "pages": {"metadata": {"axes": "CYX"}}}.get(kind, {})
     tifffile.imwrite(tmp_path / "a.tif", data, photometric=photometric, **more, **options)
     check_reads(opened(TiffReader(tmp_path / "a.tif")), expected)
 
@@ -149,7 +149,7 @@ def test_what_is_no_rgb_of_8_bits_is_refused(tmp_path, data, photometric):
 
 
 def test_a_strip_too_large_to_decode_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("wsipipe.tiling.readers.tiff_reader._LARGEST_SEGMENT_PX", 1000)
+    monkeypatch.setattr("wsipipe.tiling.readers.tiff_image.LARGEST_SEGMENT_PX", 1000)
     tifffile.imwrite(
         tmp_path / "a.tif", noise(90, 90, 3), photometric="rgb", compression="zlib", rowsperstrip=90
     )
@@ -213,21 +213,23 @@ def write_tiled(path, pixels, *levels):
             tiff.write(level, photometric="rgb", tile=(64, 64), compression="zlib", subfiletype=kind)
 
 
-def test_openslide_levels(opened, tmp_path):
+@pytest.mark.parametrize("kind", [OpenSlideReader, open_reader])
+def test_levels_of_a_tiled_tiff(opened, tmp_path, kind):
     pixels = noise(256, 192, 3)
     write_tiled(tmp_path / "a.tif", pixels, halve(pixels))
-    reader = opened(open_reader(tmp_path / "a.tif"))
-    assert isinstance(reader, OpenSlideReader)
+    reader = opened(kind(tmp_path / "a.tif"))
+    assert isinstance(reader, OpenSlideReader if kind is OpenSlideReader else TiffReader)
     assert reader.facts.shapes == ((256, 192), (128, 96))
     check_reads(reader, pixels)
     check_reads(reader, halve(pixels), level=1)
 
 
-def test_one_bad_tile_does_not_poison_later_reads(opened, tmp_path):
+@pytest.mark.parametrize("kind", [OpenSlideReader, open_reader])
+def test_one_bad_tile_does_not_poison_later_reads(opened, tmp_path, kind):
     pixels = noise(64, 192, 3)
     write_tiled(tmp_path / "a.tif", pixels)
     damage(tmp_path / "a.tif", 1)
-    reader = opened(open_reader(tmp_path / "a.tif"))
+    reader = opened(kind(tmp_path / "a.tif"))
     for _ in range(2):
         with pytest.raises(SlideError, match=r"a\.tif at level 0, y 3, x 70 .*copy it again"):
             reader.read_level(0, Region(3, 70, 8, 8))

@@ -23,12 +23,19 @@ class Facts:
         shapes: (height, width) of each level of the full frame, finest first.
         bounds: The scanned part, in level-0 px of the full frame.
         clues: What the file says of its scale.
+        scales: Level-0 px per px of each level, where the file states them itself; else None.
+        orientation: How the stored picture lies: 1 upright, 2 to 8 as the TIFF tag 274 counts.
+        ends_aligned: Along (y, x), whether levels share their last edge with level 0 instead of the first.
+            So they do where a pyramid was made before it was mirrored.
     """
 
     vendor: str
     shapes: tuple[tuple[int, int], ...]
     bounds: Region
     clues: MppClues
+    scales: tuple[float | None, ...] | None = None
+    orientation: int = 1
+    ends_aligned: tuple[bool, bool] = (False, False)
 
 
 class Reader(Protocol):

@@ -8,7 +8,9 @@ from wsipipe.tiling.readers.base import Reader, open_error
 from wsipipe.tiling.readers.files import dicom_files, is_zarr
 from wsipipe.tiling.readers.image_reader import ImageReader, is_image
 from wsipipe.tiling.readers.openslide_reader import OpenSlideReader
-from wsipipe.tiling.readers.tiff_reader import TiffReader, is_ome_tiff, is_tiff
+from wsipipe.tiling.readers.oriented import OrientedReader
+from wsipipe.tiling.readers.tiff_head import is_tiff
+from wsipipe.tiling.readers.tiff_reader import TiffReader
 from wsipipe.tiling.readers.zarr_reader import ZarrReader
 
 _SEE_FORMATS = "docs/formats.md lists what can be read; convert it, or copy it again if it was cut short"
@@ -24,7 +26,7 @@ def open_reader(path: Path) -> Reader:
     if reader.facts.bounds.area_px == 0:
         reader.close()
         raise open_error(path, "it holds no pixels", _SEE_FORMATS)
-    return reader
+    return reader if reader.facts.orientation == 1 else OrientedReader(reader)
 
 
 def _fitting(path: Path) -> Reader:
@@ -40,8 +42,8 @@ def _fitting(path: Path) -> Reader:
     if is_image(head):
         return ImageReader(path)
     vendor = openslide.OpenSlide.detect_format(str(path))
-    # OpenSlide takes a tiled OME-TIFF for a generic one and does not see its pyramid in SubIFDs
-    if vendor is not None and not (vendor == "generic-tiff" and is_ome_tiff(path)):
+    # OpenSlide takes any tiled TIFF, whatever its samples, its planes and its orientation are
+    if vendor not in (None, "generic-tiff"):
         return OpenSlideReader(path)
     if is_tiff(head):
         return TiffReader(path)

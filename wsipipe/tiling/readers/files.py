@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from wsipipe.tiling.readers.ome_files import companions
+
 _EDGE_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 16
 _SAMPLES = 16
@@ -25,7 +27,7 @@ def slide_files(path: Path) -> list[Path]:
     """Every file of a slide, the named one first, the others by name.
 
     Companions: the folder beside a .mrxs, the files that a .vms or .vmu lists, the other .dcm
-    files of the same series, everything in a folder.
+    files of the same series, the files of an OME-TIFF set, everything in a folder.
     """
     if path.is_dir():
         return sorted(p for p in path.rglob("*") if p.is_file())
@@ -38,6 +40,8 @@ def slide_files(path: Path) -> list[Path]:
             others = [path.parent / line.partition("=")[2].strip() for line in listed if "=" in line]
         case ".dcm":
             others = _same_series(path)
+        case _:
+            others = companions(path)
     return [path, *sorted(p for p in set(others) if p.is_file() and p != path)]
 
 

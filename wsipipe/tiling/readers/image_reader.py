@@ -1,5 +1,6 @@
 """PNG, JPEG and WebP as slides of one level, through Pillow."""
 
+import struct
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from wsipipe.tiling.mpp import MppClues
 from wsipipe.tiling.readers.base import Facts, Pixels, open_error, tile_error, whole
 
 _EIGHT_BIT_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+_ORIENTATION = 0x0112
 _REMEDY = "save it again as an 8-bit RGB image, or as a tiled pyramidal TIFF if it is large"
 
 
@@ -35,12 +37,13 @@ class ImageReader:
         try:
             with _opened(path) as image:
                 mode, shape = image.mode, (image.height, image.width)
-                kind = (image.format or "image").lower()
+                kind, turned = (image.format or "image").lower(), _orientation(path, image)
         except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
             raise open_error(path, error, _REMEDY) from error
         if mode not in _EIGHT_BIT_MODES:
             raise open_error(path, f"RGB of 8 bits is needed, but its mode is {mode}", _REMEDY)
-        self.facts = Facts(vendor=kind, shapes=(shape,), bounds=whole(shape), clues=MppClues())
+        bounds = whole(shape)
+        self.facts = Facts(vendor=kind, shapes=(shape,), bounds=bounds, clues=MppClues(), orientation=turned)
 
     def read_level(self, level: int, region: Region) -> tuple[Pixels, Pixels | None]:
         """RGB (H, W, 3) uint8 and alpha (H, W) uint8; see ``base.Reader``."""
@@ -67,3 +70,33 @@ def _decoded(path: Path) -> Pixels:
     with _opened(path) as image:
         mode = "RGBA" if image.has_transparency_data else "RGB"
         return np.asarray(image if image.mode == mode else image.convert(mode))
+
+
+def _orientation(path: Path, image: Image.Image) -> int:
+    """Exif orientation, 1 to 8; 1 where none is stated.
+
+    Pillow decodes a whole PNG to look for Exif behind the pixels. That is left to files that have it there.
+    """
+    if image.format == "PNG" and _has_late_chunks(path):
+        image.load()
+    try:
+        value = Image.Image.getexif(image).get(_ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error):  # Exif that does not parse
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _has_late_chunks(path: Path) -> bool:
+    """Whether a PNG holds other chunks between its pixels and its end."""
+    pixels_seen = False
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if kind == b"IEND":
+                break
+            if pixels_seen and kind != b"IDAT":
+                return True
+            pixels_seen = pixels_seen or kind == b"IDAT"
+            file.seek(length + 4, 1)
+    return False

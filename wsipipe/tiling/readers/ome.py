@@ -1,33 +1,10 @@
-"""Um per px and objective of OME metadata, as OME-XML or as OME-Zarr attributes."""
+"""Um per px of the attributes of an OME-Zarr."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml import ElementTree
-from defusedxml.common import DefusedXmlException
 
 from wsipipe.tiling.mpp import MppClues
-
-_UM = {"nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "in": 25400.0}
-_UM |= {"nanometer": 1e-3, "micrometer": 1.0, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6}
-
-
-def clues_of_xml(text: str, shape: tuple[int, int]) -> MppClues:
-    """What an OME-XML block says of the image of ``shape`` (height, width).
-
-    Source: OME schema 2016-06, ``Pixels/@PhysicalSizeX``, ``Objective/@NominalMagnification``.
-    """
-    try:
-        root = ElementTree.fromstring(text)
-    except (ParseError, DefusedXmlException, ValueError):
-        return MppClues()
-    pixels = [e for e in root.iter() if e.tag.endswith("}Pixels")]
-    sized = [e for e in pixels if (e.get("SizeY"), e.get("SizeX")) == tuple(map(str, shape))]
-    powers = [e.get("NominalMagnification") for e in root.iter() if e.tag.endswith("}Objective")]
-    objective = next((_number(power) for power in powers if power), None)
-    return MppClues(vendor=_physical_size((sized or pixels)[0]) if pixels else None, objective=objective)
+from wsipipe.tiling.readers.lengths import LENGTH_UM
 
 
 def clues_of_axes(axes: list[Mapping[str, Any]], scale: list[float]) -> MppClues:
@@ -37,24 +14,7 @@ def clues_of_axes(axes: list[Mapping[str, Any]], scale: list[float]) -> MppClues
     """
     sizes = {}
     for axis, value in zip(axes, scale, strict=False):
-        unit_um = _UM.get(axis.get("unit", ""))
+        unit_um = LENGTH_UM.get(axis.get("unit", ""))
         if unit_um is not None:
             sizes[axis["name"]] = value * unit_um
     return MppClues(vendor=(sizes["y"], sizes["x"]) if {"y", "x"} <= sizes.keys() else None)
-
-
-def _physical_size(pixels: Element) -> tuple[float, float] | None:
-    sizes = []
-    for axis in "YX":
-        size, unit = pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm")
-        if size is None or unit not in _UM:  # "pixel" and "reference frame" are no lengths
-            return None
-        sizes.append(_number(size) * _UM[unit])
-    return sizes[0], sizes[1]
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

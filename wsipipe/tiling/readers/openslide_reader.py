@@ -1,6 +1,7 @@
-"""Everything OpenSlide reads: SVS, NDPI, VMS, MIRAX, SCN, BIF, Philips, generic TIFF, Zeiss, DICOM."""
+"""Everything OpenSlide reads: SVS, NDPI, VMS, MIRAX, SCN, BIF, Philips, Zeiss, DICOM."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import openslide
 from wsipipe.geometry import Region
 from wsipipe.tiling.mpp import MppClues
 from wsipipe.tiling.readers.base import Facts, Pixels, open_error, tile_error, whole
+from wsipipe.tiling.readers.vendor_tiff import tags_of
 
 _BLOCK_PX = 512
 
@@ -24,14 +26,16 @@ class OpenSlideReader:
         member: The file that OpenSlide is given; differs from ``path`` for a folder of DICOM files.
 
     Raises:
-        SlideError: OpenSlide cannot open the file.
+        SlideError: OpenSlide cannot open the file, or would show other pixels than it holds.
     """
 
     def __init__(self, path: Path, member: Path | None = None) -> None:
         self._path = path
         self._member = member or path
         self._handle: openslide.OpenSlide | None = None
-        self.facts = _facts(self._opened())
+        facts, tags = _facts(self._opened()), tags_of(self._member)
+        clues = replace(facts.clues, tiff=tags.clues.tiff, tiff_tags=tags.clues.tiff_tags)
+        self.facts = replace(facts, clues=clues, orientation=tags.orientation)
 
     def read_level(self, level: int, region: Region) -> tuple[Pixels, Pixels | None]:
         """RGB (H, W, 3) uint8 and alpha (H, W) uint8 of one level; see ``base.Reader``."""

@@ -1,32 +1,78 @@
 """Shapes of a file's levels -> levels with a downsample."""
 
+import math
+
 from wsipipe.geometry import Level
+from wsipipe.tiling.readers.base import Facts
 
 _LARGEST_SKEW = 0.02
+_WHOLE_SLACK = 1e-3
 
 
-def levels_of(shapes: tuple[tuple[int, int], ...], mpp: float) -> tuple[Level, ...]:
+def levels_of(facts: Facts, mpp: float) -> tuple[Level, ...]:
     """Levels, finest first; shapes that are no reduction of the first are left out.
 
     Args:
-        shapes: (height, width) of each level, the finest first.
-        mpp: Um per px of the finest.
+        facts: What the reader knows.
+        mpp: Um per px of the finest level.
     """
+    full = facts.shapes[0]
+    step = _step(facts.shapes)
     levels = []
-    for index, shape in enumerate(shapes):
-        down = _downsample(shapes[0], shape)
+    for index, shape in enumerate(facts.shapes):
+        own = facts.scales[index] if facts.scales else None
+        down = _downsample(full, shape, (own, float(step**index)))
         if down is not None:
-            levels.append(Level(index, *shape, mpp=mpp * down, downsample=down))
+            origin = _origin(facts, shape, down)
+            levels.append(Level(index, *shape, mpp=mpp * down, downsample=down, origin=origin))
     return tuple(sorted(levels, key=lambda level: level.downsample))
 
 
-def _downsample(full: tuple[int, int], shape: tuple[int, int]) -> float | None:
-    """The whole number that explains the shape but for a cut-off border, or the mean ratio, or None."""
+def _origin(facts: Facts, shape: tuple[int, int], down: float) -> tuple[float, float]:
+    """Where a level's first pixel begins, (y, x) in level-0 px."""
+    y, x = (whole - down * part for whole, part in zip(facts.shapes[0], shape, strict=True))
+    return y if facts.ends_aligned[0] else 0.0, x if facts.ends_aligned[1] else 0.0
+
+
+def _downsample(
+    full: tuple[int, int], shape: tuple[int, int], stated: tuple[float | None, float]
+) -> float | None:
+    """Level-0 px per px of a level, or None where it is no reduction of level 0.
+
+    Several whole numbers explain the shape of a small level, so the first of these that does is taken:
+    the file's own whole number, what a regular pyramid has here, a power of two, the file's own number,
+    the nearest whole number. Where none does, the mean ratio, if the two sides agree.
+
+    Args:
+        full: (height, width) of level 0.
+        shape: (height, width) of the level.
+        stated: The file's own number, or None, and that of a regular pyramid.
+    """
     if 0 in shape:
         return None
     ratios = [whole / part for whole, part in zip(full, shape, strict=True)]
     mean = sum(ratios) / 2
-    nearest = round(mean)
-    if all(abs(whole / nearest - part) < 1 for whole, part in zip(full, shape, strict=True)):
-        return float(nearest)
+    own, regular = stated
+    own_whole = float(round(own)) if own and abs(own - round(own)) <= _WHOLE_SLACK * own else None
+    for down in (own_whole, regular, _power_of_two(mean), own, float(round(mean))):
+        if down and _explains(down, full, shape):
+            return down
     return mean if abs(ratios[0] - ratios[1]) <= _LARGEST_SKEW * mean else None
+
+
+def _explains(down: float, full: tuple[int, int], shape: tuple[int, int]) -> bool:
+    """Whether a downsample gives the shape, but for a border that was cut off or filled up."""
+    return all(abs(whole / down - part) < 1 for whole, part in zip(full, shape, strict=True))
+
+
+def _power_of_two(ratio: float) -> float:
+    """The nearest power of two, at least 1."""
+    return float(2 ** round(math.log2(max(ratio, 1.0))))
+
+
+def _step(shapes: tuple[tuple[int, int], ...]) -> int:
+    """Whole downsample of the second level: a power of two where one explains it, else the nearest number."""
+    if len(shapes) < 2 or 0 in shapes[1]:
+        return 1
+    down = _downsample(shapes[0], shapes[1], (None, 0.0))
+    return int(down) if down and down.is_integer() else 1

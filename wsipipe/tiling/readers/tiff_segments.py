@@ -10,7 +10,6 @@ from wsipipe.geometry import Region
 from wsipipe.tiling.readers.base import Pixels
 
 _KEPT_BYTES = 1 << 26
-_INVERTED = 0
 
 Slices = tuple[slice, slice]
 
@@ -19,30 +18,30 @@ class SegmentedPage:
     """Lazy pixels of one page; segments just decoded are kept for the next read beside them.
 
     Args:
-        file: tifffile's handle of the file.
-        page: A TiffPage or TiffFrame of 8-bit samples.
+        page: A TiffPage of 8-bit samples; its file is open.
+
+    Attributes:
+        page: The same page.
     """
 
-    def __init__(self, file: Any, page: Any) -> None:
-        self._file = file
-        self._page = page
+    def __init__(self, page: Any) -> None:
+        self._file = page.parent.filehandle
+        self.page = page
         self._key = page.keyframe
         self._mapped: Pixels | None = None
         self._segment_bytes = math.prod(self._key.chunks)
         self._kept: OrderedDict[int, Pixels | None] = OrderedDict()
 
     def read(self, region: Region) -> tuple[Pixels, Pixels]:
-        """Samples (H, W, S) uint8, and present (H, W) uint8: 0 where a segment was left out, else 255."""
+        """Samples (H, W, S) uint8 as stored, and present (H, W) uint8: 0 where a segment is missing."""
         if self._key.is_memmappable:
-            samples, present = self._whole()[region.slices], np.full(region.shape, 255, np.uint8)
-        else:
-            samples, present = self._from_segments(region)
-        return (255 - samples if int(self._key.photometric) == _INVERTED else samples), present
+            return self._whole()[region.slices], np.full(region.shape, 255, np.uint8)
+        return self._from_segments(region)
 
     def _whole(self) -> Pixels:
         """An uncompressed page in one piece, mapped and not loaded."""
         if self._mapped is None:
-            offset = self._page.dataoffsets[0]
+            offset = self.page.dataoffsets[0]
             mapped = np.memmap(self._file.path, np.uint8, "r", offset=offset, shape=self._key.shape)
             planar = mapped.ndim == 3 and int(self._key.planarconfig) == 2
             self._mapped = np.moveaxis(mapped, 0, -1) if planar else np.atleast_3d(mapped)
@@ -79,15 +78,20 @@ class SegmentedPage:
         return segment
 
     def _decoded(self, index: int) -> Pixels | None:
-        size = self._page.databytecounts[index]
+        size = self.page.databytecounts[index]
         if size == 0:
             return None
-        self._file.seek(self._page.dataoffsets[index])
+        self._file.seek(self.page.dataoffsets[index])
         data = self._file.read(size)
         if len(data) < size:
             raise ValueError(f"the file ends inside segment {index}")
-        segment, _, shape = self._key.decode(data, index, jpegtables=self._page.jpegtables)
-        return None if segment is None else segment[0, : shape[1], : shape[2]]
+        segment, _, shape = self._key.decode(data, index, jpegtables=self.page.jpegtables)
+        if segment is None:
+            return None
+        samples = 1 if int(self._key.planarconfig) == 2 else self._key.samplesperpixel
+        if segment.dtype != np.uint8 or segment.shape[3] != samples:
+            raise ValueError(f"segment {index} holds {segment.shape} samples of {segment.dtype}")
+        return np.asarray(segment[0, : shape[1], : shape[2]])
 
 
 def _overlap(region: Region, corner: Region, shape: tuple[int, int]) -> tuple[Slices, Slices]:

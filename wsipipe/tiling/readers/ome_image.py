@@ -1,0 +1,106 @@
+"""The slide of an OME-TIFF: its planes from the files they lie in, and which of them is which colour."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import tifffile
+
+from wsipipe.tiling.mpp import MppClues
+from wsipipe.tiling.readers.base import open_error
+from wsipipe.tiling.readers.ome_files import SET_REMEDY, OmeSlide
+from wsipipe.tiling.readers.ome_xml import OmeImage, parse_ome
+from wsipipe.tiling.readers.tiff_colours import UnfitError
+from wsipipe.tiling.readers.tiff_image import TiffImage, image_of
+from wsipipe.tiling.readers.tiff_resolution import clues_of_tags
+
+_NAMES = (("red", "r"), ("green", "g"), ("blue", "b"))
+_COLOURS = (0xFF0000, 0x00FF00, 0x0000FF)
+_NUMBERED = re.compile(r"(channel|ch|c)?[\s:_-]*\d*([:_]\d+)*", re.IGNORECASE)
+
+
+def ome_image(path: Path, files: dict[Path, Any], slide: OmeSlide) -> TiffImage:
+    """The pages of the slide; opens the files of the set that are needed.
+
+    Args:
+        path: The file that was asked for.
+        files: Open TiffFiles; grows.
+        slide: Where the planes lie.
+
+    Raises:
+        UnfitError: The image is not of RGB or grey of 8 bits in one plane.
+        SlideError: A file of the set is missing, or is another one.
+    """
+    image = slide.image
+    for count, what in (
+        (image.slices, "a z stack of {} planes"),
+        (image.times, "a time series of {} images"),
+    ):
+        if count > 1:
+            raise UnfitError(what.format(count))
+    first = _page(path, files, slide, 0)
+    count = max(image.channels // first.samplesperpixel, 1)
+    pages = (first,) if count == 1 else tuple(_page(path, files, slide, i) for i in _order(image, count))
+    for page in pages:
+        found = (page.imagelength, page.imagewidth)
+        if found != image.shape:
+            raise UnfitError(f"a plane of {found[0]} x {found[1]} px, where its OME-XML says {image.shape}")
+    tags = clues_of_tags(pages[0])
+    said = image.clues
+    clues = MppClues(vendor=said.vendor, tiff=tags.tiff, tiff_tags=tags.tiff_tags, objective=said.objective)
+    return image_of("ome-tiff", pages, [], clues)
+
+
+def _order(image: OmeImage, count: int) -> tuple[int, ...]:
+    """Numbers of the red, green and blue plane.
+
+    Names count first, then display colours; where neither says anything, three channels are in this order.
+
+    Raises:
+        UnfitError: There are not three, or they are no colours.
+    """
+    names = [name.lower() for name in image.names]
+    said = [name for name in names if not _NUMBERED.fullmatch(name)]
+    if count == 3:
+        named = tuple(next((i for i, name in enumerate(names) if name in spelt), -1) for spelt in _NAMES)
+        if sorted(named) == [0, 1, 2]:
+            return named
+        if not said:
+            coloured = tuple(image.colours.index(c) if c in image.colours else -1 for c in _COLOURS)
+            return coloured if sorted(coloured) == [0, 1, 2] else (0, 1, 2)
+    listed = f" ({', '.join(image.names)})" if said else ""
+    raise UnfitError(f"{count} channels{listed} that are not red, green and blue")
+
+
+def _page(path: Path, files: dict[Path, Any], slide: OmeSlide, index: int) -> Any:
+    """The TiffPage of a plane."""
+    if index >= len(slide.planes):
+        raise UnfitError(f"an OME-XML that does not say where plane {index} of its image lies")
+    file, ifd = slide.planes[index]
+    if file not in files:
+        files[file] = _opened(path, file, slide.uuids.get(file))
+    pages = files[file].pages
+    if ifd >= len(pages):
+        raise open_error(
+            path, f"{file.name} has no directory {ifd}, where its OME-XML says that a plane lies", SET_REMEDY
+        )
+    return pages[ifd]
+
+
+def _opened(path: Path, file: Path, uuid: str | None) -> Any:
+    """The TiffFile of a companion, if it is the one that the OME-XML means."""
+    if not file.is_file():
+        raise open_error(path, f"{file.name} is missing, where one of its channels lies", SET_REMEDY)
+    try:
+        tiff = tifffile.TiffFile(file)
+    except Exception as error:  # damaged files raise anything
+        raise open_error(
+            path, f"{file.name}, where one of its channels lies, does not open: {error}", SET_REMEDY
+        ) from error
+    own = parse_ome(tiff.ome_metadata) if tiff.ome_metadata else None
+    if uuid and own is not None and own.uuid and own.uuid != uuid:
+        tiff.close()
+        raise open_error(
+            path, f"{file.name} is a file of another set: its unique id is {own.uuid}, not {uuid}", SET_REMEDY
+        )
+    return tiff

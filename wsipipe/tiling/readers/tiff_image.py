@@ -1,0 +1,159 @@
+"""Which image of a TIFF is the slide: its pages level by level, or a refusal that says what is there."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from wsipipe.tiling.mpp import MppClues
+from wsipipe.tiling.readers.tiff_colours import UnfitError, fault
+from wsipipe.tiling.readers.tiff_resolution import clues_of_tags
+
+LARGEST_SEGMENT_PX = 1 << 26
+_REDUCED, _MASK, _MACRO = 1, 4, 8
+_ORIENTATION = 274
+_UNNAMED = "{} images of one size, and nothing that says which is the slide or that they are colours"
+_PLANES = {
+    "Z": "a z stack of {} planes",
+    "T": "a time series of {} images",
+    "C": "{} channels that are not named red, green and blue",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TiffImage:
+    """The pages of the slide.
+
+    Attributes:
+        vendor: Name of the format.
+        levels: Of each level, finest first, one page, or three that are red, green and blue.
+        orientation: TIFF tag 274 of all levels, 1 to 8.
+        clues: What the file says of its scale.
+    """
+
+    vendor: str
+    levels: tuple[tuple[Any, ...], ...]
+    orientation: int
+    clues: MppClues
+
+
+def plain_image(tiff: Any) -> TiffImage:
+    """The largest image of a TIFF without OME-XML, with the smaller copies of it.
+
+    Smaller copies are what is marked so: pages flagged as reduced, and SubIFDs. A thumbnail or macro
+    that comes first or is not flagged never is the slide, nor a level of it.
+
+    Raises:
+        UnfitError: It is not of RGB or grey of 8 bits, or one of several planes.
+    """
+    pages = [page for page in tiff.pages if not int(page.subfiletype) & _MASK]
+    if not pages:
+        raise ValueError("it names no image; it was probably cut short")
+    main = max(pages, key=lambda page: (_area(page), not _is_reduced(page)))
+    if _area(main) == 0:
+        raise ValueError("its largest image has no pixels")
+    planes = _colour_planes(tiff, main, [page for page in pages if _area(page) == _area(main)])
+    reduced = [] if len(planes) > 1 else [(page,) for page in pages if _is_reduced(page) and _area(page)]
+    unit = (tiff.imagej_metadata or {}).get("unit") if tiff.is_imagej else None
+    return image_of("tiff", planes, reduced, clues_of_tags(main, unit))
+
+
+def image_of(
+    vendor: str, planes: tuple[Any, ...], reduced: list[tuple[Any, ...]], clues: MppClues
+) -> TiffImage:
+    """The image of given pages, with those of the smaller ones that fit it, and their SubIFDs.
+
+    Raises:
+        UnfitError: The pages are not of RGB or grey of 8 bits, or cannot be read in parts.
+    """
+    for page in planes:
+        found = fault(page) or _segment_fault(page)
+        if found:
+            raise UnfitError(found)
+    main = planes[0]
+    if any(_likeness(page) != _likeness(main) for page in planes):
+        raise UnfitError("red, green and blue planes that differ in size, kind or orientation")
+    smaller = {_area(level[0]): level for level in [*reduced, *_subifds(planes)] if _fits(level, main)}
+    levels = (planes, *(smaller[area] for area in sorted(smaller, reverse=True)))
+    return TiffImage(vendor=vendor, levels=levels, orientation=orientation(main), clues=clues)
+
+
+def orientation(page: Any) -> int:
+    """TIFF tag 274; 1 where it is left out or no value of 1 to 8."""
+    value = page.tags.valueof(_ORIENTATION)
+    return int(value) if value is not None and 1 <= int(value) <= 8 else 1
+
+
+def _colour_planes(tiff: Any, main: Any, same: list[Any]) -> tuple[Any, ...]:
+    """The page, or three pages of which the file says that they are colours.
+
+    Args:
+        tiff: A TiffFile.
+        main: Its largest page.
+        same: The pages of that size.
+
+    Raises:
+        UnfitError: The page is one plane of a stack, or one of several images of its size.
+    """
+    series = _series_of(tiff, main)
+    if series is not None:
+        sizes = dict(zip(series.axes, series.shape, strict=True))
+        planes = {axis: size for axis, size in sizes.items() if axis not in "YXS" and size > 1}
+        if series.kind == "shaped" and planes == {"C": 3} and len(same) == 3:
+            return tuple(same)
+        kind = "an ImageJ stack: " if series.kind == "imagej" else ""
+        found = (_PLANES.get(axis, _UNNAMED).format(size) for axis, size in planes.items())
+        raise UnfitError(kind + ", ".join(found))
+    rivals = [page for page in same if not _is_reduced(page)]
+    if len(rivals) > 1:
+        raise UnfitError(_UNNAMED.format(len(rivals)))
+    return (main,)
+
+
+def _series_of(tiff: Any, main: Any) -> Any:
+    """The series of several planes that a page belongs to, as tifffile understands the format; or None."""
+    if tiff.is_ome:  # with XML that wsipipe does not trust; tifffile would expand its entities
+        return None
+    for series in tiff.series:
+        if any(page is not None and page.offset == main.offset for page in series.pages):
+            several = math.prod(series.shape) // (_area(main) * main.samplesperpixel) > 1
+            return series if several else None
+    return None
+
+
+def _subifds(planes: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:
+    """Level by level the SubIFDs of all planes."""
+    return list(zip(*(list(page.pages) if page.pages is not None else [] for page in planes), strict=False))
+
+
+def _fits(level: tuple[Any, ...], main: Any) -> bool:
+    """Whether pages can serve as a level: smaller, of the same kind, and not said to lie another way."""
+    return all(
+        0 < _area(page) < _area(main)
+        and not int(page.subfiletype) & (_MASK | _MACRO)
+        and page.samplesperpixel == main.samplesperpixel
+        and fault(page) is None
+        and _segment_fault(page) is None
+        and (_ORIENTATION not in page.tags or orientation(page) == orientation(main))
+        for page in level
+    )
+
+
+def _segment_fault(page: Any) -> str | None:
+    """A compressed strip or tile so large that no part of it could be read alone."""
+    height, width = page.chunks[:2]
+    if page.is_memmappable or height * width <= LARGEST_SEGMENT_PX:
+        return None
+    return f"one compressed strip of it holds {height} x {width} px, which cannot be read in parts"
+
+
+def _likeness(page: Any) -> tuple[Any, ...]:
+    return page.imagelength, page.imagewidth, page.samplesperpixel, int(page.photometric), orientation(page)
+
+
+def _is_reduced(page: Any) -> bool:
+    return bool(int(page.subfiletype) & _REDUCED) and not int(page.subfiletype) & _MACRO
+
+
+def _area(page: Any) -> int:
+    return int(page.imagelength) * int(page.imagewidth)

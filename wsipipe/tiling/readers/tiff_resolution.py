@@ -1,0 +1,69 @@
+"""Um per px from the resolution tags of a TIFF page, with ImageJ's unit where it states one."""
+
+import math
+from typing import Any
+
+from wsipipe.tiling.mpp import MppClues, mpp_from_resolution
+from wsipipe.tiling.readers.lengths import LENGTH_UM
+
+_UNITS = {1: "without a unit", 2: "per inch", 3: "per cm"}
+_DEFAULT_UNIT = 2
+_RATIONAL = (5, 10)
+
+
+def clues_of_tags(page: Any, unit_name: str | None = None) -> MppClues:
+    """What the tags XResolution, YResolution and ResolutionUnit of a page say.
+
+    Args:
+        page: A TiffPage.
+        unit_name: ImageJ's ``unit``; where it names a length, the two numbers count per that length.
+
+    Source: TIFF 6.0, tags 282, 283, 296; ImageJ's TiffEncoder for ``unit``.
+    """
+    y, x = _number(page, 283), _number(page, 282)
+    if y is None or x is None:
+        return MppClues()
+    named = _plain(unit_name)
+    if named in LENGTH_UM:
+        unit_um = LENGTH_UM[named]
+        size = (unit_um / y, unit_um / x) if y > 0 and x > 0 else None
+        return MppClues(tiff=size, tiff_tags=_text(y, x, f"per {named}"))
+    stated = page.tags.valueof(296)
+    unit = _DEFAULT_UNIT if stated is None else int(stated)
+    tags = _text(y, x, _UNITS.get(unit, f"in the unknown unit {unit}"))
+    return MppClues(tiff=mpp_from_resolution(y, x, unit), tiff_tags=tags)
+
+
+def own_scale(first: Any, page: Any) -> float | None:
+    """Px of the first level per px of another, as their resolution tags say; None where these are left out.
+
+    Many writers give all levels the tags of the first, so the answer counts only where it fits the shapes.
+    """
+    numbers = [_number(level, code) for level in (first, page) for code in (283, 282)]
+    known = [number for number in numbers if number is not None and 0 < number < math.inf]
+    if len(known) < 4:
+        return None
+    y, x, own_y, own_x = known
+    return math.sqrt(y / own_y * (x / own_x))
+
+
+def _number(page: Any, code: int) -> float | None:
+    """The value of a RATIONAL, FLOAT, DOUBLE or whole-number tag; 0 where a denominator is 0."""
+    tag = page.tags.get(code)
+    if tag is None:
+        return None
+    value = tag.value if isinstance(tag.value, tuple) else (tag.value,)
+    if int(tag.dtype) in _RATIONAL and len(value) == 2:
+        return float(value[0] / value[1]) if value[1] else 0.0
+    return float(value[0]) if len(value) == 1 and isinstance(value[0], int | float) else None
+
+
+def _plain(unit: str | None) -> str:
+    """ImageJ's unit in the spelling of the table of lengths."""
+    return str(unit or "").replace("\\u00B5", "µ").replace("\\u00b5", "µ").strip()
+
+
+def _text(y: float, x: float, unit: str) -> str:
+    """The tags in words, for messages."""
+    same = y == x or (math.isnan(y) and math.isnan(x))
+    return f"{y:.9g} px {unit}" if same else f"{y:.9g} (y) and {x:.9g} (x) px {unit}"
