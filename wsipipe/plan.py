@@ -113,7 +113,10 @@ class Plan:
             "instances": self.instances.model_dump(mode="json") if self.workflow.instances else None,
             "region": asdict(self.region) if self.region else None,
             "given_mask": sha256_of(self.slide.mask_path) if self.slide.mask_path else None,
-            "models": {stage: card.model_dump(mode="json") for stage, card in self.cards.items()},
+            # Which groups were learnt changes no result; cards of earlier versions do not have it.
+            "models": {
+                stage: card.model_dump(mode="json", exclude={"learnt"}) for stage, card in self.cards.items()
+            },
         }
         return hashlib.sha256(json.dumps(causes, sort_keys=True).encode()).hexdigest()
 

@@ -49,6 +49,11 @@ def test_where_the_slide_lies_does_not_change_it(plan: Plan) -> None:
     assert replace(plan, slide=moved).id == plan.id
 
 
+def test_which_groups_were_learnt_does_not_change_it(plan: Plan) -> None:
+    card = plan.cards["segment"].model_copy(update={"learnt": {"monuseg": ("colon",)}})
+    assert replace(plan, cards=plan.cards | {"segment": card}).id == plan.id
+
+
 def test_a_plan_arrives_as_it_left(plan: Plan) -> None:
     names = [stage.name for stage in plan.stages]
     arrived = pickle.loads(pickle.dumps(plan))
