@@ -49,7 +49,7 @@ def _slide_status(out: Path, slide: dict[str, Any], working: bool) -> dict[str, 
     if found["status"] in {"done", "kept"} and not (out / slide["slide_id"] / manifest.MANIFEST).is_file():
         found["status"] = "missing"
     works = [work for work in _works(out) if work.name.rpartition(".")[0] == slide["slide_id"]]
-    return found | {"shards_done": sum(_rows(work) for work in works)}
+    return found | {"warnings": slide.get("warnings", []), "shards_done": sum(_rows(work) for work in works)}
 
 
 def _works(out: Path) -> list[Path]:

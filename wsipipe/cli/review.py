@@ -1,12 +1,11 @@
 """Verbs about looking and correcting: view, and review status, queue, merge, export, import."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wsipipe.cli.app import AsJson, app, console
+from wsipipe.cli.app import AsJson, app, console, print_json
 
 review = typer.Typer(no_args_is_help=True, help="Corrections of finished slides: journals, merging, export.")
 app.add_typer(review, name="review")
@@ -14,7 +13,8 @@ app.add_typer(review, name="review")
 Slide = Annotated[Path, typer.Argument(help="OUT/SLIDE, or its slide.zarr.")]
 User = Annotated[str | None, typer.Option(help="Reviewer; default the login name.")]
 Reviews = Annotated[
-    Path | None, typer.Option(help="Folder of journals, if not OUT/SLIDE/reviews (read-only disks).")
+    Path | None,
+    typer.Option(file_okay=False, help="Folder of journals, if not OUT/SLIDE/reviews (read-only disks)."),
 ]
 
 
@@ -45,7 +45,7 @@ def status(slide: Slide, reviews: Reviews = None, as_json: AsJson = False) -> No
             state = session.state
             rows.append({"user": path.stem, "acts": len(state.done), "nuclei": len(state.touched)})
     if as_json:
-        console.print_json(json.dumps(rows))
+        print_json(rows)
         return
     for row in rows:
         console.print(f"{row['user']}: {row['acts']} acts on {row['nuclei']} nuclei")
@@ -80,7 +80,7 @@ def merge(
         merged = merge_reviews(first, second, into, prefer)
     conflicts = [asdict(conflict) for conflict in merged.conflicts]
     if as_json:
-        console.print_json(json.dumps({"taken": merged.taken, "conflicts": conflicts, "agreement": agree}))
+        print_json({"taken": merged.taken, "conflicts": conflicts, "agreement": agree})
         return
     console.print(f"{merged.journal}: {merged.taken} acts, {len(conflicts)} conflicts", soft_wrap=True)
     for conflict in merged.conflicts:
@@ -103,7 +103,7 @@ def export(slide: Slide, user: User = None, reviews: Reviews = None, as_json: As
     with Session.open(slide, user, reviews, read_only=True) as session:
         exported = export_review(session)
     if as_json:
-        console.print_json(json.dumps(exported.summary))
+        print_json(exported.summary)
         return
     nuclei = ", ".join(f"{count:,} {status}" for status, count in exported.summary["nuclei"].items())
     console.print(f"{exported.folder}: nuclei: {nuclei}", soft_wrap=True)
@@ -113,13 +113,16 @@ def export(slide: Slide, user: User = None, reviews: Reviews = None, as_json: As
 
 @review.command(name="import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="GeoJSON that was edited in QuPath.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="GeoJSON that was edited in QuPath.")
+    ],
     slide: Slide,
     user: User = None,
     reviews: Reviews = None,
     complete: Annotated[
         bool, typer.Option("--complete", help="Nuclei that the file lacks were deleted.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Makes acts of a journal of what a GeoJSON file changes."""
     from wsipipe.review import Session
@@ -127,7 +130,11 @@ def import_(
 
     with Session.open(slide, user, reviews) as session:
         done = import_geojson(session, file, complete)
-    console.print(f"{file}: " + ", ".join(f"{count:,} {kind}" for kind, count in sorted(done.items())))
+    if as_json:
+        print_json(dict(done))
+        return
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(done.items()))
+    console.print(f"{file}: {counts}", soft_wrap=True)
     if done["missing"]:
         console.print("Missing nuclei were kept; say --complete if they were deleted on purpose.")
 
