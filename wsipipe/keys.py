@@ -105,7 +105,7 @@ def unknown_key(model: type[BaseModel], path: Keys) -> str:
             return "" if _is_free(model, path[:depth]) else f"{'.'.join(path[:depth])} is not a section."
         if part not in section.model_fields:
             return _unknown(model, section, path[: depth + 1], path)
-        section = _section_of(section.model_fields[part].annotation)
+        section = section_of(section.model_fields[part].annotation)
     return ""
 
 
@@ -127,12 +127,12 @@ def _elsewhere(model: type[BaseModel], name: str) -> list[str]:
 def _every_key(model: type[BaseModel], above: Keys = ()) -> Iterator[Keys]:
     for name, field in model.model_fields.items():
         yield (*above, name)
-        section = _section_of(field.annotation)
+        section = section_of(field.annotation)
         if section is not None:
             yield from _every_key(section, (*above, name))
 
 
-def _section_of(annotation: Any) -> type[BaseModel] | None:
+def section_of(annotation: Any) -> type[BaseModel] | None:
     """The model that an annotation stands for, ``Section`` or ``Section | None``; None for a value."""
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
@@ -147,7 +147,7 @@ def _is_free(model: type[BaseModel], path: Keys) -> bool:
     for part in path:
         assert section is not None  # noqa: S101
         annotation = section.model_fields[part].annotation
-        section = _section_of(annotation)
+        section = section_of(annotation)
     return getattr(annotation, "__origin__", None) is dict
 
 

@@ -1,8 +1,10 @@
-"""Every command line, option and setting that README and docs name exists; every file that they link to too."""
+"""Every command line, option, setting, link and shipped figure that README and docs name is true."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import typer
 
 from wsipipe.cli import app
 from wsipipe.config import Workflow, workflow_names
-from wsipipe.keys import unknown_key
+from wsipipe.keys import section_of, unknown_key
+from wsipipe.models.zoo import CERTIFICATE_SUFFIX, WEIGHTS_DIR, read_card
 from wsipipe.training.recipe import Recipe, recipe_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +61,7 @@ def wrong_words(words: list[str]) -> list[str]:
     }
     wrong = [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
     model = Recipe if verbs == ["train"] else Workflow
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in pairwise(words):
         if option == "--set" and unknown_key(model, tuple(value.partition("=")[0].split("."))):
             wrong.append(value)
     return wrong
@@ -109,6 +112,44 @@ def test_workflows_and_recipes_named_in_tables_exist() -> None:
         for name in re.findall(r"`(.*?)`", row)
     }
     assert named == set(recipe_names())
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f": {page.name}\n" not in navigation] == []
+
+
+def test_the_keys_of_every_section_are_listed() -> None:
+    text = (ROOT / "docs" / "workflows.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE))
+    for section in ("tile", "tissue", "segment", "instances", "classify"):
+        listed = re.findall(r"`(\w+)`", rows[section])
+        assert [unknown_key(Workflow, (section, key)) for key in listed] == [""] * len(listed)
+        defaults = section_of(Workflow.model_fields[section].annotation).model_fields
+        assert listed == list(defaults)
+
+
+def test_halo_and_certificate_are_those_of_the_shipped_weights() -> None:
+    page = (ROOT / "docs" / "certificate.md").read_text()
+    exactness, performance = (
+        (ROOT / "docs" / f"{name}.md").read_text() for name in ("exactness", "performance")
+    )
+    for name, weights in (
+        ("GMR U-Net", "nuclei_gmr_unet_0.5"),
+        ("GMR-ResNet-18, dense pass", "tissue_gmr_resnet18_1.0"),
+    ):
+        found = json.loads((WEIGHTS_DIR / f"{weights}{CERTIFICATE_SUFFIX}").read_text())
+        (row,) = re.findall(rf"^\| {name} \| (.*) \|$", page, re.MULTILINE)
+        cells = row.split(" | ")
+        error = max(error for size in found["sizes"] for error in size["errors"].values())
+        drop = max(angle["agreement_drop"] for angle in found["angles"])
+        assert cells[0] == f"{error:.1e}".replace("e-0", "e-")
+        assert cells[4] == f"{found['reach']['gradient_px']}, {found['reach']['formula_px']} px"
+        assert cells[5] == f"0, {found['tiling']['error_without_halo']:.2g}"
+        assert cells[6] == f"{max(angle['error'] for angle in found['angles']):.2g}, {100 * drop:.2g} %"
+        halo = read_card(weights).halo_px
+        assert f"{halo} px" in exactness
+        assert f"halo {halo} px" in performance
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Verbs about weights: list, fetch, certify, export."""
+"""Verbs about weights: models, models fetch, certify, export."""
 
 from pathlib import Path
 from typing import Annotated, Literal

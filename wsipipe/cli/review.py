@@ -1,4 +1,4 @@
-"""Verbs about looking and correcting: view, and review status, queue, merge, export, import."""
+"""Verbs about looking and correcting: view, and review status, merge, export, import."""
 
 from pathlib import Path
 from typing import Annotated
