@@ -1,5 +1,6 @@
 """Verbs about looking and correcting: view, and review status, merge, export, import."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +41,10 @@ def status(slide: Slide, reviews: Reviews = None, as_json: AsJson = False) -> No
     from wsipipe.review.source import open_source
 
     rows = []
-    for path in sorted(reviews_folder(open_source(slide), reviews).glob(f"*{SUFFIX}")):
+    folder = reviews_folder(open_source(slide), reviews)
+    # Listed and not globbed, which passes over a folder that may not be read.
+    names = sorted(os.listdir(folder)) if folder.exists() else []
+    for path in (folder / name for name in names if name.endswith(SUFFIX)):
         with Session.open(slide, path.stem, reviews, read_only=True) as session:
             state = session.state
             rows.append({"user": path.stem, "acts": len(state.done), "nuclei": len(state.touched)})

@@ -184,6 +184,20 @@ def test_wrong_words(typed: object, tmp_path: Path, words: tuple[str, ...], said
     assert "Traceback" not in told
 
 
+def test_journals_that_may_not_be_read_are_not_none(
+    typed: object, tiled: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / tiled.folder.name).mkdir()
+
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("wsipipe.cli.review.os.listdir", refuse)
+    code, out, told = typed("review", "status", tiled.folder, "--reviews", tmp_path)
+    assert (code, out) == (ExitCode.RETRY_LATER, "")
+    assert "Permission denied" in told
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
