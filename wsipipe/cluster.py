@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ from wsipipe.nanny import SteadyNanny, UnguardedScriptError
 LOOPBACK = "127.0.0.1"
 CLOSING_S = 15.0
 _DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+# Dask takes an address without protocol for tcp.
+_ADDRESS = re.compile(r"(?:(?P<protocol>tcp|tls|ucx|wss?)://)?(?P<host>[^/\s]+):\d{1,5}")
 _CONFIG = {
     # Activations of a network are large and come and go; returning each to the system costs page faults.
     "distributed.nanny.pre-spawn-environ": {
@@ -73,17 +76,24 @@ def _check_private(address: str) -> None:
     """Off loopback, whoever reaches a scheduler runs code on its workers; TLS with certificates bars it.
 
     Raises:
-        ConfigError: The address is neither of this machine nor ``tls://``.
+        ConfigError: It is no address, or neither of this machine nor ``tls://``.
     """
-    protocol, separator, rest = address.partition("://")
-    if not separator or protocol in {"tls", "inproc"}:
+    if address.startswith("inproc://"):
         return
-    host = rest.rpartition(":")[0].strip("[]")
+    found = _ADDRESS.fullmatch(address)
+    if not found:
+        raise ConfigError(
+            f"--scheduler {address}: this is no address of a Dask scheduler; give tcp://HOST:PORT or "
+            f"tls://HOST:PORT, as the scheduler prints it when it starts."
+        )
+    if found["protocol"] == "tls":
+        return
+    host = found["host"].strip("[]")
     try:
-        found = {str(each[4][0]) for each in socket.getaddrinfo(host, None)}
+        hosts = {str(each[4][0]) for each in socket.getaddrinfo(host, None)}
     except OSError as error:
         raise ConfigError(f"--scheduler {address}: there is no host {host!r} ({error}).") from error
-    if not all(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in found):
+    if not all(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in hosts):
         raise ConfigError(
             f"--scheduler {address} is not on this machine and not encrypted: anybody on the network could "
             f"run code through it. Start the scheduler with TLS and give tls://..., with the certificates in "
@@ -117,6 +127,8 @@ def _quieten() -> None:
             logging.getLogger(name).setLevel(logging.ERROR)
     # A process that dies is started again, and who dies too often comes back as an error of a task.
     logging.getLogger("distributed.nanny").setLevel(logging.CRITICAL)
+    # A cluster that closes slowly is told by tornado with a traceback; the run is over by then.
+    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
 
 
 @contextmanager
@@ -177,9 +189,10 @@ def connect(
         _check_private(scheduler)
         try:
             client = Client(scheduler, timeout="10s", set_as_default=False)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             raise ConfigError(
-                f"--scheduler {scheduler}: no Dask scheduler answers there ({error})."
+                f"--scheduler {scheduler}: no Dask scheduler answers there ({error}). Correct the address, "
+                f"start the scheduler, or leave --scheduler out to use processes of this machine."
             ) from error
         with client:
             yield client
@@ -201,6 +214,16 @@ def connect(
     ):
         client.wait_for_workers(len(specification), timeout=120)
         yield client
+
+
+def check_scheduler(address: str) -> None:
+    """Whether a scheduler answers at an address, before anything is written.
+
+    Raises:
+        ConfigError: None does, or it listens off loopback without TLS.
+    """
+    with connect(address):
+        pass
 
 
 def has_workers(client: Client) -> bool:

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from wsipipe.errors import ConfigError
+from wsipipe.keys import apply_setting, read_mapping, validated
 from wsipipe.stages.classify import ClassifyParams
 from wsipipe.stages.instance_params import InstanceParams
 from wsipipe.stages.segment import SegmentParams
@@ -83,6 +83,8 @@ class Workflow(BaseModel):
 
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float64")
+_STAGES = ("segment", "instances", "classify")
+_SECTIONS = ("tile", "tissue", *_STAGES)
 _PATCHES = (("segment", "patch_px"), ("classify", "patch_cells"))
 
 
@@ -105,23 +107,17 @@ def load_workflow(name_or_path: str | Path, settings: list[str] | None = None) -
         settings: ``stage.key=value`` each; the value is YAML.
 
     Raises:
-        ConfigError: No such workflow, not YAML, an unknown key or a wrong type; names the key's path.
+        ConfigError: No such workflow, not YAML, an unknown key or a wrong type; names the key.
     """
     path = _find(name_or_path)
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Workflow {path} is not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"Workflow {path} holds {type(content).__name__}, not sections with keys.")
+    content = read_mapping(path, "Workflow")
     # ``segment:`` with nothing below it is a section, as ``segment: {}`` is.
-    content = {key: {} if value is None else value for key, value in content.items()}
+    content = {key: {} if value is None and key in _SECTIONS else value for key, value in content.items()}
+    typed = []
     for setting in settings or []:
-        _apply(content, setting)
-    try:
-        workflow = Workflow.model_validate(content, strict=True)
-    except ValidationError as error:
-        raise ConfigError(_explain(path, error)) from error
+        _check_stage(content, setting)
+        typed.append(apply_setting(content, setting, Workflow))
+    workflow = validated(Workflow, content, f"Workflow {path}", typed)
     if (workflow.segment is None) != (workflow.instances is None):
         raise ConfigError(f"Workflow {path}: segment and instances go together; give both sections or none.")
     return workflow
@@ -139,29 +135,12 @@ def _find(name_or_path: str | Path) -> Path:
     )
 
 
-def _apply(content: dict[str, Any], setting: str) -> None:
-    path, equals, text = setting.partition("=")
-    stage, dot, key = path.partition(".")
-    if not (equals and dot and stage and key):
-        raise ConfigError(f"--set {setting!r}: write stage.key=value, for example tile.mpp=0.25.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {setting!r}: {text!r} is not a YAML value: {error}") from error
-    if stage in Workflow.model_fields and stage not in content and stage not in {"tile", "tissue"}:
+def _check_stage(content: dict[str, Any], setting: str) -> None:
+    """Refuse a setting of a stage that the workflow does not run."""
+    stage = setting.partition(".")[0]
+    if stage in _STAGES and stage not in content:
         raise ConfigError(
             f"--set {setting!r}: this workflow has no {stage} stage; it has "
-            f"{', '.join(name for name in Workflow.model_fields if name in content)}."
+            f"{', '.join(name for name in Workflow.model_fields if name in content)}. Choose a workflow that "
+            f"has it, or add the section to your own file."
         )
-    section = content.setdefault(stage, {})
-    if not isinstance(section, dict):
-        raise ConfigError(f"--set {setting!r}: {stage} is not a section of a workflow.")
-    section[key] = value
-
-
-def _explain(path: Path, error: ValidationError) -> str:
-    lines = [
-        f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']} (found {item['input']!r})"
-        for item in error.errors()
-    ]
-    return f"Workflow {path} with its settings is not valid. " + "; ".join(lines)

@@ -9,7 +9,8 @@
     |-- DeviceError    (RuntimeError) DEVICE             the device asked for is not there
     |-- TrainingError  (RuntimeError) TRAINING           a training cannot go on; names the batch
     |-- StorageError   (OSError)      STORAGE_IO         writing or reading the store failed
-    |   `-- StorageFullError          STORAGE_FULL       no space left; free some and run again
+    |   |-- StorageFullError          STORAGE_FULL       no space left; free some and run again
+    |   `-- NoResultError             NO_RESULT          the path named holds no result of wsipipe
     |-- LockedError    (OSError)      LOCKED             another process works on the same slide
     |-- OutOfMemoryError (RuntimeError) OUT_OF_MEMORY    memory was short, and again with half the patch
     |-- WorkerLostError (RuntimeError) WORKER_LOST       processes died on one task, or the cluster is gone
@@ -113,6 +114,13 @@ class StorageFullError(StorageError):
     """No space is left where the store is written; free some and run again."""
 
     code = "STORAGE_FULL"
+
+
+class NoResultError(StorageError):
+    """The path that was named holds no result of wsipipe, so running again cannot help."""
+
+    code = "NO_RESULT"
+    exit_code = ExitCode.USAGE
 
 
 class LockedError(WsipipeError, OSError):

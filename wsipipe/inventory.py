@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wsipipe import manifest
-from wsipipe.errors import StorageError
+from wsipipe.errors import NoResultError, StorageError
 from wsipipe.ledger import LEDGER
 from wsipipe.lock import hold, holder_of
 from wsipipe.record import RUN_JSON, read_record
@@ -34,7 +34,7 @@ def status(out: Path) -> dict[str, Any]:
     """What ``wsipipe status`` tells: who works on OUT, and of each slide status, code and shards done.
 
     Raises:
-        StorageError: OUT was never the folder of a run.
+        NoResultError: OUT was never the folder of a run.
     """
     record = read_record(out)
     working = holder_of(out / WORK / "run.lock")
@@ -49,7 +49,7 @@ def _slide_status(out: Path, slide: dict[str, Any], working: bool) -> dict[str, 
     if found["status"] in {"done", "kept"} and not (out / slide["slide_id"] / manifest.MANIFEST).is_file():
         found["status"] = "missing"
     works = [work for work in _works(out) if work.name.rpartition(".")[0] == slide["slide_id"]]
-    return found | {"shards_done": sum(_rows(work) for work in works)}
+    return found | {"warnings": slide.get("warnings", []), "shards_done": sum(_rows(work) for work in works)}
 
 
 def _works(out: Path) -> list[Path]:
@@ -61,7 +61,9 @@ def _rows(work: Path) -> int:
     if not (work / LEDGER).is_file():
         return 0
     try:
-        rows = sqlite3.connect(f"file:{work / LEDGER}?mode=ro", uri=True, timeout=5)
+        # Quoted: a name may hold ``?``, ``#`` or ``%``, which mean something in an address.
+        address = f"{(work / LEDGER).absolute().as_uri()}?mode=ro"
+        rows = sqlite3.connect(address, uri=True, timeout=5)
         try:
             return int(rows.execute("SELECT count(*) FROM shards").fetchone()[0])
         finally:
@@ -74,7 +76,7 @@ def published(out: Path) -> list[Path]:
     """Folders of finished slides: those in OUT, or OUT itself where it is one.
 
     Raises:
-        StorageError: There is none.
+        NoResultError: There is none.
     """
     if (out / manifest.MANIFEST).is_file():
         return [out]
@@ -82,7 +84,7 @@ def published(out: Path) -> list[Path]:
     names = {slide["slide_id"] for slide in recorded if slide["status"] in {"done", "kept"}}
     names |= {path.parents[1].name for path in out.glob(f"*/{manifest.MANIFEST}")}
     if not names:
-        raise StorageError(f"{out} holds no finished slide; name the folder given to --out, or one in it.")
+        raise NoResultError(f"{out} holds no finished slide; name the folder given to --out, or one in it.")
     return [out / name for name in sorted(names)]
 
 
@@ -105,7 +107,13 @@ def _in_words(path: str) -> str:
 
 
 def leftovers(out: Path) -> list[Leftover]:
-    """Unfinished work and replaced results; nothing that is published."""
+    """Unfinished work and replaced results; nothing that is published.
+
+    Raises:
+        NoResultError: OUT was never the folder of a run.
+    """
+    if not (out / WORK).is_dir() and not (out / ".replaced").is_dir():
+        read_record(out)
     found = [
         Leftover(work, f"unfinished work, {_rows(work)} shards done; running again goes on from it", 0)
         for work in _works(out)
@@ -121,7 +129,16 @@ def clean(out: Path, found: list[Leftover]) -> None:
 
     Raises:
         LockedError: A run works on OUT.
+        StorageError: Something could not be deleted; names it. All else is.
     """
+    if not found:
+        return
+    left: list[Any] = []
     with hold(out / WORK / "run.lock", str(out)):
         for each in found:
-            shutil.rmtree(each.path, ignore_errors=True)
+            shutil.rmtree(each.path, onexc=lambda _function, _path, error: left.append(error))
+    if left:
+        raise StorageError(
+            f"{left[0].filename} could not be deleted ({left[0].strerror}). Mend its permissions and run "
+            f"the same command again."
+        )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wsipipe.durable import json_bytes, sha256_of, write_json
-from wsipipe.errors import StorageError
+from wsipipe.errors import NoResultError, StorageError
 from wsipipe.store import RESULT, SCHEMA, ShardFile
 
 MANIFEST = "slide.zarr/manifest.json"
@@ -58,11 +58,12 @@ def read(folder: Path) -> dict[str, Any]:
     """The manifest of a published slide.
 
     Raises:
-        StorageError: There is none, so the slide was never published, or a newer wsipipe wrote it.
+        NoResultError: There is none, so the slide was never published.
+        StorageError: It is damaged, or a newer wsipipe wrote it.
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise StorageError(
+        raise NoResultError(
             f"{folder} has no {MANIFEST}: it is not a finished result of wsipipe. Run the workflow again, or "
             f"name the folder of one slide inside OUT."
         )

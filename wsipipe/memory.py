@@ -70,7 +70,7 @@ def fit(workflow: Workflow, budget: int, workers: int) -> Share:
                 return Share(count, candidate, need, (budget - DRIVER_BYTES) // count)
     least = DRIVER_BYTES + min(worker_bytes(candidate) for candidate in _sizes(workflow))
     raise ConfigError(
-        f"--memory-budget {budget / 1e9:.2f} GB is too small: one worker with the smallest shards takes "
+        f"--memory-budget {budget / 1e9:.3g} GB is too small: one worker with the smallest shards takes "
         f"{math.ceil(least / 1e7) / 100:.2f} GB with the driver. Give at least that."
     )
 

@@ -1,5 +1,6 @@
 """Workflow, weights and region, checked once before any work -> the plan of each slide."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,11 +46,41 @@ class Planner:
             WsipipeError: The slide does not open, its um per px is missing, or the region lies beside it.
         """
         name = f"{slide.slide_id}.open"
-        found = pool.call(name, inspect, slide, self.workflow.tile.mpp, self.lattice, device)
+        asked = (slide, self.workflow.tile.mpp, self.lattice, device, self.coarsest_mpp)
+        found = pool.call(name, inspect, *asked)
         part = canvas_part(self.region, found.facts, slide) if self.region else None
         workflow = with_precision(self.workflow, self.auto or found.precision)
         warnings = tuple(SlideWarning(OPENED_WITH_WARNING, text) for text in found.warnings)
         return Plan(slide, found.facts, workflow, self.cards, part), warnings
+
+    def check_region(self, slides: Sequence[SlideInput]) -> None:
+        """Refuse a region that lies beside every slide, before any work; of one slide alone, its plan does.
+
+        Slides are opened until one holds the region, or does not open: then its own failure tells why.
+
+        Raises:
+            ConfigError: The region lies beside every slide; names the first.
+        """
+        if self.region is None:
+            return
+        outside: list[ConfigError] = []
+        for slide in slides:
+            try:
+                facts = inspect(slide, self.workflow.tile.mpp, self.lattice, "cpu", self.coarsest_mpp).facts
+            except Exception:  # a damaged slide raises anything
+                return
+            try:
+                canvas_part(self.region, facts, slide)
+            except ConfigError as error:
+                outside.append(error)
+            else:
+                return
+        raise outside[0]
+
+    @property
+    def coarsest_mpp(self) -> float | None:
+        """Largest tile.mpp with which all networks work, um per px; None without networks."""
+        return min((card.mpp for card in self.cards.values()), default=None)
 
     def notices(self) -> list[str]:
         """What the user should know of the weights before the work begins."""
@@ -75,7 +106,7 @@ def make_planner(
     cards = workflow_cards(chosen)
     if region is not None and (min(region[:2]) < 0 or min(region[2:]) < 1):
         raise ConfigError(
-            f"--region {region}: give y,x,height,width in level-0 px, all >= 0, extents above 0."
+            f"--region {_typed(region)}: give y,x,height,width in level-0 px, all >= 0, extents above 0."
         )
     return Planner(chosen, cards, lattice_px(chosen, cards), region)
 
@@ -102,8 +133,14 @@ def canvas_part(region: Level0Region, facts: SlideFacts, slide: SlideInput) -> R
     top, left, bottom, right = y // step, x // step, -((y + region[2]) // -step), -((x + region[3]) // -step)
     part = Region(int(top), int(left), int(bottom - top), int(right - left)).clipped(facts.frame.shape)
     if not part.area_px:
+        height, width = facts.levels[0]
         raise ConfigError(
-            f"--region {region} lies beside {slide.path}, whose level 0 has {facts.levels[0]} px; give "
-            f"y,x,height,width inside it."
+            f"--region {_typed(region)} lies beside {slide.path}, whose level 0 is {height} px high and "
+            f"{width} px wide; give y,x,height,width inside it."
         )
     return part
+
+
+def _typed(region: Level0Region) -> str:
+    """A region as it is written on the command line."""
+    return ",".join(map(str, region))

@@ -12,7 +12,7 @@ from typing import Any
 
 from wsipipe.config import Workflow
 from wsipipe.durable import write_json
-from wsipipe.errors import StorageError
+from wsipipe.errors import NoResultError, StorageError
 from wsipipe.outcome import SlideOutcome
 from wsipipe.pool import PATIENCE_S
 from wsipipe.report import facts_of_machine, write_page
@@ -177,13 +177,14 @@ def read_record(out: Path) -> dict[str, Any]:
     """``run.json`` of OUT.
 
     Raises:
-        StorageError: There is none, or it is no JSON.
+        NoResultError: There is none.
+        StorageError: It is no JSON.
     """
     path = out / RUN_JSON
     try:
         return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise StorageError(f"{out} has no {RUN_JSON}; name the folder given to --out of a run.") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NoResultError(f"{out} has no {RUN_JSON}; name the folder given to --out of a run.") from error
     except ValueError as error:
         raise StorageError(
             f"{path} is damaged ({error}); delete it and run the same command again; finished slides "

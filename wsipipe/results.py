@@ -8,7 +8,7 @@ from typing import Any
 import zarr
 
 from wsipipe import manifest
-from wsipipe.errors import StorageError
+from wsipipe.errors import NoResultError
 from wsipipe.store import open_array
 
 NUCLEI_TABLE = "nuclei.parquet"
@@ -68,14 +68,14 @@ class Result:
         """The table of nuclei as a GeoDataFrame, one row a nucleus, ordered by id.
 
         Raises:
-            StorageError: The workflow had no nuclei.
+            NoResultError: The workflow had no nuclei.
         """
         # geopandas takes a second to import; only those who ask for the table pay for it.
         import geopandas
 
         path = self.folder / NUCLEI_TABLE
         if not path.is_file():
-            raise StorageError(f"{self.folder} holds no nuclei; run a workflow with segment and instances.")
+            raise NoResultError(f"{self.folder} holds no nuclei; run a workflow with segment and instances.")
         return geopandas.read_parquet(path)
 
     def damaged(self) -> list[str]:
@@ -87,7 +87,8 @@ def open_result(path: str | Path) -> Result:
     """Opens a slide's folder inside OUT, or its ``slide.zarr``.
 
     Raises:
-        StorageError: It was never finished, or a newer wsipipe wrote it.
+        NoResultError: It was never finished.
+        StorageError: It is damaged, or a newer wsipipe wrote it.
     """
     folder = Path(path)
     if folder.name == "slide.zarr":

@@ -88,8 +88,23 @@ class Inspected:
     warnings: tuple[str, ...] = ()
 
 
-def inspect(slide: SlideInput, mpp: float, lattice: int, device: str, attempt: int = 0) -> Inspected:
+def inspect(
+    slide: SlideInput,
+    mpp: float,
+    lattice: int,
+    device: str,
+    coarsest_mpp: float | None = None,
+    attempt: int = 0,
+) -> Inspected:
     """Open a slide and collect what planning needs.
+
+    Args:
+        slide: Which one.
+        mpp: The workflow's um per px.
+        lattice: Canvas sides are multiples of this, px.
+        device: ``cpu`` or ``cuda`` for networks.
+        coarsest_mpp: Largest um per px at which the workflow's networks work; None without networks.
+        attempt: How often it was tried before.
 
     Raises:
         SlideError: It does not open.
@@ -97,18 +112,18 @@ def inspect(slide: SlideInput, mpp: float, lattice: int, device: str, attempt: i
     """
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always", UserWarning)
-        facts = _facts(slide, mpp, lattice)
+        facts = _facts(slide, mpp, lattice, coarsest_mpp)
     texts = [str(each.message) for each in raised if issubclass(each.category, UserWarning)]
     return Inspected(facts, best_precision(device), tuple(dict.fromkeys(texts)))
 
 
-def _facts(slide: SlideInput, mpp: float, lattice: int) -> SlideFacts:
+def _facts(slide: SlideInput, mpp: float, lattice: int, coarsest_mpp: float | None) -> SlideFacts:
     with open_slide(slide.path, slide.mpp) as opened:
         if opened.mpp > MAX_UPSAMPLING * mpp:
             raise MppError(
-                f"{slide.path}: the workflow asks for {mpp:g} um/px, but the slide's finest level has "
-                f"{opened.mpp:g} um/px (from: {opened.mpp_source}), and detail is not invented. Set tile.mpp "
-                f"to at least {opened.mpp / MAX_UPSAMPLING:.2g}, or correct the slide's value with --mpp."
+                f"{slide.path}: the workflow works at {mpp:g} um/px, but the slide's finest level has "
+                f"{opened.mpp:.4g} um/px (from: {opened.mpp_source}), more than {MAX_UPSAMPLING:g} times as "
+                f"coarse, and its pixels cannot be made finer. {_coarse_remedy(opened.mpp, coarsest_mpp)}"
             )
         canvas = Canvas(opened, mpp, lattice)
         return SlideFacts(
@@ -119,6 +134,20 @@ def _facts(slide: SlideInput, mpp: float, lattice: int) -> SlideFacts:
             levels=tuple(level.shape for level in opened.levels),
             frame=Frame(canvas.shape, canvas.mpp, canvas.offset_px, canvas.step),
         )
+
+
+def _coarse_remedy(slide_mpp: float, coarsest_mpp: float | None) -> str:
+    """What helps for a slide that is too coarse for the workflow."""
+    correct = "If that value is wrong, give the right one with --mpp"
+    if coarsest_mpp is None:
+        return f"{correct}; else choose a coarser canvas: --set tile.mpp={slide_mpp:.4g}."
+    if slide_mpp <= MAX_UPSAMPLING * coarsest_mpp:
+        return f"{correct}; else choose a coarser canvas: --set tile.mpp={coarsest_mpp:g}."
+    return (
+        f"{correct}. If it is right, the slide is too coarse for these weights, which need at most "
+        f"{MAX_UPSAMPLING * coarsest_mpp:g} um/px: scan it finer or take other weights (wsipipe models lists "
+        f"them). Tissue mask and tiles alone: wsipipe run tiling_only ... --set tile.mpp={slide_mpp:.4g}."
+    )
 
 
 def check_unchanged(plan: Plan, attempt: int = 0) -> None:

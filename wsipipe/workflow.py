@@ -18,7 +18,15 @@ from wsipipe.attempts import is_out_of_memory
 from wsipipe.care import CAREFUL, Care
 from wsipipe.checks import read_warnings
 from wsipipe.checksums import Sums, check_slide, read_sums
-from wsipipe.cluster import connect, gpu_names, gpu_workers, processors, threads_each, worker_count
+from wsipipe.cluster import (
+    check_scheduler,
+    connect,
+    gpu_names,
+    gpu_workers,
+    processors,
+    threads_each,
+    worker_count,
+)
 from wsipipe.config import Workflow
 from wsipipe.diary import Diary
 from wsipipe.durable import make_folders
@@ -136,6 +144,7 @@ def run(
     if include_label_images:
         planner = replace(planner, workflow=planner.workflow.model_copy(update={"label_images": True}))
     inputs = collect([slides] if isinstance(slides, str | Path) else slides, mpp)
+    planner.check_region(inputs)
     return run_inputs(planner, inputs, Path(out), resources, care, teller or Silent(), dry_run)
 
 
@@ -162,19 +171,23 @@ def run_inputs(
     for text in planner.notices():
         tell.note(text)
     tell.slides(len(inputs))
-    with _folder(out, dry_run) as marks:
+    if resources.scheduler is not None:
+        check_scheduler(resources.scheduler)
+    with (
+        _folder(out, dry_run) as marks,
+        connect(resources.scheduler, resources.workers, resources.threads, gpus, limit) as client,
+    ):
         asked = Asked(planner.workflow, planner.region, care.checksums, care.shard_timeout_s, care.restart)
-        with connect(resources.scheduler, resources.workers, resources.threads, gpus, limit) as client:
-            # Only now: a cluster that does not start leaves no record of slides that wait.
-            record = None if dry_run else Record(out, asked, inputs)
-            if record:
-                record.processors(processors(client))
-            device = _device(client, resources)
-            pool = Pool(client, marks, care.shard_timeout_s, tell.note)
-            work = _Work(pool, out, planner, device, tell, record, care.restart, sums, patience)
-            outcomes = _all_slides(work, inputs, max(2, worker_count(resources.workers)))
-            if record:
-                record.end(_peak_memory_mb(client))
+        # Only now: a cluster that does not start leaves no record of slides that wait.
+        record = None if dry_run else Record(out, asked, inputs)
+        if record:
+            record.processors(processors(client))
+        device = _device(client, resources)
+        pool = Pool(client, marks, care.shard_timeout_s, tell.note)
+        work = _Work(pool, out, planner, device, tell, record, care.restart, sums, patience)
+        outcomes = _all_slides(work, inputs, max(2, worker_count(resources.workers)))
+        if record:
+            record.end(_peak_memory_mb(client))
     return RunResult(out, outcomes, _exit_code(outcomes))
 
 

@@ -28,6 +28,10 @@ def test_a_good_and_a_broken_slide(typed: object, small_slide: Path, scheduler: 
     code, out, _ = typed(*arguments, "--set", "tile.mpp=2", "--image", "jpeg:80")
     assert code == ExitCode.SOME_SLIDES_FAILED
     assert "1 of 2 failed" in out
+    # Off a terminal a failure is one line, whole.
+    (line,) = [line for line in out.splitlines() if line.startswith("broken [red].svs ")]
+    assert line.split()[2] == "SLIDE_UNREADABLE"
+    assert line.endswith("copy it again if it was cut short.")
     assert "SLIDE_UNREADABLE" in out
     assert "[red]" in out
     assert (tmp_path / "out" / "report.html").is_file()
@@ -216,13 +220,26 @@ def test_index_writes_checksums(typed: object, small_slide: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [(None, None), ("8GB", 8 * 10**9), ("1.5 gb", 15 * 10**8), ("500MB", 5 * 10**8)]
+    ("text", "size"),
+    [
+        (None, None),
+        ("8GB", 8 * 10**9),
+        ("1.5 gb", 15 * 10**8),
+        ("500MB", 5 * 10**8),
+        ("8G", 8 * 10**9),
+        ("8GiB", 8 * 2**30),
+        ("512M", 512 * 10**6),
+        ("1.5TiB", 3 * 2**39),
+        ("700000 KiB", 700_000 * 1024),
+        ("2 gi", 2 * 2**30),
+    ],
 )
 def test_sizes_of_a_budget(text: str | None, size: int | None) -> None:
     assert cli.run.budget_bytes(text) == size
 
 
-def test_no_size_is_refused(typed: object, small_slide: Path, tmp_path: Path) -> None:
-    arguments = ["run", "tiling_only", small_slide, "--out", tmp_path, "--memory-budget", "much"]
+@pytest.mark.parametrize("text", ["much", "8", "GB", "-8GB", "8GBB", "8 i", "1e3GB"])
+def test_no_size_is_refused(typed: object, small_slide: Path, tmp_path: Path, text: str) -> None:
+    arguments = ["run", "tiling_only", small_slide, "--out", tmp_path, f"--memory-budget={text}"]
     code, _, complaint = typed(*arguments)
-    assert (code, "--memory-budget 'much'" in complaint) == (ExitCode.USAGE, True)
+    assert (code, f"--memory-budget {text!r}" in complaint) == (ExitCode.USAGE, True)

@@ -1,5 +1,6 @@
 """A workflow file is right, or the error names the key's path."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -38,20 +39,31 @@ def test_settings_override_by_path() -> None:
         ("classify.shard_cells=8", "no classify stage"),
         ("name.x=1", "name is not a section"),
         ("tile.mpp", "stage.key=value"),
-        ("mpp=1", "stage.key=value"),
+        ("mpp=1", "mpp is unknown. Did you mean tile.mpp?"),
+        ("segment.weigths=x", "segment.weigths is unknown. Did you mean segment.weights?"),
+        ("segmnt.weights=x", "segmnt is unknown. Did you mean segment?"),
+        ("tissue.nucleus_threshold=1", "Did you mean instances.nucleus_threshold?"),
+        ("tile.mpp.x=1", "tile.mpp is not a section"),
+        ("description=[1]", "--set description: Input should be a valid string"),
         ("tile.mpp=[", "not a YAML value"),
     ],
 )
 def test_a_wrong_setting_is_named(setting: str, names: str) -> None:
-    with pytest.raises(ConfigError, match=names.replace(".", r"\.")) as caught:
+    with pytest.raises(ConfigError, match=re.escape(names)) as caught:
         load_workflow("nuclei", [setting])
     assert caught.value.exit_code == ExitCode.USAGE
+    # The file is right, so the message does not blame it.
+    assert "nuclei.yaml" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("name: x\ntiles: {}", "tiles"),
+        ("name: x\ntiles: {}", r"tiles is unknown. Did you mean tile\?"),
+        ("name: x\nsegment: {weigths: a}\ninstances: {}", r"Did you mean segment\.weights\?"),
+        ("name: x\nqqq: 1", "qqq is unknown. Keys of the top level: name, description, tile, tissue"),
+        ("name:", r"name: Input should be a valid string \(found None\)"),
+        ("", "holds nothing"),
         ("tile: {}", "name: Field required"),
         ("name: x\ntile: 5", "tile"),
         ("name: x\nsegment: {}", "segment and instances go together"),
@@ -65,6 +77,16 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, names: str) -> None:
     with pytest.raises(ConfigError, match=names) as caught:
         load_workflow(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_wrong_setting_and_a_wrong_key_of_the_file_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: x\ntile: {shard: 512}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_workflow(path, ["tile.mpp=fine"])
+    first, _, second = str(caught.value).partition(f"Workflow {path} is not valid: ")
+    assert first.startswith("--set tile.mpp: ")
+    assert "Did you mean tile.shard_px?" in second
 
 
 def test_a_section_without_keys_is_a_section(tmp_path: Path) -> None:

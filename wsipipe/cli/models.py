@@ -1,14 +1,12 @@
-"""Verbs about weights: list, fetch, certify, export."""
+"""Verbs about weights: models, models fetch, certify, export."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.table import Column, Table
 
-from wsipipe.cli.app import AsJson, app, console
-from wsipipe.errors import ExitCode
+from wsipipe.cli.app import AsJson, app, complaints, console, print_json, print_rows
+from wsipipe.errors import ConfigError, ExitCode
 
 models_app = typer.Typer()
 app.add_typer(models_app, name="models")
@@ -23,14 +21,13 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
 
     cards = [read_card(name) for name in known_models()]
     if as_json:
-        console.print_json(json.dumps([card.model_dump(mode="json") for card in cards]))
+        print_json([card.model_dump(mode="json") for card in cards])
         return
-    table = Table(Column("name", no_wrap=True), "um/px", "outputs", "licence", "use")
-    for card in cards:
-        table.add_row(
-            card.name, f"{card.mpp:g}", " ".join(card.output_names), card.licence, card.intended_use
-        )
-    console.print(table)
+    rows = [
+        (card.name, f"{card.mpp:g}", " ".join(card.output_names), card.licence, card.intended_use)
+        for card in cards
+    ]
+    print_rows(("name", "um/px", "outputs", "licence", "use"), rows)
 
 
 @models_app.command("fetch")
@@ -41,11 +38,15 @@ def fetch_model(
     sha256: Annotated[
         str | None, typer.Option(help="What the weights' hash must be, from where you trust it.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Adds weights and their card to the user's folder, if their hashes agree; then their name finds them."""
     from wsipipe.models.fetch import fetch
 
     path = fetch(source, sha256)
+    if as_json:
+        print_json({"name": path.stem, "path": str(path)})
+        return
     console.print(f"{path}: use it as --set segment.weights={path.stem}, or any WEIGHTS", soft_wrap=True)
 
 
@@ -67,7 +68,9 @@ def certify(
         int | None,
         typer.Option(min=1, help="Extents are multiples of this, if the model does not say it."),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Certificate to write.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Certificate to write; - is standard output.")
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="PNG to write.")] = None,
     write: Annotated[
         bool,
@@ -81,29 +84,49 @@ def certify(
 
     if write:
         find_weights(model)
+    to_stdout = json_file == Path("-")
+    for path in (None if to_stdout else json_file, picture):
+        _check_folder(path)
 
     certificate = measure(model, dtype=dtype, tiled=tiled, lattice_px=lattice)
-    if json_file is not None:
+    if to_stdout:
+        print_json(certificate.model_dump(mode="json"))
+    elif json_file is not None:
         json_file.write_text(certificate.model_dump_json(indent=2) + "\n", encoding="utf-8")
     if picture is not None:
         draw_certificate(certificate, picture)
     if write:
         write_certificate(model, certificate.model_dump_json(indent=2))
     for line in summary(certificate):
-        console.print(line, soft_wrap=True)
+        (complaints if to_stdout else console).print(line, soft_wrap=True)
     return int(ExitCode.OK if certificate.passed else ExitCode.FAILED)
+
+
+def _check_folder(path: Path | None) -> None:
+    """Refuse a file that cannot be written, before minutes of work.
+
+    Raises:
+        ConfigError: Its folder does not exist, or it is a folder itself.
+    """
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise ConfigError(f"{path} cannot be written: name a file in a folder that exists.")
 
 
 @app.command()
 def export(
     weights: Annotated[str, typer.Argument(help="Name of shipped weights, or a .safetensors file.")],
-    to: Annotated[Path, typer.Option("--to", help="model.pt (TorchScript) or model.onnx.")],
+    to: Annotated[Path, typer.Option("--to", dir_okay=False, help="model.pt (TorchScript) or model.onnx.")],
     tile: Annotated[
         bool, typer.Option("--tile", help="A classifier's raw scores of one tile, as WSInfer wants them.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Writes a network as plain convolutions for other programs, and its card as JSON beside it."""
     from wsipipe.models.export import export_network
 
-    for path in export_network(weights, to, tile=tile):
+    written = export_network(weights, to, tile=tile)
+    if as_json:
+        print_json([{"path": str(path), "size_bytes": path.stat().st_size} for path in written])
+        return
+    for path in written:
         console.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", soft_wrap=True)

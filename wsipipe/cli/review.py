@@ -1,12 +1,12 @@
-"""Verbs about looking and correcting: view, and review status, queue, merge, export, import."""
+"""Verbs about looking and correcting: view, and review status, merge, export, import."""
 
-import json
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from wsipipe.cli.app import AsJson, app, console
+from wsipipe.cli.app import AsJson, app, console, print_json
 
 review = typer.Typer(no_args_is_help=True, help="Corrections of finished slides: journals, merging, export.")
 app.add_typer(review, name="review")
@@ -14,7 +14,8 @@ app.add_typer(review, name="review")
 Slide = Annotated[Path, typer.Argument(help="OUT/SLIDE, or its slide.zarr.")]
 User = Annotated[str | None, typer.Option(help="Reviewer; default the login name.")]
 Reviews = Annotated[
-    Path | None, typer.Option(help="Folder of journals, if not OUT/SLIDE/reviews (read-only disks).")
+    Path | None,
+    typer.Option(file_okay=False, help="Folder of journals, if not OUT/SLIDE/reviews (read-only disks)."),
 ]
 
 
@@ -40,12 +41,15 @@ def status(slide: Slide, reviews: Reviews = None, as_json: AsJson = False) -> No
     from wsipipe.review.source import open_source
 
     rows = []
-    for path in sorted(reviews_folder(open_source(slide), reviews).glob(f"*{SUFFIX}")):
+    folder = reviews_folder(open_source(slide), reviews)
+    # Listed and not globbed, which passes over a folder that may not be read.
+    names = sorted(os.listdir(folder)) if folder.exists() else []
+    for path in (folder / name for name in names if name.endswith(SUFFIX)):
         with Session.open(slide, path.stem, reviews, read_only=True) as session:
             state = session.state
             rows.append({"user": path.stem, "acts": len(state.done), "nuclei": len(state.touched)})
     if as_json:
-        console.print_json(json.dumps(rows))
+        print_json(rows)
         return
     for row in rows:
         console.print(f"{row['user']}: {row['acts']} acts on {row['nuclei']} nuclei")
@@ -80,7 +84,7 @@ def merge(
         merged = merge_reviews(first, second, into, prefer)
     conflicts = [asdict(conflict) for conflict in merged.conflicts]
     if as_json:
-        console.print_json(json.dumps({"taken": merged.taken, "conflicts": conflicts, "agreement": agree}))
+        print_json({"taken": merged.taken, "conflicts": conflicts, "agreement": agree})
         return
     console.print(f"{merged.journal}: {merged.taken} acts, {len(conflicts)} conflicts", soft_wrap=True)
     for conflict in merged.conflicts:
@@ -103,7 +107,7 @@ def export(slide: Slide, user: User = None, reviews: Reviews = None, as_json: As
     with Session.open(slide, user, reviews, read_only=True) as session:
         exported = export_review(session)
     if as_json:
-        console.print_json(json.dumps(exported.summary))
+        print_json(exported.summary)
         return
     nuclei = ", ".join(f"{count:,} {status}" for status, count in exported.summary["nuclei"].items())
     console.print(f"{exported.folder}: nuclei: {nuclei}", soft_wrap=True)
@@ -113,13 +117,16 @@ def export(slide: Slide, user: User = None, reviews: Reviews = None, as_json: As
 
 @review.command(name="import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="GeoJSON that was edited in QuPath.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="GeoJSON that was edited in QuPath.")
+    ],
     slide: Slide,
     user: User = None,
     reviews: Reviews = None,
     complete: Annotated[
         bool, typer.Option("--complete", help="Nuclei that the file lacks were deleted.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Makes acts of a journal of what a GeoJSON file changes."""
     from wsipipe.review import Session
@@ -127,6 +134,9 @@ def import_(
 
     with Session.open(slide, user, reviews) as session:
         done = import_geojson(session, file, complete)
+    if as_json:
+        print_json(dict(done))
+        return
     acts = [f"{count:,} {kind}" for kind, count in sorted(done.items()) if not kind.startswith(LEFT_OUT)]
     console.print(f"{file}: {', '.join(acts) or 'nothing was changed'}", soft_wrap=True)
     for kind, count in sorted(done.items()):

@@ -1,15 +1,25 @@
 """Verbs that compute: run a workflow, and the demo."""
 
-import json
 import re
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from wsipipe.cli.app import DeviceName, Mpp, Out, Workers, app, console
+from wsipipe.cli.app import (
+    AsJson,
+    DeviceName,
+    Mpp,
+    Out,
+    Workers,
+    app,
+    complaints,
+    console,
+    print_json,
+    print_rows,
+)
 from wsipipe.errors import ConfigError
 from wsipipe.notice import NOTICE
 
@@ -20,8 +30,10 @@ Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a network i
 
 
 Budget = Annotated[
-    str | None, typer.Option("--memory-budget", help="For the whole run, as 8GB: plans workers and shards.")
+    str | None,
+    typer.Option("--memory-budget", help="For the whole run, as 8GB or 8GiB: plans workers and shards."),
 ]
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])(I?)B?\s*", re.IGNORECASE)
 
 
 @app.command()
@@ -66,6 +78,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Open and plan; compute and write nothing.")
     ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Runs a workflow on slides; one folder a slide in OUT. Finished slides and shards are kept."""
     from wsipipe.care import Care
@@ -86,9 +99,10 @@ def run(
             include_label_images=include_label_images,
             dry_run=dry_run,
             teller=teller,
-        )
+        ),
+        as_json,
     )
-    print_run(result, dry_run)
+    print_runs(out, [result], as_json, dry_run)
     return int(result.exit_code)
 
 
@@ -103,7 +117,7 @@ def demo(
     from wsipipe.demo import run_demo
 
     result, agreement = with_progress(lambda teller: run_demo(out, slide, workers, device, teller))
-    print_run(result, dry_run=False)
+    print_runs(out, [result])
     for finished in result.results():
         for path in sorted(finished.folder.iterdir()):
             console.print(f"  {path}", soft_wrap=True)
@@ -113,27 +127,34 @@ def demo(
     return int(result.exit_code)
 
 
-def with_progress(work: Any) -> Any:
-    """What ``work`` returns, its progress shown live on a terminal and as lines elsewhere."""
+def with_progress(work: Any, as_json: bool = False) -> Any:
+    """What ``work`` returns, its progress shown live on a terminal and as lines elsewhere.
+
+    Args:
+        work: Called with the one to tell.
+        as_json: Keep standard output free for JSON; progress goes to standard error.
+    """
     from wsipipe.progress import Lines, Live
 
-    live = Live(console) if console.is_terminal else None
+    stream = complaints if as_json else console
+    live = Live(stream) if stream.is_terminal else None
     with live or nullcontext():
-        return work(live or Lines(console))
+        return work(live or Lines(stream))
 
 
 def budget_bytes(text: str | None) -> int | None:
-    """``8GB``, ``500 MB`` -> bytes.
+    """``8GB``, ``500 MB``, ``8G`` (powers of 1,000) or ``8GiB`` (powers of 1,024) -> bytes.
 
     Raises:
         ConfigError: It is no size.
     """
     if text is None:
         return None
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(MB|GB|TB)\s*", text, re.IGNORECASE)
+    found = _SIZE.fullmatch(text)
     if not found:
-        raise ConfigError(f"--memory-budget {text!r}: give a size as 8GB or 1500MB.")
-    return int(float(found[1]) * {"MB": 1e6, "GB": 1e9, "TB": 1e12}[found[2].upper()])
+        raise ConfigError(f"--memory-budget {text!r}: give a number and a unit, as 8GB, 8GiB or 1500M.")
+    thousands = "KMGT".index(found[2].upper()) + 1
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** thousands)
 
 
 def _region(text: str | None) -> tuple[int, int, int, int] | None:
@@ -148,21 +169,29 @@ def _region(text: str | None) -> tuple[int, int, int, int] | None:
     return y, x, height, width
 
 
-def print_run(result: Any, dry_run: bool) -> None:
-    """Prints the plans of a dry run, or the failures and where the results are."""
-    failed = [slide for slide in result.slides if slide.status == "failed"]
+def print_runs(out: Path, results: Sequence[Any], as_json: bool = False, dry_run: bool = False) -> None:
+    """Print what became of the slides of one or several runs: as JSON, or as text for people.
+
+    Args:
+        out: Folder of the results.
+        results: ``RunResult`` of each.
+        as_json: One JSON object: ``out``, ``exit_code``, and ``slides`` as in ``run.json``.
+        dry_run: Only planned.
+    """
+    slides = [slide for result in results for slide in result.slides]
+    if as_json:
+        code = max((int(result.exit_code) for result in results), default=0)
+        print_json({"out": str(out), "exit_code": code, "slides": [slide.as_json() for slide in slides]})
+        return
     if dry_run:
-        for slide in result.slides:
-            console.print_json(json.dumps(slide.plan or {"slide_id": slide.slide_id, "failed": slide.code}))
+        for slide in slides:
+            print_json(slide.plan or {"slide_id": slide.slide_id, "failed": slide.code})
+    failed = [slide for slide in slides if slide.status == "failed"]
     if failed:
-        table = Table(
-            "slide",
-            "code",
-            "what happened and what to do",
-            title=f"{len(failed)} of {len(result.slides)} failed",
+        console.print(f"{len(failed)} of {len(slides)} failed")
+        print_rows(
+            ("slide", "code", "what happened and what to do"),
+            [(slide.path.name, slide.code, slide.message) for slide in failed],
         )
-        for slide in failed:
-            table.add_row(str(slide.path.name), slide.code, slide.message)
-        console.print(table)
     if not dry_run:
-        console.print(f"Results in {result.out}; open {result.out / 'report.html'}. {NOTICE}", soft_wrap=True)
+        console.print(f"Results in {out}; open {out / 'report.html'}. {NOTICE}", soft_wrap=True)

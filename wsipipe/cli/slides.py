@@ -1,13 +1,11 @@
 """Verbs about slides: info, synth."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from wsipipe.cli.app import AsJson, Mpp, app, console
+from wsipipe.cli.app import AsJson, Mpp, app, console, print_json, print_rows
 
 
 @app.command()
@@ -40,26 +38,29 @@ def info(slide: Path, mpp: Mpp = None, as_json: AsJson = False) -> None:
             ],
         }
     if as_json:
-        console.print_json(json.dumps(facts))
+        print_json(facts)
         return
     console.print(
-        f"{slide}: {facts['vendor']}, {facts['mpp']:.4f} um/px ({facts['mpp_source']})", highlight=False
+        f"{slide}: {facts['vendor']}, {facts['mpp']:.4f} um/px ({facts['mpp_source']})", soft_wrap=True
     )
-    table = Table("level", "height", "width", "um/px", "downsample")
-    for level in facts["levels"]:
-        table.add_row(
-            str(level["level"]),
-            str(level["height"]),
-            str(level["width"]),
-            f"{level['mpp']:.4f}",
-            f"{level['downsample']:.2f}",
-        )
-    console.print(table)
+    print_rows(
+        ("level", "height", "width", "um/px", "downsample"),
+        [
+            (
+                str(level["level"]),
+                str(level["height"]),
+                str(level["width"]),
+                f"{level['mpp']:.4f}",
+                f"{level['downsample']:.2f}",
+            )
+            for level in facts["levels"]
+        ],
+    )
 
 
 @app.command()
 def synth(
-    out: Annotated[Path, typer.Argument(help="Slide to write, .svs or .tif.")],
+    out: Annotated[Path, typer.Argument(dir_okay=False, help="Slide to write, .svs or .tif.")],
     size: Annotated[int, typer.Option(min=256, help="Side of level 0 in px.")] = 4096,
     seed: Annotated[int, typer.Option(help="Another seed, another slide.")] = 0,
     mpp: Annotated[float, typer.Option(help="Um per px of level 0.")] = 0.25,

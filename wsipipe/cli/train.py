@@ -4,9 +4,10 @@ import json
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import typer
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from wsipipe.cli.app import DeviceName, Out, app, console
+from wsipipe.cli.app import AsJson, DeviceName, Out, app, complaints, console, print_json
 from wsipipe.errors import ConfigError, ExitCode
 
 SECONDS_BETWEEN_LINES = 20.0
@@ -53,6 +54,7 @@ def train(
         bool, typer.Option("--resume/--fresh", help="Go on from OUT's checkpoint, or throw it away.")
     ] = True,
     device: DeviceName = "auto",
+    as_json: AsJson = False,
 ) -> int:
     """Trains a network on your data; exit code 75 means: not finished, run the same command again."""
     from wsipipe.training.cross_validation import cross_validate
@@ -73,17 +75,21 @@ def train(
         forget(out)
     deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
     resources = Resources(device, threads or asked.threads, workers, deadline)
-    with Bar() if console.is_terminal else Lines() as teller:
+    stream = complaints if as_json else console
+    with Bar(stream) if stream.is_terminal else Lines(stream) as teller:
         if folds is not None:
             outcome = cross_validate(asked, data, out, folds, resources, teller)
         else:
             held_out = None if all_data else asked.validation.fold if fold is None else fold
             outcome = train_one(asked, data, out, held_out, resources, teller)
-    if outcome is Outcome.PAUSED:
+    finished = outcome is not Outcome.PAUSED
+    if as_json:
+        print_json(result_of(asked.task, asked.name, out, finished))
+    elif finished:
+        tell_end(asked.task, asked.name, out)
+    else:
         console.print(f"Not finished; the same command goes on from {out}.", soft_wrap=True)
-        return int(ExitCode.RETRY_LATER)
-    tell_end(asked.task, asked.name, out)
-    return int(ExitCode.OK)
+    return int(ExitCode.OK if finished else ExitCode.RETRY_LATER)
 
 
 def forget(out: Path) -> None:
@@ -91,6 +97,23 @@ def forget(out: Path) -> None:
     for folder in (out, *out.glob("fold*")):
         for name in ("checkpoint.pt", "result.json", "cross_validation.json"):
             (folder / name).unlink(missing_ok=True)
+
+
+def result_of(task: str, name: str, out: Path, finished: bool) -> dict[str, Any]:
+    """What ``train --json`` prints: where the weights are, and how good; ``weights`` is null until then."""
+    from wsipipe.models.zoo import read_card
+
+    found: dict[str, Any] = {"name": name, "task": task, "out": str(out), "finished": finished}
+    if not finished:
+        return found | {"weights": None, "metrics": {}}
+    weights = out / f"{name}.safetensors"
+    card = read_card(weights)
+    return found | {
+        "weights": str(weights),
+        "metrics": card.metrics,
+        "licence": card.licence,
+        "intended_use": card.intended_use,
+    }
 
 
 def tell_end(task: str, name: str, out: Path) -> None:
@@ -111,7 +134,8 @@ def tell_end(task: str, name: str, out: Path) -> None:
 class Lines:
     """Plain lines, one every few seconds, for logs and pipes."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: Console = console) -> None:
+        self._stream = stream
         self._name, self._steps, self._last = "", 0, 0.0
 
     def __enter__(self) -> Self:
@@ -136,13 +160,13 @@ class Lines:
 
     def note(self, text: str) -> None:
         """Prints the text as one line."""
-        console.print(text, soft_wrap=True)
+        self._stream.print(text, soft_wrap=True)
 
 
 class Bar:
     """One rich bar for the network that is being trained."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: Console = console) -> None:
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -150,7 +174,7 @@ class Bar:
             TextColumn("loss {task.fields[loss]:.4f}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=console,
+            console=stream,
         )
         self._task = self._bars.add_task("", total=None, loss=0.0)
 

@@ -1,5 +1,6 @@
 """From a card to its network, and from a network to weights and card."""
 
+import difflib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,14 +59,29 @@ def build(architecture: str, arguments: dict[str, object], mode: str) -> nn.Modu
     Raises:
         ModelError: The architecture is unknown, or the arguments do not fit it.
     """
-    if architecture not in NETWORKS:
-        raise ModelError(f"Architecture {architecture!r} is unknown; this version has {', '.join(NETWORKS)}.")
+    check_architecture(architecture)
     try:
         if architecture in TWINS:
             return TWINS[architecture](**arguments)
         return GMR_NETWORKS[architecture](**arguments, mode=mode)
     except TypeError as error:
-        raise ModelError(f"{architecture} does not take {arguments}: {error}. Correct the card.") from error
+        raise ModelError(
+            f"{architecture} does not take {arguments}: {error}. Correct the arguments in its card, or "
+            f"network.arguments in its recipe."
+        ) from error
+
+
+def check_architecture(name: str) -> None:
+    """Refuse an architecture that this version does not have.
+
+    Raises:
+        ModelError: Names the nearest one and the others.
+    """
+    if name in NETWORKS:
+        return
+    near = difflib.get_close_matches(name, NETWORKS, n=1)
+    guess = f"Did you mean {near[0]}? " if near else ""
+    raise ModelError(f"Architecture {name!r} is unknown. {guess}This version has {', '.join(NETWORKS)}.")
 
 
 def load(weights: str | Path) -> tuple[nn.Module, ModelCard]:

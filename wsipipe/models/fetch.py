@@ -66,12 +66,11 @@ def check_kind(source: str) -> None:
         raise ModelError(
             f"{source} comes over {parts.scheme}, which anybody on the way can change. Use https."
         )
-    suffix = Path(parts.path).suffix
-    if suffix != SUFFIX:
+    if Path(parts.path).suffix != SUFFIX:
         raise ModelError(
-            f"{source} is a {suffix or 'nameless'} file; only {SUFFIX} is fetched, as pickled files (.pt, "
-            ".pth, .bin, .ckpt, .pkl) can run code when they are opened. Where you trust its maker, load it "
-            "there, write it with safetensors.torch.save_file, and give it a card (docs/evaluation.md)."
+            f"{source} is no {SUFFIX} file; only these are fetched, as pickled files (.pt, .pth, .bin, "
+            ".ckpt, .pkl) can run code when they are opened. Where you trust its maker, load it there, write "
+            "it with safetensors.torch.save_file, and give it a card (docs/evaluation.md)."
         )
 
 

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from wsipipe.errors import ModelError
+from wsipipe.models.zoo import SUFFIX
 
 log = logging.getLogger(__name__)
 _WRAPPERS = ("state_dict", "model", "model_state_dict")
@@ -19,8 +20,14 @@ def unpickle(source: Path, target: Path) -> list[str]:
     not bar it: convert files that you trust, on a machine that you can afford to lose.
 
     Raises:
-        ModelError: It is no state dict of tensors, or holds more than tensors.
+        ModelError: The file is not there, is no state dict of tensors, or holds more than tensors; or the
+            target is no ``.safetensors`` file.
     """
+    if target.suffix != SUFFIX:
+        raise ModelError(f"The weights cannot be written to {target}: name a {SUFFIX} file.")
+    if not source.is_file():
+        raise ModelError(f"There is no file {source}; check the path.")
+    target.parent.mkdir(parents=True, exist_ok=True)
     log.warning(
         "%s is a pickle. weights_only=True is no sandbox: convert only files from people you trust.", source
     )

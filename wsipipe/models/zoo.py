@@ -156,8 +156,8 @@ def find_weights(name_or_path: str | Path) -> Path:
     path = Path(text).expanduser()
     if path.suffix != SUFFIX and path.is_file():
         raise ModelError(
-            f"{path} is a {path.suffix or 'nameless'} file; only {SUFFIX} is loaded, as others can run "
-            "code. Convert it first."
+            f"{path} is no {SUFFIX} file, and only these are loaded, as others can run code. Convert it: "
+            "wsipipe models convert."
         )
     if not path.is_file():
         raise ModelError(

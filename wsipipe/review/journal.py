@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from wsipipe.durable import storage_errors, write_durable
-from wsipipe.errors import LockedError, StorageError
+from wsipipe.errors import LockedError, NoResultError, StorageError
 from wsipipe.review.acts import Act, Entry, act_from
 from wsipipe.version import __version__
 
@@ -153,11 +153,12 @@ def read_journal(path: Path) -> Contents:
     """Reads and checks a journal; a torn last line is passed over.
 
     Raises:
-        StorageError: There is none, a line inside it is damaged, or a newer wsipipe wrote it.
+        NoResultError: There is none.
+        StorageError: A line inside it is damaged, or a newer wsipipe wrote it.
     """
     with storage_errors(path):
         if not path.is_file():
-            raise StorageError(f"There is no journal {path}; begin one with wsipipe view.")
+            raise NoResultError(f"There is no journal {path}; begin one with wsipipe view.")
         data = path.read_bytes()
     lines = data.split(b"\n")
     whole: list[dict[str, Any]] = []

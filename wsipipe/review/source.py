@@ -10,7 +10,7 @@ from typing import Any
 import zarr
 
 from wsipipe import manifest
-from wsipipe.errors import StorageError
+from wsipipe.errors import NoResultError, StorageError
 from wsipipe.ome import LabelClass
 from wsipipe.quantise import NOT_COMPUTED
 from wsipipe.results import NUCLEI_TABLE, Result
@@ -90,12 +90,13 @@ def open_source(path: str | Path) -> Source:
     """Opens ``OUT/SLIDE`` or its ``slide.zarr``; without a manifest read-only, with a warning.
 
     Raises:
-        StorageError: It is no result of ours, or a newer wsipipe wrote it.
+        NoResultError: It is no result of ours.
+        StorageError: A newer wsipipe wrote it.
     """
     folder = Path(path)
     folder = folder.parent if folder.name == "slide.zarr" else folder
     if not is_result(folder):
-        raise StorageError(
+        raise NoResultError(
             f"{path} is no result of wsipipe: there is no slide.zarr of ours in it. Name OUT/SLIDE or its "
             f"slide.zarr."
         )

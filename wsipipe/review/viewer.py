@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wsipipe.errors import ConfigError, SlideError, StorageError
+from wsipipe.errors import ConfigError, NoResultError, SlideError
 from wsipipe.notice import NOTICE
 from wsipipe.results import Result
 
@@ -22,7 +22,7 @@ def view(path: Path, user: str | None = None, reviews: Path | None = None, revie
         review: False shows a result without the review panel.
 
     Raises:
-        StorageError: There is nothing of ours.
+        NoResultError: There is nothing of ours.
         ConfigError: napari is not installed, or there is no display; names what to do.
     """
     from wsipipe.review.source import open_source, slides_of
@@ -57,7 +57,7 @@ def _view_slide(path: Path) -> None:
     except SlideError as error:
         if not path.is_dir():
             raise
-        raise StorageError(
+        raise NoResultError(
             f"{path} holds no result of wsipipe and is no slide; name OUT, OUT/SLIDE or a slide."
         ) from error
     napari = need_napari(path)

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wsipipe.errors import ConfigError
+from wsipipe.keys import apply_setting, read_mapping, validated
 
 
 class _Section(BaseModel):
@@ -216,22 +216,9 @@ def read_recipe(name_or_path: str | Path, settings: list[str] | None = None) -> 
         ConfigError: No such recipe, not YAML, an unknown key or a wrong value; names every such key.
     """
     path = _find(name_or_path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Recipe {path} is not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"Recipe {path} holds {type(content).__name__}, not keys with values.")
-    for setting in settings or []:
-        _apply(content, setting)
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']} (found {item['input']!r})"
-            for item in error.errors()
-        )
-        raise ConfigError(f"Recipe {path} with its settings is not valid. {wrong}") from error
+    content = read_mapping(path, "Recipe")
+    typed = [apply_setting(content, setting, Recipe) for setting in settings or []]
+    return validated(Recipe, content, f"Recipe {path}", typed)
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -242,19 +229,3 @@ def _find(name_or_path: str | Path) -> Path:
         f"There is no recipe {str(name_or_path)!r}: it is neither a file nor one of "
         f"{', '.join(recipe_names())}."
     )
-
-
-def _apply(content: dict[str, Any], setting: str) -> None:
-    path, equals, text = setting.partition("=")
-    *sections, key = path.split(".")
-    if not equals or not all((*sections, key)):
-        raise ConfigError(f"--set {setting!r}: write section.key=value, for example fit.steps=500.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {setting!r}: {text!r} is not a YAML value: {error}") from error
-    for section in sections:
-        content = content.setdefault(section, {})
-        if not isinstance(content, dict):
-            raise ConfigError(f"--set {setting!r}: {section} is not a section of a recipe.")
-    content[key] = value

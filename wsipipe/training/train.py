@@ -17,7 +17,7 @@ from torch import nn
 
 from wsipipe.durable import write_json
 from wsipipe.errors import ConfigError
-from wsipipe.models.architectures import build, save
+from wsipipe.models.architectures import build, check_architecture, save
 from wsipipe.models.predictor import Device
 from wsipipe.models.whiten import ring_layers, unwhiten, whiten
 from wsipipe.models.zoo import ModelCard, find_weights, whole_card
@@ -87,6 +87,7 @@ class Training:
     def __init__(
         self, recipe: Recipe, data: Sequence[Path], resources: Resources, teller: Teller | None = None
     ) -> None:
+        check_architecture(recipe.network.architecture)
         self.device = pick_device(resources.device)
         self.where: Device = "cuda" if self.device.type == "cuda" else "cpu"
         self.recipe, self.resources, self.teller = recipe, resources, teller or Silent()

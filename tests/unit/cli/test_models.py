@@ -40,7 +40,13 @@ def test_fetched_models_are_listed(typed: object, copied: Path) -> None:
     names = [card["name"] for card in json.loads(printed)]
     assert NUCLEI in names
     assert names[-1] == "mine"
-    assert NUCLEI in typed("models")[1]
+    listed = typed("models")[1].splitlines()
+    assert listed[0].split() == ["name", "um/px", "outputs", "licence", "use"]
+    # Off a terminal every row is one line of whole words.
+    assert len(listed) == 1 + len(names)
+    assert all(line.endswith("Research use only. Not a medical device.") for line in listed[1:])
+    code, printed, _ = typed("models", "fetch", copied, "--json")
+    assert json.loads(printed)["name"] == "mine"
 
 
 def test_pickles_are_refused(typed: object) -> None:

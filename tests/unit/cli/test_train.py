@@ -1,5 +1,6 @@
 """The verb ``train``: exit codes, what it prints, and weights that ``run`` takes."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +35,23 @@ def test_a_piece_then_the_rest_then_a_run(
     typed: object, own: Path, small_slide: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    code, told, _ = typed("train", *TINY, "--data", own, "--out", out, "--minutes-per-piece", 1e-6)
+    piece = ("train", *TINY, "--data", own, "--out", out, "--minutes-per-piece", 1e-6)
+    code, told, _ = typed(*piece)
     assert code == ExitCode.RETRY_LATER
     assert "same command goes on" in told
+    code, told, progress = typed(*piece, "--json")
+    found = json.loads(told)
+    assert (code, found["finished"], found["weights"]) == (ExitCode.RETRY_LATER, False, None)
+    assert "2 fields" in progress
     code, told, _ = typed("train", *TINY, "--data", own, "--out", out)
     assert code == ExitCode.OK
-    assert "step 1 of 3" in told
+    # Each piece learnt one step.
+    assert "step 2 of 3" in told
+    code, as_json, _ = typed("train", *TINY, "--data", own, "--out", out, "--json")
     weights = out / "nuclei_own.safetensors"
+    found = json.loads(as_json)
+    assert (code, found["finished"], found["weights"]) == (ExitCode.OK, True, str(weights))
+    assert {"dice", "aji", "pq"} <= set(found["metrics"])
     assert f"wsipipe run nuclei SLIDE --set segment.weights={weights}" in told
     run = ("run", "nuclei", small_slide, "--set", f"segment.weights={weights}", "--out", tmp_path / "run")
     code, told, _ = typed(*run, "--dry-run")
@@ -68,7 +79,9 @@ def test_all_folds(typed: object, own: Path, tmp_path: Path) -> None:
     [
         (("--folds", 2, "--all-data"), "leave out --fold and --all-data"),
         (("--device", "nonsense"), "nonsense"),
-        (("--set", "fit.step=2"), "fit.step"),
+        (("--set", "fit.step=2"), "Did you mean fit.steps?"),
+        (("--set", "network.architecture=gmr_unett"), "Did you mean gmr_unet?"),
+        (("--set", "network.arguments.foo=2"), "network.arguments in its recipe"),
     ],
 )
 def test_what_cannot_be_is_told(typed: object, own: Path, tmp_path: Path, more: tuple, named: str) -> None:

@@ -32,12 +32,19 @@ def test_settings_go_over_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "settings", "named"),
     [
-        (TEXT + "fit: {learning_rat: 1.0}", [], r"fit\.learning_rat"),
+        (
+            TEXT + "fit: {learning_rat: 1.0}",
+            [],
+            r"fit\.learning_rat is unknown. Did you mean fit\.learning_rate\?",
+        ),
+        (TEXT, ["steps=5"], r"steps is unknown. Did you mean fit\.steps\?"),
+        (TEXT, ["network.argument.widths=1"], r"Did you mean network\.arguments\?"),
+        (TEXT + "augmnt: {}", [], r"augmnt is unknown. Did you mean augment\?"),
         (TEXT + "fit: {steps: many}", [], r"fit\.steps: .*'many'"),
         (TEXT + "fit: {steps: '7'}", [], r"fit\.steps"),
         (TEXT + "task: 7", [], "task"),
         (TEXT, ["fit.steps"], r"section\.key=value"),
-        (TEXT, ["seed.x=1", "name.y=2"], "name is not a section"),
+        (TEXT, ["seed.x=1"], "seed is not a section"),
         (TEXT, ["fit.steps=["], "not a YAML value"),
         (TEXT, ["validation.patience=2", "validation.every=0"], "patience"),
         ("- a list", [], "holds list"),
