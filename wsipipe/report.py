@@ -11,6 +11,7 @@ import jinja2
 
 from wsipipe.durable import write_durable
 from wsipipe.export import OVERVIEW
+from wsipipe.names import printable
 from wsipipe.notice import NOTICE
 from wsipipe.version import __version__
 
@@ -91,7 +92,7 @@ def write_page(out: Path, run: dict[str, Any]) -> None:
     # Autoescape is a constant: a slide's name may hold anything.
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_PAGE)
     text = page.render(run=run, notice=NOTICE, overview=OVERVIEW, mpx=_canvas_mpx)
-    write_durable(out / "report.html", text.encode())
+    write_durable(out / "report.html", printable(text).encode())
 
 
 def _canvas_mpx(slide: dict[str, Any]) -> float:

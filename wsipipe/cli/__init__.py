@@ -1,5 +1,6 @@
 """What the user types: each verb parses, calls one function, prints, and returns an exit code."""
 
+import io
 import logging
 import sys
 import warnings
@@ -24,6 +25,9 @@ def main() -> None:
     """Entry point: exit codes of ``errors.ExitCode``; bad input gets one paragraph, never a traceback."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     warnings.simplefilter("default", UserWarning)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names may hold what the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
     except WsipipeError as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from wsipipe.cli.app import AsJson, DeviceName, Workers, app, console
+from wsipipe.cli.app import AsJson, DeviceName, Workers, app, complaints, console
 from wsipipe.cli.run import Budget, print_run, with_progress
 from wsipipe.errors import ExitCode
 
@@ -93,9 +93,14 @@ def clean(
 def index(
     slides: Annotated[list[str], typer.Argument(help="Files, folders, globs, or a manifest CSV.")],
     to: Annotated[Path, typer.Option("--to", help="File to write, as sha256sum does.")] = Path("SHA256SUMS"),
-) -> None:
-    """Writes the SHA-256 of every file of the slides, for run --checksums."""
+) -> int:
+    """Writes the SHA-256 of every file of the slides, for run --checksums; names those it cannot read."""
     from wsipipe.checksums import write_sums
     from wsipipe.tiling.collect import collect
 
-    console.print(f"{to}: {write_sums(to, collect(list(slides)))} files", soft_wrap=True)
+    unreadable: list[str] = []
+    count = write_sums(to, collect(list(slides)), unreadable.append)
+    for text in unreadable:
+        complaints.print(text, style="red", soft_wrap=True)
+    console.print(f"{to}: {count} files", soft_wrap=True)
+    return int(ExitCode.SOME_SLIDES_FAILED if unreadable else ExitCode.OK)

@@ -1,8 +1,6 @@
-"""Um per px and objective of OME metadata, as OME-XML or as OME-Zarr attributes."""
+"""Um per px and objective of OME metadata, as OME-XML."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import ElementTree
@@ -28,19 +26,6 @@ def clues_of_xml(text: str, shape: tuple[int, int]) -> MppClues:
     powers = [e.get("NominalMagnification") for e in root.iter() if e.tag.endswith("}Objective")]
     objective = next((_number(power) for power in powers if power), None)
     return MppClues(vendor=_physical_size((sized or pixels)[0]) if pixels else None, objective=objective)
-
-
-def clues_of_axes(axes: list[Mapping[str, Any]], scale: list[float]) -> MppClues:
-    """What the axes and the scale of an OME-Zarr multiscale say.
-
-    Source: OME-Zarr 0.4 and 0.5, ``axes`` and ``coordinateTransformations``.
-    """
-    sizes = {}
-    for axis, value in zip(axes, scale, strict=False):
-        unit_um = _UM.get(axis.get("unit", ""))
-        if unit_um is not None:
-            sizes[axis["name"]] = value * unit_um
-    return MppClues(vendor=(sizes["y"], sizes["x"]) if {"y", "x"} <= sizes.keys() else None)
 
 
 def _physical_size(pixels: Element) -> tuple[float, float] | None:
