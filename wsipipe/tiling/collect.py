@@ -106,7 +106,7 @@ def _paths_of(given: Path, places: Sequence[Path]) -> list[Path]:
     if _is_there(given):
         return [given]
     if glob.has_magic(str(given)):
-        return _some(search_glob(str(given)), f"the glob {given} (** stands for folders of any depth)")
+        return _some(search_glob(str(given)), f"the glob {given}", "in matched folders only by **")
     raise ConfigError(f"there is no file or folder {given}; check the path, or quote it if it is a glob")
 
 
@@ -120,14 +120,14 @@ def _in_folder(given: Path, places: Sequence[Path]) -> list[Path]:
         if mirax in places:
             return []
         raise ConfigError(f"the folder {given} is part of the slide {mirax}; name that file instead")
-    return _some(search(given), f"the folder {given}, searched to any depth,")
+    return _some(search(given), f"the folder {given}", "to any depth")
 
 
-def _some(slides: list[Path], where: str) -> list[Path]:
+def _some(slides: list[Path], where: str, how: str) -> list[Path]:
     if not slides:
         suffixes = " ".join(sorted(SLIDE_SUFFIXES))
         raise ConfigError(
-            f"{where} holds no slides; looked for DICOM series, .zarr and {suffixes}; name the files"
+            f"{where} holds no slides; looked {how} for DICOM series, .zarr and {suffixes}; name the files"
         )
     return slides
 
