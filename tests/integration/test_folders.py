@@ -67,11 +67,11 @@ def folder(tmp_path: Path, write_dicom: Callable[..., Path], monkeypatch: pytest
     (root / "case-5/gone.svs").symlink_to("nowhere.svs")
     (root / "case-5/again").symlink_to(root)
     (root / "lost+found").mkdir(mode=0)
-    if os.geteuid() == 0:  # whom permissions do not stop
+    if os.access(root / "lost+found", os.R_OK):  # by root, whom permissions do not stop
         real = os.scandir
 
-        def scandir(path: str | Path = ".") -> object:
-            if Path(path).name == "lost+found":
+        def scandir(path: str | Path | int = ".") -> object:
+            if not isinstance(path, int) and Path(path).name == "lost+found":
                 raise PermissionError(errno.EACCES, "Permission denied", str(path))
             return real(path)
 

@@ -33,7 +33,7 @@ def unlistable(monkeypatch):
     def make(name):
         def refusing(real):
             def call(path="."):
-                if os.path.basename(os.fspath(path)) == name:
+                if not isinstance(path, int) and os.path.basename(os.fspath(path)) == name:
                     raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
                 return real(path)
 
@@ -125,13 +125,14 @@ def test_a_folder_that_cannot_be_listed_fails_alone(tmp_path, unlistable):
         open_reader(tmp_path / "lost+found")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_permissions_are_told(tmp_path):
     touch(tmp_path, "a.svs", "b.dcm", "c.vms", "d.svs", "e/f.svs", "g.zarr/zarr.json")
     (tmp_path / "good.svs").write_text("")
     closed = [tmp_path / name for name in ("b.dcm", "c.vms", "d.svs", "e", "g.zarr")]
     for path in closed:
         path.chmod(0)
+    if os.access(closed[0], os.R_OK):
+        pytest.skip("root reads everything")
     try:
         found = search(tmp_path)
         for path in closed:
