@@ -103,15 +103,39 @@ def test_chunks_left_out_of_shards_and_whole_arrays(tmp_path):
     assert not level_0(path).any()
 
 
-@pytest.mark.parametrize("version", ["0.4", "0.5"])
-def test_sister_a_damaged_chunk_is_an_error(tmp_path, version):
-    path = made(
-        tmp_path / "a.zarr", version, **({"compressors": numcodecs.Zstd()} if version == "0.4" else {})
-    )
+V2 = [
+    numcodecs.Blosc(),
+    numcodecs.Blosc(cname="zstd"),
+    numcodecs.Zstd(),
+    numcodecs.Zlib(),
+    numcodecs.GZip(),
+    None,
+]
+V3 = [zarr.codecs.BloscCodec(), zarr.codecs.ZstdCodec(), zarr.codecs.GzipCodec(), None]
+
+
+@pytest.mark.parametrize(
+    ("version", "compressor"), [*(("0.4", codec) for codec in V2), *(("0.5", codec) for codec in V3)]
+)
+def test_a_chunk_that_was_cut_short_is_an_error(tmp_path, version, compressor):
+    path = made(tmp_path / "a.zarr", version, compressors=compressor)
+    np.testing.assert_array_equal(level_0(path), picture())
     chunk = path / "0" / ("c/1/2/2" if version == "0.5" else "1.2.2")
-    chunk.write_bytes(chunk.read_bytes()[:20])
-    with pytest.raises(SlideError, match=r"level 0, y 40, x 40.*damaged"):
-        ZarrReader(path).read_level(0, Region(40, 40, 8, 8))
+    for kept in (-1, 200, 20, 5, 0):
+        chunk.write_bytes(chunk.read_bytes()[:kept])
+        with pytest.raises(SlideError, match=r"level 0, y 40, x 40.*damaged"):
+            ZarrReader(path).read_level(0, Region(40, 40, 8, 8))
+
+
+def test_a_shard_that_was_cut_short_is_an_error(tmp_path):
+    codec = zarr.codecs.BloscCodec()
+    path = made(tmp_path / "a.zarr", shards=(3, 32, 32), chunks=(3, 16, 16), compressors=codec)
+    np.testing.assert_array_equal(level_0(path), picture())
+    for kept in (-1, 100, 0):
+        chunk = path / "0/c/0/1/1"
+        chunk.write_bytes(chunk.read_bytes()[:kept])
+        with pytest.raises(SlideError, match=r"level 0, y 40, x 40.*damaged"):
+            ZarrReader(path).read_level(0, Region(40, 40, 8, 8))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from wsipipe.geometry import Region
 from wsipipe.tiling.mpp import MppClues
 from wsipipe.tiling.readers.axes import clues_of_axes, scale_of
 from wsipipe.tiling.readers.base import Facts, Pixels, open_error, tile_error, whole
+from wsipipe.tiling.readers.zarr_store import CheckedStore
 
 _CODECS = {
     "BytesCodec",
@@ -77,7 +78,7 @@ def _not_allowed(path: Path, error: PermissionError) -> SlideError:
 
 def _multiscale(path: Path) -> tuple[list[str], list[Any], MppClues]:
     """Axis names, arrays finest first, and what the metadata says of the scale."""
-    group = zarr.open_group(path, mode="r")
+    group = zarr.open_group(CheckedStore(path), mode="r")
     attributes = _ome(group)
     if "multiscales" not in attributes and "bioformats2raw.layout" in attributes:
         group = group["0"]
@@ -110,6 +111,8 @@ def _admitted(array: Any) -> Any:
     chunk_bytes = math.prod(array.chunks) * array.dtype.itemsize
     if chunk_bytes > _LARGEST_CHUNK_BYTES:
         raise ValueError(f"one chunk of it has {chunk_bytes / 1e9:.1f} GB, more than is read at once")
+    if codecs[-1:] in (["Blosc"], ["BloscCodec"]) and array.shards is None:
+        array.store.blosc_arrays.add(array.path)
     return array
 
 
