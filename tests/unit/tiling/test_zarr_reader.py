@@ -44,6 +44,12 @@ def made(path, version="0.5", pixels=None, own=None, whole=None, order=(0, 1, 2)
     return path
 
 
+def named(path, channels):
+    group = zarr.open_group(path, mode="r+")
+    group.attrs["ome"] = group.attrs["ome"] | {"omero": {"channels": channels}}
+    return path
+
+
 def level_0(path):
     return ZarrReader(path).read_level(0, Region(0, 0, *SHAPE))[0]
 
@@ -168,3 +174,33 @@ def test_a_scale_that_is_missing_or_makes_no_sense(tmp_path):
     for wrong in ({"type": "scale", "path": "scales"}, scale(1.0, 0.5)):
         with pytest.raises(SlideError, match="no list of 3 numbers"):
             ZarrReader(made(tmp_path / "b.zarr", whole=[wrong]))
+
+
+def labels(*texts):
+    return [{"label": text} for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("channels", "order"),
+    [
+        (labels("Blue", "Green", "Red"), [2, 1, 0]),
+        (labels("g", "r", "b"), [1, 0, 2]),
+        (
+            [{"label": f"Channel {i}", "color": c} for i, c in enumerate(("00FF00", "FF0000", "0000ff"))],
+            [1, 0, 2],
+        ),
+        ([{"label": "red", "color": "0000FF"}, {"label": "green"}, {"label": "blue"}], [0, 1, 2]),
+        (labels("Channel:0:0", "C1", ""), [0, 1, 2]),
+        ([{"color": "FFFFFF"}] * 3, [0, 1, 2]),
+        ([], [0, 1, 2]),
+    ],
+)
+def test_channels_go_by_their_names(tmp_path, channels, order):
+    path = named(made(tmp_path / "a.zarr"), channels)
+    np.testing.assert_array_equal(level_0(path), picture()[..., order])
+
+
+def test_channels_that_are_stains_are_refused(tmp_path):
+    path = named(made(tmp_path / "a.zarr"), labels("DAPI", "FITC", "TRITC"))
+    with pytest.raises(SlideError, match="channels are called DAPI, FITC, TRITC, not red, green and blue"):
+        ZarrReader(path)

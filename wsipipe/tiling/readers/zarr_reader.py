@@ -13,6 +13,7 @@ from wsipipe.geometry import Region
 from wsipipe.tiling.mpp import MppClues
 from wsipipe.tiling.readers.axes import clues_of_axes, scale_of
 from wsipipe.tiling.readers.base import Facts, Pixels, open_error, tile_error, whole
+from wsipipe.tiling.readers.channels import rgb_order
 from wsipipe.tiling.readers.zarr_store import CheckedStore
 
 _CODECS = {
@@ -39,7 +40,7 @@ class ZarrReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._axes, self._levels, clues = _multiscale(path)
+            self._axes, self._levels, self._rgb, clues = _multiscale(path)
         except SlideError:
             raise
         except PermissionError as error:
@@ -66,7 +67,7 @@ class ZarrReader:
         except Exception as error:  # codecs raise anything
             raise tile_error(self._path, level, region, error) from error
         kept = [axis for axis in self._axes if axis in "yxc"]
-        return part.transpose([kept.index(axis) for axis in "yxc"]), None
+        return part.transpose([kept.index(axis) for axis in "yxc"])[..., self._rgb], None
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -76,8 +77,8 @@ def _not_allowed(path: Path, error: PermissionError) -> SlideError:
     return open_error(path, f"{error.filename}: {error.strerror}", "check the permissions of all its files")
 
 
-def _multiscale(path: Path) -> tuple[list[str], list[Any], MppClues]:
-    """Axis names, arrays finest first, and what the metadata says of the scale."""
+def _multiscale(path: Path) -> tuple[list[str], list[Any], list[int], MppClues]:
+    """Axis names, arrays finest first, order of the channels, and what the metadata says of the scale."""
     group = zarr.open_group(CheckedStore(path), mode="r")
     attributes = _ome(group)
     if "multiscales" not in attributes and "bioformats2raw.layout" in attributes:
@@ -91,7 +92,8 @@ def _multiscale(path: Path) -> tuple[list[str], list[Any], MppClues]:
     found.sort(key=lambda pair: -_area_px(names, pair[0].shape))
     finest = found[0][1].get("coordinateTransformations")
     scale = scale_of(len(names), finest, multiscale.get("coordinateTransformations"))
-    return names, [array for array, _ in found], clues_of_axes(axes, scale)
+    order = rgb_order(attributes.get("omero", {}).get("channels", []))
+    return names, [array for array, _ in found], order, clues_of_axes(axes, scale)
 
 
 def _area_px(names: Sequence[str], shape: Sequence[int]) -> int:
