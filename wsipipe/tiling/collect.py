@@ -13,7 +13,7 @@ from pathlib import Path
 from wsipipe.errors import ConfigError
 from wsipipe.names import printable
 from wsipipe.tiling.manifest import read_manifest
-from wsipipe.tiling.readers.files import companions, is_zarr
+from wsipipe.tiling.readers.files import is_zarr, parts_of
 from wsipipe.tiling.search import SLIDE_SUFFIXES, is_result, search, search_glob
 
 _LONGEST_NAME = 64
@@ -135,7 +135,7 @@ def _some(slides: list[Path], where: str, how: str) -> list[Path]:
 def _owners(paths: Sequence[Path]) -> dict[Path, Path]:
     """Path that is part of another slide -> that slide; of files that name each other, the first is it."""
     place = {os.path.abspath(path): path for path in paths}
-    parts = {path: {os.path.abspath(file) for file in companions(path)} for path in place.values()}
+    parts = {path: {os.path.abspath(file) for file in parts_of(path)} for path in place.values()}
     owners: dict[Path, Path] = {}
     for owner in sorted(parts):
         for part in (place[name] for name in sorted(parts[owner] & place.keys())):

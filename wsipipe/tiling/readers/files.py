@@ -8,7 +8,7 @@ from pathlib import Path
 from wsipipe.tiling.readers.base import open_error
 from wsipipe.tiling.readers.dicom import dicom_files, head_of, may_be_dicom, series_files
 
-__all__ = ["companions", "dicom_files", "fingerprint", "is_zarr", "slide_files"]
+__all__ = ["dicom_files", "fingerprint", "is_zarr", "parts_of", "slide_files"]
 
 _EDGE_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 16
@@ -47,7 +47,7 @@ def slide_files(path: Path) -> list[Path]:
     return [path, *sorted(p for p in set(others) if os.path.isfile(p) and p != path)]
 
 
-def companions(path: Path) -> list[Path]:
+def parts_of(path: Path) -> list[Path]:
     """Files that belong to a slide and are no slides of their own; none where that cannot be found out."""
     try:
         if os.path.isdir(path):
