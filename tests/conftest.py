@@ -1,9 +1,11 @@
 """Shared fixtures: real data where it is, tiny made data everywhere else."""
 
 import os
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from wsipipe.cluster import connect
@@ -30,6 +32,53 @@ def data_dir() -> Path:
     if not (folder / "slides").is_dir():
         pytest.skip(f"real data absent: no folder {folder}/slides; set WSIPIPE_DATA to where it is")
     return folder
+
+
+WriteDicom = Callable[..., Path]
+
+
+def _element(tag: int, vr: str, value: str | bytes | int) -> bytes:
+    if isinstance(value, int):
+        value = struct.pack("<I" if vr == "UL" else "<H", value)
+    text = value.encode() if isinstance(value, str) else value
+    text += (b" " if vr in {"CS", "DS", "IS"} else b"\0") * (len(text) % 2)
+    length = struct.pack("<xxI" if vr in {"OB", "SQ"} else "<H", len(text))
+    return struct.pack("<HH", tag >> 16, tag & 0xFFFF) + vr.encode() + length + text
+
+
+def _sequence(tag: int, *elements: bytes) -> bytes:
+    body = b"".join(elements)
+    return _element(tag, "SQ", struct.pack("<HHI", 0xFFFE, 0xE000, len(body)) + body)
+
+
+@pytest.fixture(scope="session")
+def write_dicom() -> WriteDicom:
+    """Writes a whole-slide DICOM file of one uncompressed tile, 0.5 um/px, as OpenSlide reads it."""
+
+    def write(
+        path: Path, pixels: np.ndarray, series: str, instance: int = 1, flavour: str = "VOLUME"
+    ) -> Path:
+        height, width = pixels.shape[:2]
+        sop_class, uid = "1.2.840.10008.5.1.4.1.1.77.1.6", f"{series}.{instance}"
+        meta = [(0x00020001, "OB", b"\0\1"), (0x00020002, "UI", sop_class), (0x00020003, "UI", uid)]
+        meta += [(0x00020010, "UI", "1.2.840.10008.1.2.1"), (0x00020012, "UI", "1.2.3.9")]
+        head = [(0x00080008, "CS", f"ORIGINAL\\PRIMARY\\{flavour}\\NONE"), (0x00080016, "UI", sop_class)]
+        head += [(0x00080018, "UI", uid), (0x00080060, "CS", "SM"), (0x0020000D, "UI", "1.2")]
+        head += [(0x0020000E, "UI", series), (0x00200013, "IS", "1"), (0x00200052, "UI", "1.2.3.4")]
+        head += [(0x00209311, "CS", "TILED_FULL"), (0x00280002, "US", 3), (0x00280004, "CS", "RGB")]
+        head += [(0x00280006, "US", 0), (0x00280008, "IS", "1"), (0x00280010, "US", height)]
+        head += [(0x00280011, "US", width), (0x00280100, "US", 8), (0x00280101, "US", 8)]
+        head += [(0x00280102, "US", 7), (0x00280103, "US", 0), (0x00480006, "UL", width)]
+        head += [(0x00480007, "UL", height)]
+        spacing = _sequence(0x00289110, _element(0x00280030, "DS", "0.0005\\0.0005"))
+        coded = b"".join(_element(*each) for each in meta)
+        data = b"".join(_element(*each) for each in head) + _sequence(0x52009229, spacing)
+        data += _element(0x7FE00010, "OB", pixels.tobytes())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(128) + b"DICM" + _element(0x00020000, "UL", len(coded)) + coded + data)
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import jinja2
 
 from wsipipe.durable import write_durable
 from wsipipe.export import OVERVIEW
+from wsipipe.names import printable
 from wsipipe.notice import NOTICE
 from wsipipe.outcome import precisions
 from wsipipe.version import __version__
@@ -106,7 +107,7 @@ def write_page(out: Path, run: dict[str, Any]) -> None:
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_PAGE)
     tools = {"mpx": _canvas_mpx, "precisions": precisions, "in_order": _in_order, "log_of": _log_of}
     text = page.render(run=run, notice=NOTICE, overview=OVERVIEW, **tools)
-    write_durable(out / "report.html", text.encode())
+    write_durable(out / "report.html", printable(text).encode())
 
 
 def _in_order(slide: dict[str, Any]) -> list[tuple[str, float]]:

@@ -5,7 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from wsipipe.cli.app import AsJson, DeviceName, Results, Workers, app, console, print_json, print_rows
+from wsipipe.cli.app import (
+    AsJson,
+    DeviceName,
+    Results,
+    Workers,
+    app,
+    complaints,
+    console,
+    print_json,
+    print_rows,
+)
 from wsipipe.cli.run import Budget, budget_bytes, print_runs, with_progress
 from wsipipe.errors import ConfigError, ExitCode, WsipipeError
 
@@ -129,9 +139,14 @@ def index(
     to: Annotated[
         Path, typer.Option("--to", dir_okay=False, help="File to write, as sha256sum does.")
     ] = Path("SHA256SUMS"),
-) -> None:
-    """Writes the SHA-256 of every file of the slides, for run --checksums."""
+) -> int:
+    """Writes the SHA-256 of every file of the slides, for run --checksums; names those it cannot read."""
     from wsipipe.checksums import write_sums
     from wsipipe.tiling.collect import collect
 
-    console.print(f"{to}: {write_sums(to, collect(list(slides)))} files", soft_wrap=True)
+    unreadable: list[str] = []
+    count = write_sums(to, collect(list(slides)), unreadable.append)
+    for text in unreadable:
+        complaints.print(text, style="red", soft_wrap=True)
+    console.print(f"{to}: {count} files", soft_wrap=True)
+    return int(ExitCode.SOME_SLIDES_FAILED if unreadable else ExitCode.OK)

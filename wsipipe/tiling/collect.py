@@ -1,25 +1,24 @@
 """Files, folders, globs and manifests -> the slides of a run, each with an id of its own."""
 
+import errno
 import glob
 import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsipipe.errors import ConfigError
+from wsipipe.names import printable
 from wsipipe.tiling.manifest import read_manifest
-from wsipipe.tiling.readers.files import dicom_files, is_zarr, slide_files
-
-IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
-SCANNER_SUFFIXES = (".bif", ".czi", ".dcm", ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".vms", ".vmu")
-TIFF_SUFFIXES = (".btf", ".tif", ".tiff")
-SLIDE_SUFFIXES = frozenset(IMAGE_SUFFIXES + SCANNER_SUFFIXES + TIFF_SUFFIXES)
+from wsipipe.tiling.readers.files import is_zarr, parts_of
+from wsipipe.tiling.search import SLIDE_SUFFIXES, is_result, search, search_glob
 
 _LONGEST_NAME = 64
 _DOUBLE_SUFFIXES = (".ome.zarr", ".ome.tiff", ".ome.tif")
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 @dataclass(frozen=True)
@@ -40,29 +39,43 @@ class SlideInput:
     mpp: float | None
     mask_path: Path | None
     sample_id: str
-    extra: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, str] = field(default_factory=dict, hash=False)
 
 
 def collect(inputs: Sequence[str | Path], mpp: float | None = None) -> list[SlideInput]:
-    """The slides that the inputs name, in their order; within a folder by name.
+    """The slides that the inputs name, in their order; within a folder by path.
+
+    What cannot be read counts as a slide, so that opening it tells why and the others go on.
+    Files that belong to another slide of the inputs are no slides of their own.
 
     Args:
-        inputs: Slide files, DICOM folders and OME-Zarrs, folders of slides (searched one level
-            deep), globs (``**`` goes deeper), or manifests (``.csv``).
+        inputs: Slide files, DICOM folders and OME-Zarrs, folders of slides (searched to any depth),
+            globs (``**`` stands for folders of any depth), or manifests (``.csv``).
         mpp: Um per px of level 0 of every slide; overrules a manifest.
 
     Raises:
         ConfigError: A path is absent, a folder or glob holds no slide, a slide is named twice, or
             a manifest is malformed (names its row).
     """
-    slides = [slide for given in inputs for slide in _slides_of(Path(given), mpp)]
+    places = [Path(given) for given in inputs]
+    slides: list[SlideInput] = []
+    rows: set[Path] = set()
+    for place in places:
+        if _is_manifest(place):
+            slides += _slides_of_manifest(place, mpp)
+            rows.update(slide.path for slide in slides)
+        else:
+            slides += [_slide(path, mpp) for path in _paths_of(place, places)]
     if not slides:
         raise ConfigError("no slides were given; name slide files, folders, globs or a manifest CSV")
-    for slide_id, count in Counter(slide.slide_id for slide in slides).items():
-        if count > 1:
-            path = next(slide.path for slide in slides if slide.slide_id == slide_id)
-            raise ConfigError(f"the slide {path} is given {count} times among the inputs; name it once")
-    return slides
+    owners = _owners([slide.path for slide in slides])
+    for path in sorted(rows & owners.keys()):
+        raise ConfigError(
+            f"{path} in the manifest is part of the slide {owners[path]}; leave out one of them"
+        )
+    kept = [slide for slide in slides if slide.path not in owners]
+    _check_given_once(kept)
+    return kept
 
 
 def slide_id_of(path: Path) -> str:
@@ -72,61 +85,82 @@ def slide_id_of(path: Path) -> str:
     return f"{safe or 'slide'}-{digest[:8]}"
 
 
-def _slides_of(given: Path, mpp: float | None) -> Iterator[SlideInput]:
-    if given.suffix.lower() == ".csv" and given.is_file():
-        for row in read_manifest(given):
-            own = row.mpp if mpp is None else mpp
-            yield SlideInput(slide_id_of(row.path), row.path, own, row.mask_path, row.sample_id)
-        return
-    for path in _paths_of(given):
-        yield SlideInput(slide_id_of(path), path, mpp, None, _name(path))
+def _is_manifest(given: Path) -> bool:
+    return given.suffix.lower() == ".csv" and os.path.isfile(given)
 
 
-def _paths_of(given: Path) -> list[Path]:
-    if given.is_dir() and not _is_slide_folder(given):
-        return _known(given.iterdir(), f"the folder {given}")
-    if given.exists():
+def _slides_of_manifest(path: Path, mpp: float | None) -> Iterator[SlideInput]:
+    for row in read_manifest(path):
+        own = row.mpp if mpp is None else mpp
+        yield SlideInput(slide_id_of(row.path), row.path, own, row.mask_path, row.sample_id, row.extra)
+
+
+def _slide(path: Path, mpp: float | None) -> SlideInput:
+    return SlideInput(slide_id_of(path), path, mpp, None, printable(_name(path)))
+
+
+def _paths_of(given: Path, places: Sequence[Path]) -> list[Path]:
+    """The slides that one input names; ``places`` are all inputs."""
+    if os.path.isdir(given) and not is_zarr(given):
+        return _in_folder(given, places)
+    if _is_there(given):
         return [given]
     if glob.has_magic(str(given)):
-        return _known(map(Path, glob.iglob(str(given), recursive=True)), f"the glob {given}")
+        return _some(search_glob(str(given)), f"the glob {given}", "in matched folders only by **")
     raise ConfigError(f"there is no file or folder {given}; check the path, or quote it if it is a glob")
 
 
-def _known(paths: Iterable[Path], where: str) -> list[Path]:
-    """The slides among the paths by name, without the files that belong to another of them."""
-    slides = sorted(path for path in paths if _is_slide(path))
-    companions = {file for slide in slides if slide.is_file() for file in _later_companions(slide)}
-    kept = [slide for slide in slides if slide not in companions]
-    if not kept:
+def _in_folder(given: Path, places: Sequence[Path]) -> list[Path]:
+    if is_result(given):
+        if len(places) > 1:  # a shell's glob names results that lie among the slides
+            return []
+        raise ConfigError(f"the folder {given} is a result of wsipipe; name the slide that it was made from")
+    mirax = given.with_name(f"{given.name}.mrxs")
+    if os.path.isfile(mirax):
+        if mirax in places:
+            return []
+        raise ConfigError(f"the folder {given} is part of the slide {mirax}; name that file instead")
+    return _some(search(given), f"the folder {given}", "to any depth")
+
+
+def _some(slides: list[Path], where: str, how: str) -> list[Path]:
+    if not slides:
         suffixes = " ".join(sorted(SLIDE_SUFFIXES))
         raise ConfigError(
-            f"{where} holds no slides; looked one level deep for DICOM folders, .zarr and {suffixes}; "
-            "use a glob with ** to look deeper, or name the files"
+            f"{where} holds no slides; looked {how} for DICOM series, .zarr and {suffixes}; name the files"
         )
-    return kept
+    return slides
 
 
-def _later_companions(slide: Path) -> list[Path]:
-    """The other files of a slide; of a DICOM series or OME-TIFF set, whose files are alike, later ones."""
-    others = slide_files(slide)[1:]
-    if slide.suffix.lower() == ".dcm":
-        return [file for file in others if file > slide]
-    alike = {file for file in others if file.suffix == slide.suffix and slide in slide_files(file)}
-    return [file for file in others if file > slide or file not in alike]
+def _owners(paths: Sequence[Path]) -> dict[Path, Path]:
+    """Path that is part of another slide -> that slide; of files that name each other, the first is it."""
+    place = {os.path.abspath(path): path for path in paths}
+    parts = {path: {os.path.abspath(file) for file in parts_of(path)} for path in place.values()}
+    owners: dict[Path, Path] = {}
+    for owner in sorted(parts):
+        for part in (place[name] for name in sorted(parts[owner] & place.keys())):
+            mutual = os.path.abspath(owner) in parts[part]
+            if part != owner and not (mutual and part < owner):
+                owners.setdefault(part, owner)
+    return owners
 
 
-def _is_slide(path: Path) -> bool:
-    if path.name.startswith("."):
+def _check_given_once(slides: Sequence[SlideInput]) -> None:
+    for slide_id, count in Counter(slide.slide_id for slide in slides).items():
+        if count > 1:
+            path = next(slide.path for slide in slides if slide.slide_id == slide_id)
+            raise ConfigError(f"the slide {path} is given {count} times among the inputs; name it once")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something at a path, be it unreadable or a link that leads nowhere."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno not in _ABSENT
+    except ValueError:
         return False
-    return _is_slide_folder(path) if path.is_dir() else path.suffix.lower() in SLIDE_SUFFIXES
-
-
-def _is_slide_folder(path: Path) -> bool:
-    """Whether a folder is one slide: an OME-Zarr, or DICOM files and no slide of another kind."""
-    if is_zarr(path):
-        return True
-    suffixes = {file.suffix.lower() for file in path.iterdir() if not file.name.startswith(".")}
-    return suffixes & SLIDE_SUFFIXES == {".dcm"} and bool(dicom_files(path))
+    return True
 
 
 def _name(path: Path) -> str:

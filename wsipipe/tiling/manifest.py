@@ -1,15 +1,20 @@
 """Manifest CSV -> one row a slide, or an error that names the row."""
 
 import csv
+import errno
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 from wsipipe.errors import ConfigError
 
 COLUMNS = ("sample_id", "image_path", "mask_path", "spacing_at_level_0")
 _NEEDED = ("sample_id", "image_path")
+_ALIKE = 0.8
+"""From here on a name is taken for a misspelt column, which would be silently without effect."""
 
 
 @dataclass(frozen=True)
@@ -21,18 +26,21 @@ class ManifestRow:
         path: The slide's file or folder; exists.
         mask_path: Its tissue mask, if any; exists.
         mpp: Um per px of level 0, if given; > 0.
+        extra: Text of every further column, by its name.
     """
 
     sample_id: str
     path: Path
     mask_path: Path | None
     mpp: float | None
+    extra: dict[str, str] = field(default_factory=dict, hash=False)
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
     """The rows of a CSV with the columns sample_id, image_path, mask_path, spacing_at_level_0.
 
-    The last two columns and their cells may be left out; relative paths count from the CSV.
+    The last two columns and their cells may be left out; relative paths count from the CSV. Further
+    columns are kept as text; columns without a name are passed over.
 
     Raises:
         ConfigError: A column or cell is missing or wrong, or a file is absent; names the row.
@@ -40,7 +48,7 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
-            _check_columns(path, reader.fieldnames or ())
+            reader.fieldnames = _columns(path, reader.fieldnames or ())
             rows = [_row(path, reader.line_num, cells) for cells in reader]
     except (csv.Error, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"the manifest {path} cannot be read: {error}; save it as CSV in UTF-8") from error
@@ -49,15 +57,29 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     return rows
 
 
-def _check_columns(path: Path, found: object) -> None:
-    names = list(found) if isinstance(found, (list, tuple)) else []
-    missing = [name for name in _NEEDED if name not in names]
-    unknown = [name for name in names if name not in COLUMNS]
-    if missing or unknown or len(set(names)) < len(names):
+def _columns(path: Path, found: Sequence[str]) -> list[str]:
+    """The names of the columns without blanks around them, checked."""
+    names = [name.strip() for name in found]
+    where = f"the manifest {path}, row 1"
+    if any(name not in names for name in _NEEDED):
         raise ConfigError(
-            f"the manifest {path}, row 1: the columns must be {','.join(COLUMNS)} (the last two may be left "
-            f"out), but are {','.join(map(str, names))}; rename them"
+            f"{where}: the columns must be {','.join(COLUMNS)} (the last two may be left out, others added), "
+            f"but are {','.join(names)}; rename them"
         )
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise ConfigError(
+            f"{where}: there are several columns {', '.join(twice)}; rename or delete all but one"
+        )
+    for name in (name for name in names if name not in COLUMNS):
+        near = get_close_matches(
+            name.lower(), [column for column in COLUMNS if column not in names], 1, _ALIKE
+        )
+        if near:
+            raise ConfigError(
+                f"{where}: the column {name} looks like {near[0]}; rename it to this, or to another"
+            )
+    return names
 
 
 def _row(manifest: Path, line: int, cells: Mapping[str | None, str | None]) -> ManifestRow:
@@ -66,25 +88,34 @@ def _row(manifest: Path, line: int, cells: Mapping[str | None, str | None]) -> M
         raise ConfigError(
             f"{where}: it has more or fewer cells than there are columns; quote cells with commas"
         )
-    texts = {str(name): (text or "").strip() for name, text in cells.items()}
+    texts = {str(name): (text or "").strip() for name, text in cells.items() if name}
     for name in _NEEDED:
         if not texts[name]:
             raise ConfigError(f"{where}: {name} is empty; fill it in, or delete the row")
     image = _existing(manifest, where, "image_path", texts["image_path"])
     mask = texts.get("mask_path", "")
     mask_path = _existing(manifest, where, "mask_path", mask) if mask else None
-    return ManifestRow(
-        texts["sample_id"], image, mask_path, _spacing(where, texts.get("spacing_at_level_0", ""))
-    )
+    mpp = _spacing(where, texts.get("spacing_at_level_0", ""))
+    extra = {name: text for name, text in texts.items() if name not in COLUMNS}
+    return ManifestRow(texts["sample_id"], image, mask_path, mpp, extra)
 
 
 def _existing(manifest: Path, where: str, column: str, text: str) -> Path:
     path = manifest.parent / text
-    if not path.exists():
+    if not _exists(path):
         raise ConfigError(
             f"{where}: {column} names {path}, which does not exist; mend the path (it counts from the CSV)"
         )
     return path
+
+
+def _exists(path: Path) -> bool:
+    """Whether a path exists, or lies where it cannot be seen; that is told when it is opened."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EIO)
+    return True
 
 
 def _spacing(where: str, text: str) -> float | None:

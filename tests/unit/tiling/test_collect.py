@@ -24,9 +24,9 @@ def test_a_file_is_taken_whatever_its_suffix(tmp_path):
     assert (slide.mpp, slide.mask_path, slide.sample_id) == (0.5, None, "scan.xyz")
 
 
-def test_a_folder_gives_its_known_files_by_name_one_level_deep(tmp_path):
+def test_a_folder_gives_its_known_files_by_path_to_any_depth(tmp_path):
     touch(tmp_path, "b.SVS", "a.ome.tif", "notes.txt", ".hidden.svs", "._b.svs", "deep/c.svs")
-    assert names(collect([tmp_path])) == ["a.ome.tif", "b.SVS"]
+    assert names(collect([tmp_path])) == ["a.ome.tif", "b.SVS", "c.svs"]
 
 
 def test_folders_that_are_one_slide(tmp_path):

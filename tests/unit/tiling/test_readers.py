@@ -295,17 +295,6 @@ def test_ome_zarr(opened, tmp_path, version, axes):
     check_reads(reader, halve(pixels), level=1)
 
 
-@pytest.mark.parametrize("version", ["0.4", "0.5"])
-def test_a_missing_chunk_is_an_error_and_not_black(opened, tmp_path, version):
-    write_zarr(tmp_path / "a.zarr", noise(100, 80, 3), version)
-    chunk = tmp_path / "a.zarr/0" / ("c/1/1/1" if version == "0.5" else "1.1.1")
-    chunk.unlink()
-    reader = opened(ZarrReader(tmp_path / "a.zarr"))
-    with pytest.raises(SlideError, match="level 0, y 40, x 40"):
-        reader.read_level(0, Region(40, 40, 8, 8))
-    assert reader.read_level(0, Region(0, 0, 32, 32))[0].any()
-
-
 def test_a_zarr_that_is_no_rgb_image_is_refused(tmp_path):
     zarr.open_group(tmp_path / "a.zarr", mode="w")
     with pytest.raises(SlideError, match="no OME-Zarr image"):

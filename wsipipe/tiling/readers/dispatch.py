@@ -1,10 +1,13 @@
 """Path -> the reader that fits its content."""
 
+import os
+import stat
 from pathlib import Path
 
 import openslide
 
 from wsipipe.tiling.readers.base import Reader, open_error
+from wsipipe.tiling.readers.dicom import grouped
 from wsipipe.tiling.readers.files import dicom_files, is_zarr
 from wsipipe.tiling.readers.image_reader import ImageReader, is_image
 from wsipipe.tiling.readers.openslide_reader import OpenSlideReader
@@ -30,10 +33,18 @@ def open_reader(path: Path) -> Reader:
 
 
 def _fitting(path: Path) -> Reader:
-    if not path.exists():
-        raise open_error(path, "there is no such file or folder", "check the path")
-    if path.is_dir():
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, ValueError) as error:
+        absent = "there is no such file or folder"
+        cause = "it is a link to what does not exist" if os.path.islink(path) else absent
+        raise open_error(path, cause, "check the path") from error
+    except OSError as error:
+        raise open_error(path, error.strerror or error, "check its permissions and its disk") from error
+    if stat.S_ISDIR(mode):
         return _open_folder(path)
+    if not stat.S_ISREG(mode):
+        raise open_error(path, "it is neither a file nor a folder", "leave it out")
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -51,10 +62,22 @@ def _fitting(path: Path) -> Reader:
 
 
 def _open_folder(path: Path) -> Reader:
-    if is_zarr(path):
-        return ZarrReader(path)
-    members = dicom_files(path)
+    try:
+        os.listdir(path)
+        if is_zarr(path):
+            return ZarrReader(path)
+        members = dicom_files(path)
+    except PermissionError as error:
+        cause = f"the folder cannot be listed ({error.strerror})"
+        raise open_error(path, cause, "give read permission, or leave it out") from error
+    if path.suffix.lower() == ".zarr":
+        cause = "it holds neither zarr.json nor .zgroup, without which it is no OME-Zarr"
+        raise open_error(path, cause, "copy it again from its source, or leave it out")
     if not members:
-        raise open_error(path, "the folder is neither an OME-Zarr nor a folder of .dcm files", _SEE_FORMATS)
-    known = [member for member in members if openslide.OpenSlide.detect_format(str(member)) is not None]
-    return OpenSlideReader(path, (known or members)[0])
+        cause = "the folder is neither an OME-Zarr nor a folder of .dcm files"
+        raise open_error(path, cause, "name slide files, or give the folder to run, which searches it")
+    series = grouped(members).slides
+    if len(series) > 1:
+        firsts = " and ".join(files[0].name for files in series[:2])
+        raise open_error(path, f"it holds {len(series)} DICOM slides", f"name one file of each: {firsts}")
+    return OpenSlideReader(path, (series or [members])[0][0])

@@ -1,48 +1,66 @@
 """Which files a slide consists of, and a fingerprint of their contents."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from wsipipe.tiling.readers.base import open_error
+from wsipipe.tiling.readers.dicom import dicom_files, head_of, may_be_dicom, series_files
 from wsipipe.tiling.readers.ome_files import companions
+
+__all__ = ["dicom_files", "fingerprint", "is_zarr", "parts_of", "slide_files"]
 
 _EDGE_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 16
 _SAMPLES = 16
 _FILES_SAMPLED = 256
 _ZARR_METADATA = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+_LIST_BYTES = 1 << 20
+"""Of a .vms or .vmu, which is a short text that lists files."""
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether a folder is the root of a Zarr hierarchy."""
-    return any((path / name).is_file() for name in _ZARR_METADATA)
-
-
-def dicom_files(folder: Path) -> list[Path]:
-    """The .dcm files directly in a folder, by name."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() == ".dcm" and p.is_file())
+    """Whether a folder is the root of a Zarr hierarchy; no where that cannot be seen."""
+    return any(os.path.isfile(path / name) for name in _ZARR_METADATA)
 
 
 def slide_files(path: Path) -> list[Path]:
     """Every file of a slide, the named one first, the others by name.
 
-    Companions: the folder beside a .mrxs, the files that a .vms or .vmu lists, the other .dcm
+    Companions: the folder beside a .mrxs, the files that a .vms or .vmu lists, the other DICOM
     files of the same series, the files of an OME-TIFF set, everything in a folder.
+
+    Raises:
+        OSError: A list of files cannot be read.
     """
-    if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.is_file())
+    if os.path.isdir(path):
+        series = [] if is_zarr(path) else series_files(path)
+        return series or sorted(p for p in path.rglob("*") if p.is_file())
     others: list[Path] = []
     match path.suffix.lower():
         case ".mrxs" if path.with_suffix("").is_dir():
             others = [p for p in path.with_suffix("").rglob("*") if p.is_file()]
         case ".vms" | ".vmu":
-            listed = path.read_text(encoding="latin-1").splitlines()
-            others = [path.parent / line.partition("=")[2].strip() for line in listed if "=" in line]
-        case ".dcm":
-            others = _same_series(path)
+            others = _listed(path)
+        case _ if may_be_dicom(path.name):
+            others = series_files(path)
         case _:
             others = companions(path)
-    return [path, *sorted(p for p in set(others) if p.is_file() and p != path)]
+    return [path, *sorted(p for p in set(others) if os.path.isfile(p) and p != path)]
+
+
+def parts_of(path: Path) -> list[Path]:
+    """Files that belong to a slide and are no slides of their own; none where that cannot be found out."""
+    try:
+        if os.path.isdir(path):
+            return [] if is_zarr(path) else series_files(path)
+        head = head_of(path) if may_be_dicom(path.name) else None
+        if head is not None and head.is_whole_slide and not head.is_level:
+            return []  # a label or thumbnail belongs to the levels, not they to it
+        return slide_files(path)[1:]
+    except OSError:
+        return []
 
 
 def fingerprint(path: Path) -> str:
@@ -51,13 +69,25 @@ def fingerprint(path: Path) -> str:
     Of each file the first and last MiB and 16 evenly spaced blocks of 64 KiB count; of a slide of
     more than 256 files, 256 evenly spaced ones are sampled, and of the others name and size count.
     Times and the folder the slide lies in do not.
+
+    Raises:
+        SlideError: A file of the slide cannot be read; names it.
     """
+    try:
+        return _fingerprint(path)
+    except OSError as error:
+        cause = f"{error.filename or path}: {error.strerror or error}"
+        raise open_error(path, cause, "check the permissions of all its files, and their disk") from error
+
+
+def _fingerprint(path: Path) -> str:
     files = slide_files(path)
-    root = path if path.is_dir() else path.parent
+    root = path if os.path.isdir(path) else path.parent
     every = max(1, -(-len(files) // _FILES_SAMPLED))
     digest = hashlib.sha256()
     for index, file in enumerate(files):
-        digest.update(f"{file.relative_to(root).as_posix()}\0{file.stat().st_size}\0".encode())
+        name = os.fsencode(file.relative_to(root))
+        digest.update(b"%s\0%d\0" % (name, file.stat().st_size))
         if index % every == 0 or file.name in _ZARR_METADATA:
             for sample in _samples(file):
                 digest.update(sample)
@@ -74,17 +104,9 @@ def _samples(file: Path) -> Iterator[bytes]:
             yield opened.read(length)
 
 
-def _same_series(path: Path) -> list[Path]:
-    """The .dcm files of the folder whose head holds the series' unique id (tag 0020,000E)."""
-    uid = _series_uid(path)
-    return [] if uid is None else [p for p in dicom_files(path.parent) if _series_uid(p) == uid]
-
-
-def _series_uid(path: Path) -> bytes | None:
-    with path.open("rb") as file:
-        head = file.read(_SAMPLE_BYTES)
-    at = head.find(b"\x20\x00\x0e\x00UI")
-    if at < 0:
-        return None
-    length = int.from_bytes(head[at + 6 : at + 8], "little")
-    return head[at + 8 : at + 8 + length]
+def _listed(path: Path) -> list[Path]:
+    """The files in or below the folder of a .vms or .vmu that it names, one after each equals sign."""
+    with path.open(encoding="latin-1") as file:
+        lines = file.read(_LIST_BYTES).splitlines()
+    names = (line.partition("=")[2].strip() for line in lines)
+    return [path.parent / name for name in names if name and not {"..", "/"} & set(Path(name).parts)]

@@ -1,7 +1,7 @@
-"""OME-Zarr 0.4 and 0.5, RGB of 8 bits; a missing chunk is an error, never black pixels."""
+"""OME-Zarr 0.4 and 0.5, RGB of 8 bits; chunks that were left out hold the fill value, as Zarr has it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import zarr
 from wsipipe.errors import SlideError
 from wsipipe.geometry import Region
 from wsipipe.tiling.mpp import MppClues
+from wsipipe.tiling.readers.axes import clues_of_axes, scale_of
 from wsipipe.tiling.readers.base import Facts, Pixels, open_error, tile_error, whole
-from wsipipe.tiling.readers.ome import clues_of_axes
+from wsipipe.tiling.readers.channels import rgb_order
+from wsipipe.tiling.readers.zarr_store import CheckedStore
 
 _CODECS = {
     "BytesCodec",
@@ -38,9 +40,11 @@ class ZarrReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._axes, self._levels, clues = _multiscale(path)
+            self._axes, self._levels, self._rgb, clues = _multiscale(path)
         except SlideError:
             raise
+        except PermissionError as error:
+            raise _not_allowed(path, error) from error
         except Exception as error:  # damaged metadata raises anything
             raise open_error(path, f"it is no OME-Zarr image ({error!r})", _REMEDY) from error
         sizes = dict(zip(self._axes, self._levels[0].shape, strict=True))
@@ -58,29 +62,42 @@ class ZarrReader:
         cut = tuple({"y": rows, "x": columns, "c": slice(None)}.get(axis, 0) for axis in self._axes)
         try:
             part = np.asarray(self._levels[level][cut])
+        except PermissionError as error:
+            raise _not_allowed(self._path, error) from error
         except Exception as error:  # codecs raise anything
             raise tile_error(self._path, level, region, error) from error
         kept = [axis for axis in self._axes if axis in "yxc"]
-        return part.transpose([kept.index(axis) for axis in "yxc"]), None
+        return part.transpose([kept.index(axis) for axis in "yxc"])[..., self._rgb], None
 
     def close(self) -> None:
         """Nothing is held open."""
 
 
-def _multiscale(path: Path) -> tuple[list[str], list[Any], MppClues]:
-    """Axis names, arrays finest first, and what the metadata says of the scale."""
-    group = zarr.open_group(path, mode="r")
+def _not_allowed(path: Path, error: PermissionError) -> SlideError:
+    return open_error(path, f"{error.filename}: {error.strerror}", "check the permissions of all its files")
+
+
+def _multiscale(path: Path) -> tuple[list[str], list[Any], list[int], MppClues]:
+    """Axis names, arrays finest first, order of the channels, and what the metadata says of the scale."""
+    group = zarr.open_group(CheckedStore(path), mode="r")
     attributes = _ome(group)
     if "multiscales" not in attributes and "bioformats2raw.layout" in attributes:
         group = group["0"]
         attributes = _ome(group)
     multiscale = attributes["multiscales"][0]
-    with zarr.config.set({"array.read_missing_chunks": False}):
-        levels = [_admitted(group[dataset["path"]]) for dataset in multiscale["datasets"]]
-    transforms = multiscale["datasets"][0]["coordinateTransformations"]
-    scales = [transform["scale"] for transform in transforms if transform["type"] == "scale"]
     axes = multiscale["axes"]
-    return [axis["name"] for axis in axes], levels, clues_of_axes(axes, scales[0])
+    names = [axis["name"] for axis in axes]
+    found = [(_admitted(group[dataset["path"]]), dataset) for dataset in multiscale["datasets"]]
+    # The order of the datasets is free in practice; the sizes are not.
+    found.sort(key=lambda pair: -_area_px(names, pair[0].shape))
+    finest = found[0][1].get("coordinateTransformations")
+    scale = scale_of(len(names), finest, multiscale.get("coordinateTransformations"))
+    order = rgb_order(attributes.get("omero", {}).get("channels", []))
+    return names, [array for array, _ in found], order, clues_of_axes(axes, scale)
+
+
+def _area_px(names: Sequence[str], shape: Sequence[int]) -> int:
+    return math.prod(side for name, side in zip(names, shape, strict=True) if name in ("y", "x"))
 
 
 def _admitted(array: Any) -> Any:
@@ -96,6 +113,8 @@ def _admitted(array: Any) -> Any:
     chunk_bytes = math.prod(array.chunks) * array.dtype.itemsize
     if chunk_bytes > _LARGEST_CHUNK_BYTES:
         raise ValueError(f"one chunk of it has {chunk_bytes / 1e9:.1f} GB, more than is read at once")
+    if codecs[-1:] in (["Blosc"], ["BloscCodec"]) and array.shards is None:
+        array.store.blosc_arrays.add(array.path)
     return array
 
 

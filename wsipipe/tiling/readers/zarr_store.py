@@ -1,0 +1,50 @@
+"""Local Zarr files, with a check that Blosc chunks are whole."""
+
+from pathlib import Path
+from typing import Any
+
+from zarr.storage import LocalStore
+
+_BLOSC_HEADER_BYTES = 16
+
+
+class CheckedStore(LocalStore):
+    """Files of a folder, read only.
+
+    Blosc itself does not look at how many bytes it is given: of a chunk that was cut short it makes
+    pixels from whatever lies behind it in memory.
+
+    Attributes:
+        blosc_arrays: Paths of the arrays whose whole chunks are compressed by Blosc.
+    """
+
+    def __init__(self, root: Path | str, *, read_only: bool = True) -> None:
+        super().__init__(root, read_only=read_only)
+        self.blosc_arrays: set[str] = set()
+
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+        """Bytes of a file, None where there is none.
+
+        Raises:
+            ValueError: A Blosc chunk was cut short; names it.
+        """
+        return self._checked(key, byte_range, await super().get(key, prototype, byte_range))
+
+    def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
+        """As :meth:`get`."""
+        found = super().get_sync(key, prototype=prototype, byte_range=byte_range)
+        return self._checked(key, byte_range, found)
+
+    def _checked(self, key: str, byte_range: Any, found: Any) -> Any:
+        if found is None or byte_range is not None or not self._is_blosc_chunk(key):
+            return found
+        # Source: Blosc 1 chunk format: bytes 12 to 15 are the size of the whole chunk.
+        wanted = int.from_bytes(found[12:_BLOSC_HEADER_BYTES].to_bytes(), "little")
+        if len(found) < _BLOSC_HEADER_BYTES or len(found) < wanted:
+            raise ValueError(f"the chunk {key} was cut short, to {len(found)} of {wanted} bytes")
+        return found
+
+    def _is_blosc_chunk(self, key: str) -> bool:
+        if key.rpartition("/")[2] in {"zarr.json", ".zarray", ".zattrs"}:
+            return False
+        return any(key.startswith(f"{path}/") for path in self.blosc_arrays)

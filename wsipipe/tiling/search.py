@@ -1,0 +1,194 @@
+"""Find the slides in folders and by globs, to any depth."""
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from wsipipe.tiling.readers.dicom import grouped, may_be_dicom
+from wsipipe.tiling.readers.files import is_zarr
+
+IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
+SCANNER_SUFFIXES = (".bif", ".czi", ".dcm", ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".vms", ".vmu")
+TIFF_SUFFIXES = (".btf", ".tif", ".tiff")
+SLIDE_SUFFIXES = frozenset(IMAGE_SUFFIXES + SCANNER_SUFFIXES + TIFF_SUFFIXES)
+
+RESULT_MANIFEST = "slide.zarr/manifest.json"
+"""What every published result folder of wsipipe holds."""
+_TRUTH = ".truth.zarr"
+_OF_THE_SERVER = {"#recycle", "$recycle.bin", "@eadir", "__macosx", "system volume information"}
+"""Folders in which file servers keep deleted files and small pictures of the others."""
+_PICTURE_OF_THE_GLASS = re.compile(r"(.*[-_. ])?(label|macro|overview|thumb|thumbnail)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A slide in a folder.
+
+    Attributes:
+        path: The slide.
+        names: Names of files or folders by which a glob finds it.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What one folder holds.
+
+    Attributes:
+        slides: By name; the folder itself where it is one DICOM slide.
+        folders: Those to be searched too, linked ones last; none that is the inside of a slide or result.
+    """
+
+    slides: tuple[Found, ...]
+    folders: tuple[Path, ...]
+
+
+def contents_of(folder: Path) -> Contents:
+    """Look into one folder.
+
+    Raises:
+        OSError: It cannot be listed.
+    """
+    with os.scandir(folder) as listed:
+        entries = sorted((each for each in listed if not _is_hidden(each.name)), key=lambda each: each.name)
+    inside = {entry.name for entry in entries if _is_folder(entry)}
+    zarrs = {name for name in inside if name.lower().endswith(".zarr") or is_zarr(folder / name)}
+    mirax = {os.path.splitext(entry.name)[0] for entry in entries if entry.name.lower().endswith(".mrxs")}
+    closed = zarrs | mirax | {name for name in inside if is_result(folder / name)}
+    folders = [entry for entry in entries if entry.name in inside - closed]
+    files = [folder / entry.name for entry in entries if entry.name not in inside]
+    slides = [folder / name for name in zarrs if not name.lower().endswith(_TRUTH)]
+    slides += [path for path in files if _is_named_slide(path)]
+    found = [Found(path, (path.name,)) for path in slides]
+    found += _dicom(folder, files, alone=not any(_is_named_slide(path) for path in files))
+    folders.sort(key=lambda entry: (entry.is_symlink(), entry.name))
+    in_order = sorted(found, key=lambda each: each.path)
+    return Contents(tuple(in_order), tuple(folder / entry.name for entry in folders))
+
+
+def search(folder: Path) -> list[Path]:
+    """The slides in a folder and all folders below it, by path.
+
+    A folder that cannot be listed counts as a slide, so that opening it tells why.
+    """
+    return _each_once(_Search().matches(folder, ("**",)))
+
+
+def search_glob(pattern: str) -> list[Path]:
+    """The slides that a glob matches, by path; ``**`` stands for folders of any depth.
+
+    A folder that is no slide is not searched, unless by ``**``.
+    """
+    parts = Path(pattern).parts
+    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    root = Path(*parts[:first])
+    return _each_once(_Search().matches(root, parts[first:])) if os.path.isdir(root) else []
+
+
+def is_result(folder: Path) -> bool:
+    """Whether a folder is a published result of wsipipe."""
+    return os.path.isfile(folder / RESULT_MANIFEST)
+
+
+class _Search:
+    """One search; remembers the folders it has seen, for links may lead back to them."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, int]] = set()
+        self._known: dict[Path, Contents] = {}
+
+    def matches(self, folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+        """Slides below a folder that fit the parts of a pattern, some of them more than once."""
+        first, rest = parts[0], parts[1:]
+        try:
+            contents = self._look(folder)
+        except OSError:
+            yield folder
+            return
+        if first == "**":
+            yield from self._at_any_depth(folder, contents, parts)
+        elif rest:
+            for inner in contents.folders:
+                if fnmatchcase(inner.name, first):
+                    yield from self.matches(inner, rest)
+        else:
+            yield from (slide.path for slide in contents.slides if _fits(slide.names, first))
+            for inner in contents.folders:
+                if fnmatchcase(inner.name, first):
+                    yield from self._as_slide(inner)
+
+    def _at_any_depth(self, folder: Path, contents: Contents, parts: tuple[str, ...]) -> Iterator[Path]:
+        place = os.path.realpath(folder), len(parts)
+        if place in self._seen:
+            return
+        self._seen.add(place)
+        yield from self.matches(folder, parts[1:] or ("*",))
+        for inner in contents.folders:
+            yield from self.matches(inner, parts)
+
+    def _as_slide(self, folder: Path) -> Iterator[Path]:
+        """The folder, if it is one DICOM slide or cannot be listed."""
+        try:
+            slides = self._look(folder).slides
+        except OSError:
+            yield folder
+            return
+        yield from (slide.path for slide in slides if slide.path == folder)
+
+    def _look(self, folder: Path) -> Contents:
+        if folder not in self._known:
+            self._known[folder] = contents_of(folder)
+        return self._known[folder]
+
+
+def _dicom(folder: Path, files: list[Path], alone: bool) -> Iterator[Found]:
+    """Each DICOM series, by its first file; by the folder where it is the only slide in it."""
+    found = grouped(path for path in files if may_be_dicom(path.name))
+    groups = [*found.slides, *([found.others] if found.others else [])]
+    if alone and len(groups) == 1:
+        yield Found(folder, tuple(path.name for path in groups[0]))
+        return
+    for series in found.slides:
+        yield Found(series[0], tuple(path.name for path in series))
+    for path in found.others:
+        yield Found(path, (path.name,))
+
+
+def _is_named_slide(path: Path) -> bool:
+    """Whether a file has a slide's name; DICOM goes by content, photographs of the glass are none."""
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES and _PICTURE_OF_THE_GLASS.fullmatch(path.stem):
+        return False
+    return suffix in SLIDE_SUFFIXES - {".dcm"}
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _OF_THE_SERVER
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere
+        return False
+
+
+def _fits(names: Iterable[str], pattern: str) -> bool:
+    return any(fnmatchcase(name, pattern) for name in names)
+
+
+def _each_once(paths: Iterable[Path]) -> list[Path]:
+    """By path; of several ways to one file, the first that is no link."""
+    chosen: dict[str, Path] = {}
+    for path in sorted(set(paths)):
+        earlier = chosen.setdefault(os.path.realpath(path), path)
+        if earlier.is_symlink() and not path.is_symlink():
+            chosen[os.path.realpath(path)] = path
+    return sorted(chosen.values())
