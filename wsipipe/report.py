@@ -66,8 +66,8 @@ peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB<
 {% if slide.message %}<p class="{{ slide.status }}">{{ slide.code }}: {{ slide.message }}</p>{% endif %}
 {% for warning in slide.warnings | default([]) %}
 <p class="warning">WARNING {{ warning.code }}: {{ warning.message }}</p>{% endfor %}
-{% if slide.place %}<p>{% for key, value in slide.place.items() %}{{ key }} {{ value }}
-{% endfor %}</p>{% endif %}
+{% if slide.place %}<p>
+{% for key, value in slide.place.items() %}{{ key }} {{ value }} {% endfor %}</p>{% endif %}
 {% if log_of(slide) %}<pre>{{ log_of(slide) | join("\n") }}</pre>{% endif %}
 {% for stage, texts in (slide.networks | default({})).items() %}
 <p>network of {{ stage }}: {{ texts | join("; ") }}</p>{% endfor %}

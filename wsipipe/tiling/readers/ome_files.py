@@ -34,6 +34,8 @@ class OmeSlide:
 def companions(path: Path) -> list[Path]:
     """The other files of an OME-TIFF set; none for any other file, or where the OME-XML is no use."""
     try:
+        if not path.is_file():  # opening a pipe would wait for its other end
+            return []
         with path.open("rb") as file:
             if not is_tiff(file.read(4)):
                 return []
