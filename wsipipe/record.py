@@ -101,7 +101,7 @@ class Record:
         self._write()
 
     def update(self, outcome: SlideOutcome) -> None:
-        """Record a slide's status. Write errors are ignored, so that other slides go on, until ``end``."""
+        """Record a slide's status; errors of writing wait for ``end``, so that other slides go on."""
         with self._lock, suppress(StorageError):
             self._put(outcome)
             self._write()

@@ -48,8 +48,8 @@ img { max-width: 100%; border: 1px solid #ddd }
 <p>{{ run.began }} to {{ run.ended }} · wsipipe {{ run.versions.wsipipe }} · {{ run.machine }} ·
 {% if run.processors %}processors of the workers: {{ run.processors | join("; ") }} · {% endif %}
 peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB</p>
-<table><tr><th>slide</th><th>status</th><th>um/px (source)</th><th>precision</th><th>nuclei</th>
-<th>seconds</th></tr>
+<table><tr><th>slide</th><th>status</th><th>um/px (source)</th>
+<th>precision</th><th>nuclei</th><th>seconds</th></tr>
 {% for slide in run.slides %}
 <tr><td><a href="#{{ slide.slide_id }}">{{ slide.slide_id }}</a></td>
 <td class="{{ slide.status }}">{{ slide.status }} {{ slide.code }}
@@ -65,8 +65,8 @@ peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB<
 {% if slide.message %}<p class="{{ slide.status }}">{{ slide.code }}: {{ slide.message }}</p>{% endif %}
 {% for warning in slide.warnings | default([]) %}
 <p class="warning">WARNING {{ warning.code }}: {{ warning.message }}</p>{% endfor %}
-{% if slide.place %}<p>{% for key, value in slide.place.items() %}{{ key }} {{ value }} {% endfor %}</p>
-{% endif %}
+{% if slide.place %}<p>
+{% for key, value in slide.place.items() %}{{ key }} {{ value }} {% endfor %}</p>{% endif %}
 {% if log_of(slide) %}<pre>{{ log_of(slide) | join("\n") }}</pre>{% endif %}
 {% for stage, texts in (slide.networks | default({})).items() %}
 <p>network of {{ stage }}: {{ texts | join("; ") }}</p>{% endfor %}

@@ -1,4 +1,4 @@
-"""The processor of this machine: its name, its instruction sets, and the best precision for networks."""
+"""The processor of this machine: its name, instruction sets and best precision for networks."""
 
 import platform
 from functools import cache
