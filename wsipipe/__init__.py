@@ -6,19 +6,20 @@ The public face; each name is imported when first used, so that ``import wsipipe
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from wsipipe.guard import is_importing_script, refuse
+from wsipipe.guard import check_guard, is_importing_script
 
 if TYPE_CHECKING:
     from wsipipe.care import Care
     from wsipipe.config import Workflow
+    from wsipipe.resources import Resources
     from wsipipe.results import Result, open_result
     from wsipipe.tiling.slide import Slide, open_slide
     from wsipipe.version import __version__
-    from wsipipe.workflow import Resources, RunResult, run
+    from wsipipe.workflow import RunResult, run
 
 _HOMES = {
     "Care": "wsipipe.care",
-    "Resources": "wsipipe.workflow",
+    "Resources": "wsipipe.resources",
     "Result": "wsipipe.results",
     "RunResult": "wsipipe.workflow",
     "Slide": "wsipipe.tiling.slide",
@@ -43,11 +44,17 @@ __all__ = [
 ]
 
 
+def _run_if_guarded(*arguments: Any, **options: Any) -> Any:
+    """``run`` for a script that a worker process imports: ends the worker before it loads anything."""
+    check_guard()
+    return import_module(_HOMES["run"]).run(*arguments, **options)
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'wsipipe' has no attribute {name!r}")
     if name == "run" and is_importing_script():
-        return refuse
+        return _run_if_guarded
     return getattr(import_module(_HOMES[name]), name)
 
 

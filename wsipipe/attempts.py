@@ -13,6 +13,8 @@ from typing import Any
 
 from wsipipe.errors import OutOfMemoryError, StalledError, WorkerLostError
 
+PATIENCE_S = 900.0
+"""A task that takes longer is taken for hung."""
 MOST_DEATHS = 4
 MOST_STALLS = 2
 SETTLE_S = 3.0

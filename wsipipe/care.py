@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsipipe.attempts import PATIENCE_S
 from wsipipe.errors import ConfigError
-from wsipipe.pool import PATIENCE_S
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ Worker processes are spawned: each imports the script that started the run. A sc
 
 import os
 from multiprocessing import process
-from typing import Any, NoReturn
 
 UNGUARDED_EXIT = 87
 """Exit status of a worker process whose script calls ``run`` while it is imported."""
@@ -29,8 +28,3 @@ def check_guard() -> None:
     if is_importing_script():
         # Without a traceback of every worker, and past any ``except`` of the script.
         os._exit(UNGUARDED_EXIT)
-
-
-def refuse(*_: Any, **__: Any) -> NoReturn:
-    """Stand in for a function that starts processes, so that a worker ends before it loads anything."""
-    os._exit(UNGUARDED_EXIT)

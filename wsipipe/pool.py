@@ -17,11 +17,10 @@ from distributed import Client, Future
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from wsipipe.attempts import STALLED, attempt, born, lines_of
+from wsipipe.attempts import PATIENCE_S, STALLED, attempt, born, lines_of
 from wsipipe.cluster import has_workers, placement
 from wsipipe.errors import WorkerLostError
 
-PATIENCE_S = 900.0
 MOST_RESUBMISSIONS = 20
 WITHOUT_WORKERS_S = 300.0
 _TICK_S = 1.0

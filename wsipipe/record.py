@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from wsipipe.attempts import PATIENCE_S
 from wsipipe.config import Workflow
 from wsipipe.durable import write_json
 from wsipipe.errors import NoResultError, StorageError
 from wsipipe.outcome import SlideOutcome
-from wsipipe.pool import PATIENCE_S
 from wsipipe.report import facts_of_machine, write_page
 from wsipipe.tiling.collect import SlideInput
 

@@ -50,6 +50,8 @@ from wsipipe.planner import Level0Region, Planner, make_planner
 from wsipipe.pool import Pool
 from wsipipe.progress import Silent, Teller
 from wsipipe.record import Asked, Record
+from wsipipe.resources import DEFAULT_RESOURCES
+from wsipipe.resources import Resources as Resources
 from wsipipe.results import Result, open_result
 from wsipipe.runner import WORK, Device, Told, run_slide, work_folder
 from wsipipe.space import bytes_under, check_space
@@ -79,25 +81,6 @@ class RunResult:
         ]
 
 
-@dataclass(frozen=True)
-class Resources:
-    """Where and with how much a run computes; none of it changes the pixels of a float32 run.
-
-    Attributes:
-        workers: CPU processes; None for one a core, or as many as the memory budget allows.
-        threads: Threads of a network in each; None divides the cores.
-        scheduler: Address of an existing Dask cluster.
-        device: ``cpu``, ``cuda`` or ``auto``.
-        memory_budget: Bytes of main memory for the whole run; workers, shards and patches are chosen from it.
-    """
-
-    workers: int | None = None
-    threads: int | None = None
-    scheduler: str | None = None
-    device: str = "auto"
-    memory_budget: int | None = None
-
-
 def run(
     workflow: str | Path | Workflow,
     slides: Sequence[str | Path] | str | Path,
@@ -107,7 +90,7 @@ def run(
     mpp: float | None = None,
     region: Level0Region | None = None,
     precision: str | None = None,
-    resources: Resources = Resources(),
+    resources: Resources = DEFAULT_RESOURCES,
     care: Care = CAREFUL,
     include_label_images: bool = False,
     dry_run: bool = False,
@@ -137,7 +120,6 @@ def run(
         LockedError: Another run works on ``out``; names its process and start.
         StorageError: ``out`` cannot be written.
     """
-    check_guard()
     planner = make_planner(workflow, list(settings), region)
     if precision is not None:
         planner = replace(planner, workflow=planner.workflow.in_precision(precision))
@@ -158,6 +140,7 @@ def run_inputs(
     dry_run: bool = False,
 ) -> RunResult:
     """As :func:`run`, for what is collected and checked already."""
+    check_guard()
     gpus = _gpus(resources)
     sums = read_sums(care.checksums) if care.checksums else None
     patience = _Patience(care.most_failures(len(inputs)))

@@ -1,6 +1,7 @@
 """What is published is whole, valid for others, and named file by file; what it replaces is kept."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from wsipipe import publish
 from wsipipe.config import Workflow
 from wsipipe.errors import SlideError
 from wsipipe.results import Result
+from wsipipe.stages.instance_params import InstanceParams
 from wsipipe.workflow import Resources, run
 
 
@@ -88,3 +90,25 @@ def test_probabilities_say_what_they_mean(finished: Result) -> None:
     assert meaning == {"scale": 1 / 250, "unreadable": 254, "not_computed": 255}
     assert np.isin([255], stored).all()
     assert stored[stored < 251].size
+
+
+def test_the_store_names_the_parameters_that_ran(finished: Result) -> None:
+    """Recomputed from the store: its thresholds and sizes are those that the labels fit."""
+    ran = finished.attributes["workflow"]
+    assert ran["segment"]["precision"] == "float32"
+    assert "patch_px" not in ran["segment"]
+    assert ran["instances"]["grow_um"] == 2
+    assert set(finished.attributes["weights"]["segment"]) >= {"sha256", "temperature", "stain_reference"}
+    stored, labels = finished.probabilities["nucleus"][...], finished.labels["nuclei"][0][...]
+    assert stored[labels > 0].min() >= round(ran["instances"]["nucleus_threshold"] * 250)
+
+
+def test_what_the_card_decides_is_published_not_the_default(
+    small_slide: Path, tiny_workflow: Workflow, plan_for: Any
+) -> None:
+    plan = plan_for(small_slide, tiny_workflow)
+    own = {"thresholds": {"centre": 0.4}, "instance_params": {"grow_um": 7.0, "min_seed_um2": 3.0}}
+    cards = plan.cards | {"segment": plan.cards["segment"].model_copy(update=own)}
+    ran = publish._provenance(replace(plan, cards=cards))["workflow"]["instances"]
+    chosen = {"grow_um": 2.0}
+    assert ran == InstanceParams(centre_threshold=0.4, min_seed_um2=3.0, **chosen).model_dump()

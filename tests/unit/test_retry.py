@@ -43,7 +43,10 @@ def judged(tiny_workflow: Workflow, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("judged")
     weights = find_weights(tiny_workflow.segment.weights)
     copied = Path(shutil.copy(weights, folder))
-    own = {"thresholds": {"centre": 0.3}, "instance_params": {"grow_um": 3.0}}
+    own = {
+        "thresholds": {"nucleus": 0.9, "centre": 0.3},
+        "instance_params": {"grow_um": 3.0, "min_area_um2": 60.0},
+    }
     write_card(read_card(weights).model_copy(update=own), folder)
     segment = SegmentParams(weights=str(copied), precision="float32")
     return Workflow(name="judged", tile=tiny_workflow.tile, segment=segment, instances=InstanceParams())

@@ -5,13 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from wsipipe import workflow
 from wsipipe.config import Workflow
 from wsipipe.errors import ConfigError, ExitCode
+from wsipipe.models.precision import processor_name
 from wsipipe.models.zoo import find_weights, read_card, write_card
 from wsipipe.planner import make_planner
+from wsipipe.progress import Silent
+from wsipipe.record import read_record
 from wsipipe.runner import slide_lock
 from wsipipe.tiling.collect import slide_id_of
 from wsipipe.workflow import Resources, run
@@ -26,6 +30,7 @@ COARSE = ["tile.mpp=2"]
         ({"settings": ["segment.weights=/nowhere.safetensors"]}, r"segment\.weights"),
         ({"settings": ["tile.mpp=0.35"]}, r"tile\.mpp=0\.5"),
         ({"region": (0, 0, 0, 5)}, "--region"),
+        ({"precision": "float16"}, "--precision 'float16'.*float32"),
         ({"region": (-1, 0, 5, 5)}, "--region"),
         ({"resources": Resources(device="tpu")}, "--device 'tpu'"),
         ({"resources": Resources(device="cuda")}, "no NVIDIA GPU"),
@@ -167,3 +172,80 @@ def test_the_exit_code_is_of_the_worst(codes: list[str], exit_code: ExitCode) ->
     good = workflow.SlideOutcome("good", Path("good"), "done")
     outcomes = [good, *(workflow.SlideOutcome(code, Path(code), "failed", code) for code in codes)]
     assert workflow._exit_code(outcomes) == exit_code
+
+
+def test_a_precision_is_of_every_network_and_told_everywhere(
+    small_slide: Path, tiny_workflow: Workflow, scheduler: str, tmp_path: Path
+) -> None:
+    done = run(
+        tiny_workflow,
+        small_slide,
+        tmp_path,
+        region=(0, 0, 300, 300),
+        precision="bfloat16",
+        resources=Resources(scheduler=scheduler, device="cpu"),
+    )
+    (slide,) = done.slides
+    attributes = done.results()[0].attributes["workflow"]
+    record = read_record(tmp_path)
+    (entry,) = record["slides"]
+    for stage in ("segment", "classify"):
+        assert attributes[stage]["precision"] == "bfloat16"
+        assert entry["plan"]["parameters"][stage]["precision"] == "bfloat16"
+        (network,) = entry["networks"][stage]
+        assert network.startswith("bfloat16, ")
+        assert processor_name() in network
+    assert record["processors"] == [processor_name()]
+    assert "bfloat16" in slide.in_words()
+
+
+def test_a_dry_run_tells_the_precision(
+    small_slide: Path, tiny_workflow: Workflow, scheduler: str, tmp_path: Path
+) -> None:
+    resources = Resources(scheduler=scheduler, device="cpu")
+    (slide,) = run(tiny_workflow, small_slide, tmp_path / "out", dry_run=True, resources=resources).slides
+    assert slide.in_words().endswith("shards, float32")
+    assert slide.plan["parameters"]["instances"]["grow_um"] == 2
+
+
+def test_warnings_of_opening_a_slide_are_told(scheduler: str, tmp_path: Path) -> None:
+    """Of um/px that is guessed from the objective; and none of a slide that states it."""
+    for name, description in (
+        ("guessed", "Aperio |AppMag = 20"),
+        ("stated", "Aperio |AppMag = 20|MPP = 0.5"),
+    ):
+        tifffile.imwrite(
+            tmp_path / f"{name}.svs",
+            np.full((512, 512, 3), 240, np.uint8),
+            photometric="rgb",
+            tile=(256, 256),
+            description=description,
+            metadata=None,
+        )
+    heard = Heard()
+    done = run(
+        "tiling_only",
+        tmp_path,
+        tmp_path / "out",
+        settings=COARSE,
+        resources=Resources(scheduler=scheduler),
+        teller=heard,
+    )
+    guessed, stated = done.slides
+    assert [slide.status for slide in done.slides] == ["done", "done"]
+    (opened,) = [each for each in guessed.warnings if each.code == "OPENED_WITH_WARNING"]
+    assert "guessed as 0.5 from the objective power 20" in opened.message
+    assert "OPENED_WITH_WARNING" not in {each.code for each in stated.warnings}
+    assert heard.notes.count(opened.message) == 1
+    recorded = read_record(tmp_path / "out")["slides"][0]["warnings"]
+    assert [each["message"] for each in recorded].count(opened.message) == 1
+    assert "guessed as 0.5" in (tmp_path / "out/report.html").read_text()
+
+
+class Heard(Silent):
+    """Keeps the notes."""
+
+    notes = ""
+
+    def note(self, text: str) -> None:
+        self.notes += text + "\n"

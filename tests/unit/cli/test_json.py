@@ -13,6 +13,7 @@ from wsipipe.results import Result
 
 SLIDE_KEYS = {
     "slide_id", "path", "status", "code", "message", "place", "log", "plan", "seconds", "nuclei", "warnings",
+    "networks",
 }  # fmt: skip
 
 
