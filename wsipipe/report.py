@@ -47,7 +47,8 @@ img { max-width: 100%; border: 1px solid #ddd }
 <h1>wsipipe run</h1>
 <p class="notice">{{ notice }}</p>
 <p>{{ run.began }} to {{ run.ended }} · wsipipe {{ run.versions.wsipipe }} · {{ run.machine }} ·
-{% if run.processors | default([]) %}processors of the workers: {{ run.processors | join("; ") }} · {% endif %}
+{% if run.processors | default([]) %}processors of the workers:
+{{ run.processors | join("; ") }} · {% endif %}
 peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB</p>
 <table><tr><th>slide</th><th>status</th><th>um/px (source)</th>
 <th>precision</th><th>nuclei</th><th>seconds</th></tr>
