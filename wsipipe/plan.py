@@ -12,8 +12,8 @@ from wsipipe.config import Workflow
 from wsipipe.durable import sha256_of
 from wsipipe.errors import ConfigError, ModelError
 from wsipipe.geometry import Region
-from wsipipe.models.zoo import ModelCard, whole_card
-from wsipipe.stages.classify import CLASS_MAP, CLASS_PROBABILITIES, classify_stage
+from wsipipe.models.zoo import ModelCard, Output, check_known, whole_card
+from wsipipe.stages.classify import CLASS_MAP, CLASS_PROBABILITIES, class_outputs, classify_stage
 from wsipipe.stages.instance_params import InstanceParams, with_card
 from wsipipe.stages.instances import NUCLEI, ClassGrid, grow_stage, nuclei_stage, seeds_stage, table_stage
 from wsipipe.stages.level import model_level
@@ -48,6 +48,8 @@ def workflow_cards(workflow: Workflow) -> dict[str, ModelCard]:
     for stage, section in (("segment", workflow.segment), ("classify", workflow.classify)):
         try:
             cards |= {stage: whole_card(section.weights)} if section else {}
+            if stage == "classify" and workflow.classify and workflow.classify.unknown:
+                check_known(workflow.classify.weights, cards[stage])
         except ModelError as error:
             raise ConfigError(f"{stage}.weights: {error}") from error
     return cards
@@ -126,6 +128,12 @@ class Plan:
         """
         return with_card(self.workflow.instances or InstanceParams(), self.cards["segment"])
 
+    @property
+    def classes(self) -> tuple[Output, ...]:
+        """Names and colours of the class map's values 0, 1, ...; empty without one."""
+        section = self.workflow.classify
+        return class_outputs(self.cards["classify"], section) if section else ()
+
     def with_smaller_patches(self, times: int) -> "Plan":
         """The same plan in smaller passes of the networks: the same result from less memory."""
         return replace(self, workflow=self.workflow.with_smaller_patches(times)) if times else self
@@ -181,7 +189,8 @@ class Plan:
         ]
         classes = None
         if workflow.classify:
-            classes = ClassGrid(self.downsample(CLASS_MAP), self.cards["classify"].output_names)
+            names = tuple(output.name for output in self.classes)
+            classes = ClassGrid(self.downsample(CLASS_MAP), names)
         stages.append(table_stage(frame, downsample, side, classes))
         return stages
 

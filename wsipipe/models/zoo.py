@@ -1,8 +1,8 @@
 """Weights and their cards: what a network is, what it was made from, and for what it may be used.
 
 A model is files of one stem: ``NAME.safetensors``, ``NAME.json`` (the :class:`ModelCard`), its text
-``NAME.md``, and ``NAME.certificate.json`` once it is certified. Cards are read without torch, so that a
-workflow can be checked before any work is started.
+``NAME.md``, ``NAME.certificate.json`` once it is certified, and ``NAME.known.npy`` for a classifier that can
+say "unknown". Cards are read without torch, so that a workflow can be checked before any work is started.
 """
 
 import hashlib
@@ -15,10 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wsipipe.errors import ModelError
 from wsipipe.models.card_text import card_text
+from wsipipe.models.learnt import Known, Learnt
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 SUFFIX = ".safetensors"
 CERTIFICATE_SUFFIX = ".certificate.json"
+KNOWN_SUFFIX = ".known.npy"
 
 
 class Output(BaseModel):
@@ -73,6 +75,7 @@ class ModelCard(BaseModel):
         mode: Kind of ring convolution.
         mpp: Um per px the network was trained at.
         stain: That it was trained on.
+        organ: That it was trained on, as ``colon``; empty if not said.
         outputs: Maps or classes, in channel order.
         activation: ``sigmoid`` (independent maps) or ``softmax`` (one class).
         temperature: Raw scores are divided by it first.
@@ -89,6 +92,8 @@ class ModelCard(BaseModel):
         metrics: Measured on validation data, by name.
         intervals: (low, high) of the metrics, 95 %, by name.
         notes: How metrics and weights came about.
+        learnt: What the training data looked like, for the checks of a slide; None to make none.
+        known: Features of the training data, for "unknown"; None if the network cannot say so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,6 +104,7 @@ class ModelCard(BaseModel):
     mode: Literal["radial", "index", "narrow"] = "radial"
     mpp: float = Field(gt=0)
     stain: str = "H&E"
+    organ: str = ""
     outputs: tuple[Output, ...] = Field(min_length=1)
     activation: Literal["sigmoid", "softmax"]
     temperature: float = Field(default=1.0, gt=0)
@@ -117,6 +123,8 @@ class ModelCard(BaseModel):
     metrics: dict[str, float] = {}
     intervals: dict[str, tuple[float, float]] = {}
     notes: str = ""
+    learnt: Learnt | None = None
+    known: Known | None = None
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -210,6 +218,27 @@ def whole_card(weights: str | Path) -> ModelCard:
 def certificate_path(weights: Path) -> Path:
     """Where the certificate of a weight file lies."""
     return weights.with_name(f"{weights.stem}{CERTIFICATE_SUFFIX}")
+
+
+def known_path(weights: Path) -> Path:
+    """Where the known features of a classifier lie."""
+    return weights.with_name(f"{weights.stem}{KNOWN_SUFFIX}")
+
+
+def check_known(weights: str | Path, card: ModelCard) -> None:
+    """Refuse a file of known features that is not the card's.
+
+    Raises:
+        ModelError: It is missing, damaged or of other weights.
+    """
+    path = known_path(find_weights(weights))
+    if card.known is None or (path.is_file() and file_sha256(path) == card.known.sha256):
+        return
+    raise ModelError(
+        f"{path} is {'not the file that the card describes' if path.is_file() else 'missing'}. Restore it, "
+        "the weights and the card from one source, or do without the class unknown: --set "
+        "classify.unknown=false."
+    )
 
 
 def certified_sha256(certificate: Path) -> str | None:
