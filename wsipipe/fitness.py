@@ -75,9 +75,10 @@ def fit_warnings(plan: Plan, measures: Measures) -> list[SlideWarning]:
         dark = _dark(card, card.learnt, measures)
         if dark:
             return [*_other_mpp(plan, measures), dark]
-        warnings += _unlike_stain(stage, card, measures)
+        unlike = list(_unlike_stain(stage, card, measures))
+        warnings += unlike
         if stage == "segment":
-            warnings += _unlike_nuclei(plan, card, card.learnt, measures)
+            warnings += _unlike_nuclei(plan, card, card.learnt, measures, bool(unlike))
     return warnings
 
 
@@ -206,11 +207,16 @@ def _stain_remedy(stage: str, card: ModelCard) -> str:
     )
 
 
-def _unlike_nuclei(plan: Plan, card: ModelCard, learnt: Learnt, measures: Measures) -> Iterator[SlideWarning]:
-    scale = (
-        f"Is the slide's um/px, {plan.facts.mpp:.4g} (from: {plan.facts.mpp_source}), right? If not, give it "
-        "with --mpp (about 0.25 for an objective of 40x, 0.5 for 20x)."
-    )
+def _unlike_nuclei(
+    plan: Plan, card: ModelCard, learnt: Learnt, measures: Measures, unlike_stain: bool
+) -> Iterator[SlideWarning]:
+    cause = "The stain is the likely cause."
+    if not unlike_stain:
+        cause = (
+            f"Is the slide's um/px, {plan.facts.mpp:.4g} (from: {plan.facts.mpp_source}), right? If not, give "
+            "it with --mpp (about 0.25 for an objective of 40x, 0.5 for 20x). Otherwise look at overview.png: "
+            "the weights may not know this organ or stain."
+        )
     density, area = measures.get("nuclei_per_mm2"), measures.get("nucleus_area_um2")
     if learnt.nuclei_per_mm2 and density is not None:
         low, high = _widened(learnt.nuclei_per_mm2, DENSITY_FACTOR)
@@ -220,8 +226,7 @@ def _unlike_nuclei(plan: Plan, card: ModelCard, learnt: Learnt, measures: Measur
             yield SlideWarning(
                 "FEW_NUCLEI" if density < low else "MANY_NUCLEI",
                 f"{density:,.0f} nuclei a mm2 of tissue were found; the fields that {card.name} learnt from "
-                f"have {_told(learnt.nuclei_per_mm2)}. {scale} Otherwise look at overview.png: the stain or "
-                "the organ may be one that the weights do not know.",
+                f"have {_told(learnt.nuclei_per_mm2)}. {cause}",
             )
     if learnt.nucleus_area_um2 and area is not None:
         low, high = _widened(learnt.nucleus_area_um2, AREA_FACTOR)
@@ -229,7 +234,7 @@ def _unlike_nuclei(plan: Plan, card: ModelCard, learnt: Learnt, measures: Measur
             yield SlideWarning(
                 "UNLIKE_SIZE",
                 f"the median nucleus has {area:.1f} um2; in the fields that {card.name} learnt from it has "
-                f"{_told(learnt.nucleus_area_um2)}. {scale}",
+                f"{_told(learnt.nucleus_area_um2)}. {cause}",
             )
 
 

@@ -45,9 +45,9 @@ def draw_overview(
         ("tissue", lambda axes: _draw_tissue(axes, _thinned(sources.array(TISSUE)), extent_mm))
     ]
     if plan.workflow.classify:
-        card = plan.cards["classify"]
-        title = f"tissue class ({', '.join(filter(None, (card.organ, card.stain)))})"
-        panels.append((title, lambda axes: _draw_classes(axes, plan, sources, extent_mm)))
+        panels.append(
+            (f"tissue class ({plan.classes_of})", lambda axes: _draw_classes(axes, plan, sources, extent_mm))
+        )
     if plan.workflow.segment:
         nuclei = load_table(tables / "grow.npz")
         panels.append(("nuclei per mm²", lambda axes: _draw_density(axes, plan, nuclei, extent_mm)))

@@ -134,6 +134,12 @@ class Plan:
         section = self.workflow.classify
         return class_outputs(self.cards["classify"], section) if section else ()
 
+    @property
+    def classes_of(self) -> str:
+        """Organ and stain that the tissue classes were learnt from, as ``colon, H&E``; empty without them."""
+        card = self.cards.get("classify")
+        return ", ".join(filter(None, (card.organ, card.stain))) if card else ""
+
     def with_smaller_patches(self, times: int) -> "Plan":
         """The same plan in smaller passes of the networks: the same result from less memory."""
         return replace(self, workflow=self.workflow.with_smaller_patches(times)) if times else self
@@ -252,5 +258,6 @@ class Plan:
             "mpp_source": self.facts.mpp_source,
             "canvas_mpp": frame.mpp,
             "canvas_shape": list(frame.shape),
+            "classes_of": self.classes_of,
             "shards": {stage.name: math.prod(stage.grid_shape(frame)) for stage in self.stages},
         }

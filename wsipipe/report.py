@@ -62,6 +62,9 @@ peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB<
 {% endfor %}</table>
 {% for slide in run.slides if slide.status in ("done", "kept") %}
 <h2 id="{{ slide.slide_id }}">{{ slide.slide_id }}</h2>
+{% if slide.plan.classes_of | default("") %}
+<p>The tissue classes are those of {{ slide.plan.classes_of }}, which the weights learnt from.</p>
+{% endif %}
 <img src="{{ slide.slide_id }}/{{ overview }}" alt="Overview of {{ slide.slide_id }}">
 {% if slide.seconds %}
 <table><tr><th>stage</th><th>seconds</th><th>Mpx/s</th></tr>

@@ -71,8 +71,8 @@ def known_features(
     stored /= np.linalg.norm(stored, axis=1, keepdims=True)
     features = torch.from_numpy(aside.T[None, :, :, None].copy())
     distances = distance(features, torch.from_numpy(stored)).numpy().ravel()
-    limit = round(float(np.quantile(distances, 1 - FALSE_SHARE)), 4)
-    return KnownFeatures(stored, max(limit, 1e-4), round(float((distances > limit).mean()), 4))
+    limit = max(float(f"{np.quantile(distances, 1 - FALSE_SHARE):.5g}"), 1e-9)
+    return KnownFeatures(stored, limit, round(float((distances > limit).mean()), 4))
 
 
 def _halves(tiles: Sequence[Tile], rng: np.random.Generator) -> tuple[list[list[Tile]], list[list[Tile]]]:
