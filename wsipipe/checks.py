@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from wsipipe.durable import write_json
+from wsipipe.fitness import Measures, fit_warnings, measure_fit
 from wsipipe.outcome import SlideWarning
 from wsipipe.plan import Plan
 from wsipipe.sources import Sources
@@ -16,22 +17,21 @@ CHECKS = "checks.json"
 LEAST_TISSUE_SHARE = 0.01
 _BAND_PX = 512
 
-Measures = dict[str, float]
 
-
-def check_slide(plan: Plan, sources: Sources, path: Path) -> tuple[SlideWarning, ...]:
+def check_slide(plan: Plan, sources: Sources, tables: Path, path: Path) -> tuple[SlideWarning, ...]:
     """Measure a finished slide and write the measures and warnings to ``path``.
 
     Args:
         plan: Plan of the slide.
         sources: Its finished arrays.
+        tables: Folder of the stages' tables.
         path: JSON file to write: ``measures`` by name, and ``warnings`` with code and message.
 
     Returns:
         The warnings; empty for an ordinary slide.
     """
-    measures: Measures = {"tissue_share": tissue_share(sources)}
-    warnings = tuple(_tissue_warnings(measures))
+    measures: Measures = {"tissue_share": tissue_share(sources)} | measure_fit(plan, sources, tables)
+    warnings = (*_tissue_warnings(measures), *fit_warnings(plan, measures))
     write_json(path, {"measures": measures, "warnings": [asdict(warning) for warning in warnings]})
     return warnings
 

@@ -26,11 +26,7 @@ def export(plan: Plan, work: Path) -> list[Path]:
     written = []
     if plan.workflow.segment:
         parts = sorted((work / "parts" / "table").glob("*.parquet"))
-        colours = (
-            {output.name: output.color for output in plan.cards["classify"].outputs}
-            if plan.workflow.classify
-            else {}
-        )
+        colours = {output.name: output.color for output in plan.classes}
         write_parquet(folder / NUCLEI_TABLE, in_id_order(parts))
         write_nuclei_geojson(folder / NUCLEI_GEOJSON, in_id_order(parts), plan.slide.slide_id, colours)
         written += [folder / NUCLEI_TABLE, folder / NUCLEI_GEOJSON]
@@ -38,7 +34,7 @@ def export(plan: Plan, work: Path) -> list[Path]:
         if plan.workflow.classify:
             _export_classes(plan, sources, folder / TISSUE_GEOJSON)
             written.append(folder / TISSUE_GEOJSON)
-        warnings = check_slide(plan, sources, folder / CHECKS)
+        warnings = check_slide(plan, sources, work / "tables", folder / CHECKS)
         draw_overview(plan, sources, work / "tables", folder / OVERVIEW, warnings)
         written += [folder / CHECKS, folder / OVERVIEW]
     if plan.workflow.label_images:
@@ -57,10 +53,7 @@ def _export_photographs(plan: Plan, folder: Path) -> list[Path]:
 
 def _export_classes(plan: Plan, sources: Sources, path: Path) -> None:
     frame, downsample = plan.facts.frame, plan.downsample(CLASS_MAP)
-    styles = {
-        value: ClassStyle(output.name, output.color)
-        for value, output in enumerate(plan.cards["classify"].outputs)
-    }
+    styles = {value: ClassStyle(output.name, output.color) for value, output in enumerate(plan.classes)}
     classes = sources.array(CLASS_MAP)[...]
     write_tissue_geojson(
         path, classes, styles, frame.affine_at(downsample), frame.mpp * downsample, plan.slide.slide_id

@@ -45,7 +45,9 @@ def draw_overview(
         ("tissue", lambda axes: _draw_tissue(axes, _thinned(sources.array(TISSUE)), extent_mm))
     ]
     if plan.workflow.classify:
-        panels.append(("tissue class", lambda axes: _draw_classes(axes, plan, sources, extent_mm)))
+        panels.append(
+            (f"tissue class ({plan.classes_of})", lambda axes: _draw_classes(axes, plan, sources, extent_mm))
+        )
     if plan.workflow.segment:
         nuclei = load_table(tables / "grow.npz")
         panels.append(("nuclei per mm²", lambda axes: _draw_density(axes, plan, nuclei, extent_mm)))
@@ -96,7 +98,7 @@ def _draw_tissue(axes: Any, tissue: Array, extent_mm: tuple[float, ...]) -> None
 
 
 def _draw_classes(axes: Any, plan: Plan, sources: Sources, extent_mm: tuple[float, ...]) -> None:
-    outputs = plan.cards["classify"].outputs
+    outputs = plan.classes
     classes = sources.array(CLASS_MAP)
     colours = np.zeros((256, 4), np.uint8)
     for value, output in enumerate(outputs):

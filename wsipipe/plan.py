@@ -12,8 +12,8 @@ from wsipipe.config import Workflow
 from wsipipe.durable import sha256_of
 from wsipipe.errors import ConfigError, ModelError
 from wsipipe.geometry import Region
-from wsipipe.models.zoo import ModelCard, whole_card
-from wsipipe.stages.classify import CLASS_MAP, CLASS_PROBABILITIES, classify_stage
+from wsipipe.models.zoo import ModelCard, Output, check_known, whole_card
+from wsipipe.stages.classify import CLASS_MAP, CLASS_PROBABILITIES, class_outputs, classify_stage
 from wsipipe.stages.instance_params import InstanceParams, with_card
 from wsipipe.stages.instances import NUCLEI, ClassGrid, grow_stage, nuclei_stage, seeds_stage, table_stage
 from wsipipe.stages.level import model_level
@@ -48,6 +48,8 @@ def workflow_cards(workflow: Workflow) -> dict[str, ModelCard]:
     for stage, section in (("segment", workflow.segment), ("classify", workflow.classify)):
         try:
             cards |= {stage: whole_card(section.weights)} if section else {}
+            if stage == "classify" and workflow.classify and workflow.classify.unknown:
+                check_known(workflow.classify.weights, cards[stage])
         except ModelError as error:
             raise ConfigError(f"{stage}.weights: {error}") from error
     return cards
@@ -115,7 +117,8 @@ class Plan:
             "given_mask": sha256_of(self.slide.mask_path) if self.slide.mask_path else None,
             # Which groups were learnt changes no result; cards of earlier versions do not have it.
             "models": {
-                stage: card.model_dump(mode="json", exclude={"learnt"}) for stage, card in self.cards.items()
+                stage: card.model_dump(mode="json", exclude={"learnt_groups"})
+                for stage, card in self.cards.items()
             },
         }
         return hashlib.sha256(json.dumps(causes, sort_keys=True).encode()).hexdigest()
@@ -135,6 +138,18 @@ class Plan:
         if self.workflow.instances:
             values["instances"] = self.instances.model_dump(mode="json")
         return values
+
+    @property
+    def classes(self) -> tuple[Output, ...]:
+        """Names and colours of the class map's values 0, 1, ...; empty without one."""
+        section = self.workflow.classify
+        return class_outputs(self.cards["classify"], section) if section else ()
+
+    @property
+    def classes_of(self) -> str:
+        """Organ and stain that the tissue classes were learnt from, as ``colon, H&E``; empty without them."""
+        card = self.cards.get("classify")
+        return ", ".join(filter(None, (card.organ, card.stain))) if card else ""
 
     def with_smaller_patches(self, times: int) -> "Plan":
         """The same plan in smaller passes of the networks: the same result from less memory."""
@@ -191,7 +206,8 @@ class Plan:
         ]
         classes = None
         if workflow.classify:
-            classes = ClassGrid(self.downsample(CLASS_MAP), self.cards["classify"].output_names)
+            names = tuple(output.name for output in self.classes)
+            classes = ClassGrid(self.downsample(CLASS_MAP), names)
         stages.append(table_stage(frame, downsample, side, classes))
         return stages
 
@@ -255,5 +271,6 @@ class Plan:
             "canvas_shape": list(frame.shape),
             "parameters": self.parameters(),
             "stages": [stage.name for stage in self.stages],
+            "classes_of": self.classes_of,
             "shards": {stage.name: math.prod(stage.grid_shape(frame)) for stage in self.stages},
         }

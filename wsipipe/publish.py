@@ -54,8 +54,9 @@ def label_classes(plan: Plan, name: str) -> list[ome.LabelClass]:
     if name == "tissue":
         return [TISSUE_CLASS, NOT_COMPUTED_CLASS]
     if name == "tissue_class":
-        outputs = plan.cards["classify"].outputs
-        classes = [ome.LabelClass(value, output.name, output.color) for value, output in enumerate(outputs)]
+        classes = [
+            ome.LabelClass(value, output.name, output.color) for value, output in enumerate(plan.classes)
+        ]
         return [*classes, NOT_COMPUTED_CLASS]
     return []
 
@@ -76,14 +77,26 @@ def _write_attributes(plan: Plan, root: Path) -> None:
     for name in label_names(plan):
         downsample = plan.downsample(f"labels/{name}/0")
         scales = ome.multiscale(name, plan.levels, mpp, downsample, channels=False, kind="mode")
-        _put(root / "labels" / name, ome.label_attributes(scales, label_classes(plan, name)))
+        attributes = ome.label_attributes(scales, label_classes(plan, name))
+        about = {"wsipipe": _about_classes(plan)} if name == "tissue_class" else {}
+        _put(root / "labels" / name, attributes | about)
     for array, downsample in plan.probability_arrays().items():
         name = array.split("/")[1]
-        classes = label_classes(plan, "tissue_class")[:-1] if name == "tissue_class" else []
+        classes = []
+        if name == "tissue_class":
+            # The map may hold "unknown" too, of which there is no probability.
+            classes = label_classes(plan, name)[: len(plan.cards["classify"].outputs)]
         scales = ome.multiscale(name, 1, mpp, downsample, channels=bool(classes), kind="none")
         attributes = ome.image_attributes(name, scales, classes)
         meaning = {"scale": 1 / PROBABILITY_MAX, "unreadable": UNREADABLE, "not_computed": NOT_COMPUTED}
         _put(root / "probabilities" / name, attributes | {"wsipipe": meaning})
+
+
+def _about_classes(plan: Plan) -> dict[str, object]:
+    """Of what organ and stain the classes are, and which value means that a cell is like none of them."""
+    card = plan.cards["classify"]
+    unknown = len(card.outputs) if len(plan.classes) > len(card.outputs) else None
+    return {"organ": card.organ, "stain": card.stain, "weights": card.name, "unknown": unknown}
 
 
 def _image_attributes(plan: Plan) -> dict[str, object]:

@@ -73,6 +73,9 @@ peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB<
 {% for stage, texts in (slide.networks | default({})).items() %}
 <p>network of {{ stage }}: {{ texts | join("; ") }}</p>{% endfor %}
 {% if slide.status in ("done", "kept") %}
+{% if slide.plan.classes_of | default("") %}
+<p>The tissue classes are those of {{ slide.plan.classes_of }}, which the weights learnt from.</p>
+{% endif %}
 <img src="{{ slide.slide_id }}/{{ overview }}" alt="Overview of {{ slide.slide_id }}">
 {% elif slide.status != "failed" %}<p>{{ slide.status }}</p>
 {% endif %}

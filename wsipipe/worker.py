@@ -237,7 +237,9 @@ def _read_all(task: Task, stage: Stage, core: Region) -> dict[str, Patch]:
 
 def _model(weights: str, task: Task, stage: Stage) -> Any:
     section, planned = getattr(task.plan.workflow, stage.name), task.plan.cards[stage.name]
-    model = _load_model(weights, planned.sha256, task.device, section.precision, task.threads, os.getpid())
+    unknown = getattr(section, "unknown", False)
+    key = (weights, planned.sha256, task.device, section.precision, task.threads, unknown)
+    model = _load_model(*key, os.getpid())
     if model.card != planned:
         raise ModelError(
             f"The card of {stage.name}.weights {weights} is another one on this worker than where the run "
@@ -247,13 +249,15 @@ def _model(weights: str, task: Task, stage: Stage) -> Any:
 
 
 @lru_cache(maxsize=2)
-def _load_model(weights: str, sha256: str, device: Any, precision: Any, threads: int, pid: int) -> Any:
+def _load_model(
+    weights: str, sha256: str, device: Any, precision: Any, threads: int, unknown: bool, pid: int
+) -> Any:
     # torch takes seconds and hundreds of MB; only workers that run a network load it.
     from wsipipe.models.predictor import load_predictor
 
     # The driver has told the user what the weights may be used for; not once more from every process.
     logging.getLogger("wsipipe.notice").setLevel(logging.ERROR)
-    return load_predictor(weights, device, precision, threads)
+    return load_predictor(weights, device, precision, threads, unknown)
 
 
 def _write(task: Task, stage: Stage, core: Region, output: ShardOutput) -> list[ShardFile]:

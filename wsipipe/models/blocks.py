@@ -214,9 +214,12 @@ class DenseClassifier(nn.Module):
     def cells(self, x: torch.Tensor) -> torch.Tensor:
         """Image (B, C, H, W) -> raw class scores of each cell (B, classes, H / stride, W / stride)."""
         check_divisible(x, self.stride)
-        dims = x.ndim - 2
+        return self._scores(self.features(x))
+
+    def _scores(self, features: torch.Tensor) -> torch.Tensor:
+        """Features of each cell -> its raw class scores."""
+        dims = features.ndim - 2
         weight, bias = self.head.weight.reshape(*self.head.weight.shape, *(1,) * dims), self.head.bias
-        features = self.features(x)
         if torch.is_inference_mode_enabled():
             # Few cells, so float64 is cheap; what the order of a sum changes is then below any stored level.
             features, weight, bias = features.double(), weight.double(), bias.double()
@@ -228,7 +231,15 @@ class DenseClassifier(nn.Module):
 
     def logit_map(self, x: torch.Tensor) -> torch.Tensor:
         """Image (B, C, H, W) -> raw class scores (B, classes, H / stride, W / stride), means of a window."""
-        scores = self.cells(x)
-        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-        mean = {2: functional.avg_pool2d, 3: functional.avg_pool3d}[x.ndim - 2]
-        return mean(scores, self.window, 1, self.window // 2, count_include_pad=False)
+        return self._window_means(self.cells(x))
+
+    def logit_and_feature_maps(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """As :meth:`logit_map`, and the means (B, F, H / stride, W / stride) float64 of the features."""
+        check_divisible(x, self.stride)
+        features = self.features(x)
+        return self._window_means(self._scores(features)), self._window_means(features.double())
+
+    def _window_means(self, values: torch.Tensor) -> torch.Tensor:
+        values = values.to(torch.promote_types(values.dtype, torch.float32))
+        mean = {2: functional.avg_pool2d, 3: functional.avg_pool3d}[values.ndim - 2]
+        return mean(values, self.window, 1, self.window // 2, count_include_pad=False)

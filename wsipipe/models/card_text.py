@@ -21,6 +21,7 @@ def card_text(card: "ModelCard", certificate: Mapping[str, Any] | None = None) -
         f"**{card.intended_use}**" + (" **Non-commercial use only.**" if card.non_commercial else ""),
         _facts(card),
         "## Learnt from\n\n" + "\n".join(f"- {source}" for source in card.data),
+        *_ranges(card),
         "## Outputs\n\n" + "\n".join(f"- `{one.name}`: {one.description or '-'}" for one in card.outputs),
         *_chosen(card),
         *_measured(card),
@@ -33,6 +34,7 @@ def _facts(card: "ModelCard") -> str:
     rows = {
         "network": f"`{card.architecture}`, mode `{card.mode}`",
         "um/px": f"{card.mpp:g}",
+        **({"organ": card.organ} if card.organ else {}),
         "stain": card.stain + (", brought to one reference on every slide" if card.stain_reference else ""),
         "licence": card.licence,
         "answer": f"{card.activation}, temperature {card.temperature:g}",
@@ -40,6 +42,28 @@ def _facts(card: "ModelCard") -> str:
         "SHA-256": f"`{card.sha256}`",
     }
     return "| | |\n| --- | --- |\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+
+
+def _ranges(card: "ModelCard") -> list[str]:
+    if card.learnt is None:
+        return []
+    lines = [
+        "What these data look like; `wsipipe run` warns where a slide is far from it.",
+        f"- hues of the dyes: {card.learnt.hue_degrees[0]:g} to {card.learnt.hue_degrees[1]:g} degrees",
+        f"- median brightness of a field: {card.learnt.least_brightness:g} or more",
+    ]
+    for about, found in (
+        ("nuclei a mm2 of a field", card.learnt.nuclei_per_mm2),
+        ("median area of a field's nuclei, um2", card.learnt.nucleus_area_um2),
+    ):
+        lines += [f"- {about}: {found[0]:g} to {found[1]:g}"] if found else []
+    if card.known:
+        lines.append(
+            f"- cells further than {card.known.limit:g} from all learnt features are `unknown`, as are "
+            f"{card.known.false_share:.0%} of what was learnt"
+        )
+    first, *rest = lines
+    return [first + "\n\n" + "\n".join(rest)]
 
 
 def _chosen(card: "ModelCard") -> list[str]:

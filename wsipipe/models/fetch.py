@@ -12,7 +12,16 @@ from typing import IO
 from pydantic import ValidationError
 
 from wsipipe.errors import ModelError
-from wsipipe.models.zoo import SUFFIX, ModelCard, file_sha256, list_models, user_folder, write_card
+from wsipipe.models.zoo import (
+    KNOWN_SUFFIX,
+    SUFFIX,
+    ModelCard,
+    file_sha256,
+    known_path,
+    list_models,
+    user_folder,
+    write_card,
+)
 
 MAX_WEIGHTS_BYTES = 2_000_000_000
 MAX_CARD_BYTES = 1_000_000
@@ -49,6 +58,8 @@ def fetch(source: str, sha256: str | None = None, folder: Path | None = None) ->
         _copy(source, weights, MAX_WEIGHTS_BYTES)
         check_weights(weights, card, sha256, source)
         final = target / f"{card.name}{SUFFIX}"
+        if card.known:
+            _fetch_known(source, card.known.sha256, Path(scratch) / "known", known_path(final))
         weights.replace(final)
         final.chmod(0o644)
     write_card(card, target)
@@ -94,6 +105,24 @@ def check_weights(weights: Path, card: ModelCard, sha256: str | None, source: st
             file.keys()
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{source} is no safetensors file: {error}. Nothing was kept.") from error
+
+
+def _fetch_known(source: str, sha256: str, scratch: Path, to: Path) -> None:
+    """The features that a classifier knows, which lie beside its weights.
+
+    Raises:
+        ModelError: They are not there, or not what the card's hash says.
+    """
+    parts = urllib.parse.urlsplit(source)
+    beside = urllib.parse.urlunsplit(parts._replace(path=parts.path.removesuffix(SUFFIX) + KNOWN_SUFFIX))
+    _copy(beside, scratch, MAX_CARD_BYTES)
+    if file_sha256(scratch) != sha256:
+        raise ModelError(
+            f"{beside} is not the file that the card of {source} describes: its SHA-256 is another. Nothing "
+            "was kept. Fetch again, or ask its maker."
+        )
+    scratch.replace(to)
+    to.chmod(0o644)
 
 
 def _card_of(source: str) -> str:

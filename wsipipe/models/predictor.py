@@ -19,13 +19,15 @@ from wsipipe.models.blocks import DenseClassifier, folded
 from wsipipe.models.kernels.frozen import freeze
 from wsipipe.models.kernels.fused import cpu_kind
 from wsipipe.models.kernels.ring_layer import RingConv2d
+from wsipipe.models.known import distance, read_known
 from wsipipe.models.precision import best_precision, processor_name
-from wsipipe.models.zoo import ModelCard
+from wsipipe.models.zoo import ModelCard, find_weights
 
 log = logging.getLogger(__name__)
 notices = logging.getLogger("wsipipe.notice")
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float64"]
+Answer = npt.NDArray[np.float32]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
@@ -44,9 +46,18 @@ class Predictor:
         device: Where it runs.
         precision: In what it computes.
         by_rings: Whether it runs by ring kernels, whose bits are the same turned.
+
+    The known features (n, F) are given by :func:`load_predictor`, for :meth:`with_unknown`.
     """
 
-    def __init__(self, network: nn.Module, card: ModelCard, device: str, precision: str) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        card: ModelCard,
+        device: str,
+        precision: str,
+        known: torch.Tensor | None = None,
+    ) -> None:
         self.card = card
         self.halo_px: int = network.halo_px
         self.lattice_px: int = network.lattice_px
@@ -54,6 +65,7 @@ class Predictor:
         self.outputs = card.output_names
         self.device, self.precision = device, precision
         self._dtype = DTYPES[precision]
+        self._known = None if known is None else known.to(device)
         self._network = ready(network, device, self._dtype)
         self.by_rings = any(isinstance(module, RingConv2d) for module in self._network.modules())
         self._scores = self._network.logit_map if isinstance(network, DenseClassifier) else self._network
@@ -73,10 +85,26 @@ class Predictor:
             ModelError: The patch is not RGB uint8, H or W is no multiple of ``lattice_px``, or the answer
                 holds NaN.
         """
-        if patch.dtype != np.uint8 or patch.ndim != 3 or patch.shape[2] != 3:
-            raise ModelError(f"The patch is {patch.shape} {patch.dtype}; give RGB, (H, W, 3) uint8.")
+        return self._checked(self.probabilities(self._normalised(patch))[0])
+
+    def with_unknown(self, patch: npt.NDArray[np.uint8]) -> tuple[Answer, npt.NDArray[np.bool_]]:
+        """As a call, and where (H / stride, W / stride) the features lie beyond what was learnt.
+
+        Only for a classifier whose card says what is ``known``.
+
+        Raises:
+            ModelError: As of a call, or the card says nothing of it.
+        """
+        if self._known is None or self.card.known is None:
+            raise ModelError(f"The card of {self.card.name} does not say which features are known.")
+        image = self._normalised(patch)
+        with torch.inference_mode():
+            scores, features = self._network.logit_and_feature_maps(image)
+            unknown = distance(features, self._known)[0] > self.card.known.limit
+            return self._checked(self._activated(scores)[0]), unknown.cpu().numpy()
+
+    def _checked(self, found: torch.Tensor) -> Answer:
         faults.reach("model.oom")
-        found = self.probabilities(self._normalised(patch))[0]
         if faults.reach("model.nan") or found.isnan().any():
             raise ModelError(
                 f"{self.card.name} answered NaN on a patch. The weights do not suit {self.precision}, or "
@@ -87,14 +115,18 @@ class Predictor:
     def probabilities(self, image: torch.Tensor) -> torch.Tensor:
         """Normalised RGB (B, 3, H, W) in ``precision`` -> (B, C, H / stride, W / stride) float32, [0, 1]."""
         with torch.inference_mode():
-            scores = self._scores(image)
-            # In float64, since exp in float32 differs in its last bit between processors, and at the end of
-            # an array from what it is inside.
-            scores = scores.double() / self.card.temperature
-            return (scores.softmax(1) if self.card.activation == "softmax" else scores.sigmoid()).float()
+            return self._activated(self._scores(image))
+
+    def _activated(self, scores: torch.Tensor) -> torch.Tensor:
+        # In float64, since exp in float32 differs in its last bit between processors, and at the end of an
+        # array from what it is inside.
+        scores = scores.double() / self.card.temperature
+        return (scores.softmax(1) if self.card.activation == "softmax" else scores.sigmoid()).float()
 
     def _normalised(self, patch: npt.NDArray[np.uint8]) -> torch.Tensor:
         """(H, W, 3) -> (1, 3, H, W) around white = 0; exact even in bfloat16, whose 8 bits hold 0 to 255."""
+        if patch.dtype != np.uint8 or patch.ndim != 3 or patch.shape[2] != 3:
+            raise ModelError(f"The patch is {patch.shape} {patch.dtype}; give RGB, (H, W, 3) uint8.")
         pixels = torch.from_numpy(np.ascontiguousarray(patch)).to(self.device)
         pixels = pixels.permute(2, 0, 1)[None].to(self._dtype)
         how = self.card.normalisation
@@ -115,7 +147,11 @@ def ready(network: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
 
 
 def load_predictor(
-    weights: str | Path, device: Device = "auto", precision: Precision = "auto", threads: int = 1
+    weights: str | Path,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    threads: int = 1,
+    unknown: bool = False,
 ) -> Predictor:
     """Predictor of a shipped model's name or a ``.safetensors`` path.
 
@@ -124,6 +160,7 @@ def load_predictor(
         device: ``auto`` is CUDA where there is one.
         precision: ``auto`` is bfloat16 on CUDA and on CPUs that multiply it in hardware, else float32.
         threads: Of torch, on a CPU; for the whole process.
+        unknown: Load what :meth:`Predictor.with_unknown` needs.
 
     Raises:
         ModelError: Weights or card are missing, damaged or unfit; CUDA is asked for and absent.
@@ -134,7 +171,8 @@ def load_predictor(
         notices.warning("The weights %s are for non-commercial research only (%s).", card.name, card.licence)
     where = choose_device(device)
     torch.set_num_threads(threads)
-    return Predictor(network, card, where, choose_precision(precision, where))
+    known = read_known(find_weights(weights), card) if unknown else None
+    return Predictor(network, card, where, choose_precision(precision, where), known)
 
 
 def choose_device(device: Device) -> str:

@@ -1,8 +1,8 @@
 """Weights and their cards: what a network is, what it was made from, and for what it may be used.
 
 A model is files of one stem: ``NAME.safetensors``, ``NAME.json`` (the :class:`ModelCard`), its text
-``NAME.md``, and ``NAME.certificate.json`` once it is certified. Cards are read without torch, so that a
-workflow can be checked before any work is started.
+``NAME.md``, ``NAME.certificate.json`` once it is certified, and ``NAME.known.npy`` for a classifier that can
+say "unknown". Cards are read without torch, so that a workflow can be checked before any work is started.
 """
 
 import hashlib
@@ -15,10 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wsipipe.errors import ModelError
 from wsipipe.models.card_text import card_text
+from wsipipe.models.learnt import Known, Learnt
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 SUFFIX = ".safetensors"
 CERTIFICATE_SUFFIX = ".certificate.json"
+KNOWN_SUFFIX = ".known.npy"
 
 
 class Output(BaseModel):
@@ -73,6 +75,7 @@ class ModelCard(BaseModel):
         mode: Kind of ring convolution.
         mpp: Um per px the network was trained at.
         stain: That it was trained on.
+        organ: That it was trained on, as ``colon``; empty if not said.
         outputs: Maps or classes, in channel order.
         activation: ``sigmoid`` (independent maps) or ``softmax`` (one class).
         temperature: Raw scores are divided by it first.
@@ -82,7 +85,7 @@ class ModelCard(BaseModel):
         stride: Px of the image for each px of the answer; likewise.
         sha256: Of the safetensors file.
         data: What it was trained on.
-        learnt: Groups (organs, patients) it was trained on, by source; no groups stand for the whole source.
+        learnt_groups: Groups (organs, patients) it was trained on, by source; none for all of a source.
         licence: Under which the weights may be used.
         non_commercial: True if the data forbid commercial use.
         thresholds: Chosen on validation data, by name.
@@ -90,6 +93,8 @@ class ModelCard(BaseModel):
         metrics: Measured on validation data, by name.
         intervals: (low, high) of the metrics, 95 %, by name.
         notes: How metrics and weights came about.
+        learnt: What the training data looked like, for the checks of a slide; None to make none.
+        known: Features of the training data, for "unknown"; None if the network cannot say so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,6 +105,7 @@ class ModelCard(BaseModel):
     mode: Literal["radial", "index", "narrow"] = "radial"
     mpp: float = Field(gt=0)
     stain: str = "H&E"
+    organ: str = ""
     outputs: tuple[Output, ...] = Field(min_length=1)
     activation: Literal["sigmoid", "softmax"]
     temperature: float = Field(default=1.0, gt=0)
@@ -110,7 +116,7 @@ class ModelCard(BaseModel):
     stride: int = Field(default=1, ge=1)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     data: tuple[str, ...]
-    learnt: dict[str, tuple[str, ...]] = {}
+    learnt_groups: dict[str, tuple[str, ...]] = {}
     licence: str
     non_commercial: bool
     intended_use: str = "Research use only. Not a medical device."
@@ -119,6 +125,8 @@ class ModelCard(BaseModel):
     metrics: dict[str, float] = {}
     intervals: dict[str, tuple[float, float]] = {}
     notes: str = ""
+    learnt: Learnt | None = None
+    known: Known | None = None
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -212,6 +220,27 @@ def whole_card(weights: str | Path) -> ModelCard:
 def certificate_path(weights: Path) -> Path:
     """Where the certificate of a weight file lies."""
     return weights.with_name(f"{weights.stem}{CERTIFICATE_SUFFIX}")
+
+
+def known_path(weights: Path) -> Path:
+    """Where the known features of a classifier lie."""
+    return weights.with_name(f"{weights.stem}{KNOWN_SUFFIX}")
+
+
+def check_known(weights: str | Path, card: ModelCard) -> None:
+    """Refuse a file of known features that is not the card's.
+
+    Raises:
+        ModelError: It is missing, damaged or of other weights.
+    """
+    path = known_path(find_weights(weights))
+    if card.known is None or (path.is_file() and file_sha256(path) == card.known.sha256):
+        return
+    raise ModelError(
+        f"{path} is {'not the file that the card describes' if path.is_file() else 'missing'}. Restore it, "
+        "the weights and the card from one source, or do without the class unknown: --set "
+        "classify.unknown=false."
+    )
 
 
 def certified_sha256(certificate: Path) -> str | None:

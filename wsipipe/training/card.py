@@ -1,10 +1,14 @@
 """The card of what a training makes: from the recipe, the task and what was learnt from."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
-from wsipipe.models.zoo import ModelCard
+from wsipipe.models.known import write_known
+from wsipipe.models.learnt import Known
+from wsipipe.models.zoo import SUFFIX, ModelCard
 from wsipipe.training.datasets.about import licence_of, told
 from wsipipe.training.evaluation_learnt import groups_learnt
+from wsipipe.training.known import KnownFeatures
 from wsipipe.training.recipe import Recipe
 from wsipipe.training.task import Part, Task
 
@@ -20,15 +24,27 @@ def blank_card(recipe: Recipe, task: Task, learnt: Part) -> ModelCard:
         arguments=recipe.network.arguments | task.arguments,
         mode=recipe.network.mode,
         mpp=recipe.mpp,
+        stain=recipe.stain,
+        organ=recipe.organ,
         outputs=task.outputs,
         activation=task.activation,
         stain_reference=task.stain_reference,
         sha256="0" * 64,
         data=tuple(told(source, count) for source, count in task.told(learnt).items()),
-        learnt=groups_learnt(learnt),
+        learnt_groups=groups_learnt(learnt),
         licence=recipe.licence or licence,
         non_commercial=forbids if recipe.non_commercial is None else recipe.non_commercial,
+        learnt=task.learnt(learnt),
     )
+
+
+def with_known(card: ModelCard, features: KnownFeatures | None, folder: Path) -> ModelCard:
+    """The card with these features, which are written beside its weights in ``folder``."""
+    if features is None:
+        return card
+    sha256 = write_known(features.directions, folder / f"{card.name}{SUFFIX}")
+    known = Known(sha256=sha256, limit=features.limit, false_share=features.false_share)
+    return card.model_copy(update={"known": known})
 
 
 def with_metrics(card: ModelCard, scores: dict[str, float]) -> ModelCard:

@@ -51,7 +51,7 @@ def held_out_beside(weights: str | Path) -> frozenset[str]:
 
 def is_learnt(card: ModelCard, one: Field | Tile) -> bool:
     """Whether a card says that its weights were trained on a sample: by group where it names groups."""
-    groups = card.learnt.get(one.source)
+    groups = card.learnt_groups.get(one.source)
     if groups is not None:
         return not groups or one.group in groups
     return any(_names(card, source) for source in sharing(one.source))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ConfigError
+from wsipipe.models.learnt import Learnt
 from wsipipe.models.predictor import Device
 from wsipipe.models.zoo import ModelCard, Output, StainReference
 from wsipipe.stages.instance_params import PROBABILITY_SCALE, InstanceParams
@@ -21,6 +22,7 @@ from wsipipe.training.crops import NucleiCrops
 from wsipipe.training.datasets import read_fields
 from wsipipe.training.drawing import Draw
 from wsipipe.training.inference import predictor_of, scene, stored_maps
+from wsipipe.training.learnt import learnt_of
 from wsipipe.training.losses import nuclei_loss
 from wsipipe.training.recipe import Recipe
 from wsipipe.training.samples import Field
@@ -82,6 +84,13 @@ class Nuclei:
         """What was learnt from each source, in words."""
         sources = dict.fromkeys(field.source for field in samples)
         return {name: _told([field for field in samples if field.source == name]) for name in sources}
+
+    def learnt(self, samples: Sequence[Field]) -> Learnt | None:
+        """Ranges of colours and nuclei of these fields."""
+        return learnt_of(samples, self.recipe.mpp, self.stain_reference)
+
+    def knows(self, network: nn.Module, card: ModelCard, samples: Sequence[Field], device: Device) -> None:
+        """Nuclei have no class "unknown"."""
 
     def draw(self, samples: Sequence[Field]) -> Draw:
         """Crops of these fields."""

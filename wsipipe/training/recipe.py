@@ -165,6 +165,8 @@ class Recipe(_Section):
         fit: How long and how fast.
         validation: What is held out.
         licence: Of the weights; from the data sets if empty.
+        stain: Of the data, for the card.
+        organ: Of the data, for the card, as ``colon``; empty if they are of many.
         non_commercial: Whether the weights may not be sold or used in what is; from the data sets if null.
         seed: Of weights and samples.
         threads: Of torch, on a CPU; sums may differ in the last bit between numbers of threads.
@@ -182,6 +184,8 @@ class Recipe(_Section):
     fit: Schedule = Schedule()
     validation: Validation = Validation()
     licence: str = ""
+    stain: str = "H&E"
+    organ: str = ""
     non_commercial: bool | None = None
     seed: int = Field(default=0, ge=0)
     threads: int = Field(default=1, ge=1)

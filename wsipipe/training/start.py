@@ -53,7 +53,7 @@ def bound_by_start(card: ModelCard, weights: str) -> ModelCard:
     licences = dict.fromkeys((before.licence or NOT_STATED, card.licence))
     bound = {
         "data": (*card.data, f"before that, as {before.name}: {'; '.join(before.data)}"),
-        "learnt": _together(card.learnt, before.learnt),
+        "learnt_groups": _together(card.learnt_groups, before.learnt_groups),
         "licence": card.licence if before.licence == "CC0 1.0" else " and ".join(licences),
         "non_commercial": before.non_commercial or card.non_commercial,
     }

@@ -8,10 +8,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from wsipipe.models.learnt import Learnt
 from wsipipe.models.predictor import Device
 from wsipipe.models.zoo import ModelCard, Output, StainReference
 from wsipipe.training.batches import Batch
 from wsipipe.training.drawing import Draw
+from wsipipe.training.known import KnownFeatures
 
 Activation = Literal["sigmoid", "softmax"]
 Part = Sequence[Any]
@@ -53,6 +55,16 @@ class Task(Protocol):
 
     def told(self, samples: Part) -> dict[str, str]:
         """What samples there are of each source, in words."""
+        ...
+
+    def learnt(self, samples: Part) -> Learnt | None:
+        """What these samples look like, for the card."""
+        ...
+
+    def knows(
+        self, network: nn.Module, card: ModelCard, samples: Part, device: Device
+    ) -> KnownFeatures | None:
+        """Features of these samples, so that the network can say "unknown"; None where it cannot."""
         ...
 
     def draw(self, samples: Part) -> Draw:

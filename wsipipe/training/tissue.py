@@ -12,6 +12,8 @@ from torch import nn
 from torch.nn import functional
 
 from wsipipe.errors import ConfigError
+from wsipipe.models.blocks import DenseClassifier
+from wsipipe.models.learnt import Learnt
 from wsipipe.models.predictor import Device
 from wsipipe.models.zoo import ModelCard, Output, StainReference
 from wsipipe.training.batches import Batch, as_input
@@ -20,6 +22,8 @@ from wsipipe.training.canvases import TissueCanvases, square
 from wsipipe.training.datasets import read_tiles
 from wsipipe.training.device import autocast
 from wsipipe.training.drawing import Draw
+from wsipipe.training.known import KnownFeatures, known_features
+from wsipipe.training.learnt import learnt_of
 from wsipipe.training.losses import tissue_loss
 from wsipipe.training.metrics import class_scores
 from wsipipe.training.recipe import Recipe
@@ -103,6 +107,18 @@ class Tissue:
             source: "tiles: " + ", ".join(f"{n} {name}" for (of, name), n in pairs.items() if of == source)
             for source in dict.fromkeys(tile.source for tile in samples)
         }
+
+    def learnt(self, samples: Sequence[Tile]) -> Learnt | None:
+        """Ranges of the colours of these tiles."""
+        return learnt_of(samples, self.recipe.mpp)
+
+    def knows(
+        self, network: nn.Module, card: ModelCard, samples: Sequence[Tile], device: Device
+    ) -> KnownFeatures | None:
+        """Features of these tiles."""
+        if not isinstance(network, DenseClassifier):
+            return None
+        return known_features(network, samples, card.mpp, torch.device(device))
 
     def draw(self, samples: Sequence[Tile]) -> Draw:
         """Canvases of these tiles."""

@@ -21,7 +21,7 @@ from wsipipe.models.architectures import build, check_architecture, save
 from wsipipe.models.predictor import Device
 from wsipipe.models.whiten import ring_layers, unwhiten, whiten
 from wsipipe.models.zoo import ModelCard, find_weights, whole_card
-from wsipipe.training.card import blank_card, fold_notes, left_out_notes, with_metrics
+from wsipipe.training.card import blank_card, fold_notes, left_out_notes, with_known, with_metrics
 from wsipipe.training.device import pick_device
 from wsipipe.training.fit import Fit, Lesson, Outcome
 from wsipipe.training.folds import deal
@@ -34,7 +34,7 @@ from wsipipe.training.tissue import Tissue
 from wsipipe.version import __version__
 
 RESULT = "result.json"
-NO_EFFECT = {"threads", "licence", "non_commercial", "description"}
+NO_EFFECT = {"threads", "licence", "non_commercial", "description", "stain", "organ"}
 """Keys of a recipe that may change between the pieces of a run."""
 
 
@@ -142,7 +142,9 @@ class Training:
             answers = self.task.answers(fit.mean.eval(), card, held_out, self.where)
             card = self.task.calibrated(card, answers)
             card = with_metrics(card, self.task.scored(card, answers))
-        card = self.save(unwhiten(fit.mean.cpu()), card, out)
+        network = unwhiten(fit.mean.cpu())
+        card = with_known(card, self.task.knows(network, card, learnt, "cpu"), out)
+        card = self.save(network, card, out)
         write_json(out / RESULT, {"identity": identity, "steps": fit.kept_step, "metrics": card.metrics})
         return Outcome.FINISHED
 

@@ -13,7 +13,18 @@ from safetensors.numpy import save_file
 from wsipipe.errors import ModelError
 from wsipipe.models import fetch as fetching
 from wsipipe.models.fetch import fetch
-from wsipipe.models.zoo import file_sha256, find_weights, known_models, read_card, whole_card, write_card
+from wsipipe.models.known import write_known
+from wsipipe.models.learnt import Known
+from wsipipe.models.zoo import (
+    check_known,
+    file_sha256,
+    find_weights,
+    known_models,
+    known_path,
+    read_card,
+    whole_card,
+    write_card,
+)
 
 
 @pytest.fixture
@@ -126,3 +137,20 @@ def test_what_is_not_there_is_told(home: Path, tmp_path: Path) -> None:
 def test_a_card_is_written_with_its_text(tmp_path: Path) -> None:
     write_card(read_card("nuclei_gmr_unet_0.5"), tmp_path)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".md"]
+
+
+def test_known_features_come_with_a_classifier_or_nothing_is_kept(home: Path, tmp_path: Path) -> None:
+    source = model(tmp_path / "there")
+    sha256 = write_known(np.eye(3), source)
+    known = Known(sha256=sha256, limit=0.1, false_share=0.05)
+    card = read_card(source).model_copy(update={"known": known})
+    source.with_suffix(".json").write_text(card.model_dump_json())
+    fetch(str(source))
+    assert left(home) == ["mine.json", "mine.known.npy", "mine.md", "mine.safetensors"]
+    check_known("mine", read_card("mine"))
+    for path in home.iterdir():
+        path.unlink()
+    known_path(source).write_bytes(b"damaged")
+    with pytest.raises(ModelError, match="not the file that the card"):
+        fetch(str(source))
+    assert left(home) == []

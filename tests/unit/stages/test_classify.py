@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from wsipipe.geometry import Region
+from wsipipe.models.learnt import Known
 from wsipipe.models.zoo import ModelCard
-from wsipipe.quantise import NOT_COMPUTED
+from wsipipe.quantise import NOT_COMPUTED, quantise
 from wsipipe.stages.classify import (
     CLASS_MAP,
     CLASS_PROBABILITIES,
     ClassifyParams,
     cells_with_tissue,
+    class_outputs,
     classify_stage,
 )
 from wsipipe.stages.stage import Frame, Patch, ShardInput
@@ -81,3 +83,50 @@ def test_cells_that_touch_tissue(cell: int, px: int, shape: tuple[int, int]) -> 
     assert cells.shape == shape
     assert cells[-1, -1]
     assert not cells[0, 0]
+
+
+KNOWN = CARD.model_copy(update={"known": Known(sha256="0" * 64, limit=0.1, false_share=0.05)})
+
+
+class Beside:
+    """A network that knows nothing of the upper left quarter of what it sees."""
+
+    def __call__(self, patch: np.ndarray) -> np.ndarray:
+        cells = (patch.shape[0] // 16, patch.shape[1] // 16)
+        return np.broadcast_to(np.float32([0.1, 0.7, 0.2])[:, None, None], (3, *cells))
+
+    def with_unknown(self, patch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        answer = self(patch)
+        unknown = np.zeros(answer.shape[1:], bool)
+        unknown[: unknown.shape[0] // 2, : unknown.shape[1] // 2] = True
+        return answer, unknown
+
+
+def classes_of(card: ModelCard, unknown: bool) -> dict[str, np.ndarray]:
+    stage = classify_stage(ClassifyParams(unknown=unknown), card, FRAME)
+    core = stage.core(FRAME, (0, 0))
+    region = stage.patch_region(next(read for read in stage.reads if read.name == "image/1"), core)
+    tissue = np.ones((8, 8), np.uint8)
+    tissue[:2, :2] = 0
+    patches = {
+        TISSUE: Patch(tissue, Region(0, 0, 8, 8)),
+        "image/1": Patch(np.zeros((*region.shape, 3), np.uint8), region),
+    }
+    shard = ShardInput((0, 0), core, lambda name, around=None: patches[name], model=Beside())
+    return stage.kernel(shard).arrays
+
+
+def test_what_is_unlike_all_that_was_learnt_is_unknown_in_tissue_alone() -> None:
+    arrays = classes_of(KNOWN, unknown=True)
+    expected = np.full((4, 4), 1, np.uint8)
+    expected[:2, :2] = 3
+    expected[0, 0] = NOT_COMPUTED
+    assert np.array_equal(arrays[CLASS_MAP], expected)
+    assert (arrays[CLASS_PROBABILITIES][:, 1, 1] == quantise(np.float32([0.1, 0.7, 0.2]))).all()
+    assert class_outputs(KNOWN, ClassifyParams())[3].name == "unknown"
+
+
+@pytest.mark.parametrize(("card", "unknown"), [(KNOWN, False), (CARD, True)])
+def test_switched_off_or_not_learnt_nothing_is_unknown(card: ModelCard, unknown: bool) -> None:
+    assert 3 not in classes_of(card, unknown)[CLASS_MAP]
+    assert len(class_outputs(card, ClassifyParams(unknown=unknown))) == 3
