@@ -11,8 +11,10 @@ from wsipipe.tiling.morphology import Mask
 Milli = npt.NDArray[np.int32]
 
 TEXTURE_HALF_PX = 2
-REACH_PX = 2 + 2 * TEXTURE_HALF_PX
-"""Px that the trust, the smoothing and the roughness look beyond their own."""
+SMOOTHING_PX = 2
+"""Px that the trust and the smoothing look beyond their own."""
+REACH_PX = SMOOTHING_PX + 2 * TEXTURE_HALF_PX
+"""Px that the densities and their roughness look beyond their own."""
 _TRUSTED = 16
 
 
@@ -34,10 +36,15 @@ def density_of(rgb: npt.NDArray[np.uint8], scanned: Mask, glass: tuple[int, ...]
         scanned: (H, W) bool, False where the scanner recorded nothing.
         glass: Grey level of glass in each channel.
     """
-    trust = _trust(scanned)
-    red, green, blue = (_smoothed(rgb[..., i], glass[i], trust) for i in range(3))
+    red, green, blue = smoothed_densities(rgb, scanned, glass)
     total = red + green + blue
     return Density(red, green, blue, total, _roughness(total, scanned))
+
+
+def smoothed_densities(rgb: npt.NDArray[np.uint8], scanned: Mask, glass: tuple[int, ...]) -> list[Milli]:
+    """Smoothed densities of the three channels; arguments as of :func:`density_of`."""
+    trust = _trust(scanned)
+    return [_smoothed(rgb[..., channel], glass[channel], trust) for channel in range(3)]
 
 
 def _trust(scanned: Mask) -> Milli:
