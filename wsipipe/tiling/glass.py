@@ -9,7 +9,7 @@ from wsipipe.tiling.optical_density import SMOOTHING_PX, smoothed_densities
 Levels = npt.NDArray[np.uint8]
 
 # Glass is bright and nearly grey: no channel below, and no two channels further apart (grey levels).
-_LEAST, _SPREAD = 200, 24
+_LEAST, _SPREAD = 200, 18
 # Its tint is not that of a stain: eosin and haematoxylin absorb more green than red (thousandths of density).
 _MOST_GREEN_OVER_RED = 9
 _SHARE = 0.002
@@ -34,13 +34,14 @@ def glass_colour(rgb: Levels, scanned: Mask) -> tuple[int, ...]:
     for y in range(0, len(rgb), _BAND_PX):
         first, end = max(0, y - SMOOTHING_PX), min(len(rgb), y + _BAND_PX + SMOOTHING_PX)
         red, green, _ = smoothed_densities(rgb[first:end], scanned[first:end], _WHITE)
+        # The px around take part, for a px of pale tissue may be grey by chance.
         untinted = (green - red <= _MOST_GREEN_OVER_RED)[y - first :][:_BAND_PX]
         band, counted = rgb[y : y + _BAND_PX], scanned[y : y + _BAND_PX]
         glass = counted & untinted & _bright_grey(band)
         own += [_histogram(band[..., channel][glass]) for channel in range(3)]
         brightest += _histogram(band.max(axis=2)[counted])
     if own[0].sum() >= max(1, _SHARE * scanned.sum()):
-        return tuple(int(level) for level in own.argmax(axis=1))
+        return tuple(_commonest(histogram) for histogram in own)
     level = np.searchsorted(np.cumsum(brightest), _PRIOR_QUANTILE * brightest.sum())
     return (int(np.clip(level, *_PRIOR_LEVELS)),) * 3
 
@@ -54,3 +55,9 @@ def _bright_grey(rgb: Levels) -> Mask:
 
 def _histogram(levels: Levels) -> npt.NDArray[np.int64]:
     return np.bincount(levels.ravel(), minlength=256)
+
+
+def _commonest(histogram: npt.NDArray[np.int64]) -> int:
+    """The commonest level, levels beside it counting too, the brightest of equals: a field has few px of glass."""
+    smooth = np.convolve(histogram, (1, 2, 3, 2, 1))[2:-2]
+    return 255 - int(smooth[::-1].argmax())
