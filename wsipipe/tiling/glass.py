@@ -22,9 +22,9 @@ _WHITE = (255, 255, 255)
 def glass_colour(rgb: Levels, scanned: Mask) -> tuple[int, ...]:
     """Grey level of bare glass in each channel.
 
-    It is the commonest of the bright and nearly grey pixels that have not the tint of a stain. Where there are
-    hardly any of these, the picture shows no glass, and nothing in it but its brightest level says how bright
-    glass would be: then glass is taken to be grey, of that level, kept between 230 and 250.
+    It is the commonest of the bright and nearly grey pixels that have not the tint of a stain. Where there
+    are hardly any of these, the picture shows no glass, and nothing in it but its brightest level says how
+    bright glass would be: then glass is taken to be grey, of that level, kept between 230 and 250.
 
     Args:
         rgb: Overview (H, W, 3) uint8.
@@ -58,6 +58,6 @@ def _histogram(levels: Levels) -> npt.NDArray[np.int64]:
 
 
 def _commonest(histogram: npt.NDArray[np.int64]) -> int:
-    """The commonest level, levels beside it counting too, the brightest of equals: a field has few px of glass."""
+    """The commonest level, the brightest of equals; levels beside it count too: a field has little glass."""
     smooth = np.convolve(histogram, (1, 2, 3, 2, 1))[2:-2]
     return 255 - int(smooth[::-1].argmax())

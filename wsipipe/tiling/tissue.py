@@ -14,8 +14,10 @@ from wsipipe.tiling.glass import glass_colour
 from wsipipe.tiling.morphology import Mask, dilated, eroded, opened, without_holes, without_specks
 from wsipipe.tiling.optical_density import REACH_PX, TEXTURE_HALF_PX, Density, density_of
 
-_PINK_MILLI = 10
+# Excess of green's density over red's, and twice over red's and blue's mean, of pale tissue (thousandths).
+_GREEN_OVER_RED, _GREEN_OVER_BOTH = 10, 16
 _PIECE_SHARE = 1 / 16
+"""No piece is too small that covers this share of the scanned part: it may go on beyond the picture."""
 _BAND_PX = 256
 _BAND_MARGIN_PX = REACH_PX + TEXTURE_HALF_PX
 """Rows that the densities, and the least roughness around, look beyond their own."""
@@ -26,7 +28,7 @@ class TissueParams(BaseModel):
 
     Attributes:
         stained_od: Optical density (red + green + blue) from which stain-coloured pixels are tissue.
-        faint_od: Density from which they are tissue if they are textured too.
+        faint_od: Density from which they are tissue if they are textured too; half of it if they are pink.
         texture_od: Least local roughness of faint tissue, in optical density.
         flat_share: Roughness per density below which something dense is ink, not tissue.
         close_um: Gaps narrower than twice this are bridged; holds fat together.
@@ -94,7 +96,6 @@ def _shaped(mask: Mask, scanned: Mask, mpp: float, params: TissueParams) -> Mask
     unscanned = ~scanned
     mask = eroded(dilated(mask, params.close_um / mpp) | unscanned, params.close_um / mpp) & scanned
     mask = dilated(eroded(mask | unscanned, params.open_um / mpp) & mask, params.open_um / mpp)
-    # In a picture smaller than the smallest piece, the piece goes on beyond the picture.
     least_px = min(params.min_area_um2 / mpp**2, _PIECE_SHARE * scanned.sum())
     mask = without_specks(mask, least_px)
     return dilated(without_holes(mask, params.hole_um2 / mpp**2), params.margin_um / mpp)
@@ -109,8 +110,9 @@ def _stained(look: Density, params: TissueParams) -> Mask:
     stain = coloured & (4 * red <= 5 * green) & (blue <= 2 * green)
     dense = total >= 1000 * params.stained_od
     faint = (total >= 1000 * params.faint_od) & (rough >= 1000 * params.texture_od)
-    # Tissue that is even at 8 um/px has no roughness; what tells it from glass is more green absorbed than red.
-    pink = (2 * total >= 1000 * params.faint_od) & (green - red >= _PINK_MILLI) & (2 * green - red - blue >= 16)
+    # Pale tissue may be even at 8 um/px; that it absorbs more green than red tells it from glass.
+    pink = (green - red >= _GREEN_OVER_RED) & (2 * green - red - blue >= _GREEN_OVER_BOTH)
+    pink &= 2 * total >= 1000 * params.faint_od
     # The least roughness around, since the edge of a pen's stroke is rough and its inside is not.
     share = np.where(total > 60, 1000 * rough // np.maximum(total, 1), 0)
     tinted = coloured & dense & (ndimage.minimum_filter(share, 2 * TEXTURE_HALF_PX + 1) >= 30)
