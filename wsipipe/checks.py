@@ -31,7 +31,7 @@ def check_slide(plan: Plan, sources: Sources, tables: Path, path: Path) -> tuple
         The warnings; empty for an ordinary slide.
     """
     measures: Measures = {"tissue_share": tissue_share(sources)} | measure_fit(plan, sources, tables)
-    warnings = (*_tissue_warnings(measures), *fit_warnings(plan, measures))
+    warnings = (*_tissue_warnings(measures, plan.slide.mask_path), *fit_warnings(plan, measures))
     write_json(path, {"measures": measures, "warnings": [asdict(warning) for warning in warnings]})
     return warnings
 
@@ -53,15 +53,18 @@ def tissue_share(sources: Sources) -> float:
     return float(counts[1] / max(1, counts[:2].sum()))
 
 
-def _tissue_warnings(measures: Measures) -> list[SlideWarning]:
+def _tissue_warnings(measures: Measures, mask_path: Path | None) -> list[SlideWarning]:
     share = measures["tissue_share"]
     if share >= LEAST_TISSUE_SHARE:
         return []
     found = "no tissue was found" if share == 0 else f"only {share:.2%} of the slide was taken for tissue"
+    if mask_path is None:
+        remedy = "give a mask of it in the manifest's column mask_path: a PNG, white where tissue is"
+    else:
+        remedy = f"mend the mask {mask_path}, which is white where tissue is, or leave mask_path empty"
     return [
         SlideWarning(
             "LITTLE_TISSUE",
-            f"{found}, so almost nothing was measured. Look at overview.png; if there is tissue, give a mask "
-            "of it in the manifest's column mask_path, or lower --set tissue.stained_od (default 0.12).",
+            f"{found}, so almost nothing was measured. Look at overview.png; if there is tissue, {remedy}.",
         )
     ]

@@ -9,14 +9,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from PIL import Image
 
-from wsipipe.errors import InternalError, SlideError
+from wsipipe.errors import InternalError
 from wsipipe.geometry import Array, Region
 from wsipipe.plan import Plan, lattice_px
 from wsipipe.stages.stage import Patch, Read
 from wsipipe.store import array_path, open_array, read_region
 from wsipipe.tiling.canvas import Canvas
+from wsipipe.tiling.given_mask import read_given_mask
 from wsipipe.tiling.slide import open_slide
 
 
@@ -89,30 +89,17 @@ class Sources:
         path = self.plan.slide.mask_path
         if path is None:
             raise InternalError("a given mask was asked for, but the slide came without one.")
-        try:
-            with Image.open(path) as image:
-                mask = np.asarray(image.convert("L")) > 0
-        except OSError as error:
-            raise SlideError(
-                f"Mask {path} is not readable ({error}); give a PNG or TIFF of 0 and 255."
-            ) from error
         frame = self.plan.facts.frame
         *offsets, step = frame.affine_at(downsample)
         # The canvas is centred on the scanned bounds: their extent is what its margins leave.
-        scanned = (
+        extent = [
             side * frame.step_px0 + 2 * offset for side, offset in zip(frame.shape, offsets, strict=True)
-        )
-        y, x = (
-            ((np.arange(count) + 0.5) * step + offset) * pixels / extent
-            for count, offset, pixels, extent in zip(
-                frame.shape_at(downsample), offsets, mask.shape, scanned, strict=True
-            )
-        )
-        inside_y, inside_x = (y >= 0) & (y < mask.shape[0]), (x >= 0) & (x < mask.shape[1])
-        sampled = mask[
-            np.ix_(np.clip(y, 0, mask.shape[0] - 1).astype(int), np.clip(x, 0, mask.shape[1] - 1).astype(int))
         ]
-        return sampled & inside_y[:, None] & inside_x[None, :]
+        y, x = (
+            (np.arange(count) + 0.5) * step + offset
+            for count, offset in zip(frame.shape_at(downsample), offsets, strict=True)
+        )
+        return read_given_mask(path, (extent[0], extent[1]), y, x)
 
 
 _cache: dict[tuple[int, str, Path], Sources] = {}

@@ -36,6 +36,15 @@ def test_tissue_is_found_and_glass_is_not() -> None:
     assert (found[:, 72:] == 0).all()
 
 
+def test_a_field_of_view_that_tissue_fills_is_tissue_everywhere() -> None:
+    field = Frame((128, 64), 0.5, (0.0, 0.0), 1.0)
+    stage = tissue_stage(TissueParams(), field, 256, None, given=False)
+    core = stage.core(field, (0, 0))
+    pixels = {"overview": np.full((8, 4, 3), (214, 205, 215), np.uint8), "scanned": np.ones((8, 4), bool)}
+    shard = ShardInput((0, 0), core, lambda name, around=None: Patch(pixels[name], core))
+    assert (stage.kernel(shard).arrays[TISSUE] == 1).all()
+
+
 def test_what_was_not_scanned_is_not_background() -> None:
     scanned = np.ones((64, 128), bool)
     scanned[:16] = False

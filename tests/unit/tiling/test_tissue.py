@@ -13,7 +13,10 @@ from scipy import ndimage
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Orientation, Region
 from wsipipe.synth import SyntheticSlide
+from wsipipe.tiling import glass as glass_module
 from wsipipe.tiling import morphology, tissue
+from wsipipe.tiling.canvas import Canvas
+from wsipipe.tiling.slide import open_slide
 from wsipipe.tiling.tissue import TissueParams, find_tissue
 
 MPP = 8.0
@@ -92,6 +95,86 @@ def test_all_tissue_without_glass(overview, truth) -> None:
     assert found(crop).mean() > 0.97
 
 
+PALE = {"eosin": (218, 211, 216), "saffron": (217, 205, 207), "purple": (205, 195, 215)}
+GLASS = {
+    "white": (255, 255, 255),
+    "grey": (240, 240, 240),
+    "dark grey": (205, 206, 207),
+    "yellowish": (228, 224, 212),
+    "bluish": (225, 228, 232),
+    "purplish": (226, 224, 235),
+}
+EXTENTS = ((4, 4), (4, 8), (5, 7), (8, 8), (16, 16), (17, 33), (63, 64))
+"""From 128 px at 0.25 um/px up."""
+
+
+@pytest.mark.parametrize("extent", EXTENTS)
+@pytest.mark.parametrize("colour", PALE)
+def test_pale_tissue_end_to_end_is_tissue_at_every_extent(extent, colour) -> None:
+    assert found(glass(*extent, PALE[colour])).all()
+
+
+@pytest.mark.parametrize("extent", EXTENTS)
+@pytest.mark.parametrize("colour", GLASS)
+def test_glass_end_to_end_is_glass_at_every_extent(extent, colour) -> None:
+    assert not found(glass(*extent, GLASS[colour])).any()
+
+
+def test_glass_that_darkens_towards_a_corner_or_holds_dust_is_glass_in_a_field_too() -> None:
+    y, x = np.mgrid[:24, :24]
+    shade = 1 - 0.2 * (y**2 + x**2) / (2 * 23**2)
+    rgb = np.clip(glass(24, 24, GLASS["yellowish"]) * shade[..., None], 0, 255)
+    rgb[5::9, 3::7] *= 0.5
+    assert not found(rgb.astype(np.uint8)).any()
+
+
+@pytest.mark.parametrize("side", [14, 16, 25])
+def test_a_field_half_of_tissue_keeps_that_half(side) -> None:
+    rgb = glass(side, side, GLASS["bluish"])
+    rgb[:, : side // 2] = glass(side, side // 2, (200, 150, 190))
+    mask = found(rgb)
+    assert mask[:, : side // 2].all()
+    assert not mask[:, side // 2 + 3 :].any()
+
+
+def test_sister_a_fixed_smallest_piece_deletes_fields(monkeypatch) -> None:
+    field = glass(8, 8, PALE["purple"])
+    assert found(field).all()
+    monkeypatch.setattr(tissue, "_PIECE_SHARE", 1e9)
+    assert not found(field).any()
+
+
+def test_a_speck_on_a_slide_is_still_dropped() -> None:
+    rgb = glass(200, 300)
+    rgb[90:100, 90:100] = (200, 150, 190)
+    assert not found(rgb).any()
+    rgb[90:120, 90:120] = (200, 150, 190)
+    assert found(rgb)[95:115, 95:115].all()
+
+
+@pytest.mark.parametrize("extent", [(4, 4), (5, 8), (9, 6)])
+def test_a_white_margin_that_was_not_scanned_takes_nothing_from_a_field(extent) -> None:
+    scanned = np.zeros((extent[0] + 4, extent[1] + 5), bool)
+    scanned[2:-2, 3:-2] = True
+    rgb = np.full((*scanned.shape, 3), 255, np.uint8)
+    rgb[scanned] = glass(*extent, PALE["eosin"]).reshape(-1, 3)
+    # The rim is half white where a field ends within a px.
+    rgb[2] = rgb[2] // 2 + 127
+    assert np.array_equal(find_tissue(rgb, scanned, MPP, PARAMS), scanned)
+
+
+@pytest.mark.parametrize("turned", Orientation)
+@pytest.mark.parametrize("extent", [(4, 5), (7, 12), (31, 17)])
+def test_fields_commute_with_the_eight_orientations(extent, turned) -> None:
+    generator = np.random.default_rng(extent[0])
+    rgb = np.where(generator.random((*extent, 1)) < 0.5, glass(*extent, PALE["eosin"]), glass(*extent))
+    rgb[: extent[0] // 2, : extent[1] // 3] = (190, 140, 180)
+    scanned = np.ones(extent, bool)
+    scanned[-1] = False
+    turned_mask = find_tissue(turned.apply(rgb), turned.apply(scanned), MPP, PARAMS)
+    assert np.array_equal(turned.apply(find_tissue(rgb, scanned, MPP, PARAMS)), turned_mask)
+
+
 @pytest.mark.parametrize("ink", INKS)
 def test_ink_on_glass_is_no_tissue_and_leaves_its_neighbours(overview, truth, ink) -> None:
     stroke, rgb = inked(overview, ink)
@@ -140,15 +223,30 @@ def test_a_real_overview_commutes(data_dir: Path) -> None:
         assert np.array_equal(turned.apply(mask), found(turned.apply(rgb)))
 
 
-@pytest.mark.parametrize("short_px", [0, 3])
+@pytest.mark.parametrize("short_px", [0, 5])
 def test_bands_change_nothing_and_sister_with_a_short_margin_they_do(monkeypatch, short_px: int) -> None:
-    rgb = 200 + np.random.default_rng(0).integers(0, 256, (256, 512, 3), np.uint8) // 8
-    scanned = np.ones(rgb.shape[:2], bool)
+    generator = np.random.default_rng(0)
+    rgb = 200 + generator.integers(0, 256, (256, 512, 3), np.uint8) // 8
+    scanned = generator.random(rgb.shape[:2]) > 0.02
     whole = tissue._judged(rgb, scanned, PARAMS)
     monkeypatch.setattr(tissue, "_BAND_PX", 1)
     monkeypatch.setattr(tissue, "_BAND_MARGIN_PX", tissue._BAND_MARGIN_PX - short_px)
     banded = tissue._judged(rgb, scanned, PARAMS)
     assert all(map(np.array_equal, whole, banded)) == (not short_px)
+
+
+@pytest.mark.parametrize("short_px", [0, 2])
+def test_the_colour_of_glass_is_the_same_in_bands_and_sister_with_a_short_margin_not(
+    monkeypatch, short_px
+) -> None:
+    generator = np.random.default_rng(0)
+    rgb = 215 + generator.integers(0, 16, (200, 60, 3), np.uint8)
+    rgb[::2, ..., 1] -= 6
+    scanned = generator.random(rgb.shape[:2]) > 0.02
+    whole = glass_module.glass_colour(rgb, scanned)
+    monkeypatch.setattr(glass_module, "_BAND_PX", 1)
+    monkeypatch.setattr(glass_module, "SMOOTHING_PX", 2 - short_px)
+    assert (glass_module.glass_colour(rgb, scanned) == whole) == (not short_px)
 
 
 def test_bands_of_morphology_change_nothing(monkeypatch) -> None:
@@ -170,7 +268,7 @@ def test_an_asymmetric_filter_would_not_commute(overview, monkeypatch) -> None:
     def lopsided(values: np.ndarray, half_px: int) -> np.ndarray:
         return ndimage.uniform_filter(values, 2 * half_px + 2, mode="reflect") * (2 * half_px + 1) ** 2
 
-    monkeypatch.setattr("wsipipe.tiling.tissue._window_sum", lopsided)
+    monkeypatch.setattr("wsipipe.tiling.optical_density._window_sum", lopsided)
     _, rgb = inked(overview, "blue")
     masks = [turned.undo(found(turned.apply(rgb))) for turned in Orientation]
     assert any(not np.array_equal(masks[0], mask) for mask in masks)
@@ -181,6 +279,32 @@ def test_real_tissue_is_found(data_dir: Path) -> None:
         rgb = np.asarray(image.convert("RGB"))[1100:2700]
     pieces = ndimage.label(found(rgb, mpp=10))[1]
     assert 85 <= pieces <= 115
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "least", "most"),
+    [
+        ("tnbc/images/tnbc_03_4.webp", slice(None), 0.99, 1),  # hardly stained, no glass
+        ("tnbc/images/tnbc_03_4.webp", slice(0, 128), 0.99, 1),
+        ("tnbc/images/tnbc_01_5.webp", slice(256, 384), 0.99, 1),  # saffron
+        ("nucls/images/train_1.png", slice(None), 0.99, 1),
+        ("dsb2018/images/4cbd6c37f3a55a53.png", slice(None), 0.99, 1),
+        ("tnbc/images/tnbc_07_2.webp", slice(None), 0.8, 0.95),  # a third is glass
+        ("tnbc/images/tnbc_07_2.webp", slice(0, 128), 0, 0),  # all glass
+    ],
+)
+def test_real_fields(
+    data_dir: Path, tmp_path: Path, name: str, part: slice, least: float, most: float
+) -> None:
+    path = data_dir / "nuclei" / name
+    if not path.is_file():
+        pytest.skip(f"real data absent: no file {path}; set WSIPIPE_DATA to where it is")
+    with Image.open(path) as image:
+        Image.fromarray(np.asarray(image.convert("RGB"))[part, part]).save(tmp_path / "field.png")
+    with open_slide(tmp_path / "field.png", mpp=0.25) as field:
+        rgb, scanned = Canvas(field, 0.5).read_coarse(16)
+    share = find_tissue(rgb, scanned, MPP, PARAMS)[scanned].mean()
+    assert least <= share <= most
 
 
 def test_morphology_agrees_with_its_definition() -> None:
