@@ -43,7 +43,6 @@ SEEN = {
     "consep_train_02": "black pigment, glass between it",
     "consep_train_04": "glass on both sides of a strand",
     "consep_train_05": "fat",
-    "consep_train_16": "a fat cell of 0.1 mm at the border",
     "consep_train_25": "fat whose walls are hardly stained",
     "consep_train_26": "fat and the lumen of a vessel",
     "consep_train_27": "lumen of a vessel",
