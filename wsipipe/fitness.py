@@ -213,9 +213,9 @@ def _unlike_nuclei(
     cause = "The stain is the likely cause."
     if not unlike_stain:
         cause = (
-            f"Is the slide's um/px, {plan.facts.mpp:.4g} (from: {plan.facts.mpp_source}), right? If not, give "
-            "it with --mpp (about 0.25 for an objective of 40x, 0.5 for 20x). Otherwise look at overview.png: "
-            "the weights may not know this organ or stain."
+            f"Is the slide's um/px, {plan.facts.mpp:.4g} (from: {plan.facts.mpp_source}), right? If not, "
+            "give it with --mpp (about 0.25 for an objective of 40x, 0.5 for 20x). Otherwise look at "
+            "overview.png: the weights may not know this organ or stain."
         )
     density, area = measures.get("nuclei_per_mm2"), measures.get("nucleus_area_um2")
     if learnt.nuclei_per_mm2 and density is not None:

@@ -1,6 +1,7 @@
 """What is published is whole, valid for others, and named file by file; what it replaces is kept."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from zarr import open_group
 from wsipipe import publish
 from wsipipe.config import Workflow
 from wsipipe.errors import SlideError
+from wsipipe.plan import Plan
 from wsipipe.results import Result
+from wsipipe.stages.classify import ClassifyParams
 from wsipipe.workflow import Resources, run
 
 
@@ -88,3 +91,21 @@ def test_probabilities_say_what_they_mean(finished: Result) -> None:
     assert meaning == {"scale": 1 / 250, "unreadable": 254, "not_computed": 255}
     assert np.isin([255], stored).all()
     assert stored[stored < 251].size
+
+
+def test_the_class_map_says_organ_stain_and_what_unknown_is(
+    small_slide: Path, plan_for: Callable[[Path, Workflow], Plan]
+) -> None:
+    weights = "tissue_gmr_resnet18_1.0"
+    on, off = (
+        plan_for(small_slide, Workflow(name="t", classify=ClassifyParams(weights=weights, unknown=unknown)))
+        for unknown in (True, False)
+    )
+    assert on.id != off.id
+    assert on.classes_of == "colon, H&E"
+    names = {each.value: each.name for each in publish.label_classes(on, "tissue_class")}
+    assert names[8] == "unknown"
+    assert "unknown" not in {each.name for each in publish.label_classes(off, "tissue_class")}
+    about = {"organ": "colon", "stain": "H&E", "weights": weights}
+    assert publish._about_classes(on) == about | {"unknown": 8}
+    assert publish._about_classes(off) == about | {"unknown": None}
