@@ -1,6 +1,7 @@
 """What is published is whole, valid for others, and named file by file; what it replaces is kept."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from zarr import open_group
 from wsipipe import publish
 from wsipipe.config import Workflow
 from wsipipe.errors import SlideError
+from wsipipe.plan import Plan
 from wsipipe.results import Result
+from wsipipe.stages.classify import ClassifyParams
 from wsipipe.stages.instance_params import InstanceParams
 from wsipipe.workflow import Resources, run
 
@@ -112,3 +115,21 @@ def test_what_the_card_decides_is_published_not_the_default(
     ran = publish._provenance(replace(plan, cards=cards))["workflow"]["instances"]
     chosen = {"grow_um": 2.0}
     assert ran == InstanceParams(centre_threshold=0.4, min_seed_um2=3.0, **chosen).model_dump()
+
+
+def test_the_class_map_says_organ_stain_and_what_unknown_is(
+    small_slide: Path, plan_for: Callable[[Path, Workflow], Plan]
+) -> None:
+    weights = "tissue_gmr_resnet18_1.0"
+    on, off = (
+        plan_for(small_slide, Workflow(name="t", classify=ClassifyParams(weights=weights, unknown=unknown)))
+        for unknown in (True, False)
+    )
+    assert on.id != off.id
+    assert on.classes_of == "colon, H&E"
+    names = {each.value: each.name for each in publish.label_classes(on, "tissue_class")}
+    assert names[8] == "unknown"
+    assert "unknown" not in {each.name for each in publish.label_classes(off, "tissue_class")}
+    about = {"organ": "colon", "stain": "H&E", "weights": weights}
+    assert publish._about_classes(on) == about | {"unknown": 8}
+    assert publish._about_classes(off) == about | {"unknown": None}
