@@ -1,6 +1,7 @@
 """``SHA256SUMS`` of slides, as ``sha256sum`` writes and reads it: the only guard against silent bit flips.
 
-OpenSlide decodes most flipped bits to other pixels without a word (store.md, Facts 7).
+OpenSlide decodes most flipped bits to other pixels without a word (docs/robustness.md,
+Slides that are damaged in silence).
 """
 
 import os

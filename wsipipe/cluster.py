@@ -34,7 +34,7 @@ _CONFIG = {
         "MALLOC_ARENA_MAX": "1",
     },
     "logging": {"distributed": "error"},
-    # Spawned processes never inherit open handles or locks (users.md, rank 7).
+    # Spawned processes never inherit open handles or locks.
     "distributed.worker.multiprocessing-method": "spawn",
     "distributed.worker.daemon": True,
     "distributed.comm.timeouts.connect": "30s",

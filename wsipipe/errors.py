@@ -25,7 +25,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the command line returns (``store.md``, Promises)."""
+    """Exit codes of the command line; see docs/robustness.md."""
 
     OK = 0
     FAILED = 1

@@ -1,7 +1,7 @@
 """What is done: one SQLite row for every durable shard, written by the driver alone.
 
-Order is the invariant: data durable, then ledger row (store.md, The commit protocol). A row is only trusted
-together with its files, their sizes and their digests.
+Order is the invariant: data durable, then ledger row (docs/robustness.md, How a slide is written). A row is
+only trusted together with its files, their sizes and their digests.
 """
 
 import json

@@ -106,7 +106,7 @@ class Plan:
 
     @cached_property
     def id(self) -> str:
-        """Hex SHA-256 over every cause of the result (store.md, The commit protocol, 1)."""
+        """Hex SHA-256 over every cause of the result; names the work directory."""
         causes = {
             "schema": SCHEMA,
             "version": __version__,

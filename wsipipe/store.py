@@ -1,7 +1,7 @@
 """The slide's Zarr: names, shapes, codecs, whole-shard writes. The only module that opens its arrays.
 
 One shard, one task, one writer. A shard is written whole, made durable, read back and digested; what was
-never written reads as an error, not as background (store.md, Facts 1 to 5).
+never written reads as an error, not as background (docs/robustness.md, How a slide is written).
 """
 
 import hashlib

@@ -119,6 +119,18 @@ def test_every_page_is_in_the_navigation() -> None:
     assert [page.name for page in (ROOT / "docs").glob("*.md") if f": {page.name}\n" not in navigation] == []
 
 
+def missing_pages(text: str) -> list[str]:
+    """Pages that a source file names and the project does not have."""
+    named = re.findall(r"\b(?:docs/)?[a-z_]+\.md\b", text)
+    return [name for name in named if not ((ROOT / name).is_file() and name.startswith("docs/"))]
+
+
+def test_every_page_named_in_code_exists() -> None:
+    found = {path.name: missing_pages(path.read_text()) for path in (ROOT / "wsipipe").rglob("*.py")}
+    assert {name: missing for name, missing in found.items() if missing} == {}
+    assert missing_pages('"""See store.md and docs/nowhere.md."""') == ["store.md", "docs/nowhere.md"]
+
+
 def test_the_keys_of_every_section_are_listed() -> None:
     text = (ROOT / "docs" / "workflows.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE))
