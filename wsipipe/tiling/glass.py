@@ -69,7 +69,7 @@ def _commonest(by_green: Counts) -> tuple[int, ...]:
 
     A field may have few px of glass: levels beside count too, and no channel is judged apart from the others.
     """
-    greens = np.convolve(by_green[1].sum(axis=1), (1, 2, 3, 2, 1))[2:-2]
+    greens = np.convolve(by_green[1].sum(axis=1), (1, 3, 1))[1:-1]
     green = 255 - int(greens[::-1].argmax())
-    near = by_green[:, max(0, green - 2) : green + 3].sum(axis=1)
+    near = by_green[:, max(0, green - 1) : green + 2].sum(axis=1)
     return tuple(int(np.searchsorted(np.cumsum(counts), counts.sum() / 2)) for counts in near)
