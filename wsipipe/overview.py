@@ -60,7 +60,7 @@ def draw_overview(
         axes.set(title=title, xlabel="mm", xlim=extent_mm[:2], ylim=extent_mm[2:])
     title = f"{plan.slide.slide_id} · {NOTICE}"
     if warnings:
-        title += "\nWARNING: " + ", ".join(warning.code for warning in warnings)
+        title += "\nWARNING: " + ", ".join(dict.fromkeys(warning.code for warning in warnings))
     figure.suptitle(title, fontsize=9, color="#b00020" if warnings else "black")
     figure.savefig(path, metadata={"Software": None})
 
