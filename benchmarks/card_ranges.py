@@ -8,11 +8,11 @@ Trains nothing: the ranges of ``learnt`` are measured on the data, ``known`` (ti
 import argparse
 from pathlib import Path
 
-from wsipipe.models.architectures import load
-from wsipipe.models.zoo import find_weights, write_card
+from wsipipe.models.cards.weights import find_weights, write_card
+from wsipipe.models.networks.registry import load
 from wsipipe.training.card import with_known
 from wsipipe.training.datasets import read_fields, read_tiles
-from wsipipe.training.known import known_features
+from wsipipe.training.known_features import known_features
 from wsipipe.training.learnt import learnt_of
 
 

@@ -12,12 +12,12 @@ import argparse
 import json
 from pathlib import Path
 
-from wsipipe.models.zoo import find_weights, whole_card
-from wsipipe.training.evaluation import evaluate
-from wsipipe.training.evaluation_parts import sources_of
-from wsipipe.training.evaluation_plan import Plan
-from wsipipe.training.evaluation_record import Evaluation
-from wsipipe.training.evaluation_report import DRAWN, comparison, draw_comparison
+from wsipipe.models.cards.weights import find_weights, whole_card
+from wsipipe.training.evaluation.evaluate import evaluate
+from wsipipe.training.evaluation.models import sources_of
+from wsipipe.training.evaluation.record import Evaluation
+from wsipipe.training.evaluation.report import DRAWN, comparison, draw_comparison
+from wsipipe.training.evaluation.settings import Plan
 
 
 def main() -> None:

@@ -26,14 +26,14 @@ from gmr_sizes import network_size_rows
 from gmr_timing import interleaved, keep_freed_memory, machine
 from torch import nn
 
-from wsipipe.models.blocks import folded
+from wsipipe.models.freeze import freeze
 from wsipipe.models.gmr import GMRConv2d
 from wsipipe.models.kernels.choice import TABLE, device_kind
 from wsipipe.models.kernels.dispatch import Impl
-from wsipipe.models.kernels.frozen import freeze
-from wsipipe.models.resnet import GMRResNet
-from wsipipe.models.twins import plain_resnet18, plain_unet
-from wsipipe.models.unet import GMRUNet
+from wsipipe.models.networks.baselines import plain_resnet18, plain_unet
+from wsipipe.models.networks.blocks import folded
+from wsipipe.models.networks.resnet import GMRResNet
+from wsipipe.models.networks.unet import GMRUNet
 
 SHAPES = ((2, 128, 64), (8, 128, 32), (2, 64, 64), (1, 32, 128), (1, 16, 256))
 GPU_SHAPES = ((64, 16, 256), (64, 32, 128), (64, 64, 64), (64, 128, 64))

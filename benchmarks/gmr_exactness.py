@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from wsipipe.models.conversion.gmr_conv_checkpoints import load_reference_state
+from wsipipe.models.freeze import freeze
 from wsipipe.models.gmr import GMRConv2d
-from wsipipe.models.kernels.frozen import freeze
-from wsipipe.models.reference import load_reference_state
-from wsipipe.models.resnet import GMRResNet
+from wsipipe.models.networks.resnet import GMRResNet
 
 Row = dict[str, object]
 Call = Callable[[torch.Tensor], torch.Tensor]

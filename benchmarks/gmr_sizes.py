@@ -2,7 +2,8 @@
 
     python benchmarks/gmr_sizes.py [--wide] [--json FILE]
 
-Every parameter is shaken and every BatchNorm set from noise (:func:`wsipipe.models.commute.shaken_copy`),
+Every parameter is shaken and every BatchNorm set from noise
+(:func:`wsipipe.models.certificate.equivariance.shaken_copy`),
 so that no zero hides a fault. U-Net and ResNet-18 are run at all sizes, in float64 by torch, in float32
 folded to plain convolutions and by ring kernels, with few channels, as float64 is slow, or all with
 ``--wide``; the others at three sizes, with all channels.
@@ -17,16 +18,16 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ModelError
-from wsipipe.models.blocks import folded
-from wsipipe.models.commute import shaken_copy
-from wsipipe.models.convnext import gmr_convnext_tiny
-from wsipipe.models.densenet import gmr_densenet121
+from wsipipe.models.certificate.equivariance import shaken_copy
+from wsipipe.models.certificate.layer_outputs import TURNS, relative
+from wsipipe.models.freeze import freeze
 from wsipipe.models.gmr import Mode
-from wsipipe.models.kernels.frozen import freeze
-from wsipipe.models.leaves import TURNS, relative
-from wsipipe.models.r3d import gmr_r3d
-from wsipipe.models.resnet import GMRResNet, gmr_resnet50
-from wsipipe.models.unet import GMRUNet
+from wsipipe.models.networks.blocks import folded
+from wsipipe.models.networks.convnext import gmr_convnext_tiny
+from wsipipe.models.networks.densenet import gmr_densenet121
+from wsipipe.models.networks.r3d import gmr_r3d
+from wsipipe.models.networks.resnet import GMRResNet, gmr_resnet50
+from wsipipe.models.networks.unet import GMRUNet
 
 Row = dict[str, object]
 Call = Callable[[torch.Tensor], torch.Tensor]

@@ -17,13 +17,13 @@ from scipy import ndimage
 from torch import nn
 
 from wsipipe.models.gmr import GMRConv2d
-from wsipipe.models.unet import GMRUNet
-from wsipipe.training.batches import as_input, as_tensors
-from wsipipe.training.crops import NucleiCrops, resampled
+from wsipipe.models.networks.unet import GMRUNet
 from wsipipe.training.datasets import read_fields
-from wsipipe.training.losses import nuclei_loss
 from wsipipe.training.recipe import Augment, LossWeights, Samples
-from wsipipe.training.targets import target_maps
+from wsipipe.training.sampling.batches import as_input, as_tensors
+from wsipipe.training.sampling.crops import NucleiCrops, resampled
+from wsipipe.training.sampling.targets import target_maps
+from wsipipe.training.tasks.losses import nuclei_loss
 
 ANGLES = (0, 15, 30, 45)
 PROFILES = ("hard", "index", "radial", "narrow")

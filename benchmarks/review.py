@@ -62,7 +62,7 @@ def _review(folder: Path) -> dict[str, Any]:
         journal.unlink()  # what an earlier measurement rejected cannot be rejected again
 
     def show(viewer: Any) -> Any:
-        from wsipipe.review.widget import ReviewWidget
+        from wsipipe.review.gui.widget import ReviewWidget
 
         panel = ReviewWidget(viewer, user="bench")
         viewer.window.add_dock_widget(panel, name="review", area="right")
@@ -143,7 +143,7 @@ def _moves(viewer: Any) -> dict[str, Any]:
 
 def _edits(viewer: Any, panel: Any) -> dict[str, Any]:
     """Rejecting with the button, item after item: to the journal, to the screen, to the labels."""
-    from wsipipe.review.replay import derive
+    from wsipipe.review.reviewed_store import derive
 
     journal: list[tuple[float, float]] = []
     record = panel.session.record

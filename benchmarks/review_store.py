@@ -8,18 +8,18 @@ import pyarrow as pa
 import shapely
 import zarr
 
-from wsipipe import manifest, ome
-from wsipipe.export import NUCLEI_TABLE
+from wsipipe.common.about import NOTICE
 from wsipipe.geometry import Array, Region
-from wsipipe.notice import NOTICE
-from wsipipe.publish import NOT_COMPUTED_CLASS, RGB_CHANNELS
-from wsipipe.results import Result, open_result
 from wsipipe.review.sample import CLASSES, in_order
-from wsipipe.stages.measure import shapes
-from wsipipe.stages.parquet import write_parquet
+from wsipipe.stages.nuclei.shape import shapes
+from wsipipe.stages.nuclei.table import measure
 from wsipipe.stages.pyramid import level_count, mode_of_four, rgb_mean
-from wsipipe.stages.table import measure
-from wsipipe.store import RESULT, ArraySpec, array_path, create_array, open_array
+from wsipipe.store import manifest, ome_metadata
+from wsipipe.store.arrays import RESULT, ArraySpec, array_path, create_array, open_array
+from wsipipe.store.geoparquet import write_parquet
+from wsipipe.store.names import NUCLEI_TABLE
+from wsipipe.store.ome_metadata import NOT_COMPUTED_CLASS, RGB_CHANNELS
+from wsipipe.store.result import Result, open_result
 from wsipipe.synth.slide import SyntheticSlide
 
 MPP = 0.25
@@ -39,7 +39,7 @@ def make_store(work: Path, side_px: int) -> Result:
     whole = Region(0, 0, BLOCK_PX, BLOCK_PX)
     rgb, nuclei = slide.rgb(whole), in_order(slide.nuclei(whole))
     root = work / RESULT / "slide.zarr"
-    scales = ome.multiscale("image", levels, MPP, 1, channels=True, kind="mean")
+    scales = ome_metadata.multiscale("image", levels, MPP, 1, channels=True, kind="mean")
     about = {
         "slide_id": "benchmark",
         "plan": "0" * 64,
@@ -49,10 +49,10 @@ def make_store(work: Path, side_px: int) -> Result:
         "level0_px_per_canvas_px": 1.0,
     }
     zarr.create_group(
-        root, attributes=ome.image_attributes("image", scales, RGB_CHANNELS) | {"wsipipe": about}
+        root, attributes=ome_metadata.image_attributes("image", scales, RGB_CHANNELS) | {"wsipipe": about}
     )
     names = ["tissue_class", "nuclei"]
-    zarr.create_group(root / "labels", attributes=ome.labels_attributes(names))
+    zarr.create_group(root / "labels", attributes=ome_metadata.labels_attributes(names))
     _image(work, rgb, side_px, levels)
     _nuclei(work, nuclei, side_px, levels)
     _classes(work, side_px)
@@ -82,8 +82,10 @@ def _image(work: Path, rgb: Array, side_px: int, levels: int) -> None:
 
 def _nuclei(work: Path, block: Array, side_px: int, levels: int) -> None:
     count, blocks = int(block.max()), side_px // BLOCK_PX
-    scales = ome.multiscale("nuclei", levels, MPP, 1, channels=False, kind="mode")
-    zarr.create_group(work / array_path("labels/nuclei"), attributes=ome.label_attributes(scales, []))
+    scales = ome_metadata.multiscale("nuclei", levels, MPP, 1, channels=False, kind="mode")
+    zarr.create_group(
+        work / array_path("labels/nuclei"), attributes=ome_metadata.label_attributes(scales, [])
+    )
     small = block
     for level in range(levels):
         side = side_px >> level
@@ -103,8 +105,8 @@ def _nuclei(work: Path, block: Array, side_px: int, levels: int) -> None:
 
 def _classes(work: Path, side_px: int) -> None:
     cells = side_px // CLASS_DOWNSAMPLE
-    scales = ome.multiscale("tissue_class", 1, MPP, CLASS_DOWNSAMPLE, channels=False, kind="mode")
-    described = ome.label_attributes(scales, [*CLASSES, NOT_COMPUTED_CLASS])
+    scales = ome_metadata.multiscale("tissue_class", 1, MPP, CLASS_DOWNSAMPLE, channels=False, kind="mode")
+    described = ome_metadata.label_attributes(scales, [*CLASSES, NOT_COMPUTED_CLASS])
     zarr.create_group(work / array_path("labels/tissue_class"), attributes=described)
     create_array(
         work, ArraySpec("labels/tissue_class/0", (cells, cells), "uint8", 255, cells, min(cells, 512))

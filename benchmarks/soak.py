@@ -29,10 +29,10 @@ from typing import Any
 import psutil
 import tifffile
 
-from wsipipe import manifest
 from wsipipe.errors import WsipipeError
-from wsipipe.inventory import published, status
-from wsipipe.record import read_record
+from wsipipe.pipeline.maintenance import published, status
+from wsipipe.pipeline.reporting.run_record import read_record
+from wsipipe.store import manifest
 from wsipipe.synth.writer import make_slide
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"

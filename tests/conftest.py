@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsipipe.cluster import connect
-from wsipipe.config import Workflow
 from wsipipe.geometry import Region
-from wsipipe.plan import Plan, lattice_px, workflow_cards
-from wsipipe.results import Result
+from wsipipe.pipeline.cluster.client import connect
+from wsipipe.pipeline.planning.plan import Plan, lattice_px, workflow_cards
+from wsipipe.pipeline.planning.slide_facts import inspect
+from wsipipe.pipeline.run import Resources, run
 from wsipipe.stages.classify import ClassifyParams
-from wsipipe.stages.instance_params import InstanceParams
+from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.stages.segment import SegmentParams
 from wsipipe.stages.tile import TileParams
+from wsipipe.stages.workflow import Workflow
+from wsipipe.store.result import Result
 from wsipipe.synth.writer import make_slide
 from wsipipe.tiling.collect import collect
 from wsipipe.tiling.slide import open_slide
-from wsipipe.worker import inspect
-from wsipipe.workflow import Resources, run
 
 
 @pytest.fixture(scope="session")
@@ -118,8 +118,8 @@ def tiny_weights(small_slide: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """Folder of ``tiny_nuclei.safetensors`` and ``tiny_tissue.safetensors``: quick and untrained."""
     import torch
 
-    from wsipipe.models.architectures import build, save
-    from wsipipe.models.zoo import ModelCard
+    from wsipipe.models.cards.weights import ModelCard
+    from wsipipe.models.networks.registry import build, save
 
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)

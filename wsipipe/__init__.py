@@ -6,28 +6,27 @@ The public face; each name is imported when first used, so that ``import wsipipe
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from wsipipe.guard import check_guard, is_importing_script
+from wsipipe.common.script_guard import check_guard, is_importing_script
 
 if TYPE_CHECKING:
-    from wsipipe.care import Care
-    from wsipipe.config import Workflow
-    from wsipipe.resources import Resources
-    from wsipipe.results import Result, open_result
+    from wsipipe.common.about import __version__
+    from wsipipe.pipeline.options import Care, Resources
+    from wsipipe.pipeline.run import RunResult, run
+    from wsipipe.stages.workflow import Workflow
+    from wsipipe.store.result import Result, open_result
     from wsipipe.tiling.slide import Slide, open_slide
-    from wsipipe.version import __version__
-    from wsipipe.workflow import RunResult, run
 
 _HOMES = {
-    "Care": "wsipipe.care",
-    "Resources": "wsipipe.resources",
-    "Result": "wsipipe.results",
-    "RunResult": "wsipipe.workflow",
+    "Care": "wsipipe.pipeline.options",
+    "Resources": "wsipipe.pipeline.options",
+    "Result": "wsipipe.store.result",
+    "RunResult": "wsipipe.pipeline.run",
     "Slide": "wsipipe.tiling.slide",
-    "Workflow": "wsipipe.config",
-    "__version__": "wsipipe.version",
-    "open_result": "wsipipe.results",
+    "Workflow": "wsipipe.stages.workflow",
+    "__version__": "wsipipe.common.about",
+    "open_result": "wsipipe.store.result",
     "open_slide": "wsipipe.tiling.slide",
-    "run": "wsipipe.workflow",
+    "run": "wsipipe.pipeline.run",
 }
 
 __all__ = [

@@ -22,14 +22,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
-from wsipipe import durable, ledger, manifest, publish, runner, store, worker
-from wsipipe.config import load_workflow
+from wsipipe.common import atomic_files
 from wsipipe.errors import WsipipeError
 from wsipipe.models.predictor import load_predictor
-from wsipipe.plan import Plan, lattice_px, workflow_cards
-from wsipipe.runner import Device, run_slide
+from wsipipe.pipeline import slide_run
+from wsipipe.pipeline.execution import shard_task
+from wsipipe.pipeline.planning.plan import Plan, lattice_px, workflow_cards
+from wsipipe.pipeline.planning.slide_facts import inspect
+from wsipipe.pipeline.publishing import publish
+from wsipipe.pipeline.slide_run import Device, run_slide
+from wsipipe.stages.workflow import load_workflow
+from wsipipe.store import arrays, ledger, manifest
 from wsipipe.tiling.collect import collect
-from wsipipe.worker import inspect
 
 OFF, KILL_BEFORE, KILL_AFTER, FAIL_ONCE, FAIL_FROM, SHORT, STOP = range(7)
 
@@ -277,7 +281,7 @@ def disk(lab: Lab, share: "Share") -> dict[str, Any]:
 
 def without_fsync() -> None:
     """Files are never synced; folders are."""
-    for module in (durable, publish, runner, store, worker):
+    for module in (atomic_files, publish, slide_run, arrays, shard_task):
         module.sync_file = lambda path: None
 
 
@@ -321,7 +325,7 @@ def open_lab(shim: str, slide: str, workflow: str, folder: str) -> Lab:
         lambda weights, _, device, precision, threads: load_predictor(weights, device, precision, threads)
     )
     # A network that is loaded once serves every fork.
-    worker._load_model = lambda *key: load(*key[:-1])
+    shard_task._load_model = lambda *key: load(*key[:-1])
     chosen = load_workflow(workflow)
     cards = workflow_cards(chosen)
     facts = inspect(collect([slide])[0], chosen.tile.mpp, lattice_px(chosen, cards), "cpu").facts

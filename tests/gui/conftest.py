@@ -14,8 +14,8 @@ import pytest
 with suppress(ImportError):
     import_module("torch._dynamo")
 
-from wsipipe.results import Result
 from wsipipe.review.sample import make_sample
+from wsipipe.store.result import Result
 
 PACKAGES = (
     "xvfb libegl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 "

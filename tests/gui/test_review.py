@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from wsipipe.geometry import Region
-from wsipipe.results import open_result
 from wsipipe.review import Session
-from wsipipe.review.replay import reviewed_levels
+from wsipipe.review.reviewed_store import reviewed_levels
+from wsipipe.store.result import open_result
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pydantic.warnings.PydanticDeprecatedSince20",
@@ -46,7 +46,7 @@ class Person:
     """Hands and eyes at a napari window with the review panel."""
 
     def __init__(self, window, result, album):
-        from wsipipe.review.widget import ReviewWidget
+        from wsipipe.review.gui.widget import ReviewWidget
 
         self.viewer = window
         self.panel = ReviewWidget(self.viewer, user="ann")
@@ -343,7 +343,7 @@ def test_the_overview_takes_one_there_and_shows_what_was_seen(person) -> None:
 
 
 def test_a_comment_is_asked_for_and_shown(person, monkeypatch) -> None:
-    from wsipipe.review import widget
+    from wsipipe.review.gui import widget
 
     monkeypatch.setattr(widget.QInputDialog, "getText", lambda *_: ("fold?", True))
     person.click("next")
@@ -367,7 +367,7 @@ def test_ids_above_what_float32_holds_are_painted_exactly(person) -> None:
 
 
 def test_a_panel_for_another_reviewer_at_once_is_refused_with_words(person, result) -> None:
-    from wsipipe.review.widget import ReviewWidget
+    from wsipipe.review.gui.widget import ReviewWidget
 
     second = ReviewWidget(person.viewer, user="ann")
     second.open_folder(result.folder)
@@ -376,8 +376,8 @@ def test_a_panel_for_another_reviewer_at_once_is_refused_with_words(person, resu
 
 
 def test_the_panel_takes_up_a_result_that_napari_opened(window, result) -> None:
-    from wsipipe.review.reader import read_result
-    from wsipipe.review.widget import ReviewWidget
+    from wsipipe.review.gui.reader import read_result
+    from wsipipe.review.gui.widget import ReviewWidget
 
     for data, settings, kind in read_result(str(result.folder)):
         getattr(window, f"add_{kind}")(data, **settings)
@@ -389,7 +389,7 @@ def test_the_panel_takes_up_a_result_that_napari_opened(window, result) -> None:
 
 
 def test_a_store_without_manifest_is_shown_but_not_edited(window, result) -> None:
-    from wsipipe.review.widget import ReviewWidget
+    from wsipipe.review.gui.widget import ReviewWidget
 
     (result.store / "manifest.json").unlink()
     panel = ReviewWidget(window, user="ann")
@@ -406,7 +406,7 @@ def test_a_store_without_manifest_is_shown_but_not_edited(window, result) -> Non
 def test_reader_takes_what_is_ours_and_nothing_else(display, finished, tmp_path) -> None:
     import zarr
 
-    from wsipipe.review.reader import get_reader, sample
+    from wsipipe.review.gui.reader import get_reader, sample
 
     assert get_reader(str(finished.folder))
     assert get_reader(str(finished.store))
@@ -425,7 +425,7 @@ def test_reader_takes_what_is_ours_and_nothing_else(display, finished, tmp_path)
 
 
 def test_a_slide_file_opens_lazily(display, small_slide) -> None:
-    from wsipipe.review.reader import get_reader
+    from wsipipe.review.gui.reader import get_reader
 
     ((levels, settings, kind),) = get_reader(str(small_slide))(str(small_slide))
     assert kind == "image"

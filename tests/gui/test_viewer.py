@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wsipipe.common.about import NOTICE
 from wsipipe.errors import ConfigError, StorageError
-from wsipipe.notice import NOTICE
-from wsipipe.results import open_result
-from wsipipe.review import viewer as review
-from wsipipe.review.layers import NUCLEUS_COLOUR
+from wsipipe.review.gui import viewer as review
+from wsipipe.review.gui.layers import NUCLEUS_COLOUR
+from wsipipe.store.result import open_result
 
 # The models of napari and its npe2 use what pydantic 2 calls deprecated, and say so when first imported.
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")

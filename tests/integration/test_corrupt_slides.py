@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from wsipipe.care import Care
-from wsipipe.checksums import write_sums
-from wsipipe.results import Result
+from wsipipe.pipeline.options import Care
+from wsipipe.pipeline.planning.checksums import write_sums
+from wsipipe.pipeline.run import Resources, run
+from wsipipe.store.result import Result
 from wsipipe.synth.writer import make_slide
 from wsipipe.tiling.collect import collect
-from wsipipe.workflow import Resources, run
 
 pytestmark = pytest.mark.timeout(1200)
 SMALL = ["tile.mpp=1", "tile.shard_px=256", "tile.chunk_px=128"]

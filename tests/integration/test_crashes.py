@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from wsipipe.config import Workflow
+from wsipipe.stages.workflow import Workflow
 from wsipipe.synth.writer import make_slide
 
 LAB = Path(__file__).parents[1] / "faultlab"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from wsipipe import workflow
-from wsipipe.cluster import connect
 from wsipipe.errors import ExitCode
-from wsipipe.record import read_record
-from wsipipe.results import Result
-from wsipipe.workflow import Resources, run
+from wsipipe.pipeline import run as workflow
+from wsipipe.pipeline.cluster.client import connect
+from wsipipe.pipeline.reporting.run_record import read_record
+from wsipipe.pipeline.run import Resources, run
+from wsipipe.store.result import Result
 
 pytestmark = pytest.mark.timeout(1200)
 SMALL = ["tile.shard_px=256", "tile.chunk_px=128"]

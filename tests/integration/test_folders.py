@@ -12,8 +12,8 @@ import tifffile
 import zarr
 
 from wsipipe.errors import ExitCode
+from wsipipe.pipeline.run import Resources, run
 from wsipipe.tiling.collect import collect
-from wsipipe.workflow import Resources, run
 
 pytestmark = pytest.mark.timeout(1200)
 SMALL = ["tile.mpp=1", "tile.shard_px=256", "tile.chunk_px=128"]

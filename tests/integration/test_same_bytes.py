@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from wsipipe import runner
-from wsipipe.cluster import connect
-from wsipipe.config import Workflow
-from wsipipe.inventory import damage
-from wsipipe.pool import Pool
-from wsipipe.results import Result
-from wsipipe.runner import Device, Told, run_slide
+from wsipipe.pipeline import slide_run
+from wsipipe.pipeline.cluster.client import connect
+from wsipipe.pipeline.cluster.task_pool import Pool
+from wsipipe.pipeline.maintenance import damage
+from wsipipe.pipeline.reporting.slide_log import Told
+from wsipipe.pipeline.slide_run import Device, run_slide
+from wsipipe.stages.workflow import Workflow
+from wsipipe.store.result import Result
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -38,13 +39,13 @@ def test_nothing_but_the_plan_matters(
     workflow = tiny_workflow.model_copy(update={"segment": segment, "classify": classify})
     plan = plan_for(small_slide, workflow)
     if backwards:
-        forwards = runner._missing
-        monkeypatch.setattr(runner, "_missing", lambda every, kept: forwards(every, kept)[::-1])
+        forwards = slide_run._missing
+        monkeypatch.setattr(slide_run, "_missing", lambda every, kept: forwards(every, kept)[::-1])
     with connect(workers=workers, threads=1) as client:
         pool = Pool(client, tmp_path / "marks")
         if killed:
 
-            def kill(step: runner.Step) -> None:
+            def kill(step: slide_run.Step) -> None:
                 if (step.stage, step.done) == ("segment", 2):
                     raise RuntimeError("killed")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wsipipe.guard import MESSAGE
+from wsipipe.common.script_guard import MESSAGE
 
 UNGUARDED = """
 import wsipipe
@@ -21,7 +21,7 @@ print("script")
 run("tiling_only", {slide!r}, {out!r}, settings=["tile.mpp=2"], resources=Resources(workers=1))
 """
 INSIDE = """
-from wsipipe.workflow import Resources, run
+from wsipipe.pipeline.run import Resources, run
 print("script")
 try:
     run("tiling_only", {slide!r}, {out!r}, settings=["tile.mpp=2"], resources=Resources(workers=1))

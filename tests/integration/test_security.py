@@ -10,14 +10,14 @@ import pytest
 import tifffile
 import zarr
 
-from wsipipe.cluster import connect
-from wsipipe.config import load_workflow
 from wsipipe.errors import ConfigError, ModelError, SlideError
-from wsipipe.models.zoo import find_weights
+from wsipipe.models.cards.weights import find_weights
+from wsipipe.pipeline.cluster.client import connect
+from wsipipe.pipeline.run import Resources, run
+from wsipipe.stages.workflow import load_workflow
 from wsipipe.tiling.collect import slide_id_of
 from wsipipe.tiling.readers.ome_xml import parse_ome
 from wsipipe.tiling.slide import open_slide
-from wsipipe.workflow import Resources, run
 
 NAME = "DOE^JANE-19570314"
 INK = (13, 200, 77)
@@ -90,7 +90,7 @@ def test_pickles_are_refused(tmp_path: Path) -> None:
     (tmp_path / "w.pt").write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(ModelError, match=r"only \.safetensors is loaded"):
         find_weights(tmp_path / "w.pt")
-    from wsipipe.models.unpickle import unpickle
+    from wsipipe.models.cards.unpickle import unpickle
 
     with pytest.raises(ModelError, match="more than tensors"):
         unpickle(tmp_path / "w.pt", tmp_path / "w.safetensors")
@@ -103,8 +103,8 @@ def test_a_state_dict_is_converted_once_and_with_a_warning(
     import torch
     from safetensors.torch import load_file
 
-    from wsipipe.models import unpickle as module
-    from wsipipe.models.unpickle import unpickle
+    from wsipipe.models.cards import unpickle as module
+    from wsipipe.models.cards.unpickle import unpickle
 
     said: list[str] = []
     monkeypatch.setattr(module.log, "warning", lambda text, *_: said.append(text))

@@ -11,13 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from wsipipe import manifest
-from wsipipe.care import Care
-from wsipipe.config import Workflow
 from wsipipe.errors import ExitCode
-from wsipipe.progress import Silent
-from wsipipe.runner import Step
-from wsipipe.workflow import Resources, run
+from wsipipe.pipeline.options import Care
+from wsipipe.pipeline.reporting.progress import Silent, Step
+from wsipipe.pipeline.run import Resources, run
+from wsipipe.stages.workflow import Workflow
+from wsipipe.store import manifest
 
 pytestmark = pytest.mark.timeout(1200)
 SMALL = ["tile.shard_px=256", "tile.chunk_px=128"]

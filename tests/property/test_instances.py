@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from wsipipe.geometry import Array, Orientation, Region
-from wsipipe.stages import grow
-from wsipipe.stages.grow import grow_instances
-from wsipipe.stages.instance_params import InstanceParams
-from wsipipe.stages.join import grow_tables, join_seeds
-from wsipipe.stages.merge import merge_instances
-from wsipipe.stages.nuclei import relabel
-from wsipipe.stages.seeds import find_seeds
+from wsipipe.stages.nuclei import grow
+from wsipipe.stages.nuclei.grow import grow_instances
+from wsipipe.stages.nuclei.join import grow_tables, join_seeds
+from wsipipe.stages.nuclei.number import merge_instances
+from wsipipe.stages.nuclei.params import InstanceParams
+from wsipipe.stages.nuclei.relabel import relabel
+from wsipipe.stages.nuclei.seeds import find_seeds
 
 MPP = 0.5
 PARAMS = InstanceParams(grow_um=4, min_area_um2=1, min_seedless_um2=2, min_seed_um2=0.5)

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsipipe.geometry import Array, Orientation, Region
-from wsipipe.models.zoo import ModelCard, Output
-from wsipipe.quantise import NOT_COMPUTED
+from wsipipe.models.cards.weights import ModelCard, Output
 from wsipipe.stages.classify import CLASS_MAP, ClassifyParams, classify_stage
 from wsipipe.stages.segment import SegmentParams, segment_stage
 from wsipipe.stages.stage import Frame, Patch, ShardInput, Stage, upsampled
 from wsipipe.stages.tissue import TISSUE
+from wsipipe.store.encoding import NOT_COMPUTED
 
 MPP, TISSUE_PX = 0.5, 16
 FEW = settings(max_examples=25, deadline=None)

@@ -181,7 +181,7 @@ def test_a_second_run_on_one_out_exits_75_and_names_the_first(
     typed: object, small_slide: Path, tmp_path: Path
 ) -> None:
     code = (
-        "import sys; from pathlib import Path; from wsipipe.lock import hold\n"
+        "import sys; from pathlib import Path; from wsipipe.common.file_lock import hold\n"
         "with hold(Path(sys.argv[1]), 'out'): print(flush=True); sys.stdin.read()"
     )
     lock = tmp_path / "out" / ".work" / "run.lock"

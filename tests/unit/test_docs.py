@@ -12,9 +12,9 @@ import pytest
 import typer
 
 from wsipipe.cli import app
-from wsipipe.config import Workflow, workflow_names
-from wsipipe.keys import section_of, unknown_key
-from wsipipe.models.zoo import CERTIFICATE_SUFFIX, WEIGHTS_DIR, read_card
+from wsipipe.common.settings import section_of, unknown_key
+from wsipipe.models.cards.weights import CERTIFICATE_SUFFIX, WEIGHTS_DIR, read_card
+from wsipipe.stages.workflow import Workflow, workflow_names
 from wsipipe.training.recipe import Recipe, recipe_names
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,7 +18,9 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["wsipipe", "wsipipe.workflow", "wsipipe.cli", "wsipipe.worker"])
+@pytest.mark.parametrize(
+    "module", ["wsipipe", "wsipipe.pipeline.run", "wsipipe.cli", "wsipipe.pipeline.execution.shard_task"]
+)
 def test_core_imports_without_extras_and_torch(module: str) -> None:
     assert not loaded_by(f"import {module}") & {*HEAVY, "torch"}
 
@@ -73,7 +75,7 @@ def checked_names(path: Path) -> set[str]:
 
 def test_models_offer_every_ring_network() -> None:
     from wsipipe import models
-    from wsipipe.models.architectures import GMR_NETWORKS
+    from wsipipe.models.networks.registry import GMR_NETWORKS
 
     assert {name: getattr(models, name) for name in GMR_NETWORKS} == GMR_NETWORKS
 

@@ -9,10 +9,10 @@ from typing import TextIO
 
 import typer
 
-from wsipipe.cli import convert, evaluate, models, review, run, slides, store, train, versions
-from wsipipe.cli.app import app, complaints, console
+from wsipipe.cli import convert, evaluate, models, results, review, run, slides, train, versions
+from wsipipe.cli.shared import app, complaints, console
+from wsipipe.common.about import __version__
 from wsipipe.errors import ExitCode, StorageError, WsipipeError
-from wsipipe.version import __version__
 
 __all__ = [
     "app",
@@ -20,10 +20,10 @@ __all__ = [
     "evaluate",
     "main",
     "models",
+    "results",
     "review",
     "run",
     "slides",
-    "store",
     "train",
     "versions",
 ]

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from wsipipe.cli.app import AsJson, console, print_json
 from wsipipe.cli.models import models_app
+from wsipipe.cli.shared import AsJson, console, print_json
 
 
 @models_app.command("convert")
@@ -16,7 +16,7 @@ def convert_weights(
     as_json: AsJson = False,
 ) -> None:
     """Converts pickled weights once; nothing else of wsipipe ever reads a pickle."""
-    from wsipipe.models.unpickle import unpickle
+    from wsipipe.models.cards.unpickle import unpickle
 
     names = unpickle(source, to)
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import Progress
 
-from wsipipe.cli.app import AsJson, app, complaints, console
+from wsipipe.cli.shared import AsJson, app, complaints, console
 
 
 @app.command()
@@ -46,10 +46,10 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Scores weights on labelled fields (nuclei) or tiles (tissue); see docs/evaluation.md."""
-    from wsipipe.training.evaluation import evaluate as measure
-    from wsipipe.training.evaluation_card import put_into_card
-    from wsipipe.training.evaluation_plan import Plan
-    from wsipipe.training.evaluation_report import as_markdown, write_report
+    from wsipipe.training.evaluation.card_update import put_into_card
+    from wsipipe.training.evaluation.evaluate import evaluate as measure
+    from wsipipe.training.evaluation.report import as_markdown, write_report
+    from wsipipe.training.evaluation.settings import Plan
 
     groups = tuple(name.strip() for name in only_groups.split(",") if name.strip())
     with Progress(console=complaints, transient=True) as bar:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from wsipipe.cli.app import AsJson, app, complaints, console, print_json, print_rows
+from wsipipe.cli.shared import AsJson, app, complaints, console, print_json, print_rows
 from wsipipe.errors import ConfigError, ExitCode
 
 models_app = typer.Typer()
@@ -17,7 +17,7 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
     """Lists the weights here, what they were made from and for what they may be used; fetch adds some."""
     if context.invoked_subcommand is not None:
         return
-    from wsipipe.models.zoo import known_models, read_card
+    from wsipipe.models.cards.weights import known_models, read_card
 
     cards = [read_card(name) for name in known_models()]
     if as_json:
@@ -41,7 +41,7 @@ def fetch_model(
     as_json: AsJson = False,
 ) -> None:
     """Adds weights and their card to the user's folder, if their hashes agree; then their name finds them."""
-    from wsipipe.models.fetch import fetch
+    from wsipipe.models.cards.fetch import fetch
 
     path = fetch(source, sha256)
     if as_json:
@@ -78,9 +78,9 @@ def certify(
     ] = False,
 ) -> int:
     """Measures whether a network commutes with the eight orientations and can be tiled; fails if not."""
-    from wsipipe.models.certificate import certify as measure
-    from wsipipe.models.certificate_picture import draw_certificate, summary
-    from wsipipe.models.zoo import find_weights, write_certificate
+    from wsipipe.models.cards.weights import find_weights, write_certificate
+    from wsipipe.models.certificate.certify import certify as measure
+    from wsipipe.models.certificate.figure import draw_certificate, summary
 
     if write:
         find_weights(model)
@@ -122,7 +122,7 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Writes a network as plain convolutions for other programs, and its card as JSON beside it."""
-    from wsipipe.models.export import export_network
+    from wsipipe.models.conversion.deployment import export_network
 
     written = export_network(weights, to, tile=tile)
     if as_json:

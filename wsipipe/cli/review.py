@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from wsipipe.cli.app import AsJson, app, console, print_json
+from wsipipe.cli.shared import AsJson, app, console, print_json
 
 review = typer.Typer(no_args_is_help=True, help="Corrections of finished slides: journals, merging, export.")
 app.add_typer(review, name="review")
@@ -27,7 +27,7 @@ def view(
     review: Annotated[bool, typer.Option(help="With the panel for corrections.")] = True,
 ) -> None:
     """Opens results or a slide in napari, with the review panel: look, correct, lose nothing."""
-    from wsipipe.review.viewer import view as open_window
+    from wsipipe.review.gui.viewer import view as open_window
 
     open_window(path, user, reviews, review)
 
@@ -36,9 +36,9 @@ def view(
 def status(slide: Slide, reviews: Reviews = None, as_json: AsJson = False) -> None:
     """Lists the journals of a slide: reviewer, acts in force, nuclei touched."""
     from wsipipe.review import Session
-    from wsipipe.review.journal import SUFFIX
-    from wsipipe.review.look import reviews_folder
-    from wsipipe.review.source import open_source
+    from wsipipe.review.journal.journal import SUFFIX
+    from wsipipe.review.published import open_source
+    from wsipipe.review.slide import reviews_folder
 
     rows = []
     folder = reviews_folder(open_source(slide), reviews)
@@ -73,7 +73,7 @@ def merge(
     from dataclasses import asdict
 
     from wsipipe.review import Session
-    from wsipipe.review.kappa import agreement
+    from wsipipe.review.agreement import agreement
     from wsipipe.review.merge import merge_reviews
 
     with (

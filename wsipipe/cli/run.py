@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wsipipe.cli.app import (
+from wsipipe.cli.shared import (
     AsJson,
     DeviceName,
     Mpp,
@@ -20,8 +20,8 @@ from wsipipe.cli.app import (
     print_json,
     print_rows,
 )
+from wsipipe.common.about import NOTICE
 from wsipipe.errors import ConfigError
-from wsipipe.notice import NOTICE
 
 Settings = Annotated[
     list[str] | None, typer.Option("--set", help="stage.key=value, for example tile.mpp=0.25.")
@@ -81,9 +81,9 @@ def run(
     as_json: AsJson = False,
 ) -> int:
     """Runs a workflow on slides; one folder a slide in OUT. Finished slides and shards are kept."""
-    from wsipipe.care import Care
-    from wsipipe.workflow import Resources
-    from wsipipe.workflow import run as run_workflow
+    from wsipipe.pipeline.options import Care
+    from wsipipe.pipeline.run import Resources
+    from wsipipe.pipeline.run import run as run_workflow
 
     result = with_progress(
         lambda teller: run_workflow(
@@ -114,7 +114,7 @@ def demo(
     device: DeviceName = "auto",
 ) -> int:
     """Makes a small synthetic slide, runs nuclei_and_tissue on it, tells how well it fits the truth."""
-    from wsipipe.demo import run_demo
+    from wsipipe.pipeline.demo import run_demo
 
     result, agreement = with_progress(lambda teller: run_demo(out, slide, workers, device, teller))
     print_runs(out, [result])
@@ -134,7 +134,7 @@ def with_progress(work: Any, as_json: bool = False) -> Any:
         work: Called with the one to tell.
         as_json: Keep standard output free for JSON; progress goes to standard error.
     """
-    from wsipipe.progress import Lines, Live
+    from wsipipe.pipeline.reporting.progress import Lines, Live
 
     stream = complaints if as_json else console
     live = Live(stream) if stream.is_terminal else None

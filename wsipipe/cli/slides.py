@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wsipipe.cli.app import AsJson, Mpp, app, console, print_json, print_rows
+from wsipipe.cli.shared import AsJson, Mpp, app, console, print_json, print_rows
 
 
 @app.command()

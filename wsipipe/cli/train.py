@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from wsipipe.cli.app import AsJson, DeviceName, Out, app, complaints, console, print_json
+from wsipipe.cli.shared import AsJson, DeviceName, Out, app, complaints, console, print_json
 from wsipipe.errors import ConfigError, ExitCode
 
 SECONDS_BETWEEN_LINES = 20.0
@@ -101,7 +101,7 @@ def forget(out: Path) -> None:
 
 def result_of(task: str, name: str, out: Path, finished: bool) -> dict[str, Any]:
     """What ``train --json`` prints: where the weights are, and how good; ``weights`` is null until then."""
-    from wsipipe.models.zoo import read_card
+    from wsipipe.models.cards.weights import read_card
 
     found: dict[str, Any] = {"name": name, "task": task, "out": str(out), "finished": finished}
     if not finished:
@@ -118,7 +118,7 @@ def result_of(task: str, name: str, out: Path, finished: bool) -> dict[str, Any]
 
 def tell_end(task: str, name: str, out: Path) -> None:
     """Print where the weights are, how good, and how to use them."""
-    from wsipipe.models.zoo import read_card
+    from wsipipe.models.cards.weights import read_card
 
     weights = out / f"{name}.safetensors"
     card = read_card(weights)

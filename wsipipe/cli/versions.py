@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from wsipipe.cli.app import app, console
+from wsipipe.cli.shared import app, console
 
 _ABSENT = "not installed"
 

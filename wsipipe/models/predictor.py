@@ -12,16 +12,16 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from wsipipe import faults
+from wsipipe.common import fault_injection
 from wsipipe.errors import ModelError
-from wsipipe.models.architectures import load
-from wsipipe.models.blocks import DenseClassifier, folded
-from wsipipe.models.kernels.frozen import freeze
+from wsipipe.models.cards.weights import ModelCard, find_weights
+from wsipipe.models.freeze import freeze
 from wsipipe.models.kernels.fused import cpu_kind
 from wsipipe.models.kernels.ring_layer import RingConv2d
-from wsipipe.models.known import distance, read_known
+from wsipipe.models.known_features import distance, read_known
+from wsipipe.models.networks.blocks import DenseClassifier, folded
+from wsipipe.models.networks.registry import load
 from wsipipe.models.precision import best_precision, processor_name
-from wsipipe.models.zoo import ModelCard, find_weights
 
 log = logging.getLogger(__name__)
 notices = logging.getLogger("wsipipe.notice")
@@ -104,8 +104,8 @@ class Predictor:
             return self._checked(self._activated(scores)[0]), unknown.cpu().numpy()
 
     def _checked(self, found: torch.Tensor) -> Answer:
-        faults.reach("model.oom")
-        if faults.reach("model.nan") or found.isnan().any():
+        fault_injection.reach("model.oom")
+        if fault_injection.reach("model.nan") or found.isnan().any():
             raise ModelError(
                 f"{self.card.name} answered NaN on a patch. The weights do not suit {self.precision}, or "
                 f"are damaged; set precision=float32, or restore them."
@@ -156,7 +156,7 @@ def load_predictor(
     """Predictor of a shipped model's name or a ``.safetensors`` path.
 
     Args:
-        weights: See :func:`wsipipe.models.zoo.find_weights`.
+        weights: See :func:`wsipipe.models.cards.weights.find_weights`.
         device: ``auto`` is CUDA where there is one.
         precision: ``auto`` is bfloat16 on CUDA and on CPUs that multiply it in hardware, else float32.
         threads: Of torch, on a CPU; for the whole process.
@@ -165,7 +165,7 @@ def load_predictor(
     Raises:
         ModelError: Weights or card are missing, damaged or unfit; CUDA is asked for and absent.
     """
-    faults.reach("model.load")
+    fault_injection.reach("model.load")
     network, card = load(weights)
     if card.non_commercial:
         notices.warning("The weights %s are for non-commercial research only (%s).", card.name, card.licence)

@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from wsipipe.durable import storage_errors, write_json
-from wsipipe.review.kappa import seen
-from wsipipe.review.look import Look
-from wsipipe.review.replay import STORE, derive
+from wsipipe.common.atomic_files import storage_errors, write_json
+from wsipipe.review.agreement import seen
+from wsipipe.review.reviewed_store import STORE, derive
 from wsipipe.review.session import Session
+from wsipipe.review.slide import Look
 from wsipipe.review.table import REVIEWED_SCHEMA, rejected, reviewed_tables
 from wsipipe.review.training_set import write_training_set
-from wsipipe.stages.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
+from wsipipe.store.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
 
 TABLE = "nuclei_reviewed.parquet"
 NUCLEI_GEOJSON = "nuclei_reviewed.geojson.gz"
@@ -27,7 +27,7 @@ TISSUE_GEOJSON = "tissue_class_reviewed.geojson"
 SUMMARY = "summary.json"
 TRAINING_SET = "corrections"
 _SEEN_PX = 16
-# The form of wsipipe.stages.parquet: GeoParquet 1.1.0, glass has no place on the globe.
+# The form of wsipipe.store.geoparquet: GeoParquet 1.1.0, glass has no place on the globe.
 _GEO = {
     "version": "1.1.0",
     "primary_column": "polygon",

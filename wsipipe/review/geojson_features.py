@@ -10,8 +10,8 @@ import shapely
 
 from wsipipe.errors import ConfigError
 from wsipipe.review.session import MOST_PX, Session
-from wsipipe.stages.geojson import object_uuid
-from wsipipe.stages.geojson_objects import SlideObject, described, read_objects
+from wsipipe.store.geojson import object_uuid
+from wsipipe.store.geojson_objects import SlideObject, described, read_objects
 
 _PREFIX = "Nucleus"
 _OUTSIDE = "outside the slide"

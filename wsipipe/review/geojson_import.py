@@ -16,10 +16,10 @@ import shapely
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Array, Region
-from wsipipe.results import NUCLEI_TABLE
-from wsipipe.review import edits
+from wsipipe.review import label_ops
 from wsipipe.review.geojson_features import Feature, read_features, to_px
 from wsipipe.review.session import Session
+from wsipipe.store.names import NUCLEI_TABLE
 
 _TOOL = "import"
 LEFT_OUT = "left out: "
@@ -95,7 +95,7 @@ def _unlike_published(session: Session, features: list[Feature]) -> list[Feature
 def _pixels(session: Session, feature: Feature) -> tuple[Region, Array, Array]:
     """Window of a known nucleus, its labels there, and where the file wants the nucleus (bool)."""
     window = _around(feature.outline, session.shape, session.box(feature.nucleus))
-    return window, session.labels(window), edits.polygon(window, feature.outline)
+    return window, session.labels(window), label_ops.polygon(window, feature.outline)
 
 
 def _change(session: Session, feature: Feature) -> str:
@@ -119,7 +119,7 @@ def _known(session: Session, feature: Feature, change: str) -> list[str]:
 def _reshape(session: Session, feature: Feature) -> str:
     window, labels, inside = _pixels(session, feature)
     after = np.where(labels == feature.nucleus, np.uint32(0), labels)
-    after = edits.filled(after, inside, feature.nucleus, over=True)
+    after = label_ops.filled(after, inside, feature.nucleus, over=True)
     try:
         session.repaint(window, after, ids=[feature.nucleus], tool=_TOOL)
     except ConfigError:  # what it adds are slivers, or a neighbour's new outline covers it
@@ -137,11 +137,11 @@ def _relabel(session: Session, feature: Feature) -> bool:
 def _draw(session: Session, feature: Feature) -> Iterable[str]:
     """A new nucleus, over what it was cut from."""
     window = _around(feature.outline, session.shape)
-    inside = edits.polygon(window, feature.outline)
+    inside = label_ops.polygon(window, feature.outline)
     if not inside.any():
         return [_TOO_SMALL]
     identity = session.next_id
-    after = edits.filled(session.labels(window), inside, identity, over=True)
+    after = label_ops.filled(session.labels(window), inside, identity, over=True)
     try:
         session.redraw(window, after, identity, feature.class_name, _TOOL)
     except ConfigError:  # with the nuclei that it touches it is too large for one act
@@ -165,7 +165,7 @@ def _tissue(session: Session, feature: Feature) -> Iterable[str]:
     outline = shapely.transform(feature.outline, lambda points: points / factor)
     window = _around(outline, session.tissue_labels.shape)
     before = session.tissue(window)
-    after = np.where(edits.polygon(window, outline), np.uint8(values[feature.class_name]), before)
+    after = np.where(label_ops.polygon(window, outline), np.uint8(values[feature.class_name]), before)
     if (before == after).all():
         return ["unchanged tissue"]
     session.retissue(window, after, feature.class_name, _TOOL)
@@ -177,4 +177,4 @@ def _around(outline: Any, shape: tuple[int, int], other: Region | None = None) -
     x, y, end_x, end_y = shapely.bounds(outline).clip(0, [shape[1], shape[0]] * 2).tolist()
     corners = [(y, x), (end_y, end_x)]
     corners += [(other.y, other.x), (other.end_y, other.end_x)] if other else []
-    return edits.around(corners).clipped(shape)
+    return label_ops.around(corners).clipped(shape)

@@ -13,10 +13,10 @@ import numpy as np
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Array
-from wsipipe.review.acts import Act, Entry
-from wsipipe.review.change import Change
-from wsipipe.review.journal import SUFFIX, Header, Journal, now
-from wsipipe.review.look import Look, checked_name
+from wsipipe.review.journal.edit import Act, Entry
+from wsipipe.review.journal.journal import SUFFIX, Header, Journal, now
+from wsipipe.review.journal.pixel_diff import Change
+from wsipipe.review.slide import Look, checked_name
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import numpy as np
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Array, Region
-from wsipipe.quantise import PROBABILITY_MAX
-from wsipipe.review.source import Source
-from wsipipe.store import read_region
+from wsipipe.review.published import Source
+from wsipipe.store.arrays import read_region
+from wsipipe.store.encoding import PROBABILITY_MAX
 
 KINDS = ("uncertain", "uncertain tissue", "orientation", "seams", "random")
 CLASS_PREFIX = "class: "

@@ -8,26 +8,29 @@ import numpy as np
 import pyarrow as pa
 import zarr
 
-from wsipipe import manifest, ome
-from wsipipe.export import NUCLEI_GEOJSON, NUCLEI_TABLE, TISSUE_GEOJSON
+from wsipipe.common.about import NOTICE
 from wsipipe.geometry import Array, Region
-from wsipipe.notice import NOTICE
-from wsipipe.publish import NOT_COMPUTED_CLASS, RGB_CHANNELS, TISSUE_CLASS
-from wsipipe.quantise import NOT_COMPUTED, PROBABILITY_MAX, quantise
-from wsipipe.results import Result, open_result
-from wsipipe.review.edits import whole
-from wsipipe.stages.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
-from wsipipe.stages.measure import shapes
-from wsipipe.stages.parquet import write_parquet
+from wsipipe.review.label_ops import whole
+from wsipipe.stages.nuclei.shape import shapes
+from wsipipe.stages.nuclei.table import TissueMap, measure
 from wsipipe.stages.pyramid import mode_of_four, rgb_mean
-from wsipipe.stages.table import TissueMap, measure
-from wsipipe.store import RESULT, ArraySpec, ShardFile, array_path, create_array, write_shards
+from wsipipe.store import manifest, ome_metadata
+from wsipipe.store.arrays import RESULT, ArraySpec, ShardFile, array_path, create_array, write_shards
+from wsipipe.store.encoding import NOT_COMPUTED, PROBABILITY_MAX, quantise
+from wsipipe.store.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
+from wsipipe.store.geoparquet import write_parquet
+from wsipipe.store.names import NUCLEI_GEOJSON, NUCLEI_TABLE, TISSUE_GEOJSON
+from wsipipe.store.ome_metadata import NOT_COMPUTED_CLASS, RGB_CHANNELS, TISSUE_CLASS
+from wsipipe.store.result import Result, open_result
 from wsipipe.synth.slide import SyntheticSlide
 
 MPP = 0.5
 SIDE_PX = 512
 CLASS_DOWNSAMPLE = 32
-CLASSES = (ome.LabelClass(0, "stroma", (230, 60, 200)), ome.LabelClass(1, "gland", (40, 90, 240)))
+CLASSES = (
+    ome_metadata.LabelClass(0, "stroma", (230, 60, 200)),
+    ome_metadata.LabelClass(1, "gland", (40, 90, 240)),
+)
 SLIDE_ID = "synthetic-3"
 PLAN = "0" * 64
 
@@ -62,7 +65,7 @@ class _Writer:
         root = self.work / RESULT / "slide.zarr"
         zarr.create_group(root, attributes=_root_attributes(self.has_image))
         zarr.create_group(
-            root / "labels", attributes=ome.labels_attributes(["tissue", "tissue_class", "nuclei"])
+            root / "labels", attributes=ome_metadata.labels_attributes(["tissue", "tissue_class", "nuclei"])
         )
         if self.has_image:
             self._array("image/0", np.moveaxis(self.rgb, 2, 0))
@@ -121,19 +124,22 @@ class _Writer:
         create_array(self.work, ArraySpec(name, pixels.shape, pixels.dtype.name, 0, shard, min(shard, 128)))
         self.files += write_shards(self.work, name, Region(0, 0, side, side), pixels, "low")
 
-    def _labels(self, name: str, pixels: Array, downsample: int, classes: list[ome.LabelClass]) -> None:
-        scales = ome.multiscale(name, 2, MPP, downsample, channels=False, kind="mode")
-        self._group(f"labels/{name}", ome.label_attributes(scales, classes))
+    def _labels(
+        self, name: str, pixels: Array, downsample: int, classes: list[ome_metadata.LabelClass]
+    ) -> None:
+        scales = ome_metadata.multiscale(name, 2, MPP, downsample, channels=False, kind="mode")
+        self._group(f"labels/{name}", ome_metadata.label_attributes(scales, classes))
         self._array(f"labels/{name}/0", pixels)
         self._array(f"labels/{name}/1", mode_of_four(pixels))
 
     def _probability(
-        self, name: str, pixels: Array, downsample: int, classes: tuple[ome.LabelClass, ...]
+        self, name: str, pixels: Array, downsample: int, classes: tuple[ome_metadata.LabelClass, ...]
     ) -> None:
-        scales = ome.multiscale(name, 1, MPP, downsample, channels=bool(classes), kind="none")
+        scales = ome_metadata.multiscale(name, 1, MPP, downsample, channels=bool(classes), kind="none")
         meaning = {"scale": 1 / PROBABILITY_MAX, "not_computed": NOT_COMPUTED}
         self._group(
-            f"probabilities/{name}", ome.image_attributes(name, scales, classes) | {"wsipipe": meaning}
+            f"probabilities/{name}",
+            ome_metadata.image_attributes(name, scales, classes) | {"wsipipe": meaning},
         )
         self._array(f"probabilities/{name}/0", pixels)
 
@@ -155,8 +161,8 @@ def in_order(labels: Array) -> Array:
 
 
 def _root_attributes(image: bool) -> dict[str, object]:
-    scales = ome.multiscale("image", 2, MPP, 1, channels=True, kind="mean")
-    shown = ome.image_attributes("image", scales, RGB_CHANNELS) if image else {}
+    scales = ome_metadata.multiscale("image", 2, MPP, 1, channels=True, kind="mean")
+    shown = ome_metadata.image_attributes("image", scales, RGB_CHANNELS) if image else {}
     about = {
         "slide_id": SLIDE_ID,
         "plan": PLAN,

@@ -6,11 +6,11 @@ import numpy as np
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Array, Region
-from wsipipe.review import edits
-from wsipipe.review.acts import Act, Entry
-from wsipipe.review.change import change_between
-from wsipipe.review.edits import Point
-from wsipipe.review.look import Look, around
+from wsipipe.review import label_ops
+from wsipipe.review.journal.edit import Act, Entry
+from wsipipe.review.journal.pixel_diff import change_between
+from wsipipe.review.label_ops import Point
+from wsipipe.review.slide import Look, around
 
 MOST_PX = 1 << 26
 """Largest window of one act."""
@@ -45,14 +45,14 @@ class Session(Look):
         (identity,) = self._there([identity])
         window = self.box(identity)
         own = [(y - window.y, x - window.x) for y, x in line] if line else None
-        after = edits.split(self.labels(window), identity, self.next_id, own)
+        after = label_ops.split(self.labels(window), identity, self.next_id, own)
         return self._pixels("split", window, after, (identity,), tool)
 
     def merge(self, ids: Sequence[int], tool: str = "api") -> Entry:
         """Makes touching nuclei one, with the smallest id."""
         ids = self._there(ids)
         window = _together([self.box(identity) for identity in ids])
-        return self._pixels("merge", window, edits.merge(self.labels(window), ids), tuple(ids), tool)
+        return self._pixels("merge", window, label_ops.merge(self.labels(window), ids), tuple(ids), tool)
 
     def draw(self, points: Sequence[Point], class_name: str = "", tool: str = "polygon") -> int:
         """A new nucleus inside a polygon, where no other is; returns its id.
@@ -60,10 +60,12 @@ class Session(Look):
         Raises:
             ConfigError: There is no free pixel in it.
         """
-        window = edits.around(points).clipped(self.shape)
-        inside = edits.polygon(window, edits.outline_of(points))
+        window = label_ops.around(points).clipped(self.shape)
+        inside = label_ops.polygon(window, label_ops.outline_of(points))
         identity = self.next_id
-        self.redraw(window, edits.filled(self.labels(window), inside, identity), identity, class_name, tool)
+        self.redraw(
+            window, label_ops.filled(self.labels(window), inside, identity), identity, class_name, tool
+        )
         return identity
 
     def redraw(
@@ -76,18 +78,18 @@ class Session(Look):
         self, identity: int, points: Sequence[Point], radius_px: float = 2, tool: str = "brush"
     ) -> Entry:
         """Brushes a nucleus along a line, over its neighbours if need be."""
-        window = edits.around(points, radius_px + 1).clipped(self.shape)
+        window = label_ops.around(points, radius_px + 1).clipped(self.shape)
         own = [(y - window.y, x - window.x) for y, x in points]
-        brush = edits.stroke(window.shape, own, radius_px)
-        after = edits.filled(self.labels(window), brush, identity, over=True)
+        brush = label_ops.stroke(window.shape, own, radius_px)
+        after = label_ops.filled(self.labels(window), brush, identity, over=True)
         return self.repaint(window, after, "paint", (identity,), tool)
 
     def erase(self, points: Sequence[Point], radius_px: float = 2, tool: str = "brush") -> Entry:
         """Brushes background along a line."""
-        window = edits.around(points, radius_px + 1).clipped(self.shape)
+        window = label_ops.around(points, radius_px + 1).clipped(self.shape)
         own = [(y - window.y, x - window.x) for y, x in points]
         after = self.labels(window).copy()
-        after[edits.stroke(window.shape, own, radius_px)] = 0
+        after[label_ops.stroke(window.shape, own, radius_px)] = 0
         return self.repaint(window, after, "erase", (), tool)
 
     def repaint(
@@ -99,19 +101,21 @@ class Session(Look):
     def set_tissue(self, points: Sequence[Point], class_name: str, tool: str = "polygon") -> Entry:
         """The tissue inside a polygon is of a class."""
         cells = [(y / self.source.class_downsample, x / self.source.class_downsample) for y, x in points]
-        window = edits.around(cells).clipped(self.tissue_labels.shape)
-        return self._tissue_where(window, edits.polygon(window, edits.outline_of(cells)), class_name, tool)
+        window = label_ops.around(cells).clipped(self.tissue_labels.shape)
+        return self._tissue_where(
+            window, label_ops.polygon(window, label_ops.outline_of(cells)), class_name, tool
+        )
 
     def brush_tissue(
         self, points: Sequence[Point], radius_px: float, class_name: str, tool: str = "brush"
     ) -> Entry:
         """The tissue along a line is of a class."""
         factor = self.source.class_downsample
-        window = edits.around([(y / factor, x / factor) for y, x in points], radius_px / factor + 1)
+        window = label_ops.around([(y / factor, x / factor) for y, x in points], radius_px / factor + 1)
         window = window.clipped(self.tissue_labels.shape)
         own = [(y / factor - window.y, x / factor - window.x) for y, x in points]
         return self._tissue_where(
-            window, edits.stroke(window.shape, own, radius_px / factor), class_name, tool
+            window, label_ops.stroke(window.shape, own, radius_px / factor), class_name, tool
         )
 
     def retissue(self, region: Region, after: Array, value: str = "", tool: str = "brush") -> Entry:
@@ -166,7 +170,7 @@ class Session(Look):
             wanted = before.copy()
             wanted[region.relative_to(window).slices] = after
             next_id = 1 + max(self.next_id - 1, int(wanted.max()))
-            wanted = edits.whole(wanted, map(int, ids_there), next_id)
+            wanted = label_ops.whole(wanted, map(int, ids_there), next_id)
             change = change_between("nuclei", window, before, wanted)
             if change is None:
                 raise ConfigError(f"{kind} left only slivers, which are dropped; nothing was recorded.")

@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wsipipe.geometry import Array, Region
-from wsipipe.quantise import PROBABILITY_MAX
-from wsipipe.results import NUCLEI_TABLE
-from wsipipe.review.look import Look
-from wsipipe.stages.stage import Table
-from wsipipe.stages.table import SCHEMA, TissueMap, measure
-from wsipipe.store import read_region
+from wsipipe.review.slide import Look
+from wsipipe.stages.nuclei.table import TissueMap, measure
+from wsipipe.store.arrays import read_region
+from wsipipe.store.encoding import PROBABILITY_MAX
+from wsipipe.store.names import NUCLEI_TABLE
+from wsipipe.store.nuclei_table import SCHEMA
+from wsipipe.store.tables import Table
 
 REVIEW_FIELDS = (
     pa.field("status", pa.string(), nullable=False),

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wsipipe.durable import storage_errors
+from wsipipe.common.atomic_files import storage_errors
 from wsipipe.geometry import Array, Region
-from wsipipe.review.look import Look
-from wsipipe.store import read_region
+from wsipipe.review.slide import Look
+from wsipipe.store.arrays import read_region
 
 _COLUMNS = ("id", "mpp_um", "group", "y", "x", "height", "width", "nuclei", "judged")
 _MOST_SHARED = 0.5

@@ -4,13 +4,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from wsipipe.geometry import Array, Region
-from wsipipe.models.zoo import ModelCard, Output
-from wsipipe.quantise import NOT_COMPUTED, quantise
-from wsipipe.stages.level import model_level
+from wsipipe.models.cards.weights import ModelCard, Output
+from wsipipe.stages.grid import model_level
 from wsipipe.stages.segment import blocks
 from wsipipe.stages.stage import Frame, Read, ShardInput, ShardOutput, Stage, Write, upsampled
 from wsipipe.stages.tile import image_name
 from wsipipe.stages.tissue import TISSUE, tissue_downsample
+from wsipipe.store.encoding import NOT_COMPUTED, quantise
 
 CLASS_MAP = "labels/tissue_class/0"
 CLASS_PROBABILITIES = "probabilities/tissue_class/0"

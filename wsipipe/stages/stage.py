@@ -11,8 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from wsipipe.geometry import Array, Region
-
-Table = dict[str, Array]
+from wsipipe.store.tables import Table
 
 
 @dataclass(frozen=True)

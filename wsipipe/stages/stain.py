@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipipe.geometry import Array
-from wsipipe.models.zoo import ModelCard, StainReference
-from wsipipe.stages.level import model_level
-from wsipipe.stages.stage import Frame, Read, ShardInput, ShardOutput, Stage, Table, upsampled
+from wsipipe.models.cards.weights import ModelCard, StainReference
+from wsipipe.stages.grid import model_level
+from wsipipe.stages.stage import Frame, Read, ShardInput, ShardOutput, Stage, upsampled
 from wsipipe.stages.tile import image_name
 from wsipipe.stages.tissue import TISSUE, tissue_downsample
+from wsipipe.store.tables import Table
 
 STAIN = "stain"
 REFERENCE = StainReference(mean=(0.485, 0.921, 0.549), sd=(0.333, 0.425, 0.255))

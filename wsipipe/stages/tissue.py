@@ -3,8 +3,8 @@
 import numpy as np
 
 from wsipipe.geometry import Region
-from wsipipe.quantise import NOT_COMPUTED
 from wsipipe.stages.stage import Frame, Read, ShardInput, ShardOutput, Stage, Write
+from wsipipe.store.encoding import NOT_COMPUTED
 from wsipipe.tiling.tissue import TissueParams, find_tissue
 
 TISSUE_MPP = 8.0

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wsipipe.common.file_names import printable
 from wsipipe.errors import ConfigError
-from wsipipe.names import printable
-from wsipipe.tiling.manifest import read_manifest
 from wsipipe.tiling.readers.files import is_zarr, parts_of
 from wsipipe.tiling.search import SLIDE_SUFFIXES, is_result, search, search_glob
+from wsipipe.tiling.slide_list import read_manifest
 
 _LONGEST_NAME = 64
 _DOUBLE_SUFFIXES = (".ome.zarr", ".ome.tiff", ".ome.tif")

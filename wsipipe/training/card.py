@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from wsipipe.models.known import write_known
-from wsipipe.models.learnt import Known
-from wsipipe.models.zoo import SUFFIX, ModelCard
+from wsipipe.models.cards.learnt import Known
+from wsipipe.models.cards.weights import SUFFIX, ModelCard
+from wsipipe.models.known_features import write_known
 from wsipipe.training.datasets.about import licence_of, told
-from wsipipe.training.evaluation_learnt import groups_learnt
-from wsipipe.training.known import KnownFeatures
+from wsipipe.training.evaluation.learnt import groups_learnt
+from wsipipe.training.known_features import KnownFeatures
 from wsipipe.training.recipe import Recipe
-from wsipipe.training.task import Part, Task
+from wsipipe.training.tasks.task import Part, Task
 
 MOST_NAMED = 8
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from wsipipe.durable import write_json
-from wsipipe.models.architectures import load
-from wsipipe.models.zoo import SUFFIX, ModelCard
+from wsipipe.common.atomic_files import write_json
+from wsipipe.models.cards.weights import SUFFIX, ModelCard
+from wsipipe.models.networks.registry import load
 from wsipipe.training.card import with_metrics
 from wsipipe.training.fit import Outcome
 from wsipipe.training.recipe import Recipe
-from wsipipe.training.record import Teller
-from wsipipe.training.task import Task
+from wsipipe.training.tasks.task import Task
 from wsipipe.training.train import Resources, Training, read_result
+from wsipipe.training.training_log import Teller
 
 SUMMARY = "cross_validation.json"
 

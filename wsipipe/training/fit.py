@@ -18,12 +18,12 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ConfigError, TrainingError
-from wsipipe.training.batches import Batch, as_tensors
 from wsipipe.training.device import autocast
-from wsipipe.training.drawing import Arrays, Draw, drawn
 from wsipipe.training.optimise import make_optimiser, rate_share, track
 from wsipipe.training.recipe import Schedule, Validation
-from wsipipe.training.record import Row, Silent, Teller, write_log
+from wsipipe.training.sampling.batches import Batch, as_tensors
+from wsipipe.training.sampling.prefetch import Arrays, Draw, drawn
+from wsipipe.training.training_log import Row, Silent, Teller, write_log
 
 LOG_STEPS = 50
 SAVE_SECONDS = 120.0

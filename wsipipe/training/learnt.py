@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from wsipipe.models.learnt import Learnt, Range
-from wsipipe.models.zoo import StainReference
+from wsipipe.models.cards.learnt import Learnt, Range
+from wsipipe.models.cards.weights import StainReference
 from wsipipe.stages.hues import HUES_UM, channel_counts, hue_counts, white_of
 from wsipipe.stages.stain import colours, lookup, restained
-from wsipipe.training.inference import scene
+from wsipipe.training.evaluation.inference import scene
 from wsipipe.training.samples import Field, Rgb, Tile
 
 RARE = 0.01

@@ -5,8 +5,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from wsipipe.common.settings import apply_setting, read_mapping, validated
 from wsipipe.errors import ConfigError
-from wsipipe.keys import apply_setting, read_mapping, validated
 
 
 class _Section(BaseModel):
@@ -17,11 +17,11 @@ class Network(_Section):
     """Which network is trained.
 
     Attributes:
-        architecture: A name of ``wsipipe.models.architectures.NETWORKS``.
+        architecture: A name of ``wsipipe.models.networks.registry.NETWORKS``.
         arguments: Of its constructor; inputs, outputs and classes are filled in.
         mode: Kind of ring convolution.
         whiten: Learn ring weights in coordinates that make rings uncorrelated, see
-            :mod:`wsipipe.models.whiten`.
+            :mod:`wsipipe.models.ring_whitening`.
         train_widths: Learn the rings' widths too; without, a step is a quarter faster.
         start: Name or ``.safetensors`` file of trained weights of the same network to begin from; fresh
             ones without. Scores on data that these have learnt mean nothing.

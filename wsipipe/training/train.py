@@ -15,23 +15,23 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from wsipipe.durable import write_json
+from wsipipe.common.about import __version__
+from wsipipe.common.atomic_files import write_json
 from wsipipe.errors import ConfigError
-from wsipipe.models.architectures import build, check_architecture, save
+from wsipipe.models.cards.weights import ModelCard, find_weights, whole_card
+from wsipipe.models.networks.registry import build, check_architecture, save
 from wsipipe.models.predictor import Device
-from wsipipe.models.whiten import ring_layers, unwhiten, whiten
-from wsipipe.models.zoo import ModelCard, find_weights, whole_card
+from wsipipe.models.ring_whitening import ring_layers, unwhiten, whiten
 from wsipipe.training.card import blank_card, fold_notes, left_out_notes, with_known, with_metrics
 from wsipipe.training.device import pick_device
 from wsipipe.training.fit import Fit, Lesson, Outcome
 from wsipipe.training.folds import deal
-from wsipipe.training.nuclei import Nuclei
+from wsipipe.training.pretrained import bound_by_start, start_from
 from wsipipe.training.recipe import Recipe, Schedule
-from wsipipe.training.record import Silent, Teller
-from wsipipe.training.start import bound_by_start, start_from
-from wsipipe.training.task import Part, Task
-from wsipipe.training.tissue import Tissue
-from wsipipe.version import __version__
+from wsipipe.training.tasks.nuclei import Nuclei
+from wsipipe.training.tasks.task import Part, Task
+from wsipipe.training.tasks.tissue import Tissue
+from wsipipe.training.training_log import Silent, Teller
 
 RESULT = "result.json"
 NO_EFFECT = {"threads", "licence", "non_commercial", "description", "stain", "organ"}

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from wsipipe.checksums import check_slide, read_sums
-from wsipipe.report import facts_of_machine, write_page
+from wsipipe.pipeline.planning.checksums import check_slide, read_sums
+from wsipipe.pipeline.reporting.html_report import facts_of_machine, write_page
 
 
 def named(folder: Path, name: bytes) -> Path:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from wsipipe.cli.app import print_json
+from wsipipe.cli.shared import print_json
 from wsipipe.errors import ExitCode
-from wsipipe.results import Result
+from wsipipe.store.result import Result
 
 SLIDE_KEYS = {
     "slide_id", "path", "status", "code", "message", "place", "log", "plan", "seconds", "nuclei", "warnings",

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from wsipipe.errors import ExitCode
-from wsipipe.models import certificate
-from wsipipe.models.architectures import build
-from wsipipe.models.zoo import find_weights, read_card
+from wsipipe.models.cards.weights import find_weights, read_card
+from wsipipe.models.certificate import certify
+from wsipipe.models.networks.registry import build
 
 NUCLEI = "nuclei_gmr_unet_0.5"
 
@@ -62,9 +62,9 @@ def test_a_certificate_is_written_beside(
     tiny = build(
         "gmr_unet", {"in_channels": 3, "out_channels": 1, "widths": [2], "kernel_sizes": [3]}, "radial"
     )
-    measured = certificate.certify(tiny.eval(), degrees=())
+    measured = certify.certify(tiny.eval(), degrees=())
     measured = measured.model_copy(update={"weights_sha256": read_card(copied).sha256})
-    monkeypatch.setattr(certificate, "certify", lambda model, **_: measured)
+    monkeypatch.setattr(certify, "certify", lambda model, **_: measured)
     code, printed, _ = typed("certify", copied, "--write")
     assert code == ExitCode.OK
     assert "passes" in printed
@@ -74,6 +74,6 @@ def test_a_certificate_is_written_beside(
 
 
 def test_a_certificate_cannot_be_written_beside_a_module(typed: object) -> None:
-    code, _, told = typed("certify", "wsipipe.models.unet:gmr_unet", "--write")
+    code, _, told = typed("certify", "wsipipe.models.networks.unet:gmr_unet", "--write")
     assert code == ExitCode.USAGE
     assert "No weights" in told

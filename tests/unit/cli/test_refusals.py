@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from wsipipe.errors import ExitCode, StorageError
-from wsipipe.inventory import Leftover, clean, leftovers
-from wsipipe.ledger import Ledger
-from wsipipe.planner import make_planner
+from wsipipe.pipeline.maintenance import Leftover, clean, leftovers
+from wsipipe.pipeline.planning.planner import make_planner
+from wsipipe.pipeline.planning.slide_facts import inspect
+from wsipipe.store.ledger import Ledger
 from wsipipe.tiling.collect import collect
-from wsipipe.worker import inspect
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_scheduler_that_does_not_answer_leaves_no_record(
     def refused(*_: object, **__: object) -> None:
         raise OSError("nobody there")
 
-    monkeypatch.setattr("wsipipe.cluster.Client", refused)
+    monkeypatch.setattr("wsipipe.pipeline.cluster.client.Client", refused)
     run = ("run", "tiling_only", small_slide, "--out", tmp_path / "out", "--scheduler", "tcp://127.0.0.1:9")
     code, _, told = typed(*run)
     assert code == ExitCode.USAGE

@@ -84,7 +84,8 @@ for name in ("napari", "qtpy", "PyQt6", "vispy"):
     sys.modules[name] = None
 from wsipipe.review import Session
 from wsipipe.review.export import export_review
-import wsipipe.review.geojson_import, wsipipe.review.merge, wsipipe.review.kappa, wsipipe.review.reader
+import wsipipe.review.geojson_import, wsipipe.review.merge, wsipipe.review.agreement
+import wsipipe.review.gui.reader
 with Session.open({str(copy)!r}, "ann") as session:
     session.reject([5])
     export_review(session)

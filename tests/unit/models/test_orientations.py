@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from wsipipe.errors import ModelError
-from wsipipe.models.blocks import DenseClassifier, folded
-from wsipipe.models.commute import shaken_copy
-from wsipipe.models.convnext import GMRConvNeXt
-from wsipipe.models.densenet import GMRDenseNet
-from wsipipe.models.kernels.frozen import freeze
-from wsipipe.models.leaves import TURNS, relative
-from wsipipe.models.resnet import Bottleneck, GMRResNet
-from wsipipe.models.twins import plain_unet
-from wsipipe.models.unet import GMRUNet
+from wsipipe.models.certificate.equivariance import shaken_copy
+from wsipipe.models.certificate.layer_outputs import TURNS, relative
+from wsipipe.models.freeze import freeze
+from wsipipe.models.networks.baselines import plain_unet
+from wsipipe.models.networks.blocks import DenseClassifier, folded
+from wsipipe.models.networks.convnext import GMRConvNeXt
+from wsipipe.models.networks.densenet import GMRDenseNet
+from wsipipe.models.networks.resnet import Bottleneck, GMRResNet
+from wsipipe.models.networks.unet import GMRUNet
 
 SIDES = (5, 3, 3, 3)
 SMALL = {

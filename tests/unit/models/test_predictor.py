@@ -8,7 +8,7 @@ from wsipipe.errors import ModelError
 from wsipipe.geometry import Orientation
 from wsipipe.models import predictor
 from wsipipe.models.predictor import Precision, Predictor, choose_device, choose_precision, load_predictor
-from wsipipe.quantise import quantise
+from wsipipe.store.encoding import quantise
 
 NUCLEI, TISSUE = "nuclei_gmr_unet_0.5", "tissue_gmr_resnet18_1.0"
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from wsipipe.geometry import Array, Region
-from wsipipe.results import Result, open_result
 from wsipipe.review import Session
 from wsipipe.review.sample import SIDE_PX, make_sample
+from wsipipe.store.result import Result, open_result
 
 WHOLE = Region(0, 0, SIDE_PX, SIDE_PX)
 

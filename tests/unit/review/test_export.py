@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from wsipipe.geometry import Region
-from wsipipe.results import Result
 from wsipipe.review import Session
 from wsipipe.review.export import export_review
-from wsipipe.review.replay import reviewed_levels
+from wsipipe.review.reviewed_store import reviewed_levels
 from wsipipe.review.sample import SIDE_PX
+from wsipipe.store.result import Result
 from wsipipe.training.datasets import read_fields
 
 WHOLE = Region(0, 0, SIDE_PX, SIDE_PX)

@@ -11,11 +11,11 @@ import shapely
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
-from wsipipe.results import Result
 from wsipipe.review import Session
 from wsipipe.review.export import export_review
 from wsipipe.review.geojson_import import import_geojson
 from wsipipe.review.sample import SIDE_PX
+from wsipipe.store.result import Result
 
 WHOLE = Region(0, 0, SIDE_PX, SIDE_PX)
 

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from wsipipe.geometry import Region
-from wsipipe.results import Result
 from wsipipe.review import Session
-from wsipipe.review.journal import read_journal
-from wsipipe.review.replay import derive, reviewed_levels
+from wsipipe.review.journal.journal import read_journal
+from wsipipe.review.reviewed_store import derive, reviewed_levels
 from wsipipe.review.sample import SIDE_PX
+from wsipipe.store.result import Result
 
 KILLS = int(os.environ.get("WSIPIPE_KILLS", "1"))
 ACTS = 200
@@ -30,7 +30,7 @@ import numpy as np
 sys.path.insert(0, sys.argv[3])
 from conftest import random_act
 from wsipipe.review import Session
-from wsipipe.review.replay import derive
+from wsipipe.review.reviewed_store import derive
 rng = np.random.default_rng(int(sys.argv[2]))
 with Session.open(sys.argv[1], "ann") as session:
     print("ready", flush=True)

@@ -5,11 +5,11 @@ import pytest
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
-from wsipipe.results import Result
 from wsipipe.review import Session
-from wsipipe.review.kappa import agreement, kappa
+from wsipipe.review.agreement import agreement, kappa
 from wsipipe.review.merge import merge_reviews
 from wsipipe.review.sample import SIDE_PX
+from wsipipe.store.result import Result
 
 WHOLE = Region(0, 0, SIDE_PX, SIDE_PX)
 SQUARE = [(100, 100), (130, 100), (130, 130), (100, 130)]

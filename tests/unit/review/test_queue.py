@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from wsipipe.errors import ConfigError
-from wsipipe.results import Result
 from wsipipe.review import Session
 from wsipipe.review.queue import queue_kinds
+from wsipipe.store.result import Result
 
 
 def test_uncertain_nuclei_come_by_probability(session: Session) -> None:

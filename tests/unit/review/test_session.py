@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsipipe.durable import json_bytes
+from wsipipe.common.atomic_files import json_bytes
 from wsipipe.errors import ConfigError, StorageError
 from wsipipe.geometry import Array, Region
-from wsipipe.results import Result
 from wsipipe.review import Session
 from wsipipe.review.sample import SIDE_PX
+from wsipipe.store.result import Result
 
 WHOLE = Region(0, 0, SIDE_PX, SIDE_PX)
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from wsipipe.geometry import Region
-from wsipipe.models.learnt import Known
-from wsipipe.models.zoo import ModelCard
-from wsipipe.quantise import NOT_COMPUTED, quantise
+from wsipipe.models.cards.learnt import Known
+from wsipipe.models.cards.weights import ModelCard
 from wsipipe.stages.classify import (
     CLASS_MAP,
     CLASS_PROBABILITIES,
@@ -17,6 +16,7 @@ from wsipipe.stages.classify import (
 )
 from wsipipe.stages.stage import Frame, Patch, ShardInput
 from wsipipe.stages.tissue import TISSUE
+from wsipipe.store.encoding import NOT_COMPUTED, quantise
 
 FRAME = Frame((128, 128), 0.5, (0.0, 0.0), 1.0)
 CARD = ModelCard(

@@ -8,13 +8,13 @@ from pydantic import ValidationError
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
-from wsipipe.models.zoo import ModelCard, StainReference
-from wsipipe.quantise import NOT_COMPUTED, UNREADABLE, quantise
-from wsipipe.stages.level import model_level
+from wsipipe.models.cards.weights import ModelCard, StainReference
+from wsipipe.stages.grid import model_level
 from wsipipe.stages.segment import SegmentParams, blocks, segment_stage
 from wsipipe.stages.stage import Frame, Patch, ShardInput, ShardOutput
 from wsipipe.stages.stain import colours, lookup, restained
 from wsipipe.stages.tissue import TISSUE
+from wsipipe.store.encoding import NOT_COMPUTED, UNREADABLE, quantise
 
 FRAME = Frame((128, 128), 0.5, (0.0, 0.0), 1.0)
 CARD = ModelCard(

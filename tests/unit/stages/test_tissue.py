@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from wsipipe.geometry import Array, Region
-from wsipipe.quantise import NOT_COMPUTED
 from wsipipe.stages.stage import Frame, Patch, ShardInput
 from wsipipe.stages.tissue import TISSUE, tissue_downsample, tissue_stage
+from wsipipe.store.encoding import NOT_COMPUTED
 from wsipipe.tiling.tissue import TissueParams
 
 FRAME = Frame((1024, 2048), 0.5, (0.0, 0.0), 2.0)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from wsipipe.checksums import check_slide, read_sums, write_sums
 from wsipipe.errors import SlideChangedError, SlideError
 from wsipipe.geometry import Region
+from wsipipe.pipeline.planning.checksums import check_slide, read_sums, write_sums
 from wsipipe.tiling.collect import collect
 from wsipipe.tiling.readers.dispatch import open_reader
 from wsipipe.tiling.readers.files import fingerprint, slide_files

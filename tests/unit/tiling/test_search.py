@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wsipipe import manifest
 from wsipipe.errors import ConfigError, SlideError
+from wsipipe.store import manifest
 from wsipipe.tiling import search as searching
 from wsipipe.tiling.collect import collect, slide_id_of
 from wsipipe.tiling.readers.dispatch import open_reader

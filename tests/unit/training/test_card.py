@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 from wsipipe.training.card import blank_card, fold_notes, with_metrics
-from wsipipe.training.nuclei import OUTPUTS
 from wsipipe.training.recipe import Recipe, read_recipe
+from wsipipe.training.tasks.nuclei import OUTPUTS
 
 
 @dataclass

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.architectures import build
+from wsipipe.models.networks.registry import build
 from wsipipe.training.recipe import read_recipe, recipe_names
 
 TEXT = "name: mine\ntask: nuclei\nmpp: 0.5\nnetwork: {architecture: gmr_unet}\n"

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from wsipipe.errors import ConfigError, DeviceError
-from wsipipe.models.architectures import load
-from wsipipe.models.zoo import read_card
+from wsipipe.models.cards.weights import read_card
+from wsipipe.models.networks.registry import load
 from wsipipe.training.cross_validation import cross_validate
 from wsipipe.training.fit import Outcome
 from wsipipe.training.recipe import Recipe
@@ -258,7 +258,7 @@ def test_fields_without_instances_are_learnt_and_never_measured(
 ) -> None:
     from dataclasses import replace
 
-    from wsipipe.training import nuclei as module
+    from wsipipe.training.tasks import nuclei as module
 
     read = module.read_fields
     monkeypatch.setattr(

@@ -16,8 +16,8 @@ import shapely
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
-from wsipipe.stages.geojson_files import holds_geojson
-from wsipipe.stages.geojson_objects import SlideObject, described, left_out, read_objects
+from wsipipe.store.geojson_files import holds_geojson
+from wsipipe.store.geojson_objects import SlideObject, described, left_out, read_objects
 from wsipipe.tiling.slide import Slide, open_slide
 from wsipipe.training.datasets.layout import Problems
 from wsipipe.training.datasets.polygons import filled

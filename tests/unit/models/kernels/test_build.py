@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from wsipipe.models.freeze import freeze
 from wsipipe.models.gmr import GMRConv2d
 from wsipipe.models.kernels import build, fused, packing
-from wsipipe.models.kernels.frozen import freeze
 from wsipipe.models.kernels.rings import dense
-from wsipipe.models.unet import gmr_unet
+from wsipipe.models.networks.unet import gmr_unet
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from wsipipe.models.freeze import freeze
 from wsipipe.models.gmr import GMRConv2d
 from wsipipe.models.kernels import fused
-from wsipipe.models.kernels.frozen import freeze
 from wsipipe.models.kernels.fused import joins, resampled
 from wsipipe.models.kernels.ring_layer import RingConv2d
 from wsipipe.models.kernels.source import AS_IS, POOLED, UPSAMPLED, Scale, Source, joined
-from wsipipe.models.unet import GMRUNet
+from wsipipe.models.networks.unet import GMRUNet
 
 pytestmark = pytest.mark.usefixtures("compiled")
 TURNS = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]

@@ -1,0 +1,117 @@
+"""Processes that are killed before they are up are started again, as a run begins and in its midst."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psutil
+import pytest
+from distributed import Nanny
+
+from wsipipe.errors import WorkerLostError
+from wsipipe.pipeline.cluster import client as cluster
+from wsipipe.pipeline.cluster import nanny
+
+_others: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _others_live() -> None:
+    """The cluster that all tests share has workers too; they are let alone."""
+    _others.clear()
+    _others.update(child.pid for child in psutil.Process(os.getpid()).children())
+
+
+def starting() -> list[psutil.Process]:
+    """Worker processes of this test's own cluster."""
+    found = []
+    for child in psutil.Process(os.getpid()).children():
+        with suppress(psutil.NoSuchProcess):
+            if child.pid not in _others and "spawn_main" in str(child.cmdline()):
+                found.append(child)
+    return found
+
+
+def test_sister_the_shared_cluster_is_let_alone(scheduler: str) -> None:
+    assert starting() == []
+    assert _others
+
+
+@contextmanager
+def killer(most: int, after_s: float = 0.3) -> Iterator[list[int]]:
+    """Kills the first ``most`` processes, each shortly after it began: long before a worker is up."""
+    killed: list[int] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while len(killed) < most and not done.wait(0.02):
+            for process in starting():
+                if process.pid not in killed and len(killed) < most:
+                    time.sleep(after_s)
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
+                    killed.append(process.pid)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_process_killed_while_the_cluster_starts_is_started_again() -> None:
+    with killer(2) as killed, cluster.connect(workers=1, threads=1) as client:
+        assert len(killed) == 2
+        assert client.submit(os.getpid).result(timeout=30) not in killed
+
+
+def test_a_process_killed_while_it_is_started_again_is_started_once_more() -> None:
+    with cluster.connect(workers=1, threads=1) as client:
+        first = client.submit(os.getpid).result(timeout=30)
+        with killer(3) as killed:
+            assert client.submit(_slow_pid, pure=False).result(timeout=60) not in killed
+        assert killed[0] == first
+        assert len(killed) == 3
+        assert len(starting()) == 1
+
+
+def _slow_pid() -> int:
+    time.sleep(1)
+    return os.getpid()
+
+
+@pytest.mark.parametrize("given_up_after", ["365 days", "100 ms"])
+def test_a_worker_long_away_comes_back_and_sister_with_a_short_patience_it_does_not(
+    monkeypatch: pytest.MonkeyPatch, given_up_after: str
+) -> None:
+    patience = "distributed.deploy.lost-worker-timeout"
+    assert cluster._CONFIG[patience] == "365 days"
+    monkeypatch.setitem(cluster._CONFIG, patience, given_up_after)
+    with cluster.connect(workers=1, threads=1) as client:
+        with killer(4, after_s=0.5) as killed:
+            while len(killed) < 4 and client.cluster.workers:
+                time.sleep(0.05)
+        kept = bool(client.cluster.workers)
+        assert kept == (given_up_after == "365 days")
+        assert not kept or client.submit(os.getpid).result(timeout=60) not in killed
+
+
+def test_processes_that_never_come_up_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nanny, "STARTS", 2)
+    with (
+        killer(2) as killed,
+        pytest.raises(WorkerLostError, match="end before they are up"),
+        cluster.connect(workers=1, threads=1),
+    ):
+        pass
+    assert len(killed) == 2
+
+
+def test_sister_with_a_nanny_of_dask_one_kill_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "SteadyNanny", Nanny)
+    with killer(1), pytest.raises(WorkerLostError), cluster.connect(workers=1, threads=1):
+        pass

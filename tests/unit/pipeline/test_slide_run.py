@@ -1,0 +1,158 @@
+"""Interrupted, harmed, resumed: the same bytes. One process at a time. Finished is finished."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Client
+
+from wsipipe.errors import LockedError
+from wsipipe.pipeline import slide_run
+from wsipipe.pipeline.cluster.task_pool import Pool
+from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.pipeline.publishing import publish
+from wsipipe.pipeline.reporting.progress import Step
+from wsipipe.pipeline.reporting.slide_log import Told
+from wsipipe.pipeline.slide_run import Device, run_slide, slide_lock
+from wsipipe.stages.workflow import Workflow
+from wsipipe.store import manifest
+from wsipipe.store.result import Result
+
+
+@pytest.fixture(scope="module")
+def client(scheduler: str) -> Any:
+    with Client(scheduler, set_as_default=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def plan(small_slide: Path, tiny_workflow: Workflow, plan_for: Any) -> Plan:
+    return plan_for(small_slide, tiny_workflow)
+
+
+@pytest.fixture(scope="module")
+def interrupted(client: Client, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """OUT of a run that ended just before its result was renamed."""
+    out = tmp_path_factory.mktemp("interrupted")
+
+    def killed(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publish, "publish", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            run_slide(Pool(client, out / "marks"), plan, out, Device())
+    return out
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def hurt_files(work: Path) -> None:
+    """Every kind of file in turn: lost, flipped, cut, half-written."""
+    (work / "result/slide.zarr/0/c/0/1/0").unlink()
+    flip(work / "result/slide.zarr/probabilities/nucleus/0/c/0/1")
+    seeds = work / "parts/seeds/1-0.npz"
+    seeds.write_bytes(seeds.read_bytes()[:40])
+    (work / "parts/table/0-1.parquet").unlink()
+    (work / "tables/grow.npz").unlink()
+    (work / "result/slide.zarr/0/c/0/0.tmp").write_bytes(b"half")
+
+
+def lose_ledger(work: Path) -> None:
+    """Files without a row are not trusted."""
+    (work / "ledger.sqlite").unlink()
+
+
+def leave_alone(work: Path) -> None:
+    """All shards were done."""
+
+
+@pytest.mark.parametrize("harm", [leave_alone, hurt_files, lose_ledger])
+def test_a_resumed_run_is_the_run(
+    client: Client,
+    plan: Plan,
+    interrupted: Path,
+    finished: Result,
+    tmp_path: Path,
+    harm: Callable[[Path], None],
+) -> None:
+    out = shutil.copytree(interrupted, tmp_path / "out")
+    harm(out / ".work" / f"{plan.slide.slide_id}.{plan.id[:16]}")
+    run_slide(Pool(client, out / "marks"), plan, out, Device())
+    folder = out / plan.slide.slide_id
+    assert manifest.read(folder) == finished.manifest
+    assert manifest.damaged(folder) == []
+    assert not list(folder.rglob("*.tmp"))
+
+
+def test_only_what_is_missing_is_done_again(
+    client: Client, plan: Plan, interrupted: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(interrupted, tmp_path / "out")
+    (out / ".work" / f"{plan.slide.slide_id}.{plan.id[:16]}" / "result/slide.zarr/0/c/0/1/0").unlink()
+    first: dict[str, Step] = {}
+    run_slide(
+        Pool(client, out / "marks"),
+        plan,
+        out,
+        Device(),
+        Told(lambda step: first.setdefault(step.stage, step)),
+    )
+    assert {stage: (step.done, step.total) for stage, step in first.items() if step.done < step.total} == {
+        "tile": (3, 4)
+    }
+
+
+def test_a_finished_slide_is_kept(client: Client, plan: Plan, finished: Result) -> None:
+    assert plan.id == finished.manifest["plan"]
+    assert (
+        run_slide(Pool(client, finished.folder.parent / ".work"), plan, finished.folder.parent, Device())
+        == {}
+    )
+
+
+def test_another_process_holds_the_slide(tmp_path: Path) -> None:
+    with slide_lock(tmp_path, "a"), pytest.raises(LockedError, match=rf"process {os.getpid()} on \S+ since"):
+        slide_lock(tmp_path, "a").__enter__()
+    lock = tmp_path / ".work" / "a.lock"
+    code = (
+        "import fcntl, sys; file = open(sys.argv[1]); fcntl.flock(file, fcntl.LOCK_EX); "
+        "print(flush=True); sys.stdin.read()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code, lock], **pipes) as holder:
+        holder.stdout.readline()
+        with pytest.raises(LockedError, match="is being worked on"):
+            slide_lock(tmp_path, "a").__enter__()
+        with slide_lock(tmp_path, "b"):
+            holder.kill()
+    with slide_lock(tmp_path, "a"):
+        pass
+
+
+def test_a_failed_shard_keeps_the_others(
+    client: Client, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = slide_run.run_shard
+
+    def fails_late(task: Any, attempt: int) -> Any:
+        if task.stage == "tile" and task.index == (1, 1):
+            raise ValueError("no")
+        return real(task)
+
+    monkeypatch.setattr(slide_run, "run_shard", fails_late)
+    with pytest.raises(ValueError, match="no"):
+        run_slide(Pool(client, tmp_path / "marks"), plan, tmp_path, Device())
+    monkeypatch.undo()
+    steps: list[Step] = []
+    run_slide(Pool(client, tmp_path / "marks"), plan, tmp_path, Device(), Told(steps.append))
+    assert next(step.done for step in steps if step.stage == "tissue") == 1

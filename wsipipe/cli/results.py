@@ -1,0 +1,152 @@
+"""Verbs about OUT: status, retry, verify, clean; and index, for the checksums of slides."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wsipipe.cli.run import Budget, budget_bytes, print_runs, with_progress
+from wsipipe.cli.shared import (
+    AsJson,
+    DeviceName,
+    Results,
+    Workers,
+    app,
+    complaints,
+    console,
+    print_json,
+    print_rows,
+)
+from wsipipe.errors import ConfigError, ExitCode, WsipipeError
+
+
+@app.command()
+def status(out: Results, as_json: AsJson = False) -> int:
+    """Tells how far each slide of OUT is, also while a run works on it; fails if any slide has failed."""
+    from wsipipe.pipeline.maintenance import status as status_of
+
+    found = status_of(out)
+    if as_json:
+        print_json(found)
+    else:
+        console.print(f"worked on by {found['working']}" if found["working"] else "no run works on it")
+        print_rows(
+            ("slide", "status", "code", "shards in work", "what happened and what to do"),
+            [_status_row(slide) for slide in found["slides"]],
+        )
+    failed = any(slide["status"] in {"failed", "missing"} for slide in found["slides"])
+    return int(ExitCode.SOME_SLIDES_FAILED if failed else ExitCode.OK)
+
+
+@app.command()
+def retry(
+    out: Results,
+    only: Annotated[str | None, typer.Option(help="Only slides that failed with this code.")] = None,
+    workers: Workers = None,
+    device: DeviceName = "auto",
+    memory_budget: Budget = None,
+    as_json: AsJson = False,
+) -> int:
+    """Runs the slides of OUT again that failed, were skipped or interrupted; finished shards are kept."""
+    from wsipipe.pipeline.retry import retry as retry_slides
+    from wsipipe.pipeline.run import Resources
+
+    _check_code(only)
+    resources = Resources(workers, device=device, memory_budget=budget_bytes(memory_budget))
+    results = with_progress(lambda teller: retry_slides(out, only, resources, teller), as_json)
+    if results or as_json:
+        print_runs(out, results, as_json)
+    else:
+        console.print("nothing to retry")
+    return max((int(result.exit_code) for result in results), default=int(ExitCode.OK))
+
+
+def _status_row(slide: dict[str, Any]) -> tuple[str, ...]:
+    warnings = [f"WARNING {warning['code']}: {warning['message']}" for warning in slide["warnings"]]
+    told = " ".join([slide["message"], *warnings]).strip()
+    return slide["slide_id"], slide["status"], slide["code"], str(slide["shards_done"]), told
+
+
+def _check_code(code: str | None) -> None:
+    """Refuse a code that no failure has.
+
+    Raises:
+        ConfigError: Names the codes there are.
+    """
+    known = sorted(_codes(WsipipeError))
+    if code is not None and code not in known:
+        raise ConfigError(f"--only {code}: no failure has this code; choose one of {', '.join(known)}.")
+
+
+def _codes(error: type[WsipipeError]) -> set[str]:
+    return {error.code}.union(*(_codes(child) for child in error.__subclasses__()))
+
+
+@app.command()
+def verify(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Results, or one slide in them.")],
+    as_json: AsJson = False,
+) -> int:
+    """Hashes every file of every finished slide again and names the damaged ones, with their shards."""
+    from wsipipe.pipeline.maintenance import damage, published
+
+    slides = []
+    for folder in published(out):
+        lines = damage(folder)
+        slides.append({"slide_id": folder.name, "path": str(folder), "damaged": lines})
+        if as_json:
+            continue
+        for line in lines:
+            console.print(f"damaged or missing: {folder.name}/{line}", soft_wrap=True)
+        state = "damaged; run the workflow again with --restart" if lines else "every file is as published"
+        console.print(f"{folder}: {state}", soft_wrap=True)
+    code = int(ExitCode.FAILED if any(slide["damaged"] for slide in slides) else ExitCode.OK)
+    if as_json:
+        print_json({"out": str(out), "exit_code": code, "slides": slides})
+    return code
+
+
+@app.command()
+def clean(
+    out: Results,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete what is listed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Lists unfinished work and replaced results in OUT; deletes them with --yes."""
+    from wsipipe.pipeline.maintenance import clean as delete
+    from wsipipe.pipeline.maintenance import leftovers
+
+    found = leftovers(out)
+    if not as_json:
+        for each in found:
+            console.print(f"{each.size_bytes / 1e6:9.1f} MB  {each.path}: {each.what}", soft_wrap=True)
+    if yes:
+        delete(out, found)
+    total = sum(each.size_bytes for each in found)
+    if as_json:
+        listed = [
+            {"path": str(each.path), "what": each.what, "size_bytes": each.size_bytes} for each in found
+        ]
+        print_json({"out": str(out), "deleted": yes, "size_bytes": total, "leftovers": listed})
+        return
+    word = "deleted" if yes else "to delete; give --yes to do so"
+    console.print(f"{total / 1e6:.1f} MB {word}" if found else "all clean")
+
+
+@app.command()
+def index(
+    slides: Annotated[list[str], typer.Argument(help="Files, folders, globs, or a manifest CSV.")],
+    to: Annotated[
+        Path, typer.Option("--to", dir_okay=False, help="File to write, as sha256sum does.")
+    ] = Path("SHA256SUMS"),
+) -> int:
+    """Writes the SHA-256 of every file of the slides, for run --checksums; names those it cannot read."""
+    from wsipipe.pipeline.planning.checksums import write_sums
+    from wsipipe.tiling.collect import collect
+
+    unreadable: list[str] = []
+    count = write_sums(to, collect(list(slides)), unreadable.append)
+    for text in unreadable:
+        complaints.print(text, style="red", soft_wrap=True)
+    console.print(f"{to}: {count} files", soft_wrap=True)
+    return int(ExitCode.SOME_SLIDES_FAILED if unreadable else ExitCode.OK)

@@ -1,0 +1,8 @@
+"""What a person has to know wherever results are shown."""
+
+from importlib.metadata import version
+
+NOTICE = "Research use only. Not a medical device."
+
+
+__version__ = version("wsipipe")

@@ -1,0 +1,1 @@
+"""Weights and their cards: find, verify, fetch and describe them."""

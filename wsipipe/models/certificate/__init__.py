@@ -1,0 +1,1 @@
+"""Certificates: how exactly a network commutes with orientation and tiling, measured."""

@@ -1,0 +1,72 @@
+"""Receptive reach by gradient: how far outside its own lattice cell an answer looks, measured in float64."""
+
+import numpy as np
+import torch
+
+from wsipipe.models.certificate.measurements import noise, up_to_multiple
+from wsipipe.models.certificate.record import Reach
+from wsipipe.models.certificate.subject import Image, Subject
+
+LENGTHS_PX = (256, 512, 1024, 2048)
+BREADTH_PX = 32
+
+
+def measure_reach(subject: Subject) -> Reach:
+    """Reach of a network that answers with a map.
+
+    It is measured on a strip along x and one along y, which is enough where kernels reach straight to each
+    side. The strip grows until the gradient ends on it; under a norm that looks at the image it never does.
+    """
+    subject, cell = subject.copied(torch.float64), subject.lattice_px
+    influence: Image = np.zeros(0)
+    for length in strip_lengths(subject):
+        along_y, along_x = (influence_of(strip_gradient(subject, length, dim), cell) for dim in (2, 3))
+        influence = np.maximum(along_y, along_x)
+        if influence[-1] == 0:
+            break
+    farthest = int(np.flatnonzero(influence)[-1]) + 1 if influence.any() else 0
+    return Reach(
+        gradient_px=farthest if farthest < len(influence) else None,
+        formula_px=subject.halo_px,
+        image_px=length,
+        influence=influence[:farthest].tolist(),
+    )
+
+
+def strip_lengths(subject: Subject) -> list[int]:
+    """Lengths to try, px, of an odd number of cells; the first is enough if the network's formula is true."""
+    cell = subject.lattice_px
+    halos = [up_to_multiple(length // 2, cell) for length in LENGTHS_PX]
+    if subject.halo_px is not None:
+        enough = subject.halo_px + 2 * cell
+        halos = [enough, *(halo for halo in halos if halo > enough)]
+    return [2 * halo + cell for halo in halos]
+
+
+def strip_gradient(subject: Subject, length: int, dim: int) -> Image:
+    """Sum of absolute gradients (length,) at each px along ``dim``, from all answers of the middle cell.
+
+    Args:
+        subject: In float64.
+        length: Of the strip, px, an odd number of cells.
+        dim: 2 for y, 3 for x.
+    """
+    breadth = up_to_multiple(BREADTH_PX, subject.lattice_px)
+    shape = (length, breadth) if dim == 2 else (breadth, length)
+    x = noise(subject, *shape, torch.float64).requires_grad_()
+    answer = subject.answer(x)
+    stride = length // answer.shape[dim]
+    cells = answer.narrow(
+        dim, (length - subject.lattice_px) // 2 // stride, max(subject.lattice_px // stride, 1)
+    )
+    # Random signs, so that answers do not cancel.
+    weights = torch.randn(cells.shape, dtype=cells.dtype, generator=torch.Generator().manual_seed(0))
+    (gradient,) = torch.autograd.grad((cells * weights).sum(), x)
+    return gradient.abs().sum(dim=(0, 1, 5 - dim)).numpy()
+
+
+def influence_of(profile: Image, cell_px: int) -> Image:
+    """Larger of both sides at 1, 2, ... px outside the middle cell, over the largest inside it."""
+    halo = (len(profile) - cell_px) // 2
+    before, inside, after = profile[:halo][::-1], profile[halo : halo + cell_px], profile[halo + cell_px :]
+    return np.maximum(before, after) / (inside.max() or 1.0)

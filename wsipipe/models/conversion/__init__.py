@@ -1,0 +1,1 @@
+"""Networks from and to other forms: other CNNs, the authors' checkpoints, TorchScript and ONNX."""

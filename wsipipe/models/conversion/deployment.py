@@ -1,0 +1,150 @@
+"""Networks for other programs: folded into plain convolutions, as TorchScript or ONNX, with a JSON card.
+
+The graph takes RGB (B, 3, H, W) float32 in [0, 1], H and W multiples of the lattice (which it does not
+check), and holds normalisation and activation: it gives what the predictor gives. Where the card has a
+``stain_reference``, slides must be brought to it first, see :mod:`wsipipe.stages.stain`. WSInfer takes the
+softmax itself; for it, ``tile`` gives a classifier's raw scores (B, classes) of a tile.
+"""
+
+import json
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from wsipipe.errors import ModelError
+from wsipipe.models.cards.weights import ModelCard
+from wsipipe.models.certificate.subject import scores_of
+from wsipipe.models.networks.blocks import folded
+from wsipipe.models.networks.registry import load
+
+SUFFIXES = {".pt": "torchscript", ".onnx": "onnx"}
+NEEDED = ("onnx", "onnxscript")
+OPSET = 18
+EXAMPLE_CELLS = 8
+
+
+class Exported(nn.Module):
+    """RGB (B, 3, H, W) float32 in [0, 1] -> probabilities (B, C, H / stride, W / stride), or tile scores."""
+
+    def __init__(self, network: nn.Module, card: ModelCard, tile: bool) -> None:
+        super().__init__()
+        self.network = folded(network.double()).float()
+        self.card, self.tile = card, tile
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Probabilities, or with ``tile`` raw scores, of which the softmax is still to be taken."""
+        how = self.card.normalisation
+        run = self.network if self.tile else scores_of(self.network)
+        scores = run((image * 255.0 - how.offset) / how.scale) / self.card.temperature
+        if self.tile:
+            return scores
+        return scores.softmax(1) if self.card.activation == "softmax" else scores.sigmoid()
+
+
+def export_network(weights: str | Path, path: Path, *, tile: bool = False) -> list[Path]:
+    """Writes ``path`` (``.pt`` or ``.onnx``) and its card beside it; returns both.
+
+    Args:
+        weights: A shipped model's name or a ``.safetensors`` file.
+        path: File to write; its folder is made if absent.
+        tile: Raw scores of a tile, for a classifier alone.
+
+    Raises:
+        ModelError: The suffix is unknown, the weights are no classifier's, or ONNX is not installed.
+    """
+    if path.suffix not in SUFFIXES:
+        raise ModelError(f"{path} is neither TorchScript nor ONNX; name a file in {' or '.join(SUFFIXES)}.")
+    write = export_torchscript if SUFFIXES[path.suffix] == "torchscript" else export_onnx
+    write(weights, path, tile=tile)
+    return [path, write_export_card(weights, path.with_suffix(".json"), tile=tile)]
+
+
+def export_torchscript(weights: str | Path, path: Path, *, tile: bool = False) -> None:
+    """Writes the folded network as TorchScript; see :func:`export_network`."""
+    exported, example = _prepared(weights, path, tile)
+    with warnings.catch_warnings():
+        # It says that it is old, but TorchScript is what WSInfer and QuPath read; and that the network checks
+        # extents now alone, which leaves H and W free.
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(exported, example), path)
+
+
+def export_onnx(weights: str | Path, path: Path, *, tile: bool = False) -> None:
+    """Writes the folded network as one ONNX file; see :func:`export_network`.
+
+    Raises:
+        ModelError: The packages it needs are not installed.
+    """
+    if not all(find_spec(name) for name in NEEDED):
+        raise ModelError("ONNX needs packages that are not installed: pip install 'wsipipe[export]'.")
+    exported, example = _prepared(weights, path, tile)
+    lattice_px = exported.card.lattice_px
+    free = {
+        0: torch.export.Dim("batch"),
+        2: lattice_px * torch.export.Dim("rows", min=2),
+        3: lattice_px * torch.export.Dim("columns", min=2),
+    }
+    names = {"input_names": ["image"], "output_names": ["scores" if tile else "probabilities"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            exported,
+            (example,),
+            path,
+            dynamo=True,
+            dynamic_shapes=(free,),
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+            **names,
+        )
+
+
+def _prepared(weights: str | Path, path: Path, tile: bool) -> tuple[Exported, torch.Tensor]:
+    network, card = load(weights)
+    if tile and not hasattr(network, "logit_map"):
+        raise ModelError(f"{card.name} gives maps; --tile is for classifiers. Export it without.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    side = EXAMPLE_CELLS * card.lattice_px
+    example = torch.rand(2, 3, side, side + card.lattice_px)
+    return Exported(network, card, tile).eval().requires_grad_(False), example
+
+
+def export_card(card: ModelCard, tile: bool, side_px: int) -> dict[str, Any]:
+    """Card in the form of the WSInfer model zoo (its config 1.0), with what a user must know besides.
+
+    Source: SBU-BMI/wsinfer-zoo, ``model-config.schema.json``, which allows further keys.
+    """
+    return {
+        "spec_version": "1.0",
+        "architecture": card.architecture,
+        "num_classes": len(card.outputs),
+        "class_names": list(card.output_names),
+        "patch_size_pixels": side_px,
+        "spacing_um_px": card.mpp,
+        "transform": [{"name": "Resize", "arguments": {"size": side_px}}, {"name": "ToTensor"}],
+        "output": "raw scores (B, classes) of a tile; take the softmax" if tile else "map of probabilities",
+        "stain_reference": card.stain_reference and card.stain_reference.model_dump(mode="json"),
+        "stride_pixels": card.stride,
+        "lattice_pixels": card.lattice_px,
+        "halo_pixels": 0 if tile else card.halo_px,
+        "name": card.name,
+        "licence": card.licence,
+        "non_commercial": card.non_commercial,
+        "intended_use": card.intended_use,
+        "data": list(card.data),
+    }
+
+
+def write_export_card(weights: str | Path, path: Path, *, tile: bool = False) -> Path:
+    """Writes the card of an exported network, one tile or 512 px as its patch."""
+    network, card = load(weights)
+    window = getattr(network, "window", None)
+    side_px = 512 if window is None else window * card.stride
+    text = json.dumps(export_card(card, tile, side_px), indent=2)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,1 @@
+"""Network architectures, and the registry that builds them by name."""

@@ -1,0 +1,153 @@
+"""From a card to its network, and from a network to weights and card."""
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from wsipipe.errors import ModelError
+from wsipipe.models.cards.weights import SUFFIX, ModelCard, file_sha256, find_weights, whole_card, write_card
+from wsipipe.models.networks import baselines
+from wsipipe.models.networks.convnext import gmr_convnext_tiny
+from wsipipe.models.networks.densenet import gmr_densenet121, gmr_densenet161
+from wsipipe.models.networks.r3d import gmr_r3d
+from wsipipe.models.networks.resnet import gmr_resnet18, gmr_resnet34, gmr_resnet50
+from wsipipe.models.networks.unet import gmr_unet
+
+GMR_NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "gmr_unet": gmr_unet,
+    "gmr_resnet18": gmr_resnet18,
+    "gmr_resnet34": gmr_resnet34,
+    "gmr_resnet50": gmr_resnet50,
+    "gmr_densenet121": gmr_densenet121,
+    "gmr_densenet161": gmr_densenet161,
+    "gmr_convnext_tiny": gmr_convnext_tiny,
+    "gmr_r3d": gmr_r3d,
+}
+TWINS: dict[str, Callable[..., nn.Module]] = {
+    "plain_unet": baselines.plain_unet,
+    "smp_unet": baselines.smp_unet,
+    "plain_resnet18": baselines.plain_resnet18,
+    "plain_resnet34": baselines.plain_resnet34,
+    "plain_resnet50": baselines.plain_resnet50,
+    "plain_densenet121": baselines.plain_densenet121,
+    "plain_densenet161": baselines.plain_densenet161,
+    "plain_convnext_tiny": baselines.plain_convnext_tiny,
+    "plain_r3d": baselines.plain_r3d,
+    "symm_unet": baselines.symm_unet,
+    "symm_resnet18": baselines.symm_resnet18,
+    "symm_resnet50": baselines.symm_resnet50,
+    "symm_densenet121": baselines.symm_densenet121,
+    "symm_convnext_tiny": baselines.symm_convnext_tiny,
+    "symm_r3d": baselines.symm_r3d,
+}
+NETWORKS = GMR_NETWORKS | TWINS
+
+
+def build(architecture: str, arguments: dict[str, object], mode: str) -> nn.Module:
+    """The network with fresh weights, which :func:`load` or a training replaces.
+
+    Args:
+        architecture: A name of :data:`NETWORKS`.
+        arguments: Of the network's constructor.
+        mode: Kind of ring convolution; networks without rings do not look at it.
+
+    Raises:
+        ModelError: The architecture is unknown, or the arguments do not fit it.
+    """
+    check_architecture(architecture)
+    try:
+        if architecture in TWINS:
+            return TWINS[architecture](**arguments)
+        return GMR_NETWORKS[architecture](**arguments, mode=mode)
+    except TypeError as error:
+        raise ModelError(
+            f"{architecture} does not take {arguments}: {error}. Correct the arguments in its card, or "
+            f"network.arguments in its recipe."
+        ) from error
+
+
+def check_architecture(name: str) -> None:
+    """Refuse an architecture that this version does not have.
+
+    Raises:
+        ModelError: Names the nearest one and the others.
+    """
+    if name in NETWORKS:
+        return
+    near = difflib.get_close_matches(name, NETWORKS, n=1)
+    guess = f"Did you mean {near[0]}? " if near else ""
+    raise ModelError(f"Architecture {name!r} is unknown. {guess}This version has {', '.join(NETWORKS)}.")
+
+
+def load(weights: str | Path) -> tuple[nn.Module, ModelCard]:
+    """Network in eval mode and float32, and its card; never with a weight that the file did not give.
+
+    Raises:
+        ModelError: File or card are missing or damaged, do not belong together, or hold NaN.
+    """
+    path, card = find_weights(weights), whole_card(weights)
+    network = build(card.architecture, card.arguments, card.mode)
+    try:
+        check_mode(path, card.mode)
+        tensors = load_file(path)
+        network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except (SafetensorError, RuntimeError) as error:
+        raise ModelError(f"{path} does not fit {card.architecture}: {error}") from error
+    says = {name: getattr(card, name) for name in tiling_of(network)}
+    if says != tiling_of(network):
+        raise ModelError(
+            f"The card of {path} says {says}, but the network has {tiling_of(network)}; tiles would show "
+            "seams. Correct the card."
+        )
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor.float()).all()]
+    if broken:
+        raise ModelError(f"{path} holds NaN or infinity in {broken[0]}. Use other weights.")
+    return network.eval(), card
+
+
+def check_mode(path: Path, mode: str) -> None:
+    """Refuse weights of the other kind of ring convolution: names and shapes are the same, kernels are not.
+
+    Raises:
+        ModelError: The file says another mode than ``mode``; a file that says none passes.
+    """
+    with safe_open(path, framework="pt") as file:
+        says = (file.metadata() or {}).get("mode", mode)
+    if says != mode:
+        raise ModelError(
+            f"{path} holds weights of mode {says!r}, but mode {mode!r} was asked for; the same numbers make "
+            f"other kernels there. Set the card's mode to {says!r}."
+        )
+
+
+def tiling_of(network: nn.Module) -> dict[str, int]:
+    """What a card must say so that the network can be tiled without loading it."""
+    return {name: getattr(network, name) for name in ("lattice_px", "halo_px", "stride")}
+
+
+def save(network: nn.Module, card: ModelCard, folder: Path, half: bool = False) -> ModelCard:
+    """Write weights and card (its ``sha256`` set anew) into ``folder``.
+
+    Args:
+        network: The trained network.
+        card: Its card.
+        folder: Made if absent.
+        half: Store matrices as float16 (norms and ring widths stay float32).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: (tensor.half() if half and tensor.ndim > 1 else tensor).detach().contiguous()
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    path = folder / f"{card.name}{SUFFIX}"
+    save_file(tensors, path, metadata={"mode": card.mode})
+    path.chmod(0o644)
+    card = card.model_copy(update={"sha256": file_sha256(path), **tiling_of(network)})
+    write_card(card, folder)
+    return card

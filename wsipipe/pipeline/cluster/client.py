@@ -1,0 +1,256 @@
+"""Dask clients: local processes on loopback, GPU workers, a scheduler's address; the only set-up of Dask."""
+
+import ipaddress
+import logging
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import Client, Scheduler, SpecCluster
+
+from wsipipe.common.script_guard import MESSAGE, check_guard
+from wsipipe.errors import ConfigError, WorkerLostError
+from wsipipe.models.precision import processor_name
+from wsipipe.pipeline.cluster.nanny import SteadyNanny, UnguardedScriptError
+
+LOOPBACK = "127.0.0.1"
+CLOSING_S = 15.0
+_DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+# Dask takes an address without protocol for tcp.
+_ADDRESS = re.compile(r"(?:(?P<protocol>tcp|tls|ucx|wss?)://)?(?P<host>[^/\s]+):\d{1,5}")
+_CONFIG = {
+    # Activations of a network are large and come and go; returning each to the system costs page faults.
+    "distributed.nanny.pre-spawn-environ": {
+        "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+        "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+        "MALLOC_TOP_PAD_": str(1 << 26),
+        # With one heap for all threads, what a reading thread lets go is there for the computing one: a
+        # worker that tiles 32,768 px peaks at 304 MB instead of 384.
+        "MALLOC_ARENA_MAX": "1",
+    },
+    "logging": {"distributed": "error"},
+    # Spawned processes never inherit open handles or locks.
+    "distributed.worker.multiprocessing-method": "spawn",
+    "distributed.worker.daemon": True,
+    "distributed.comm.timeouts.connect": "30s",
+    # Dask would close the keeper of a worker that is away for 15 s, however often it is being started again.
+    "distributed.deploy.lost-worker-timeout": "365 days",
+    "distributed.admin.low-level-log-length": 100,
+    # Dask blames every task that waited at a worker that died; attempts.py counts those it died on.
+    "distributed.scheduler.allowed-failures": 1_000_000,
+    # A stopped process goes on where it was; one that hangs is found by its task's mark.
+    "distributed.scheduler.worker-ttl": None,
+    # Tasks hold patches of a known size; Dask's own spilling and killing by memory would only interfere.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    # Only under a memory budget do workers have a limit; what dies at it is tried with smaller patches.
+    "distributed.worker.memory.terminate": 1.0,
+}
+
+
+def worker_count(workers: int | None) -> int:
+    """``workers``, or one process a core that this process may use."""
+    return workers or len(os.sched_getaffinity(0))
+
+
+def threads_each(workers: int | None, threads: int | None) -> int:
+    """Threads of a network in each process: ``threads``, or a fair part of the cores."""
+    return threads or max(1, worker_count(None) // worker_count(workers))
+
+
+def gpu_names() -> list[str]:
+    """NVIDIA GPUs that this process may use, by the names of CUDA_VISIBLE_DEVICES; torch is not loaded."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name.strip() for name in chosen.split(",") if name.strip()]
+    return [str(i) for i in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
+
+
+def _check_private(address: str) -> None:
+    """Off loopback, whoever reaches a scheduler runs code on its workers; TLS with certificates bars it.
+
+    Raises:
+        ConfigError: It is no address, or neither of this machine nor ``tls://``.
+    """
+    if address.startswith("inproc://"):
+        return
+    found = _ADDRESS.fullmatch(address)
+    if not found:
+        raise ConfigError(
+            f"--scheduler {address}: this is no address of a Dask scheduler; give tcp://HOST:PORT or "
+            f"tls://HOST:PORT, as the scheduler prints it when it starts."
+        )
+    if found["protocol"] == "tls":
+        return
+    host = found["host"].strip("[]")
+    try:
+        hosts = {str(each[4][0]) for each in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        raise ConfigError(f"--scheduler {address}: there is no host {host!r} ({error}).") from error
+    if not all(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in hosts):
+        raise ConfigError(
+            f"--scheduler {address} is not on this machine and not encrypted: anybody on the network could "
+            f"run code through it. Start the scheduler with TLS and give tls://..., with the certificates in "
+            f"Dask's configuration (distributed.comm.tls)."
+        )
+
+
+def _worker(name: str, threads: int, resource: str, gpus: str, memory_bytes: int) -> dict[str, Any]:
+    limits = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    return {
+        "cls": SteadyNanny,
+        "options": {
+            "name": name,
+            "nthreads": 1,
+            "host": LOOPBACK,
+            "resources": {resource: 1},
+            "memory_limit": memory_bytes,
+            "dashboard": False,
+            "env": {**limits, "CUDA_VISIBLE_DEVICES": gpus},
+            # Ctrl-C on a terminal reaches every process; the driver alone decides what it means.
+            "preload": [_DEAF],
+            "silence_logs": logging.CRITICAL,
+        },
+    }
+
+
+def _quieten() -> None:
+    """Dask tells of every connection; what matters of it comes back as an error of a task."""
+    for name in logging.root.manager.loggerDict:
+        if name.startswith("distributed"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+    # A process that dies is started again, and who dies too often comes back as an error of a task.
+    logging.getLogger("distributed.nanny").setLevel(logging.CRITICAL)
+    # A cluster that closes slowly is told by tornado with a traceback; the run is over by then.
+    logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def _local(specification: dict[str, Any]) -> Iterator[SpecCluster]:
+    """A cluster of this machine, closed at the end; processes that are slow to leave must not fail a run.
+
+    Raises:
+        ConfigError: The script that started the run would start it again in every process.
+        WorkerLostError: Its processes die before they are up.
+    """
+    scheduler = {"host": LOOPBACK, "dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
+    try:
+        cluster = SpecCluster(specification, {"cls": Scheduler, "options": scheduler}, silence_logs="ERROR")
+    except RuntimeError as error:
+        if _is_unguarded(error):
+            raise ConfigError(MESSAGE) from None
+        raise WorkerLostError(
+            f"{len(specification)} worker processes were to be started, but they end before they are up "
+            f"({error.__cause__ or error}). See what kills them: free memory, limits (ulimit -a), the "
+            f"system's log. Then run the same command again."
+        ) from error
+    try:
+        yield cluster
+    finally:
+        # They are daemons of this process and end with it; one that was just started again may hear nothing.
+        with suppress(TimeoutError):
+            cluster.close(timeout=CLOSING_S)
+
+
+def _is_unguarded(error: BaseException | None) -> bool:
+    return error is not None and (isinstance(error, UnguardedScriptError) or _is_unguarded(error.__cause__))
+
+
+@contextmanager
+def connect(
+    scheduler: str | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    gpus: int = 0,
+    memory_bytes: int | None = None,
+) -> Iterator[Client]:
+    """A client of an existing cluster, or of one made here and closed at the end.
+
+    Args:
+        scheduler: Address of an existing scheduler; None makes local processes on loopback.
+        workers: CPU processes; None for one a core.
+        threads: Threads of a network in each process; None divides the cores.
+        gpus: Processes with the resource ``GPU``, one computing thread each.
+        memory_bytes: A worker that takes more is stopped and its task tried anew with smaller patches.
+
+    Raises:
+        ConfigError: No scheduler answers at the address, or it listens off loopback without TLS.
+        WorkerLostError: Local processes die before they are up.
+    """
+    check_guard()
+    _quieten()
+    if scheduler is not None:
+        _check_private(scheduler)
+        try:
+            client = Client(scheduler, timeout="10s", set_as_default=False)
+        except (OSError, ValueError, OverflowError) as error:
+            raise ConfigError(
+                f"--scheduler {scheduler}: no Dask scheduler answers there ({error}). Correct the address, "
+                f"start the scheduler, or leave --scheduler out to use processes of this machine."
+            ) from error
+        with client:
+            yield client
+        return
+    count = worker_count(workers)
+    per_worker = threads_each(workers, threads)
+    limit = memory_bytes or 0
+    specification = {
+        **{f"cpu-{i}": _worker(f"cpu-{i}", per_worker, "CPU", "", limit) for i in range(count)},
+        **{
+            f"gpu-{i}": _worker(f"gpu-{i}", per_worker, "GPU", name, limit)
+            for i, name in enumerate(gpu_names()[:gpus])
+        },
+    }
+    with (
+        dask.config.set(_CONFIG),
+        _local(specification) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(len(specification), timeout=120)
+        yield client
+
+
+def check_scheduler(address: str) -> None:
+    """Whether a scheduler answers at an address, before anything is written.
+
+    Raises:
+        ConfigError: None does, or it listens off loopback without TLS.
+    """
+    with connect(address):
+        pass
+
+
+def has_workers(client: Client) -> bool:
+    """Whether any worker is connected."""
+    return bool(_declared(client))
+
+
+def processors(client: Client) -> list[str]:
+    """Name and instruction sets of each worker's processor."""
+    return [str(name) for name in client.run(processor_name, on_error="ignore").values()]
+
+
+def gpu_workers(client: Client) -> int:
+    """Workers that declare the resource ``GPU``."""
+    return sum("GPU" in resources for resources in _declared(client))
+
+
+def _declared(client: Client) -> list[dict[str, float]]:
+    return [worker["resources"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
+
+
+def placement(client: Client, device_stage: bool) -> dict[str, float]:
+    """Resources that a task asks for, so that networks run on GPU workers and the rest beside them.
+
+    A cluster whose workers declare no such resource takes every task anywhere.
+    """
+    declared = {name for resources in _declared(client) for name in resources}
+    if device_stage and "GPU" in declared:
+        return {"GPU": 1}
+    return {"CPU": 1} if "CPU" in declared else {}

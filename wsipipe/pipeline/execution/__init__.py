@@ -1,0 +1,1 @@
+"""One shard of one stage in a worker process: read, compute, write, digest."""

@@ -1,0 +1,117 @@
+"""Where a declared read comes from: an array of the store, or the slide itself. One per process and plan."""
+
+import os
+import warnings
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from wsipipe.errors import InternalError
+from wsipipe.geometry import Array, Region
+from wsipipe.pipeline.planning.plan import Plan, lattice_px
+from wsipipe.stages.stage import Patch, Read
+from wsipipe.store.arrays import array_path, open_array, read_region
+from wsipipe.tiling.canvas import Canvas
+from wsipipe.tiling.given_mask import read_given_mask
+from wsipipe.tiling.slide import open_slide
+
+
+class Sources:
+    """Opens slide and arrays of one plan once, in the process that uses them."""
+
+    def __init__(self, plan: Plan, work: Path) -> None:
+        self.plan = plan
+        self._work = work
+        self._arrays: dict[str, Any] = {}
+        # The read-ahead thread and the computing thread share the slide's handle.
+        self._lock = Lock()
+
+    @cached_property
+    def canvas(self) -> Canvas:
+        """The slide on the workflow's grid."""
+        with warnings.catch_warnings():
+            # They were reported when the slide was planned.
+            warnings.simplefilter("ignore", UserWarning)
+            slide = open_slide(self.plan.slide.path, self.plan.slide.mpp)
+        return Canvas(slide, self.plan.workflow.tile.mpp, lattice_px(self.plan.workflow, self.plan.cards))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the slide's file, if it was opened; a later read opens it again."""
+        with self._lock:
+            canvas = self.__dict__.pop("canvas", None)
+            if canvas is not None:
+                canvas.slide.close()
+
+    def read(self, read: Read, region: Region) -> Patch:
+        """The pixels of ``region`` (halo included); RGB has its channels last."""
+        with self._lock:
+            return Patch(self._pixels(read, region), region)
+
+    def _pixels(self, read: Read, region: Region) -> Array:
+        if read.name == "canvas":
+            return self.canvas.read(region)
+        if read.name == "scanned":
+            return self.canvas.read_coarse(read.downsample)[1]
+        if read.name == "overview":
+            return self.canvas.read_coarse(read.downsample)[0]
+        if read.name == "given_mask":
+            return self._given_mask(read.downsample)
+        if read.name.startswith("image/"):
+            return self._image(read, region)
+        return read_region(self.array(read.name), region, read.outside)
+
+    def array(self, name: str) -> Any:
+        """A finished array of the work directory."""
+        if name not in self._arrays:
+            self._arrays[name] = open_array(self._work / array_path(name))
+        return self._arrays[name]
+
+    def _image(self, read: Read, region: Region) -> Array:
+        if self.plan.workflow.tile.image == "none":
+            return self.canvas.read_reduced(region, read.downsample)
+        pixels = read_region(self.array(read.name), region, read.outside)
+        return np.ascontiguousarray(np.moveaxis(pixels, 0, 2))
+
+    def _given_mask(self, downsample: int) -> Array:
+        """The manifest's mask, stretched over the slide's scanned area, taken at each px's centre."""
+        path = self.plan.slide.mask_path
+        if path is None:
+            raise InternalError("a given mask was asked for, but the slide came without one.")
+        frame = self.plan.facts.frame
+        *offsets, step = frame.affine_at(downsample)
+        # The canvas is centred on the scanned bounds: their extent is what its margins leave.
+        extent = [
+            side * frame.step_px0 + 2 * offset for side, offset in zip(frame.shape, offsets, strict=True)
+        ]
+        y, x = (
+            (np.arange(count) + 0.5) * step + offset
+            for count, offset in zip(frame.shape_at(downsample), offsets, strict=True)
+        )
+        return read_given_mask(path, (extent[0], extent[1]), y, x)
+
+
+_cache: dict[tuple[int, str, Path], Sources] = {}
+_cache_lock = Lock()
+
+
+def sources_of(plan: Plan, work: Path) -> Sources:
+    """This process's sources of a plan; the last two are kept, and a fork never inherits handles."""
+    key = (os.getpid(), plan.id, work)
+    with _cache_lock:
+        if key not in _cache:
+            while len(_cache) >= 2:
+                _cache.pop(next(iter(_cache))).close()
+            _cache[key] = Sources(plan, work)
+        return _cache[key]

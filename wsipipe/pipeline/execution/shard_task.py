@@ -1,0 +1,133 @@
+"""What runs in a worker process: one shard of one stage, from coordinates to durable files and a digest."""
+
+import logging
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from wsipipe.common import fault_injection
+from wsipipe.common.atomic_files import sync_file, write_durable
+from wsipipe.errors import ModelError, add_place
+from wsipipe.geometry import Region
+from wsipipe.pipeline.execution.shard import Done, Task
+from wsipipe.pipeline.execution.shard_inputs import sources_of
+from wsipipe.stages.stage import Patch, ShardInput, ShardOutput, Stage
+from wsipipe.store import manifest
+from wsipipe.store.arrays import ShardFile, write_shards
+from wsipipe.store.geoparquet import write_parquet
+from wsipipe.store.tables import _tables, load_table, pack_table
+
+
+def run_shard(task: Task, attempt: int = 0) -> Done:
+    """Reads, computes, writes, seals one shard. Safe to repeat: the same task leaves the same bytes.
+
+    Args:
+        task: Which shard.
+        attempt: How often it was tried before; each time the network's patches are halved.
+    """
+    task = replace(task, plan=task.plan.with_smaller_patches(attempt))
+    stage = next(stage for stage in task.plan.stages if stage.name == task.stage)
+    core = stage.core(task.plan.facts.frame, task.index)
+    try:
+        return replace(_run_shard(task, stage, core), attempt=attempt)
+    except Exception as error:
+        row, column = task.index
+        add_place(error, {"stage": stage.name, "row": row, "column": column})
+        raise
+
+
+def _run_shard(task: Task, stage: Stage, core: Region) -> Done:
+    fault_injection.reach("worker.segfault", task.plan.slide.slide_id)
+    reader = _reader(task, stage, core)
+    tables = {name: load_table(path) for name, path in _tables(task.work).items()}
+    model = _model(stage.weights, task, stage) if stage.weights else None
+    output = stage.kernel(ShardInput(task.index, core, reader.read, tables, model))
+    fault_injection.reach("shard.before_write")
+    files = _write(task, stage, core, output)
+    fault_injection.reach("shard.after_write")
+    return Done(task.index, files, reader.hit, network=model.in_words() if model else "")
+
+
+class _Reader:
+    """Reads of one shard, each made at most once, from memory where they were read ahead."""
+
+    def __init__(self, task: Task, stage: Stage, core: Region, ready: dict[str, Patch] | None) -> None:
+        self._sources = sources_of(task.plan, task.work)
+        self._stage, self._core = stage, core
+        self._declared = {read.name: read for read in stage.reads}
+        self._patches = {(name, core): patch for name, patch in (ready or {}).items()}
+        self.hit = ready is not None
+
+    def read(self, name: str, around: Region | None = None) -> Patch:
+        core = around or self._core
+        if (name, core) not in self._patches:
+            read = self._declared[name]
+            self._patches[name, core] = self._sources.read(read, self._stage.patch_region(read, core))
+        return self._patches[name, core]
+
+
+_ahead_thread = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+_ahead: dict[tuple[str, str, tuple[int, int]], Future[dict[str, Patch]]] = {}
+
+
+def _reader(task: Task, stage: Stage, core: Region) -> _Reader:
+    """Takes what was read ahead for this shard, and starts reading the next one."""
+    waiting = _ahead.pop((task.plan.id, stage.name, task.index), None)
+    # A read that failed ahead is made again here, where its error belongs to this shard.
+    ready = waiting.result() if waiting and not waiting.exception() else None
+    reader = _Reader(task, stage, core, ready)
+    if task.ahead is not None:
+        _ahead.clear()
+        next_core = stage.core(task.plan.facts.frame, task.ahead)
+        _ahead[task.plan.id, stage.name, task.ahead] = _ahead_thread.submit(_read_all, task, stage, next_core)
+    return reader
+
+
+def _read_all(task: Task, stage: Stage, core: Region) -> dict[str, Patch]:
+    reader = _Reader(task, stage, core, None)
+    return {read.name: reader.read(read.name) for read in stage.reads}
+
+
+def _model(weights: str, task: Task, stage: Stage) -> Any:
+    section, planned = getattr(task.plan.workflow, stage.name), task.plan.cards[stage.name]
+    unknown = getattr(section, "unknown", False)
+    key = (weights, planned.sha256, task.device, section.precision, task.threads, unknown)
+    model = _load_model(*key, os.getpid())
+    if model.card != planned:
+        raise ModelError(
+            f"The card of {stage.name}.weights {weights} is another one on this worker than where the run "
+            f"was planned; put the same weights and card on both, and restart the cluster."
+        )
+    return model
+
+
+@lru_cache(maxsize=2)
+def _load_model(
+    weights: str, sha256: str, device: Any, precision: Any, threads: int, unknown: bool, pid: int
+) -> Any:
+    # torch takes seconds and hundreds of MB; only workers that run a network load it.
+    from wsipipe.models.predictor import load_predictor
+
+    # The driver has told the user what the weights may be used for; not once more from every process.
+    logging.getLogger("wsipipe.notice").setLevel(logging.ERROR)
+    return load_predictor(weights, device, precision, threads, unknown)
+
+
+def _write(task: Task, stage: Stage, core: Region, output: ShardOutput) -> list[ShardFile]:
+    files = []
+    for name, pixels in sorted(output.arrays.items()):
+        files += write_shards(task.work, name, core, pixels, output.effort)
+    part = task.work / "parts" / stage.name / f"{task.index[0]}-{task.index[1]}"
+    if output.partial:
+        path = part.with_suffix(".npz")
+        write_durable(path, pack_table(output.partial))
+        files.append(manifest.describe(task.work, path))
+    if output.rows is not None:
+        path = part.with_suffix(".parquet")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_parquet(path, [output.rows])
+        sync_file(path)
+        files.append(manifest.describe(task.work, path))
+    return files

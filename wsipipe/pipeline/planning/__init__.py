@@ -1,0 +1,1 @@
+"""What will be computed, and whether memory, disk and the slide itself allow it."""

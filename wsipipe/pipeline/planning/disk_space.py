@@ -1,0 +1,63 @@
+"""How much disk a slide will need, told before the work begins."""
+
+import math
+import shutil
+from pathlib import Path
+
+from wsipipe.errors import StorageFullError
+from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.store.arrays import ArraySpec
+
+RESERVE = 1.3
+_SHARE = {"image": 0.75, "labels": 0.15, "probabilities": 0.45, "scratch": 0.25}
+"""Compressed bytes per raw byte, at most, on slides full of tissue; see ``benchmarks/soak.py disk``."""
+_JPEG_SHARE = 0.25
+_SIDE_FILES_BYTES = 1 << 20
+_BYTES_PER_NUCLEUS = 700
+_NUCLEI_PER_MM2 = 8000
+
+
+def estimate_bytes(plan: Plan) -> int:
+    """Bytes of a slide's result and scratch, at most."""
+    arrays = sum(_array_bytes(spec) for stage in plan.stages for spec in plan.specs(stage))
+    frame = plan.facts.frame
+    area_mm2 = math.prod(frame.shape) * frame.mpp**2 / 1e6
+    nuclei = area_mm2 * _NUCLEI_PER_MM2 * _BYTES_PER_NUCLEUS * 2 if plan.workflow.segment else 0
+    return round(arrays + nuclei + _SIDE_FILES_BYTES)
+
+
+def _array_bytes(spec: ArraySpec) -> float:
+    raw = math.prod(spec.shape) * {"uint8": 1, "uint32": 4}.get(spec.dtype, 8)
+    return raw * (_JPEG_SHARE if spec.codec.startswith("jpeg") else _SHARE[spec.name.partition("/")[0]])
+
+
+def check_space(out: Path, plan: Plan, used_bytes: int) -> None:
+    """Whether the slide fits beside what is there.
+
+    Args:
+        out: Folder of the results; it or a folder above it exists.
+        plan: What will be computed.
+        used_bytes: What an earlier run of the plan has written already.
+
+    Raises:
+        StorageFullError: It does not fit; says how much to free.
+    """
+    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    needed = round(RESERVE * max(0, estimate_bytes(plan) - used_bytes))
+    if free < needed:
+        raise StorageFullError(
+            f"{plan.slide.path} needs about {needed / 1e9:.2f} GB at {there}, where {free / 1e9:.2f} GB are "
+            f"free. Free {(needed - free) / 1e9:.2f} GB, choose another --out, or --image jpeg:85 or none."
+        )
+
+
+def bytes_under(folder: Path) -> int:
+    """Bytes of all files below a folder; files that vanish meanwhile do not count."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total

@@ -1,0 +1,146 @@
+"""Workflow, weights and region, checked once before any work -> the plan of each slide."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsipipe.errors import ConfigError
+from wsipipe.geometry import Region
+from wsipipe.models.cards.weights import ModelCard
+from wsipipe.pipeline.cluster.task_pool import Pool
+from wsipipe.pipeline.planning.plan import Plan, lattice_px, workflow_cards
+from wsipipe.pipeline.planning.slide_facts import SlideFacts, inspect
+from wsipipe.pipeline.reporting.outcome import SlideWarning
+from wsipipe.stages.workflow import Workflow, load_workflow
+from wsipipe.tiling.collect import SlideInput
+
+Level0Region = tuple[int, int, int, int]
+OPENED_WITH_WARNING = "OPENED_WITH_WARNING"
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans slides of one run.
+
+    Attributes:
+        workflow: What is done.
+        cards: Cards of its networks, by stage.
+        lattice: Canvas sides are multiples of this, px.
+        region: (y, x, height, width) in level-0 px; None for all.
+        auto: Precision that ``auto`` means; None for the best where the networks run.
+    """
+
+    workflow: Workflow
+    cards: dict[str, ModelCard]
+    lattice: int
+    region: Level0Region | None
+    auto: str | None = None
+
+    def plan(self, pool: Pool, slide: SlideInput, device: str) -> tuple[Plan, tuple[SlideWarning, ...]]:
+        """Open a slide in a worker and plan it.
+
+        Returns:
+            The plan, and the warnings that opening the slide raised.
+
+        Raises:
+            WsipipeError: The slide does not open, its um per px is missing, or the region lies beside it.
+        """
+        name = f"{slide.slide_id}.open"
+        asked = (slide, self.workflow.tile.mpp, self.lattice, device, self.coarsest_mpp)
+        found = pool.call(name, inspect, *asked)
+        part = canvas_part(self.region, found.facts, slide) if self.region else None
+        workflow = with_precision(self.workflow, self.auto or found.precision)
+        warnings = tuple(SlideWarning(OPENED_WITH_WARNING, text) for text in found.warnings)
+        return Plan(slide, found.facts, workflow, self.cards, part), warnings
+
+    def check_region(self, slides: Sequence[SlideInput]) -> None:
+        """Refuse a region that lies beside every slide, before any work; of one slide alone, its plan does.
+
+        Slides are opened until one holds the region, or does not open: then its own failure tells why.
+
+        Raises:
+            ConfigError: The region lies beside every slide; names the first.
+        """
+        if self.region is None:
+            return
+        outside: list[ConfigError] = []
+        for slide in slides:
+            try:
+                facts = inspect(slide, self.workflow.tile.mpp, self.lattice, "cpu", self.coarsest_mpp).facts
+            except Exception:  # a damaged slide raises anything
+                return
+            try:
+                canvas_part(self.region, facts, slide)
+            except ConfigError as error:
+                outside.append(error)
+            else:
+                return
+        raise outside[0]
+
+    @property
+    def coarsest_mpp(self) -> float | None:
+        """Largest tile.mpp with which all networks work, um per px; None without networks."""
+        return min((card.mpp for card in self.cards.values()), default=None)
+
+    def notices(self) -> list[str]:
+        """What the user should know of the weights before the work begins."""
+        told = [
+            f"The weights {card.name} are for non-commercial research only ({card.licence})."
+            for card in self.cards.values()
+            if card.non_commercial
+        ]
+        if self.region and any(card.stain_reference for card in self.cards.values()):
+            told.append("Colours are counted in the region alone, so nuclei may differ from a whole run's.")
+        return told
+
+
+def make_planner(
+    workflow: str | Path | Workflow, settings: list[str], region: Level0Region | None
+) -> Planner:
+    """Reads and checks everything that does not need a slide.
+
+    Raises:
+        ConfigError: Workflow, settings, weights or region are wrong; names the key.
+    """
+    chosen = workflow if isinstance(workflow, Workflow) else load_workflow(workflow, settings)
+    cards = workflow_cards(chosen)
+    if region is not None and (min(region[:2]) < 0 or min(region[2:]) < 1):
+        raise ConfigError(
+            f"--region {_typed(region)}: give y,x,height,width in level-0 px, all >= 0, extents above 0."
+        )
+    return Planner(chosen, cards, lattice_px(chosen, cards), region)
+
+
+def with_precision(workflow: Workflow, best: str) -> Workflow:
+    """``auto`` replaced by what it means where the networks run, so that no plan mixes two precisions."""
+    sections = {"segment": workflow.segment, "classify": workflow.classify}
+    resolved = {
+        name: section.model_copy(update={"precision": best})
+        for name, section in sections.items()
+        if section and section.precision == "auto"
+    }
+    return workflow.model_copy(update=resolved)
+
+
+def canvas_part(region: Level0Region, facts: SlideFacts, slide: SlideInput) -> Region:
+    """Level-0 (y, x, height, width) -> the canvas px that it touches.
+
+    Raises:
+        ConfigError: The region lies beside the slide; names both.
+    """
+    step = facts.frame.step_px0
+    y, x = (start - offset for start, offset in zip(region[:2], facts.frame.offset_px0, strict=True))
+    top, left, bottom, right = y // step, x // step, -((y + region[2]) // -step), -((x + region[3]) // -step)
+    part = Region(int(top), int(left), int(bottom - top), int(right - left)).clipped(facts.frame.shape)
+    if not part.area_px:
+        height, width = facts.levels[0]
+        raise ConfigError(
+            f"--region {_typed(region)} lies beside {slide.path}, whose level 0 is {height} px high and "
+            f"{width} px wide; give y,x,height,width inside it."
+        )
+    return part
+
+
+def _typed(region: Level0Region) -> str:
+    """A region as it is written on the command line."""
+    return ",".join(map(str, region))

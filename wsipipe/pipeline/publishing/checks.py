@@ -1,0 +1,70 @@
+"""Checks of a finished slide: measures of its result, and warnings where they look wrong."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from wsipipe.common.atomic_files import write_json
+from wsipipe.pipeline.execution.shard_inputs import Sources
+from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.pipeline.publishing.fitness import Measures, fit_warnings, measure_fit
+from wsipipe.pipeline.reporting.outcome import SlideWarning
+from wsipipe.stages.tissue import TISSUE
+from wsipipe.store.names import CHECKS
+
+LEAST_TISSUE_SHARE = 0.01
+_BAND_PX = 512
+
+
+def check_slide(plan: Plan, sources: Sources, tables: Path, path: Path) -> tuple[SlideWarning, ...]:
+    """Measure a finished slide and write the measures and warnings to ``path``.
+
+    Args:
+        plan: Plan of the slide.
+        sources: Its finished arrays.
+        tables: Folder of the stages' tables.
+        path: JSON file to write: ``measures`` by name, and ``warnings`` with code and message.
+
+    Returns:
+        The warnings; empty for an ordinary slide.
+    """
+    measures: Measures = {"tissue_share": tissue_share(sources)} | measure_fit(plan, sources, tables)
+    warnings = (*_tissue_warnings(measures, plan.slide.mask_path), *fit_warnings(plan, measures))
+    write_json(path, {"measures": measures, "warnings": [asdict(warning) for warning in warnings]})
+    return warnings
+
+
+def read_warnings(folder: Path) -> tuple[SlideWarning, ...]:
+    """Warnings of a published slide; empty for a result of a version that made no checks."""
+    path = folder / CHECKS
+    if not path.is_file():
+        return ()
+    return tuple(SlideWarning(**warning) for warning in json.loads(path.read_text())["warnings"])
+
+
+def tissue_share(sources: Sources) -> float:
+    """Share (0 to 1) of the computed part of the slide that is tissue."""
+    tissue = sources.array(TISSUE)
+    counts = np.zeros(256, np.int64)
+    for y in range(0, tissue.shape[0], _BAND_PX):
+        counts += np.bincount(tissue[y : y + _BAND_PX].ravel(), minlength=256)
+    return float(counts[1] / max(1, counts[:2].sum()))
+
+
+def _tissue_warnings(measures: Measures, mask_path: Path | None) -> list[SlideWarning]:
+    share = measures["tissue_share"]
+    if share >= LEAST_TISSUE_SHARE:
+        return []
+    found = "no tissue was found" if share == 0 else f"only {share:.2%} of the slide was taken for tissue"
+    if mask_path is None:
+        remedy = "give a mask of it in the manifest's column mask_path: a PNG, white where tissue is"
+    else:
+        remedy = f"mend the mask {mask_path}, which is white where tissue is, or leave mask_path empty"
+    return [
+        SlideWarning(
+            "LITTLE_TISSUE",
+            f"{found}, so almost nothing was measured. Look at overview.png; if there is tissue, {remedy}.",
+        )
+    ]

@@ -1,0 +1,246 @@
+"""Whether the weights fit a slide: its colours and nuclei against what the cards say was learnt.
+
+Nothing here changes a result. A slide that lies outside is finished all the same, with a warning that says
+what was found, what was learnt, and what to try.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from wsipipe.errors import MppError
+from wsipipe.geometry import Array, Region
+from wsipipe.models.cards.learnt import Learnt, Range
+from wsipipe.models.cards.weights import ModelCard
+from wsipipe.pipeline.execution.shard_inputs import Sources
+from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.pipeline.reporting.outcome import SlideWarning
+from wsipipe.stages.hues import HUES_UM, channel_counts, hue_counts, share_within, white_of
+from wsipipe.stages.nuclei.declarations import NUCLEI
+from wsipipe.stages.stage import Read, upsampled
+from wsipipe.stages.stain import STAIN, Lookup, restained
+from wsipipe.stages.tile import image_name
+from wsipipe.stages.tissue import TISSUE
+from wsipipe.store.tables import load_table
+from wsipipe.tiling.resample import halve
+from wsipipe.tiling.slide import open_slide
+
+Measures = dict[str, float]
+_BAND_PX = 512
+FEWEST_DENSE_PX = 2000
+"""Colours of less are not judged: 0.008 mm2 at 2 um/px."""
+LEAST_HUE_SHARE = 1 / 3
+"""Of a slide's colour, in the hues that were learnt."""
+FEWEST_EXPECTED, FEWEST_NUCLEI = 50, 20
+"""So many nuclei must be expected before their number, or found before their size, is judged."""
+DENSITY_FACTOR, AREA_FACTOR, BRIGHTNESS_FACTOR, MPP_FACTOR = 4.0, 2.0, 2.0, 1.5
+"""How far beyond the range of the training data a slide may be."""
+
+
+def measure_fit(plan: Plan, sources: Sources, tables: Path) -> Measures:
+    """Measures of a finished slide that its cards give a range for.
+
+    Args:
+        plan: Of the slide.
+        sources: Its finished arrays.
+        tables: Folder of the stages' tables.
+
+    Returns:
+        By name: ``brightness`` (median, 0 to 255), ``segment_hue_share`` and ``classify_hue_share`` (share of
+        the colour in the hues learnt), ``nuclei_per_mm2``, ``nucleus_area_um2`` (median), ``tissue_mm2``, and
+        ``file_mpp`` where the user gave another; those that cannot be judged are left out.
+    """
+    measures = _file_mpp(plan)
+    cards = {stage: card for stage, card in plan.cards.items() if card.learnt}
+    if not cards:
+        return measures
+    measures["brightness"] = _brightness(plan, sources)
+    for stage, card in cards.items():
+        adapts = stage == "segment" and card.stain_reference is not None
+        lookup = load_table(tables / f"{STAIN}.npz")["lookup"] if adapts else None
+        measures |= _hue_share(plan, sources, f"{stage}_hue_share", card.learnt, lookup)
+    if "segment" in cards:
+        measures |= _nuclei(plan, sources, load_table(tables / "grow.npz"))
+    return measures
+
+
+def fit_warnings(plan: Plan, measures: Measures) -> list[SlideWarning]:
+    """Warnings for what lies beyond the ranges of the cards; a dark slide is not judged further."""
+    warnings = list(_other_mpp(plan, measures))
+    for stage, card in plan.cards.items():
+        if card.learnt is None:
+            continue
+        dark = _dark(card, card.learnt, measures)
+        if dark:
+            return [*_other_mpp(plan, measures), dark]
+        unlike = list(_unlike_stain(stage, card, measures))
+        warnings += unlike
+        if stage == "segment":
+            warnings += _unlike_nuclei(plan, card, card.learnt, measures, bool(unlike))
+    return warnings
+
+
+def _file_mpp(plan: Plan) -> Measures:
+    """Um per px that the slide's file itself says, where the user gave it and the file says it too."""
+    if plan.slide.mpp is None:
+        return {}
+    try:
+        with open_slide(plan.slide.path) as slide:
+            return {"file_mpp": slide.mpp}
+    except MppError:
+        return {}
+
+
+def _other_mpp(plan: Plan, measures: Measures) -> Iterator[SlideWarning]:
+    says, given = measures.get("file_mpp", plan.facts.mpp), plan.facts.mpp
+    if 1 / MPP_FACTOR < given / says < MPP_FACTOR:
+        return
+    yield SlideWarning(
+        "OTHER_MPP",
+        f"{given:.4g} um/px was given for this slide, but its file says {says:.4g}. If the file is right, "
+        "run again without --mpp (or the manifest's spacing_at_level_0): sizes are wrong, and so is what "
+        "the networks find.",
+    )
+
+
+def _brightness(plan: Plan, sources: Sources) -> float:
+    """Median of the mean of red, green and blue over the computed part of the slide, tissue or glass."""
+    tissue, downsample = sources.array(TISSUE), plan.downsample(TISSUE)
+    counts = np.zeros(256, np.int64)
+    for band in _bands(tissue.shape):
+        pixels = sources.canvas.read_coarse(downsample, band)[0]
+        mean = pixels.sum(axis=2, dtype=np.uint32)[tissue[band.slices] <= 1] // 3
+        counts += np.bincount(mean, minlength=256)
+    return float(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
+
+
+def _hue_share(
+    plan: Plan, sources: Sources, name: str, learnt: Learnt | None, lookup: Lookup | None
+) -> Measures:
+    channels, hues = np.zeros((3, 256), np.int64), np.zeros(361, np.int64)
+    for pixels, counted in _tissue_pixels(plan, sources, lookup):
+        channels += channel_counts(pixels, counted)
+    white = white_of(channels)
+    for pixels, counted in _tissue_pixels(plan, sources, lookup):
+        hues += hue_counts(pixels, white, counted)
+    if learnt is None or hues[360] < FEWEST_DENSE_PX:
+        return {}
+    return {name: share_within(hues, *learnt.hue_degrees)}
+
+
+def _tissue_pixels(plan: Plan, sources: Sources, lookup: Lookup | None) -> Iterator[tuple[Array, Array]]:
+    """RGB at about 2 um/px, and which px are tissue, of bands of the slide that hold tissue."""
+    frame, tissue = plan.facts.frame, sources.array(TISSUE)
+    wanted = max(0, round(math.log2(HUES_UM / frame.mpp)))
+    unit = plan.downsample(TISSUE) >> wanted
+    stored = min(wanted, plan.levels - 1)
+    read = Read(image_name(stored), 1 << stored, outside=255)
+    for band in _bands(tissue.shape):
+        in_tissue = tissue[band.slices] == 1
+        if not in_tissue.any():
+            continue
+        pixels = sources.read(read, band.scaled(plan.downsample(TISSUE), 1 << stored)).pixels
+        for _ in range(wanted - stored):
+            pixels = halve(pixels)
+        yield (pixels if lookup is None else restained(pixels, lookup)), upsampled(in_tissue, unit)
+
+
+def _bands(shape: tuple[int, int]) -> Iterator[Region]:
+    """Squares of the tissue grid that cover it."""
+    for y in range(0, shape[0], _BAND_PX):
+        for x in range(0, shape[1], _BAND_PX):
+            yield Region(y, x, _BAND_PX, _BAND_PX).clipped(shape)
+
+
+def _nuclei(plan: Plan, sources: Sources, nuclei: dict[str, Array]) -> Measures:
+    tissue, mpp = sources.array(TISSUE), plan.facts.frame.mpp
+    px = sum(int((tissue[band.slices] == 1).sum()) for band in _bands(tissue.shape))
+    tissue_mm2 = px * (mpp * plan.downsample(TISSUE) / 1000) ** 2
+    found = {"tissue_mm2": tissue_mm2}
+    if tissue_mm2 > 0:
+        found["nuclei_per_mm2"] = nuclei["id"].size / tissue_mm2
+    if nuclei["id"].size >= FEWEST_NUCLEI:
+        found["nucleus_area_um2"] = float(np.median(nuclei["area"])) * (mpp * plan.downsample(NUCLEI)) ** 2
+    return found
+
+
+def _dark(card: ModelCard, learnt: Learnt, measures: Measures) -> SlideWarning | None:
+    least = learnt.least_brightness / BRIGHTNESS_FACTOR
+    if measures["brightness"] >= least:
+        return None
+    return SlideWarning(
+        "DARK_BACKGROUND",
+        f"half of the slide is darker than {measures['brightness']:.0f} of 255, as in fluorescence; "
+        f"{card.name} learnt from {card.stain} on light backgrounds ({learnt.least_brightness:.0f} or more), "
+        "so its answers here mean nothing. Store the image alone (workflow tiling_only), or give weights "
+        "that were trained on such slides.",
+    )
+
+
+def _unlike_stain(stage: str, card: ModelCard, measures: Measures) -> Iterator[SlideWarning]:
+    share = measures.get(f"{stage}_hue_share", 1.0)
+    if card.learnt is None or share >= LEAST_HUE_SHARE:
+        return
+    low, high = card.learnt.hue_degrees
+    adapted = " even after they were adapted to it" if card.stain_reference else ""
+    yield SlideWarning(
+        "UNLIKE_STAIN",
+        f"only {share:.0%} of the tissue's colour is of the hues that {card.name} learnt from ({card.stain}, "
+        f"{low:.0f} to {high:.0f} degrees){adapted}, as on slides of another stain. "
+        + _stain_remedy(stage, card),
+    )
+
+
+def _stain_remedy(stage: str, card: ModelCard) -> str:
+    if stage == "classify":
+        return (
+            "Do not trust the tissue classes: run a workflow without them (nuclei), or give weights that "
+            "were trained on this stain."
+        )
+    if card.stain_reference:
+        return "Give weights that were trained on this stain (wsipipe train)."
+    return (
+        "Try weights that adapt the colours: --set segment.weights=nuclei_gmr_unet_0.5_restained. Look at "
+        "overview.png."
+    )
+
+
+def _unlike_nuclei(
+    plan: Plan, card: ModelCard, learnt: Learnt, measures: Measures, unlike_stain: bool
+) -> Iterator[SlideWarning]:
+    cause = "The stain is the likely cause."
+    if not unlike_stain:
+        cause = (
+            f"Is the slide's um/px, {plan.facts.mpp:.4g} (from: {plan.facts.mpp_source}), right? If not, "
+            "give it with --mpp (about 0.25 for an objective of 40x, 0.5 for 20x). Otherwise look at "
+            "overview.png: the weights may not know this organ or stain."
+        )
+    density, area = measures.get("nuclei_per_mm2"), measures.get("nucleus_area_um2")
+    if learnt.nuclei_per_mm2 and density is not None:
+        low, high = _widened(learnt.nuclei_per_mm2, DENSITY_FACTOR)
+        # What was found may be few, but what was to be expected must be enough to tell.
+        judged = max(low, density) * measures["tissue_mm2"] >= FEWEST_EXPECTED
+        if judged and not low <= density <= high:
+            yield SlideWarning(
+                "FEW_NUCLEI" if density < low else "MANY_NUCLEI",
+                f"{density:,.0f} nuclei a mm2 of tissue were found; the fields that {card.name} learnt from "
+                f"have {_told(learnt.nuclei_per_mm2)}. {cause}",
+            )
+    if learnt.nucleus_area_um2 and area is not None:
+        low, high = _widened(learnt.nucleus_area_um2, AREA_FACTOR)
+        if not low <= area <= high:
+            yield SlideWarning(
+                "UNLIKE_SIZE",
+                f"the median nucleus has {area:.1f} um2; in the fields that {card.name} learnt from it has "
+                f"{_told(learnt.nucleus_area_um2)}. {cause}",
+            )
+
+
+def _told(learnt: Range) -> str:
+    return f"{learnt[0]:,.0f} to {learnt[1]:,.0f}"
+
+
+def _widened(learnt: Range, factor: float) -> Range:
+    return learnt[0] / factor, learnt[1] * factor

@@ -1,0 +1,133 @@
+"""Slide -> ``overview.png``: tissue outline, class colours with legend, and nuclei per mm2, side by side."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch as Swatch
+
+from wsipipe.common.about import NOTICE
+from wsipipe.geometry import Array, Region
+from wsipipe.pipeline.execution.shard_inputs import Sources
+from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.pipeline.reporting.outcome import SlideWarning
+from wsipipe.stages.classify import CLASS_MAP
+from wsipipe.stages.nuclei.declarations import NUCLEI
+from wsipipe.stages.tissue import TISSUE
+from wsipipe.store.tables import load_table
+
+LONGEST_SIDE_PX = 640
+"""Of a panel's image; a panel is about as wide. Matplotlib takes some 100 bytes for each px."""
+BAND_PX = 1 << 18
+CLASS_BAND_PX = 512
+DENSITY_CELL_UM = 128.0
+
+
+def draw_overview(
+    plan: Plan, sources: Sources, tables: Path, path: Path, warnings: tuple[SlideWarning, ...] = ()
+) -> None:
+    """Draws the panels that the workflow has results for.
+
+    Args:
+        plan: Of the slide.
+        sources: Its finished arrays.
+        tables: Folder of the stages' tables.
+        path: The PNG to write.
+        warnings: Named in the title.
+    """
+    frame = plan.facts.frame
+    extent_mm = (0.0, frame.shape[1] * frame.mpp / 1000, frame.shape[0] * frame.mpp / 1000, 0.0)
+    thumbnail = _thumbnail(plan, sources)
+    panels: list[tuple[str, Callable[[Any], None]]] = [
+        ("tissue", lambda axes: _draw_tissue(axes, _thinned(sources.array(TISSUE)), extent_mm))
+    ]
+    if plan.workflow.classify:
+        panels.append(
+            (f"tissue class ({plan.classes_of})", lambda axes: _draw_classes(axes, plan, sources, extent_mm))
+        )
+    if plan.workflow.segment:
+        nuclei = load_table(tables / "grow.npz")
+        panels.append(("nuclei per mm²", lambda axes: _draw_density(axes, plan, nuclei, extent_mm)))
+    height = 5.0 * min(2.0, max(0.4, frame.shape[0] / frame.shape[1])) + 0.9
+    figure = Figure(figsize=(5.6 * len(panels), height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    for (title, draw), axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
+        axes.imshow(thumbnail, extent=extent_mm, interpolation="antialiased")
+        draw(axes)
+        axes.set(title=title, xlabel="mm", xlim=extent_mm[:2], ylim=extent_mm[2:])
+    title = f"{plan.slide.slide_id} · {NOTICE}"
+    if warnings:
+        title += "\nWARNING: " + ", ".join(dict.fromkeys(warning.code for warning in warnings))
+    figure.suptitle(title, fontsize=9, color="#b00020" if warnings else "black")
+    figure.savefig(path, metadata={"Software": None})
+
+
+def _thumbnail(plan: Plan, sources: Sources) -> Array:
+    """RGB of the slide as means of n x n px; read in bands, so that memory does not follow the slide."""
+    downsample = plan.downsample(TISSUE)
+    shape = plan.facts.frame.shape_at(downsample)
+    every = _every(shape)
+    # A strip may be thinner than a px of the picture; off the canvas it is white.
+    height, width = (max(1, side // every) for side in shape)
+    rows = max(1, BAND_PX // (width * every**2))
+    small = np.empty((height, width, 3), np.uint8)
+    for row in range(0, height, rows):
+        count = min(rows, height - row)
+        band = Region(row * every, 0, count * every, width * every)
+        pixels = sources.canvas.read_coarse(downsample, band)[0]
+        small[row : row + count] = pixels.reshape(count, every, width, every, 3).mean((1, 3))
+    return small
+
+
+def _thinned(labels: Any) -> Array:
+    """Every n-th px of an array (H, W) in a store, so that the longest side fits."""
+    every = _every(labels.shape)
+    return np.ascontiguousarray(labels[::every, ::every])
+
+
+def _every(shape: tuple[int, int]) -> int:
+    return -(-max(shape) // LONGEST_SIDE_PX)
+
+
+def _draw_tissue(axes: Any, tissue: Array, extent_mm: tuple[float, ...]) -> None:
+    if min(tissue.shape) > 1 and (tissue == 1).any() and (tissue != 1).any():
+        axes.contour(tissue == 1, [0.5], colors="#0050c8", linewidths=0.8, extent=extent_mm, origin="upper")
+
+
+def _draw_classes(axes: Any, plan: Plan, sources: Sources, extent_mm: tuple[float, ...]) -> None:
+    outputs = plan.classes
+    classes = sources.array(CLASS_MAP)
+    colours = np.zeros((256, 4), np.uint8)
+    for value, output in enumerate(outputs):
+        colours[value] = [*output.color, 140]
+    axes.imshow(colours[_thinned(classes)], extent=extent_mm, interpolation="nearest")
+    counts = _counted(classes)[: len(outputs)]
+    swatches = [
+        Swatch(color=[channel / 255 for channel in output.color], label=f"{output.name} {share:.0%}")
+        for output, share in zip(outputs, counts / max(1, int(counts.sum())), strict=True)
+        if share > 0
+    ]
+    axes.legend(handles=swatches, fontsize=7, loc="upper left", framealpha=0.85)
+
+
+def _counted(classes: Any) -> Array:
+    """How often each value 0 to 255 is in an array (H, W) in a store."""
+    bands = (classes[y : y + CLASS_BAND_PX] for y in range(0, classes.shape[0], CLASS_BAND_PX))
+    return np.sum([np.bincount(band.ravel(), minlength=256) for band in bands], axis=0)
+
+
+def _draw_density(axes: Any, plan: Plan, nuclei: dict[str, Array], extent_mm: tuple[float, ...]) -> None:
+    frame, downsample = plan.facts.frame, plan.downsample(NUCLEI)
+    cell_px = DENSITY_CELL_UM / (frame.mpp * downsample)
+    y, x = ((nuclei[f"min_{axis}"] + nuclei[f"max_{axis}"] + 1) / 2 / cell_px for axis in "yx")
+    cells = [int(-(-side // cell_px)) for side in frame.shape_at(downsample)]
+    counts = np.histogram2d(y, x, bins=cells, range=[[0, cells[0]], [0, cells[1]]])[0]
+    edge_mm = DENSITY_CELL_UM / 1000
+    density = np.ma.masked_equal(counts / edge_mm**2, 0)
+    extent = (0.0, cells[1] * edge_mm, cells[0] * edge_mm, 0.0)
+    shown = axes.imshow(density, extent=extent, cmap="viridis", alpha=0.65, interpolation="nearest", vmin=0)
+    axes.figure.colorbar(shown, ax=axes, shrink=0.7)
+    axes.text(0.02, 0.98, f"{nuclei['id'].size:,} nuclei", transform=axes.transAxes, va="top", fontsize=8)

@@ -1,0 +1,1 @@
+"""Progress, the log of a slide, ``run.json`` and ``report.html``."""

@@ -1,0 +1,130 @@
+"""What became of a run -> ``report.html`` for people."""
+
+import math
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from wsipipe.common.about import NOTICE, __version__
+from wsipipe.common.atomic_files import write_durable
+from wsipipe.common.file_names import printable
+from wsipipe.pipeline.reporting.outcome import precisions
+from wsipipe.store.names import OVERVIEW
+
+_LIBRARIES = (
+    "torch",
+    "openslide-python",
+    "openslide-bin",
+    "tifffile",
+    "zarr",
+    "dask",
+    "numpy",
+    "scipy",
+    "scikit-image",
+)
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+content="default-src 'none'; img-src 'self'; style-src 'unsafe-inline'">
+<title>wsipipe run</title>
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; color: #222 }
+body { margin: 2rem auto; max-width: 75rem; padding: 0 1rem }
+table { border-collapse: collapse; width: 100% }
+td, th { padding: .3rem .6rem; text-align: left; vertical-align: top }
+tr + tr { border-top: 1px solid #ddd }
+.failed, .warning { color: #b00020 }
+pre { font-size: 12px; white-space: pre-wrap }
+img { max-width: 100%; border: 1px solid #ddd }
+.notice { background: #fff4d6; padding: .4rem .8rem; border-radius: 4px }
+</style></head><body>
+<h1>wsipipe run</h1>
+<p class="notice">{{ notice }}</p>
+<p>{{ run.began }} to {{ run.ended }} · wsipipe {{ run.versions.wsipipe }} · {{ run.machine }} ·
+{% if run.processors | default([]) %}processors of the workers:
+{{ run.processors | join("; ") }} · {% endif %}
+peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB</p>
+<table><tr><th>slide</th><th>status</th><th>um/px (source)</th>
+<th>precision</th><th>nuclei</th><th>seconds</th></tr>
+{% for slide in run.slides %}
+<tr><td><a href="#{{ slide.slide_id }}">{{ slide.slide_id }}</a></td>
+<td class="{{ slide.status }}">{{ slide.status }} {{ slide.code }}
+{% for code in slide.warnings | default([]) | map(attribute="code") | unique %}<br>
+<span class="warning">WARNING {{ code }}</span>{% endfor %}</td>
+<td>{% if slide.plan %}{{ "%.4f" | format(slide.plan.mpp) }} ({{ slide.plan.mpp_source }}){% endif %}</td>
+<td>{{ precisions(slide.plan) | join(", ") }}</td>
+<td>{{ slide.nuclei if slide.nuclei is not none }}</td>
+<td>{% if slide.seconds %}{{ "%.1f" | format(slide.seconds.values() | sum) }}{% endif %}</td></tr>
+{% endfor %}</table>
+{% for slide in run.slides %}
+<h2 id="{{ slide.slide_id }}">{{ slide.slide_id }}</h2>
+{% if slide.message %}<p class="{{ slide.status }}">{{ slide.code }}: {{ slide.message }}</p>{% endif %}
+{% for warning in slide.warnings | default([]) %}
+<p class="warning">WARNING {{ warning.code }}: {{ warning.message }}</p>{% endfor %}
+{% if slide.place %}<p>
+{% for key, value in slide.place.items() %}{{ key }} {{ value }} {% endfor %}</p>{% endif %}
+{% if log_of(slide) %}<pre>{{ log_of(slide) | join("\n") }}</pre>{% endif %}
+{% for stage, texts in (slide.networks | default({})).items() %}
+<p>network of {{ stage }}: {{ texts | join("; ") }}</p>{% endfor %}
+{% if slide.status in ("done", "kept") %}
+{% if slide.plan.classes_of | default("") %}
+<p>The tissue classes are those of {{ slide.plan.classes_of }}, which the weights learnt from.</p>
+{% endif %}
+<img src="{{ slide.slide_id }}/{{ overview }}" alt="Overview of {{ slide.slide_id }}">
+{% elif slide.status != "failed" %}<p>{{ slide.status }}</p>
+{% endif %}
+{% if slide.seconds %}
+<table><tr><th>stage</th><th>seconds</th><th>Mpx/s</th></tr>
+{% for stage, seconds in in_order(slide) %}
+<tr><td>{{ stage }}</td><td>{{ "%.1f" | format(seconds) }}</td>
+<td>{% if seconds > 0 %}{{ "%.2f" | format(mpx(slide) / seconds) }}{% endif %}</td></tr>
+{% endfor %}</table>{% endif %}
+{% endfor %}
+</body></html>
+"""
+
+
+def facts_of_machine() -> dict[str, Any]:
+    """Notice, machine and versions, for ``run.json``."""
+    return {
+        "notice": NOTICE,
+        "machine": f"{platform.system()} {platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+        "versions": {"wsipipe": __version__, "python": platform.python_version()}
+        | {name: version(name) for name in _LIBRARIES},
+    }
+
+
+def write_page(out: Path, run: dict[str, Any]) -> None:
+    """Writes ``report.html`` of a run into ``out``.
+
+    Args:
+        out: Folder of the results.
+        run: What ``run.json`` holds.
+    """
+    # Autoescape is a constant: a slide's name may hold anything.
+    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_PAGE)
+    tools = {"mpx": _canvas_mpx, "precisions": precisions, "in_order": _in_order, "log_of": _log_of}
+    text = page.render(run=run, notice=NOTICE, overview=OVERVIEW, **tools)
+    write_durable(out / "report.html", printable(text).encode())
+
+
+def _in_order(slide: dict[str, Any]) -> list[tuple[str, float]]:
+    """Stages and their seconds, in the order in which they run; ``run.json`` sorts them by name."""
+    flow: list[str] = slide["plan"].get("stages", [])
+    places = {stage: place for place, stage in enumerate(flow)}
+    return sorted(slide["seconds"].items(), key=lambda each: places.get(each[0], len(flow)))
+
+
+def _log_of(slide: dict[str, Any]) -> list[str]:
+    """The last lines about a slide, without its message, which the report shows already."""
+    message = slide["message"]
+    return [line for line in slide["log"] if not (message and line.endswith(f": {message}"))]
+
+
+def _canvas_mpx(slide: dict[str, Any]) -> float:
+    return math.prod(slide["plan"]["canvas_shape"]) / 1e6

@@ -1,0 +1,1 @@
+"""The napari plugin: reader, viewer, layers and the panel for corrections."""

@@ -1,0 +1,1 @@
+"""The durable list of a reviewer's edits, and what follows from it."""

@@ -1,0 +1,235 @@
+"""A session's acts -> ``labels/nuclei_reviewed`` and ``tissue_class_reviewed``, shard by touched shard.
+
+They begin as links to the published shards, so they cost no space. A shard that acts touch is written anew
+beside its link (zarr replaces files, it never writes into them), and so are its parents in the pyramid;
+published files keep their bytes. What was derived is noted before and after, so a crash is made good.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from wsipipe.common.atomic_files import storage_errors, sync_file, sync_folder, write_json
+from wsipipe.geometry import Region
+from wsipipe.review.session import Session
+from wsipipe.stages.pyramid import mode_of_four
+from wsipipe.store import ome_metadata
+from wsipipe.store.arrays import open_array, read_region
+from wsipipe.store.encoding import NOT_COMPUTED
+
+STORE = "reviewed.zarr"
+_NOTE = "derived.json"
+_ENDING = "_reviewed"
+_OUTSIDE = {"nuclei": 0, "tissue_class": NOT_COMPUTED}
+_Shards = dict[tuple[int, int], dict[str, Any]]
+
+
+def derive(session: Session) -> list[Path]:
+    """Brings the reviewed labels up to date with the acts in force.
+
+    Args:
+        session: Its folder gets ``reviewed.zarr``.
+
+    Returns:
+        Shard files written, level 0 and parents; empty if nothing changed.
+
+    Raises:
+        StorageError: The folder cannot be written, or a published shard is missing.
+    """
+    root = session.folder / STORE
+    names = [name for name in _OUTSIDE if name in session.source.result.labels]
+    if not (root / "zarr.json").is_file():
+        _begin(session, root, names)
+    written: list[Path] = []
+    for name in names:
+        written += _bring_up_to_date(session, root, name)
+    return written
+
+
+def reviewed_levels(session: Session, name: str) -> list[Any]:
+    """Levels (y, x) of the derived labels, finest first; the published ones where none were derived."""
+    folder = session.folder / STORE / "labels" / f"{name}{_ENDING}"
+    paths = sorted((path.parent for path in folder.glob("[0-9]*/zarr.json")), key=lambda path: int(path.name))
+    return [open_array(path) for path in paths] or session.source.result.labels[name]
+
+
+def _begin(session: Session, root: Path, names: Iterable[str]) -> None:
+    """The whole store with links to published shards, visible only when it is whole."""
+    part = root.with_name(root.name + ".tmp")
+    with storage_errors(root):
+        for old in (root, part):
+            if old.exists():
+                shutil.rmtree(old)
+        part.mkdir(parents=True)
+        about = {"slide_id": session.source.slide_id, "plan": session.source.plan, "user": session.user}
+        zarr.create_group(part, attributes={"wsipipe_review": about})
+        reviewed = [f"{name}{_ENDING}" for name in names]
+        zarr.create_group(part / "labels", attributes=ome_metadata.labels_attributes(reviewed))
+        for name in names:
+            _link(session.source.result.store / "labels" / name, part / "labels" / f"{name}{_ENDING}")
+        os.rename(part, root)
+        sync_folder(root.parent)
+
+
+def _link(published: Path, to: Path) -> None:
+    """Copies metadata, links shards; copies them where the disks differ."""
+    for path in sorted(published.rglob("*")):
+        target = to / path.relative_to(published)
+        if path.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        elif path.name == "zarr.json":
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        else:
+            _link_file(path, target)
+    about = zarr.open_group(to, mode="r+")
+    attributes = dict(about.attrs)
+    # The image it belongs to is in another store; OME-Zarr has no way to say that.
+    attributes["ome"] = _without_source(attributes["ome"])
+    about.attrs.put(attributes)
+
+
+def _without_source(described: Any) -> dict[str, Any]:
+    label = {name: value for name, value in described["image-label"].items() if name != "source"}
+    return {**described, "image-label": label}
+
+
+def _link_file(path: Path, target: Path) -> None:
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)
+
+
+def _bring_up_to_date(session: Session, root: Path, name: str) -> list[Path]:
+    folder = root / "labels" / f"{name}{_ENDING}"
+    note = folder / _NOTE
+    finest = open_array(folder / "0")
+    taken = session.state.taken
+    wanted = _wanted(session, name, int(finest.shards[-1]))
+    noted = _noted(note, session.began)
+    stale = {
+        index: _union(wanted.get(index), noted.get(index))
+        for index in wanted.keys() | noted.keys()
+        if wanted.get(index, {}).get("acts", "none") != noted.get(index, {}).get("acts", "none")
+    }
+    if not stale:
+        return []
+    unsure = {index: {"acts": "unsure", "box": box} for index, box in stale.items()}
+    _note_down(note, session.began, noted | unsure)
+    written = _rewrite(session, folder, name, stale)
+    # An act that came meanwhile may be in a shard already: what was written is looked at again next time.
+    steady = session.state.taken == taken
+    _note_down(note, session.began, wanted if steady else wanted | unsure)
+    return written
+
+
+def _wanted(session: Session, name: str, shard_px: int) -> _Shards:
+    """Shards that acts in force may touch, with the acts' digest and where they lie."""
+    touching: dict[tuple[int, int], list[int]] = {}
+    boxes: dict[tuple[int, int], Region] = {}
+    for entry in session.state.done:
+        change = entry.act.change
+        if change is None or change.array != name:
+            continue
+        cells = change.box.scaled(1, shard_px)
+        for index in ((y, x) for y in range(cells.y, cells.end_y) for x in range(cells.x, cells.end_x)):
+            touching.setdefault(index, []).append(entry.number)
+            boxes[index] = _hull(boxes.get(index), change.box)
+    return {
+        index: {"acts": hashlib.sha256(repr(numbers).encode()).hexdigest(), "box": _as_list(boxes[index])}
+        for index, numbers in touching.items()
+    }
+
+
+def _rewrite(
+    session: Session, folder: Path, name: str, stale: dict[tuple[int, int], list[int]]
+) -> list[Path]:
+    layer = session.nuclei_labels if name == "nuclei" else session.tissue_labels
+    array = open_array(folder / "0", "low")
+    side = int(array.shards[-1])
+    written, dirty = [], []
+    for (row, column), box in sorted(stale.items()):
+        shard = Region(row * side, column * side, side, side).clipped(array.shape)
+        with storage_errors(folder):
+            array[shard.slices] = layer.read(shard)
+        written.append(_durable(folder / "0", (row, column)))
+        dirty.append(_inside(Region(*box), shard))
+    for level in range(1, len(list(folder.glob("[0-9]*/zarr.json")))):
+        dirty = sorted({region.scaled(1, 2) for region in dirty}, key=lambda region: (region.y, region.x))
+        written += _rewrite_parents(folder, level, dirty, _OUTSIDE[name])
+    return written
+
+
+def _rewrite_parents(folder: Path, level: int, dirty: list[Region], outside: int) -> list[Path]:
+    finer, array = open_array(folder / str(level - 1)), open_array(folder / str(level), "low")
+    side = int(array.shards[-1])
+    indices = {
+        (y, x)
+        for region in dirty
+        for y in range(region.y // side, -(-region.end_y // side))
+        for x in range(region.x // side, -(-region.end_x // side))
+    }
+    written = []
+    for row, column in sorted(indices):
+        shard = Region(row * side, column * side, side, side).clipped(array.shape)
+        pixels = np.array(read_region(array, shard, outside))
+        for region in dirty:
+            part = _inside(region, shard)
+            if part.area_px:
+                children = read_region(finer, part.scaled(2), outside)
+                pixels[part.relative_to(shard).slices] = mode_of_four(children)
+        with storage_errors(folder):
+            array[shard.slices] = pixels
+        written.append(_durable(folder / str(level), (row, column)))
+    return written
+
+
+def _durable(folder: Path, index: tuple[int, int]) -> Path:
+    path = folder / "c" / str(index[0]) / str(index[1])
+    with storage_errors(path):
+        sync_file(path)
+    return path
+
+
+def _noted(note: Path, began: str) -> _Shards:
+    if not note.is_file():
+        return {}
+    stored = json.loads(note.read_text())
+    shards: _Shards = {tuple(map(int, key.split("/"))): value for key, value in stored["shards"].items()}
+    if stored["journal"] != began:
+        return {index: value | {"acts": "of another journal"} for index, value in shards.items()}
+    return shards
+
+
+def _note_down(note: Path, began: str, shards: _Shards) -> None:
+    stored = {f"{y}/{x}": value for (y, x), value in sorted(shards.items())}
+    write_json(note, {"journal": began, "shards": stored})
+
+
+def _union(one: dict[str, Any] | None, other: dict[str, Any] | None) -> list[int]:
+    boxes = [Region(*found["box"]) for found in (one, other) if found]
+    return _as_list(_hull(boxes[0], boxes[-1]))
+
+
+def _hull(one: Region | None, other: Region) -> Region:
+    if one is None:
+        return other
+    y, x = min(one.y, other.y), min(one.x, other.x)
+    return Region(y, x, max(one.end_y, other.end_y) - y, max(one.end_x, other.end_x) - x)
+
+
+def _inside(region: Region, limits: Region) -> Region:
+    part = region.relative_to(limits).clipped(limits.shape)
+    return Region(part.y + limits.y, part.x + limits.x, *part.shape)
+
+
+def _as_list(box: Region) -> list[int]:
+    return [box.y, box.x, box.height, box.width]

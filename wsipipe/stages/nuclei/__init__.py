@@ -1,0 +1,1 @@
+"""Nuclei from probabilities: seeds, growing, numbering, outlines and the rows of the table."""

@@ -1,0 +1,113 @@
+"""One shard and a halo of seeds in; the shard's nuclei, by the slide's seed number, out.
+
+All seeds grow at once, one 4-neighbour step after the other, inside the foreground. A pixel's nucleus after
+k steps depends on pixels at most k steps away, so a halo of as many pixels as steps makes the core exact.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from wsipipe.geometry import Array, Region
+from wsipipe.store.tables import Table
+
+
+def grow_instances(
+    seeds: Array, nucleus: Array, core: Region, patch: Region, tables: Table, grow_px: int
+) -> tuple[Array, Table]:
+    """Local labels of core and halo -> the slide's seed numbers (core height, width) uint32, and their sums.
+
+    A pixel that several seeds reach in the same step goes to the seed of the highest rank; where two share
+    it, the pixel stays background and lets nobody pass: any other choice would depend on the orientation.
+
+    Args:
+        seeds: Labels of :func:`wsipipe.stages.nuclei.seeds.find_seeds` in ``patch``, each shard with its own.
+        nucleus: Stored nucleus probability (core height, width) uint8.
+        core: What this shard writes.
+        patch: ``core.grown(grow_px)`` clipped to the slide; reaches at most into the eight neighbours.
+        tables: Of :func:`wsipipe.stages.nuclei.join.grow_tables` for this shard.
+        grow_px: Steps, ``InstanceParams.grow_px(mpp)``.
+
+    Returns:
+        The numbers, and a table by seed: ``seed``, ``area``, ``nucleus`` (sums in the core), ``min_y``,
+        ``max_y``, ``min_x``, ``max_x``, ``first_x`` (of the first pixel in raster order), slide px.
+    """
+    labels, numbers, ranks = _patch_labels(seeds, core, patch, tables)
+    grown = _grow(labels, (seeds > 0) & (labels == 0), ranks, grow_px)
+    in_core = grown[core.relative_to(patch).slices]
+    return numbers[in_core], _partial(in_core, nucleus, core, numbers)
+
+
+def _patch_labels(seeds: Array, core: Region, patch: Region, tables: Table) -> tuple[Array, Array, Array]:
+    """Labels (patch) that count from 1 in this patch alone, and the seed number and rank of each label."""
+    numbers, by_entry = np.unique(np.append(tables["seed"], np.uint32(0)), return_inverse=True)
+    ranks = np.zeros(numbers.size, np.int64)
+    ranks[by_entry[:-1]] = tables["rank"]
+    labels = np.zeros(seeds.shape, np.int32)
+    for i, rows in enumerate(_bands(patch.y, core.y, core.end_y, patch.end_y)):
+        for j, columns in enumerate(_bands(patch.x, core.x, core.end_x, patch.end_x)):
+            if tables["starts"][i, j] >= 0:
+                own = by_entry[tables["starts"][i, j] :]
+                labels[rows, columns] = own[seeds[rows, columns]]
+    return labels, numbers, ranks
+
+
+def _bands(*edges: int) -> list[slice]:
+    return [slice(a - edges[0], b - edges[0]) for a, b in pairwise(edges)]
+
+
+def _grow(labels: Array, free: Array, ranks: Array, steps: int) -> Array:
+    height, width = labels.shape
+    around = np.array([-(width + 2), -1, 1, width + 2])
+    labels, free = np.pad(labels, 1).ravel(), np.pad(free, 1).ravel()
+    front = np.flatnonzero(labels)
+    for _ in range(steps):
+        reached = _take_reached(front, free, around)
+        if not reached.size:
+            break
+        # a free pixel's labelled neighbours were all labelled in the last step: earlier ones had taken it
+        labels[reached] = _winners(labels[reached + around[:, None]], ranks)
+        front = reached[labels[reached] > 0]
+    return labels.reshape(height + 2, width + 2)[1:-1, 1:-1]
+
+
+def _take_reached(front: Array, free: Array, around: Array) -> Array:
+    """Free pixels beside the front, each once; they are free no more."""
+    taken = []
+    for step in around:
+        beside = front + step
+        taken.append(beside[free[beside]])
+        free[taken[-1]] = False
+    return np.concatenate(taken)
+
+
+def _winners(rivals: Array, ranks: Array) -> Array:
+    """Labels of the four neighbours (4, n) -> the label of highest rank (n,), 0 where two share it."""
+    rank = ranks[rivals]
+    best = rank == rank.max(axis=0)
+    first = np.where(best, rivals, 0).max(axis=0)
+    last = np.where(best, rivals, np.iinfo(rivals.dtype).max).min(axis=0)
+    return np.where(first == last, first, 0)
+
+
+def _partial(labels: Array, nucleus: Array, core: Region, numbers: Array) -> Table:
+    place = np.flatnonzero(labels)
+    label, column = labels.ravel()[place], place % core.width
+    area = np.bincount(label, minlength=numbers.size)
+    first, last = np.zeros((2, numbers.size), np.int64)
+    # of several values for one place numpy keeps the last
+    first[label[::-1]], last[label] = place[::-1], place
+    min_x, max_x = np.full(numbers.size, core.width), np.full(numbers.size, -1)
+    np.minimum.at(min_x, label, column)
+    np.maximum.at(max_x, label, column)
+    columns = {
+        "seed": numbers,
+        "area": area,
+        "nucleus": np.bincount(label, nucleus.ravel()[place], numbers.size).astype(np.int64),
+        "min_y": core.y + first // core.width,
+        "max_y": core.y + last // core.width,
+        "min_x": core.x + min_x,
+        "max_x": core.x + max_x,
+        "first_x": core.x + first % core.width,
+    }
+    return {name: values[area > 0] for name, values in columns.items()}

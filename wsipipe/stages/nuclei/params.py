@@ -1,0 +1,97 @@
+"""What a user may set about nucleus instances, and its one conversion to stored values and pixels."""
+
+import math
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from wsipipe.errors import ConfigError
+from wsipipe.models.cards.weights import ModelCard
+
+PROBABILITY_SCALE = 250
+"""Stored value of probability 1; 254 (unreadable) and 255 (not computed) lie above it."""
+
+
+class InstanceParams(BaseModel):
+    """Parameters of the instance stages; lengths in um, areas in um2, thresholds in probability.
+
+    Attributes:
+        nucleus_threshold: Foreground starts at this nucleus probability.
+        centre_threshold: Seeds start at this centre probability, inside the foreground.
+        grow_um: How far a seed may grow, in 4-neighbour steps.
+        min_seed_um2: Smaller seeds are specks: they are foreground, but start no nucleus.
+        min_seedless_um2: A foreground component without a seed is a nucleus from this area on.
+        min_area_um2: Smaller nuclei are dropped.
+        max_area_um2: Larger nuclei are dropped.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    nucleus_threshold: float = Field(default=0.5, gt=0, le=1)
+    centre_threshold: float = Field(default=0.5, gt=0, le=1)
+    grow_um: float = Field(default=8.0, gt=0)
+    min_seed_um2: float = Field(default=1.0, ge=0)
+    min_seedless_um2: float = Field(default=16.0, ge=0)
+    min_area_um2: float = Field(default=5.0, ge=0)
+    max_area_um2: float = Field(default=600.0, gt=0)
+
+    @model_validator(mode="after")
+    def _areas_in_order(self) -> Self:
+        if self.min_area_um2 > self.max_area_um2:
+            raise ValueError(
+                f"min_area_um2={self.min_area_um2} is above max_area_um2={self.max_area_um2}: "
+                "no nucleus could be kept; lower the first or raise the second"
+            )
+        return self
+
+    @property
+    def nucleus_level(self) -> int:
+        """Smallest stored nucleus value, 1..250, that is foreground."""
+        return _stored(self.nucleus_threshold)
+
+    @property
+    def centre_level(self) -> int:
+        """Smallest stored centre value, 1..250, that is seed."""
+        return _stored(self.centre_threshold)
+
+    def grow_px(self, mpp: float) -> int:
+        """Growing steps, >= 1, and so the halo that growing needs, in px at ``mpp``."""
+        return max(1, round(self.grow_um / mpp))
+
+    def min_seed_px(self, mpp: float) -> int:
+        """Pixels, >= 1, that a seed needs."""
+        return _at_least_px(self.min_seed_um2, mpp)
+
+    def min_seedless_px(self, mpp: float) -> int:
+        """Pixels, >= 1, that a component without a seed needs."""
+        return _at_least_px(self.min_seedless_um2, mpp)
+
+    def area_limits_px(self, mpp: float) -> tuple[int, int]:
+        """Smallest and largest area of a nucleus, in px, both allowed."""
+        return _at_least_px(self.min_area_um2, mpp), math.floor(self.max_area_um2 / mpp**2)
+
+
+def with_card(chosen: InstanceParams, card: ModelCard) -> InstanceParams:
+    """What was chosen explicitly, and for the rest what the card of the weights says.
+
+    Raises:
+        ConfigError: The two together are no valid parameters; names the first that is wrong.
+    """
+    own = {f"{name}_threshold": value for name, value in card.thresholds.items()} | card.instance_params
+    try:
+        return InstanceParams(**own | chosen.model_dump(include=chosen.model_fields_set))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "its areas"
+        raise ConfigError(
+            f"instances, with what the card of {card.name} adds, is wrong at {name}: {first['msg']}. Set "
+            f"instances.{name} in the workflow, or correct the card."
+        ) from error
+
+
+def _stored(probability: float) -> int:
+    return max(1, round(probability * PROBABILITY_SCALE))
+
+
+def _at_least_px(area_um2: float, mpp: float) -> int:
+    return max(1, math.ceil(area_um2 / mpp**2))

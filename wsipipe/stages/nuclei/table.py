@@ -1,0 +1,126 @@
+"""One shard's published labels in; its rows of the nuclei table, as Arrow, out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import shapely
+
+from wsipipe.errors import InternalError
+from wsipipe.geometry import Array, Region
+from wsipipe.stages.nuclei.outline import outlines
+from wsipipe.stages.nuclei.params import PROBABILITY_SCALE
+from wsipipe.stages.nuclei.shape import circularity, classes_at, eccentricity, mean_colours, shapes, solidity
+from wsipipe.store.nuclei_table import SCHEMA, Affine
+from wsipipe.store.tables import Table
+
+
+@dataclass(frozen=True)
+class TissueMap:
+    """A class map and what its values are called.
+
+    Attributes:
+        classes: (h, w) uint8; 254 unreadable, 255 not computed.
+        names: Class name by value; other values give no class.
+        affine: From its px to level-0 px.
+    """
+
+    classes: Array
+    names: Mapping[int, str]
+    affine: Affine
+
+
+def measure(
+    labels: Array,
+    rows: Table,
+    patch: Region,
+    affine: Affine,
+    mpp: float,
+    image: Array | None = None,
+    tissue: TissueMap | None = None,
+) -> pa.Table:
+    """Labels (H, W) uint32 -> one row a nucleus of ``rows``, by id, with the columns of :data:`SCHEMA`.
+
+    Args:
+        labels: Published labels of ``patch``; nuclei that are not in ``rows`` are passed over.
+        rows: The shard's own nuclei, of :func:`wsipipe.stages.nuclei.number.nuclei_in`.
+        patch: Where the labels lie; at least :func:`wsipipe.stages.nuclei.number.patch_of` of the rows.
+        affine: From label px to level-0 px.
+        mpp: Um per label px.
+        image: RGB (H, W, 3) uint8 of ``patch``.
+        tissue: Where given, each nucleus gets the class at its centroid.
+
+    Raises:
+        InternalError: A nucleus does not lie whole in the patch.
+    """
+    count = rows["id"].size
+    if not count:
+        return SCHEMA.empty_table()
+    own = _own_labels(labels, rows["id"])
+    shape = shapes(own, count, (patch.y, patch.x))
+    _check_whole(shape.area, rows, patch)
+    polygons, perimeter = outlines(own, count)
+    y_px0 = affine[0] + affine[2] * shape.centroid_y
+    x_px0 = affine[1] + affine[2] * shape.centroid_x
+    um_per_px0 = mpp / affine[2]
+    colours = [None] * 3 if image is None else mean_colours(own, image, count)
+    columns = {
+        "id": rows["id"],
+        "centroid_y_um": y_px0 * um_per_px0,
+        "centroid_x_um": x_px0 * um_per_px0,
+        "centroid_y_px0": y_px0,
+        "centroid_x_px0": x_px0,
+        "area_um2": shape.area * mpp**2,
+        "perimeter_um": perimeter * mpp,
+        "major_axis_um": shape.major_axis * mpp,
+        "minor_axis_um": shape.minor_axis * mpp,
+        "eccentricity": eccentricity(shape),
+        "solidity": solidity(polygons),
+        "circularity": circularity(shape.area, perimeter),
+        "probability": rows["nucleus"] / shape.area / PROBABILITY_SCALE,
+        **dict(zip(("mean_red", "mean_green", "mean_blue"), colours, strict=True)),
+        "tissue_class": _class_names(y_px0, x_px0, tissue),
+        "polygon": shapely.to_wkb(_polygons_level0(polygons, patch, affine)),
+    }
+    return pa.table([_column(columns[field.name], field, count) for field in SCHEMA], schema=SCHEMA)
+
+
+def _own_labels(labels: Array, ids: Array) -> Array:
+    """Labels that are in the sorted ``ids``, numbered from 1; 0 elsewhere."""
+    numbers = np.zeros(int(ids[-1]) - int(ids[0]) + 1, np.int32)
+    numbers[ids - ids[0]] = np.arange(1, ids.size + 1)
+    inside = (labels >= ids[0]) & (labels <= ids[-1])
+    own = np.zeros(labels.shape, np.int32)
+    own[inside] = numbers[labels[inside] - ids[0]]
+    return own
+
+
+def _check_whole(area: Array, rows: Table, patch: Region) -> None:
+    short = np.flatnonzero(area != rows["area"])
+    if short.size:
+        first = short[0]
+        raise InternalError(
+            f"nucleus {rows['id'][first]} has {rows['area'][first]} px, {patch} holds {area[first]:.0f} "
+            "of them; this is a defect of wsipipe: please report it with the slide's run.json"
+        )
+
+
+def _polygons_level0(polygons: Array, patch: Region, affine: Affine) -> Array:
+    corner = np.array([patch.x, patch.y])
+    offset = np.array([affine[1], affine[0]])
+    return shapely.transform(polygons, lambda points: offset + affine[2] * (points + corner))
+
+
+def _class_names(y_px0: Array, x_px0: Array, tissue: TissueMap | None) -> list[str | None] | None:
+    if tissue is None:
+        return None
+    offset_y, offset_x, step = tissue.affine
+    found = classes_at(tissue.classes, (y_px0 - offset_y) / step, (x_px0 - offset_x) / step)
+    return [tissue.names.get(int(value)) for value in found]
+
+
+def _column(values: object, field: pa.Field, count: int) -> pa.Array:
+    if values is None:
+        return pa.nulls(count, field.type)
+    return pa.array(values, type=field.type, from_pandas=False)

@@ -1,0 +1,174 @@
+"""Objects of a GeoJSON file, in every form that QuPath 0.2 to 0.6 writes.
+
+An object that cannot be used carries its problem; it never costs the other objects of the file.
+
+Source: QuPath's source code (GsonTools, QuPathTypeAdapters, ROITypeAdapters; 0.3 to 0.6): a
+FeatureCollection, a bare list or one Feature; classes as ``name``, ``names`` or ``parentClass``; types as
+``objectType`` or as the id; ``nucleusGeometry`` of cells; ``childObjects``. RFC 7946 for the geometry.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from wsipipe.errors import ConfigError
+from wsipipe.store.geojson_files import stored_features
+from wsipipe.store.geojson_outlines import read_outlines
+
+Kind = Literal["annotation", "detection", "cell", "tile", "tmaCore", "root", ""]
+_KINDS: dict[str, Kind] = {
+    "annotation": "annotation",
+    "detection": "detection",
+    "cell": "cell",
+    "tile": "tile",
+    "tmaCore": "tmaCore",
+    "tma_core": "tmaCore",
+    "root": "root",
+    # QuPath 0.2 wrote the type as the id.
+    "PathAnnotationObject": "annotation",
+    "PathDetectionObject": "detection",
+    "PathCellObject": "cell",
+    "PathTileObject": "tile",
+    "TMACoreObject": "tmaCore",
+    "PathRootObject": "root",
+}
+_CHILDREN = ("childObjects", "children")
+SHOWN = 5
+"""Causes named in one message."""
+
+
+@dataclass(frozen=True)
+class SlideObject:
+    """One object of a file.
+
+    Attributes:
+        outline: Valid Polygon or MultiPolygon with area, (x, y) in level-0 px; None where there is a problem.
+        nucleus: Outline of the nucleus of a cell, None for other objects and for cells without one.
+        kind: Type in QuPath; empty where the file does not state one.
+        label: Class with the classes it derives from, ``Nucleus: Tumor``; empty for none.
+        name: Name, empty for none.
+        uuid: Id of the feature as text, empty for none.
+        number: ``nucleus_id``, else the name where it is a number; 0 for none.
+        problem: Why it cannot be used; empty where it can.
+    """
+
+    outline: Any
+    nucleus: Any
+    kind: Kind
+    label: str
+    name: str
+    uuid: str
+    number: int
+    problem: str
+
+
+def read_objects(path: Path) -> list[SlideObject]:
+    """Read all objects of a file, also those that cannot be used.
+
+    Args:
+        path: ``.geojson`` or ``.json``, plain, gzipped or in a ZIP archive; in level-0 px of the slide.
+
+    Raises:
+        ConfigError: It cannot be read, is no GeoJSON, or holds no object that can be used.
+    """
+    features = list(_flat(stored_features(path)))
+    outlines, problems = read_outlines([_get(feature, "geometry") for feature in features])
+    nuclei, _ = read_outlines([_get(feature, "nucleusGeometry") for feature in features])
+    objects = [
+        _object(feature, outline, nucleus, problem)
+        for feature, outline, nucleus, problem in zip(features, outlines, nuclei, problems, strict=True)
+    ]
+    objects = [one for one in objects if one.kind != "root"]
+    if all(one.problem for one in objects):
+        found = described(left_out(objects)) or "it is empty"
+        raise ConfigError(
+            f"{path} holds no outline that can be used: {found}. Export annotations or detections with an "
+            "area from QuPath (File > Export objects as GeoJSON)."
+        )
+    return objects
+
+
+def left_out(objects: Iterable[SlideObject]) -> Counter[str]:
+    """Objects that cannot be used, by problem."""
+    return Counter(one.problem for one in objects if one.problem)
+
+
+def described(problems: Mapping[str, int]) -> str:
+    """Problems as one line, the commonest first: ``2 Point without area, 1 without geometry``."""
+    ordered = sorted(problems.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{count:,} {problem}" for problem, count in ordered[:SHOWN]]
+    more = sum(count for _, count in ordered[SHOWN:])
+    return ", ".join([*named, *([f"{more:,} with other problems"] if more else [])])
+
+
+def label_of(classification: Any) -> str:
+    """Class of QuPath in any of its forms -> ``Nucleus: Tumor``; empty for none."""
+    if isinstance(classification, list):
+        named = [label_of(one) for one in classification]
+    elif isinstance(classification, dict):
+        own = classification.get("names") or [classification.get("name")]
+        own = own if isinstance(own, list) else [own]
+        named = [label_of(classification.get("parentClass")), *(label_of(one) for one in own)]
+    else:
+        named = [_text(classification)]
+    return ": ".join(name for name in named if name)
+
+
+def _flat(features: Iterable[Any]) -> Iterator[Any]:
+    """Features and the child objects that hang under them, in the file's order."""
+    waiting = list(features)[::-1]
+    while waiting:
+        feature = waiting.pop()
+        yield feature
+        about = _properties(feature)
+        for children in (about.get(key) for key in _CHILDREN):
+            waiting += children[::-1] if isinstance(children, list) else []
+
+
+def _object(feature: Any, outline: Any, nucleus: Any, problem: str) -> SlideObject:
+    about = _properties(feature)
+    kind, name = _kind(feature, about), _text(about.get("name"))
+    if not isinstance(feature, dict):
+        problem = "that are no GeoJSON features"
+    elif kind == "tmaCore":
+        problem = "TMA cores"
+    return SlideObject(
+        outline=None if problem else outline,
+        nucleus=None if problem else nucleus,
+        kind=kind,
+        label=label_of(about.get("classification")),
+        name=name,
+        uuid=_text(_get(feature, "id")),
+        number=_number(about.get("nucleus_id")) or _number(name),
+        problem=problem,
+    )
+
+
+def _kind(feature: Any, about: dict[str, Any]) -> Kind:
+    stated = (about.get("objectType"), about.get("object_type"), about.get("type"), _get(feature, "id"))
+    known = (_KINDS[one] for one in stated if isinstance(one, str) and one in _KINDS)
+    return next(known, "")
+
+
+def _properties(feature: Any) -> dict[str, Any]:
+    about = _get(feature, "properties")
+    return about if isinstance(about, dict) else {}
+
+
+def _get(feature: Any, key: str) -> Any:
+    return feature.get(key) if isinstance(feature, dict) else None
+
+
+def _text(value: Any) -> str:
+    """Text or number as text; nothing else names anything."""
+    is_name = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return str(value).strip() if is_name else ""
+
+
+def _number(value: Any) -> int:
+    """Positive whole number, also as text, that fits a label; 0 for anything else."""
+    text = _text(value).removesuffix(".0")
+    number = int(text) if text.isdecimal() and len(text) <= 10 else 0
+    return number if number < 2**32 else 0

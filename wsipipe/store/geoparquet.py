@@ -1,0 +1,94 @@
+"""Nuclei tables by shard in; one GeoParquet file, ordered by id, out; a few thousand rows in memory.
+
+Source: GeoParquet 1.1.0, sections "File metadata" and "Column metadata".
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from wsipipe.store.nuclei_table import SCHEMA
+
+_GEO = {
+    "version": "1.1.0",
+    "primary_column": "polygon",
+    # glass has no place on the globe: crs null says so
+    "columns": {"polygon": {"encoding": "WKB", "geometry_types": ["Polygon"], "crs": None}},
+}
+_BATCH_ROWS = 1024
+
+
+def write_parquet(path: Path, tables: Iterable[pa.Table]) -> int:
+    """Write tables with the columns of ``table.SCHEMA``, one row group each, as GeoParquet.
+
+    Args:
+        path: The file; replaced if there.
+        tables: In the order of the file; taken one at a time.
+
+    Returns:
+        Rows written.
+    """
+    rows = 0
+    schema = SCHEMA.with_metadata({"geo": json.dumps(_GEO)})
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table.replace_schema_metadata(schema.metadata))
+            rows += table.num_rows
+    return rows
+
+
+def in_id_order(parts: Sequence[Path], rows: int = 4096) -> Iterator[pa.Table]:
+    """Files of :func:`write_parquet`, each ordered by id -> tables of ``rows`` rows, all ordered by id.
+
+    Args:
+        parts: Together they hold the ids 1..n, each once; shards of one row interleave.
+        rows: Ids in a table.
+
+    Yields:
+        Tables; only files whose ids are due are open.
+    """
+    parts = [path for path in parts if pq.read_metadata(path).num_rows]
+    waiting = sorted((_Part(path) for path in parts), key=lambda part: part.first, reverse=True)
+    total = sum(part.rows for part in waiting)
+    due: list[_Part] = []
+    for start in range(1, total + 1, rows):
+        while waiting and waiting[-1].first < start + rows:
+            due.append(waiting.pop())
+        table = pa.concat_tables([piece for part in due for piece in part.below(start + rows)])
+        due = [part for part in due if part.rows]
+        yield table.sort_by("id")
+
+
+class _Part:
+    """A file of rows by id, read forward."""
+
+    def __init__(self, path: Path) -> None:
+        metadata = pq.read_metadata(path)
+        self.first = metadata.row_group(0).column(0).statistics.min
+        self.rows = metadata.num_rows
+        self._batches = _batches(path)
+        self._held: list[pa.Table] = []
+
+    def below(self, stop: int) -> list[pa.Table]:
+        """The rows with ids under ``stop`` that were not given yet."""
+        while (not self._held or _last_id(self._held[-1]) < stop) and (table := next(self._batches, None)):
+            self._held.append(table)
+        given = [table.filter(pc.field("id") < stop) for table in self._held]
+        self._held = [table.filter(pc.field("id") >= stop) for table in self._held]
+        self._held = [table for table in self._held if table.num_rows]
+        self.rows -= sum(table.num_rows for table in given)
+        return given
+
+
+def _batches(path: Path) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_BATCH_ROWS):
+            yield pa.Table.from_batches([batch])
+
+
+def _last_id(table: pa.Table) -> int:
+    return table["id"][-1].as_py()

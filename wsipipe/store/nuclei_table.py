@@ -1,0 +1,29 @@
+"""Columns of the nuclei table, and how its pixels relate to level 0."""
+
+import pyarrow as pa
+
+Affine = tuple[float, float, float]
+"""(offset y, offset x, step): level-0 px = offset + step * px, in continuous px."""
+
+
+_FLOAT32 = (
+    *(
+        "area_um2",
+        "perimeter_um",
+        "major_axis_um",
+        "minor_axis_um",
+        "eccentricity",
+        "solidity",
+        "circularity",
+    ),
+    *("probability", "mean_red", "mean_green", "mean_blue"),
+)
+
+
+SCHEMA = pa.schema(
+    [pa.field("id", pa.uint32(), nullable=False)]
+    + [pa.field(f"centroid_{axis}_{unit}", pa.float64()) for unit in ("um", "px0") for axis in "yx"]
+    + [pa.field(name, pa.float32()) for name in _FLOAT32]
+    + [pa.field("tissue_class", pa.string()), pa.field("polygon", pa.binary(), nullable=False)]
+)
+"""Columns of ``nuclei.parquet``; colours are null without an image, the class where none was computed."""

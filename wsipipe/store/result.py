@@ -1,0 +1,105 @@
+"""A finished slide's folder -> arrays, table and provenance, for scripts and notebooks."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from wsipipe.errors import NoResultError
+from wsipipe.store import manifest
+from wsipipe.store.arrays import open_array
+from wsipipe.store.names import NUCLEI_TABLE
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished slide. Arrays are opened, not read; a missing shard raises.
+
+    Attributes:
+        folder: ``OUT/SLIDE``.
+    """
+
+    folder: Path
+
+    @property
+    def store(self) -> Path:
+        """The OME-Zarr group."""
+        return self.folder / "slide.zarr"
+
+    @cached_property
+    def attributes(self) -> dict[str, Any]:
+        """Provenance: plan, mpp and its source, workflow, weights."""
+        return dict(zarr.open_group(self.store, mode="r").attrs["wsipipe"])
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Every file with its SHA-256, and a digest of the pixels of every array."""
+        return manifest.read(self.folder)
+
+    @property
+    def image(self) -> list[Any]:
+        """Levels (3, y, x) uint8, finest first; empty for ``--image none``."""
+        return _levels(self.store)
+
+    @property
+    def labels(self) -> dict[str, list[Any]]:
+        """Levels (y, x) of each label image, finest first."""
+        return {path.name: _levels(path) for path in _groups(self.store / "labels")}
+
+    @property
+    def probabilities(self) -> dict[str, Any]:
+        """uint8 arrays, probability times 250; 254 unreadable, 255 not computed."""
+        return {path.name: open_array(path / "0") for path in _groups(self.store / "probabilities")}
+
+    def scale_um(self, group: str = "") -> tuple[float, float, float, float]:
+        """(um per px in y and x, um of the first px's centre in y and x) of level 0 of a group.
+
+        Args:
+            group: ``""`` for the image, or for example ``labels/nuclei``.
+        """
+        scales = zarr.open_group(self.store / group, mode="r").attrs["ome"]["multiscales"][0]
+        scale, shift = scales["datasets"][0]["coordinateTransformations"]
+        return (*scale["scale"][-2:], *shift["translation"][-2:])
+
+    def nuclei(self) -> Any:
+        """The table of nuclei as a GeoDataFrame, one row a nucleus, ordered by id.
+
+        Raises:
+            NoResultError: The workflow had no nuclei.
+        """
+        # geopandas takes a second to import; only those who ask for the table pay for it.
+        import geopandas
+
+        path = self.folder / NUCLEI_TABLE
+        if not path.is_file():
+            raise NoResultError(f"{self.folder} holds no nuclei; run a workflow with segment and instances.")
+        return geopandas.read_parquet(path)
+
+    def damaged(self) -> list[str]:
+        """Files that are missing or changed since publishing; empty when all is well."""
+        return manifest.damaged(self.folder)
+
+
+def open_result(path: str | Path) -> Result:
+    """Opens a slide's folder inside OUT, or its ``slide.zarr``.
+
+    Raises:
+        NoResultError: It was never finished.
+        StorageError: It is damaged, or a newer wsipipe wrote it.
+    """
+    folder = Path(path)
+    if folder.name == "slide.zarr":
+        folder = folder.parent
+    manifest.read(folder)
+    return Result(folder)
+
+
+def _groups(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob("*/zarr.json"))
+
+
+def _levels(folder: Path) -> list[Any]:
+    paths = sorted((path.parent for path in folder.glob("[0-9]*/zarr.json")), key=lambda path: int(path.name))
+    return [open_array(path) for path in paths]

@@ -1,0 +1,183 @@
+"""From validation data: temperature, thresholds and instance parameters, for the card.
+
+The search scores what ships: labels by the pipeline's own stages, judged by mean AJI + PQ.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+
+from wsipipe.errors import ConfigError
+from wsipipe.stages.nuclei.params import InstanceParams
+from wsipipe.training.evaluation.inference import instances
+from wsipipe.training.evaluation.instance_metrics import instance_scores
+from wsipipe.training.evaluation.metrics import pixel_scores
+from wsipipe.training.samples import Labels
+
+Floats = npt.NDArray[np.floating]
+Stored = npt.NDArray[np.uint8]
+
+NUCLEUS = tuple(round(0.3 + 0.05 * step, 2) for step in range(8))
+CENTRE = tuple(round(0.2 + 0.05 * step, 2) for step in range(13))
+COARSE = 3
+"""The first round tries every third value of both thresholds."""
+ROUNDS: tuple[dict[str, tuple[float, ...]], ...] = (
+    {"min_seed_um2": (0.0, 1.0, 2.0, 4.0)},
+    {"min_seedless_um2": (8.0, 16.0, 32.0, 1e6)},
+    {"min_area_um2": (3.0, 5.0, 8.0, 12.0, 16.0)},
+    {"grow_um": (2.0, 4.0, 8.0)},
+)
+TEMPERATURES = (0.2, 5.0)
+
+
+class Maps(NamedTuple):
+    """One validation field.
+
+    Attributes:
+        truth: (H, W) instance ids.
+        nucleus: (H, W) uint8, probability times 250, temperature applied.
+        centre: (H, W) uint8, likewise.
+        mpp: Um per px.
+    """
+
+    truth: Labels
+    nucleus: Stored
+    centre: Stored
+    mpp: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What :func:`choose` found.
+
+    Attributes:
+        params: The best instance parameters.
+        scores: Their mean ``dice``, ``aji``, ``pq`` on the validation fields.
+        tried: Settings that were scored.
+    """
+
+    params: InstanceParams
+    scores: dict[str, float]
+    tried: int
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """``nucleus`` and ``centre``, as ``ModelCard.thresholds`` takes them."""
+        return {"nucleus": self.params.nucleus_threshold, "centre": self.params.centre_threshold}
+
+    @property
+    def instance_params(self) -> dict[str, float]:
+        """The other parameters, as ``ModelCard.instance_params`` takes them."""
+        return self.params.model_dump(exclude={"nucleus_threshold", "centre_threshold"})
+
+
+def choose(maps: Iterable[Maps | tuple[Any, ...]], start: InstanceParams | None = None) -> Choice:
+    """Validation maps -> thresholds and parameters of the highest mean AJI + PQ.
+
+    Thresholds are searched on a coarse grid, then around its best; then one parameter after the other, with
+    the rest held; then the thresholds' neighbours once more. Among equals the one tried first is kept.
+
+    Args:
+        maps: (truth, nucleus, centre, mpp) of each field with instances; see :class:`Maps`.
+        start: Values of what is not searched, and first values of the rest.
+
+    Raises:
+        ConfigError: There is no field with a nucleus.
+    """
+    fields = [Maps(*field) for field in maps]
+    if not any(field.truth.any() for field in fields):
+        raise ConfigError(f"{len(fields)} validation fields have no nucleus; give some that have instances.")
+    search = _Search(fields, start or InstanceParams())
+    for nucleus in NUCLEUS[1::COARSE]:
+        for centre in CENTRE[::COARSE]:
+            search.attempt(nucleus_threshold=nucleus, centre_threshold=centre)
+    search.refine_thresholds(width=2)
+    for parameters in ROUNDS:
+        for name, values in parameters.items():
+            for value in values:
+                search.attempt(**{name: value})
+    search.refine_thresholds(width=1)
+    return Choice(search.best, search.scores, len(search.seen))
+
+
+class _Search:
+    """The best setting so far."""
+
+    def __init__(self, fields: Sequence[Maps], start: InstanceParams) -> None:
+        self.fields = fields
+        self.seen: set[InstanceParams] = set()
+        self.best, self.scores = start, {"aji": -1.0, "pq": -1.0}
+        self.attempt()
+
+    def attempt(self, **changed: float) -> None:
+        """Scores the best setting with some values changed, once, and keeps it if it is better."""
+        params = self.best.model_copy(update=changed)
+        if params in self.seen or params.min_area_um2 > params.max_area_um2:
+            return
+        self.seen.add(params)
+        scores = mean_scores(self.fields, params)
+        if scores["aji"] + scores["pq"] > self.scores["aji"] + self.scores["pq"]:
+            self.best, self.scores = params, scores
+
+    def refine_thresholds(self, width: int) -> None:
+        """Tries the thresholds within ``width`` places of the best on the fine grid."""
+        nucleus = _around(NUCLEUS, self.best.nucleus_threshold, width)
+        centre = _around(CENTRE, self.best.centre_threshold, width)
+        for one in nucleus:
+            for other in centre:
+                self.attempt(nucleus_threshold=one, centre_threshold=other)
+
+
+def mean_scores(fields: Sequence[Maps], params: InstanceParams) -> dict[str, float]:
+    """Mean ``dice`` (of the labels), ``aji``, ``pq``, ``dq``, ``sq`` of fields under one setting."""
+    rows = []
+    for truth, nucleus, centre, mpp in fields:
+        found = instances(nucleus, centre, params, mpp)
+        rows.append({"dice": pixel_scores(truth > 0, found > 0)["dice"]} | instance_scores(truth, found))
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def _around(grid: Sequence[float], value: float, width: int) -> Sequence[float]:
+    here = int(np.argmin(np.abs(np.array(grid) - value)))
+    return grid[max(here - width, 0) : here + width + 1]
+
+
+def class_temperature(probabilities: Floats, truth: npt.NDArray[np.integer]) -> float:
+    """Softmax answers (N, classes) at temperature 1, true classes (N,) -> temperature of least cross-entropy.
+
+    Raw scores are to be divided by it (``ModelCard.temperature``); it moves no decision.
+    """
+    scores = np.log(np.clip(probabilities.astype(np.float64), 1e-12, 1))
+
+    def loss(temperature: float) -> float:
+        tempered = scores / temperature
+        tempered -= tempered.max(axis=1, keepdims=True)
+        total = np.log(np.exp(tempered).sum(axis=1))
+        return float((total - tempered[np.arange(len(truth)), truth]).mean())
+
+    return _least(loss)
+
+
+def pixel_temperature(probabilities: Floats, truth: npt.NDArray[np.bool_], limit: int = 500_000) -> float:
+    """Sigmoid answers in [0, 1] at temperature 1, truth of one shape -> temperature of least cross-entropy.
+
+    Args:
+        probabilities: Of the nucleus map, any shape.
+        truth: Of the same shape.
+        limit: At most so many px, evenly spaced, are looked at.
+    """
+    stride = max(1, -(-probabilities.size // limit))
+    known = np.clip(probabilities.ravel()[::stride].astype(np.float64), 1e-6, 1 - 1e-6)
+    scores = np.log(known / (1 - known))
+    signs = np.where(truth.ravel()[::stride], -1.0, 1.0)
+    return _least(lambda temperature: float(np.logaddexp(0, signs * scores / temperature).mean()))
+
+
+def _least(loss: Any) -> float:
+    low, high = np.log(TEMPERATURES)
+    found = minimize_scalar(lambda log_t: loss(np.exp(log_t)), bounds=(low, high), method="bounded")
+    return round(float(np.exp(found.x)), 4)

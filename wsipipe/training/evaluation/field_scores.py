@@ -1,0 +1,133 @@
+"""Scores of one field in one pose, whole or in its inscribed disc, by the pipeline's own steps."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from wsipipe.errors import ModelError
+from wsipipe.models.cards.weights import ModelCard
+from wsipipe.stages.nuclei.params import InstanceParams, with_card
+from wsipipe.training.evaluation.inference import Predict, Scene, instances, scene, stored_maps
+from wsipipe.training.evaluation.instance_metrics import instance_scores
+from wsipipe.training.evaluation.metrics import auc_of_stored, pixel_scores
+from wsipipe.training.evaluation.rotation import (
+    UPRIGHT,
+    Plane,
+    Pose,
+    cut_labels,
+    disc,
+    drop_cut,
+    middle_square,
+    mirrored,
+    on_disc,
+    turned_labels,
+)
+from wsipipe.training.samples import Field, Labels
+
+
+@dataclass(frozen=True)
+class FieldScorer:
+    """Scores fields by one network.
+
+    Attributes:
+        predict: The network.
+        card: Its card, whose thresholds and instance parameters count.
+    """
+
+    predict: Predict
+    card: ModelCard
+
+    def __post_init__(self) -> None:
+        """Refuse networks without a nucleus map.
+
+        Raises:
+            ModelError: Names the outputs that there are.
+        """
+        if "nucleus" not in self.card.output_names or self.card.activation != "sigmoid":
+            raise ModelError(
+                f"{self.card.name} gives {', '.join(self.card.output_names)} ({self.card.activation}), not a "
+                "nucleus map; evaluate it on tissue tiles, or name weights that find nuclei."
+            )
+
+    @property
+    def params(self) -> InstanceParams:
+        """Thresholds and instance parameters of the card."""
+        return with_card(InstanceParams(), self.card)
+
+    def whole(self, field: Field, pose: Pose = UPRIGHT) -> dict[str, float]:
+        """Scores of the whole field, mirrored if the pose says so: every pixel and nucleus counts.
+
+        Returns:
+            ``dice``, ``iou`` and ``auc`` of the nucleus map; if the field has instances and the network
+            centres, ``label_dice`` of the final labels, ``aji``, ``pq``, ``dq``, ``sq`` and ``f1``.
+        """
+        image, labels = mirrored(field.image, pose.mirror), mirrored(field.labels, pose.mirror)
+        on = self._scene(np.ascontiguousarray(image), labels, field.mpp)
+        maps, truth = stored_maps(self.predict, on), on.labels[on.inside.slices]
+        scores = self._pixels(truth > 0, self._map(maps, "nucleus"))
+        if not self._has_instances(field):
+            return scores
+        return scores | _labels(truth, self._instances(maps, on.mpp))
+
+    def on_disc(self, field: "DiscField", pose: Pose) -> dict[str, float]:
+        """Scores inside the inscribed disc of a turned field; nuclei that its border cuts do not count."""
+        on = self._scene(on_disc(field.plane.at(pose)), turned_labels(field.labels, pose), field.mpp)
+        maps, truth = stored_maps(self.predict, on), on.labels[on.inside.slices]
+        inside = disc(len(truth))
+        nucleus = self._map(maps, "nucleus")
+        scores = self._pixels(truth[inside] > 0, nucleus[inside])
+        if not self._has_instances(field.field):
+            return scores
+        found = self._instances(np.where(inside, maps, 0), on.mpp)
+        return scores | _labels(*drop_cut(np.where(inside, truth, 0), found, field.cut))
+
+    def _scene(self, image: npt.NDArray[np.uint8], labels: Labels, mpp: float) -> Scene:
+        card = self.card
+        return scene(image, labels, mpp, card.mpp, self.predict.lattice_px, card.stain_reference)
+
+    def _map(self, maps: npt.NDArray[np.uint8], name: str) -> npt.NDArray[np.uint8]:
+        return maps[self.card.output_names.index(name)]
+
+    def _has_instances(self, field: Field) -> bool:
+        return field.has_instances and "centre" in self.card.output_names
+
+    def _instances(self, maps: npt.NDArray[np.uint8], mpp: float) -> Labels:
+        return instances(self._map(maps, "nucleus"), self._map(maps, "centre"), self.params, mpp)
+
+    def _pixels(self, truth: npt.NDArray[np.bool_], nucleus: npt.NDArray[np.uint8]) -> dict[str, float]:
+        found = nucleus >= self.params.nucleus_level
+        return pixel_scores(truth, found) | {"auc": auc_of_stored(truth, nucleus)}
+
+
+class DiscField:
+    """The middle square of a field, made ready to be turned.
+
+    Attributes:
+        field: Whose it is.
+        plane: Its pixels.
+        labels: Its nuclei.
+        cut: Ids of the nuclei that the inscribed disc's border cuts.
+        mpp: Um per px.
+    """
+
+    def __init__(self, field: Field) -> None:
+        self.field, self.mpp = field, field.mpp
+        self.plane = Plane(middle_square(field.image))
+        self.labels = middle_square(field.labels)
+        self.cut = cut_labels(self.labels)
+
+
+def cropped(field: Field, side_px: int | None) -> Field:
+    """The field's middle square of at most ``side_px``; the field itself if none is asked for."""
+    if side_px is None:
+        return field
+    return replace(
+        field,
+        image=np.ascontiguousarray(middle_square(field.image, side_px)),
+        labels=np.ascontiguousarray(middle_square(field.labels, side_px)),
+    )
+
+
+def _labels(truth: Labels, found: Labels) -> dict[str, float]:
+    return {"label_dice": pixel_scores(truth > 0, found > 0)["dice"]} | instance_scores(truth, found)

@@ -1,0 +1,181 @@
+"""What a network says of a field or tile outside any slide: by the pipeline's grid, predictor and stages.
+
+A field is one small slide: it lies in the middle of a canvas whose sides are multiples of the network's
+lattice, on an endless white plane, and its nuclei are found by the stages as one shard. So what is scored is
+what ships, and a turned field has the turned answer to the bit.
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from wsipipe.geometry import Array, Region
+from wsipipe.models.cards.weights import ModelCard, StainReference
+from wsipipe.models.predictor import Device, Precision, Predictor, choose_device, choose_precision
+from wsipipe.stages.nuclei.grow import grow_instances
+from wsipipe.stages.nuclei.join import grow_tables, join_seeds
+from wsipipe.stages.nuclei.number import merge_instances
+from wsipipe.stages.nuclei.params import InstanceParams
+from wsipipe.stages.nuclei.relabel import relabel
+from wsipipe.stages.nuclei.seeds import find_seeds
+from wsipipe.stages.stain import colours, lookup, restained
+from wsipipe.store.encoding import quantise
+from wsipipe.tiling.resample import Axis, resample, taps
+from wsipipe.training.samples import Labels, Rgb
+
+WHITE = 255
+NATIVE_TOLERANCE = 0.02
+"""As on the canvas of a slide: so near the network's mpp a field's own pixels are taken."""
+
+
+class Predict(Protocol):
+    """A :class:`wsipipe.models.predictor.Predictor`, or what looks like one."""
+
+    halo_px: int
+    lattice_px: int
+    stride: int
+
+    def __call__(self, patch: Rgb, /) -> npt.NDArray[np.float32]:
+        """RGB patch (H, W, 3) uint8 -> probabilities (C, H / stride, W / stride) float32."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A field on the network's grid.
+
+    Attributes:
+        image: (H, W, 3) uint8, H and W multiples of the lattice; white around the field.
+        labels: (H, W) int32, 0 around the field.
+        inside: The part of the canvas that the field covers at least by half.
+        mpp: Um per px.
+    """
+
+    image: Rgb
+    labels: Labels
+    inside: Region
+    mpp: float
+
+
+def predictor_of(
+    network: nn.Module, card: ModelCard, device: Device = "auto", precision: Precision = "auto"
+) -> Predictor:
+    """Predictor of a network in memory, which stays as it is: a copy is folded and moved.
+
+    Raises:
+        ModelError: CUDA is asked for and absent.
+    """
+    where = choose_device(device)
+    return Predictor(copy.deepcopy(network).eval(), card, where, choose_precision(precision, where))
+
+
+def instances(nucleus: Array, centre: Array, params: InstanceParams, mpp: float) -> Labels:
+    """Stored maps (H, W) uint8 (0..250) -> ids (H, W) int32, 1..n in raster order, 0 background.
+
+    Args:
+        nucleus: Nucleus probability times 250.
+        centre: Centre probability times 250.
+        params: As of a workflow or a card.
+        mpp: Um per px of the maps.
+    """
+    whole = Region(0, 0, *nucleus.shape)
+    seeds, partial = find_seeds(nucleus, centre, params)
+    joined = join_seeds({(0, 0): partial}, (1, 1), max(*nucleus.shape, params.grow_px(mpp)), mpp, params)
+    tables = grow_tables(joined, (0, 0))
+    grown, sums = grow_instances(seeds, nucleus, whole, whole, tables, params.grow_px(mpp))
+    merged = merge_instances([sums], joined["rank"].size - 1, mpp, params)
+    return relabel(grown, merged["final"]).astype(np.int32)
+
+
+def scene(
+    image: Rgb,
+    labels: Labels,
+    mpp: float,
+    to_mpp: float,
+    lattice_px: int,
+    stain: StainReference | None = None,
+) -> Scene:
+    """A field in the middle of a canvas at ``to_mpp``: image by exact area means, labels by nearest px.
+
+    Args:
+        image: (H, W, 3) uint8.
+        labels: (H, W); zeros if there are none.
+        mpp: Um per px of both; within 2 % of ``to_mpp`` they are taken as they are.
+        to_mpp: Of the network.
+        lattice_px: Sides of the canvas are multiples of it.
+        stain: Colours to which the field is brought, as a slide is.
+    """
+    step = 1.0 if abs(to_mpp / mpp - 1) <= NATIVE_TOLERANCE else to_mpp / mpp
+    sides = [_Side(extent, step, lattice_px) for extent in labels.shape]
+    rows, columns = sides
+    picture = resample(_padded(image, rows, columns), rows.taps, columns.taps)
+    if stain:
+        picture = restained(picture, lookup(colours(picture), stain))
+    near = np.pad(labels, 1)[np.ix_(rows.nearest, columns.nearest)]
+    inside = Region(rows.margin, columns.margin, rows.covered, columns.covered)
+    return Scene(picture, near, inside, mpp * step)
+
+
+def stored_maps(predict: Predict, on: Scene) -> npt.NDArray[np.uint8]:
+    """Stored probabilities (C, h, w) uint8 (0..250) of ``on.inside``, at the scene's mpp; stride 1 only.
+
+    The whole reach of the network is given as white context, as around a slide.
+    """
+    halo = predict.halo_px
+    probabilities = predict(on_white(on.image, halo))
+    inside = on.inside.relative_to(Region(-halo, -halo, 0, 0))
+    return quantise(probabilities[:, *inside.slices])
+
+
+def on_white(image: Rgb, margin_px: int) -> Rgb:
+    """Image (H, W, 3) with ``margin_px`` of white on each side."""
+    return np.pad(image, ((margin_px,) * 2, (margin_px,) * 2, (0, 0)), constant_values=WHITE)
+
+
+class _Side:
+    """One axis of a field on its canvas.
+
+    Attributes:
+        taps: Of each sample of the canvas.
+        nearest: Index of the nearest source px + 1 by sample; 0 outside.
+        margin: First sample that the field covers at least by half.
+        covered: How many it covers so.
+    """
+
+    def __init__(self, extent: int, step: float, lattice_px: int) -> None:
+        length = extent / step
+        even = lattice_px * (1 + lattice_px % 2)
+        count = max(math.ceil(length / even), 1) * even
+        self.extent = extent
+        self.taps = taps(Axis(step, extent / 2, count / 2), 0, count)
+        # Counted outwards from the middle, so that a mirrored field has the mirrored labels.
+        outwards = np.floor((np.arange(count // 2) + 0.5) * step - extent % 2 / 2 + 1e-9).astype(int)
+        right = extent // 2 + extent % 2 + outwards + 1
+        right = np.where(right <= extent, right, 0)
+        left = np.where(right > 0, extent + 1 - right, 0)[::-1]
+        self.nearest = np.concatenate([left, right])
+        self.margin = int((left == 0).sum())
+        self.covered = count - 2 * self.margin
+
+    @property
+    def before(self) -> int:
+        """White px that the first sample needs before the source."""
+        return max(-self.taps.span[0], 0)
+
+    @property
+    def after(self) -> int:
+        """White px that the last sample needs after the source."""
+        return max(self.taps.span[1] - self.extent, 0)
+
+
+def _padded(image: Rgb, rows: _Side, columns: _Side) -> Rgb:
+    """The px that the taps take: the image with white around it, from the first px of their spans on."""
+    pads = ((rows.before, rows.after), (columns.before, columns.after), (0, 0))
+    padded = np.pad(image, pads, constant_values=WHITE)
+    y, x = rows.taps.span[0] + rows.before, columns.taps.span[0] + columns.before
+    return padded[y:, x:]

@@ -1,0 +1,164 @@
+"""An evaluation, or several side by side, as Markdown, JSON and plots."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wsipipe.training.evaluation.figures import draw_angle_curves
+from wsipipe.training.evaluation.record import Estimate, Evaluation, OverAngles
+
+DRAWN = {"nuclei": ("dice", "aji", "pq"), "tissue": ("accuracy", "balanced_accuracy", "auc")}
+TITLES = {
+    "label_dice": "Label Dice",
+    "auc": "AUC",
+    "aji": "AJI",
+    "pq": "PQ",
+    "dq": "DQ",
+    "sq": "SQ",
+    "f1": "F1",
+    "iou": "IoU",
+}
+
+
+def as_markdown(evaluation: Evaluation) -> str:
+    """Tables of everything but the single samples; scores in percent."""
+    parts = [_heading(evaluation), *_caution(evaluation), _upright(evaluation)]
+    if evaluation.turned:
+        parts.append(_turned(evaluation))
+    if evaluation.orientation_difference is not None:
+        parts.append(_exactness(evaluation))
+    if evaluation.confusion:
+        parts.append(_confusion(evaluation))
+    return "\n\n".join(parts) + "\n"
+
+
+def comparison(evaluations: dict[str, Evaluation], scores: Sequence[str] | None = None) -> str:
+    """One row a network and score: original, mirrored, and mean, deviation and worst of the turned sets.
+
+    Args:
+        evaluations: By the name to print; of one task.
+        scores: Which ones; the task's main ones if not said.
+    """
+    rows = []
+    for name, one in evaluations.items():
+        for score in scores or DRAWN[one.task]:
+            if score in one.original:
+                rows.append([name, _title(score), *_row(one, score)])
+    columns = ["network", "score", "original", "mirrored", "turned, 0°", "mean ± sd", "worst", "drop"]
+    return _table(columns, rows)
+
+
+def write_report(evaluation: Evaluation, out: Path) -> list[Path]:
+    """Write ``NAME.evaluation.json`` and ``.md`` into ``out``, and a plot if there are turned sets."""
+    out.mkdir(parents=True, exist_ok=True)
+    stem = f"{evaluation.setting.weights}.evaluation"
+    record, text = out / f"{stem}.json", out / f"{stem}.md"
+    record.write_text(evaluation.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    text.write_text(as_markdown(evaluation), encoding="utf-8")
+    if not evaluation.turned:
+        return [record, text]
+    picture = out / f"{stem}.png"
+    curves = {_title(name): np.array(one.by_angle) for name, one in _drawn(evaluation).items()}
+    draw_angle_curves(curves, evaluation.degrees, picture, "score")
+    return [record, text, picture]
+
+
+def draw_comparison(evaluations: dict[str, Evaluation], score: str, path: Path) -> None:
+    """One score by angle for each network, polar and flat, as one PNG."""
+    curves = {name: np.array(one.turned[score].by_angle) for name, one in evaluations.items()}
+    degrees = next(iter(evaluations.values())).degrees
+    draw_angle_curves(curves, degrees, path, _title(score))
+
+
+def _drawn(evaluation: Evaluation) -> dict[str, OverAngles]:
+    return {name: evaluation.turned[name] for name in DRAWN[evaluation.task] if name in evaluation.turned}
+
+
+def _heading(evaluation: Evaluation) -> str:
+    kind = "fields" if evaluation.task == "nuclei" else "tiles"
+    how = evaluation.setting
+    groups = f", {len(how.groups)} groups" if how.groups else ""
+    folds = f", held out in {len(how.weights_sha256)} folds" if len(how.weights_sha256) > 1 else ""
+    left = "".join(f"; {count} left out: {why}" for why, count in evaluation.left_out.items())
+    return (
+        f"# {how.weights}\n\n{how.samples} {kind}{groups}{folds} at {how.mpp:g} um/px, {how.precision} on "
+        f"{how.device}{left}. Scores in percent; research use only."
+    )
+
+
+def _caution(evaluation: Evaluation) -> list[str]:
+    return [f"**Caution: not a test.** {evaluation.caution}"] if evaluation.caution else []
+
+
+def _upright(evaluation: Evaluation) -> str:
+    columns = ["score", "original", "95 % interval", "samples", *evaluation.mirrored]
+    rows = []
+    for name, one in evaluation.original.items():
+        mirrors = [_percent(scores.get(name)) for scores in evaluation.mirrored.values()]
+        rows.append([_title(name), _percent(one.value), _interval(one), str(one.samples), *mirrors])
+    return _table(columns, rows)
+
+
+def _turned(evaluation: Evaluation) -> str:
+    columns = ["turned", "0°", "mean", "95 % interval", "sd", "worst", "at", "mean drop", "worst drop"]
+    rows = [
+        [
+            _title(name),
+            *map(_percent, (one.upright, one.mean)),
+            _interval(one),
+            *map(_percent, (one.sd, one.worst)),
+            f"{one.worst_degrees:g}°",
+            *map(_percent, (one.mean_drop, one.drop)),
+        ]
+        for name, one in evaluation.turned.items()
+    ]
+    shown = "inscribed disc of each field" if evaluation.task == "nuclei" else "tiles continued by reflection"
+    return f"{len(evaluation.degrees)} angles, {shown}:\n\n{_table(columns, rows)}"
+
+
+def _exactness(evaluation: Evaluation) -> str:
+    gap = evaluation.orientation_difference
+    tried = (
+        "quarter turns and mirrored" if evaluation.turned and evaluation.mirrored else "turned or mirrored"
+    )
+    said = "exactly equal" if gap == 0 else f"different by up to {gap:.2g}"
+    return f"Of the eight orientations, those tried ({tried}) are {said}."
+
+
+def _confusion(evaluation: Evaluation) -> str:
+    rows = [
+        [f"**{name}**", *map(str, row)]
+        for name, row in zip(evaluation.classes, evaluation.confusion, strict=True)
+        if any(row)
+    ]
+    return "Rows are the truth, columns what was found:\n\n" + _table(["", *evaluation.classes], rows)
+
+
+def _row(evaluation: Evaluation, score: str) -> list[str]:
+    mirrors = [scores[score] for scores in evaluation.mirrored.values()]
+    cells = [_percent(evaluation.original[score].value), _percent(min(mirrors, default=None))]
+    over = evaluation.turned.get(score)
+    if over is None:
+        return [*cells, *["-"] * 4]
+    spread = f"{_percent(over.mean)} ± {_percent(over.sd)}"
+    return [*cells, _percent(over.upright), spread, _percent(over.worst), _percent(over.drop)]
+
+
+def _interval(one: Estimate | OverAngles) -> str:
+    if one.low is None or one.high is None:
+        return "-"
+    return f"{_percent(one.low)} to {_percent(one.high)}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value + 0:.2f}"
+
+
+def _title(score: str) -> str:
+    return TITLES.get(score, score.replace("_", " ").capitalize())
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

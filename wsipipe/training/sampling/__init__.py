@@ -1,0 +1,1 @@
+"""Batches of crops and mosaics, drawn at random and augmented."""

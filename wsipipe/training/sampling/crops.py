@@ -1,0 +1,125 @@
+"""Endless random crops of nuclei fields at one mpp, with what the network shall say about them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy import ndimage
+
+from wsipipe.errors import ConfigError
+from wsipipe.training.recipe import Augment, Samples
+from wsipipe.training.samples import Field, Rgb
+from wsipipe.training.sampling import augment
+from wsipipe.training.sampling.prefetch import Arrays
+from wsipipe.training.sampling.targets import target_maps
+
+Maps = npt.NDArray[np.uint8]
+MAPS = ("nucleus", "centre", "touching", "known")
+GLASS_MAPS = (0, 0, 0, 1)
+FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
+
+
+class NucleiCrops:
+    """Draws batches of crops.
+
+    Args:
+        fields: From which to draw.
+        mpp: Of the crops.
+        samples: Batch, side and shares of the sources.
+        changes: Strength of the augmentation.
+
+    Raises:
+        ConfigError: The shares leave nothing to draw from.
+    """
+
+    def __init__(self, fields: Sequence[Field], mpp: float, samples: Samples, changes: Augment) -> None:
+        self.mpp, self.samples, self.changes = mpp, samples, changes
+        self.sources: dict[str, list[tuple[Field, Maps]]] = {}
+        for field in fields:
+            maps = target_maps(field.labels, field.has_instances, field.mpp)
+            self.sources.setdefault(source_key(field), []).append((field, maps))
+        shares = np.array([samples.shares.get(name, 1.0) for name in self.sources])
+        if not shares.sum() > 0:
+            raise ConfigError(
+                f"samples.shares {samples.shares} leaves none of the sources {', '.join(self.sources)} to "
+                "learn from; give one of them a share above 0."
+            )
+        self.chances = shares / shares.sum()
+
+    def __call__(self, rng: np.random.Generator) -> Arrays:
+        """A batch: image (B, S, S, 3), nucleus, centre, touching, known (B, S, S), all uint8; name (B,)."""
+        drawn = [self.sample(rng) for _ in range(self.samples.batch)]
+        maps = np.stack([one for _, one, _ in drawn])
+        return {
+            "image": np.stack([image for image, *_ in drawn]),
+            "name": np.array([name for *_, name in drawn]),
+            **{name: np.ascontiguousarray(maps[..., index]) for index, name in enumerate(MAPS)},
+        }
+
+    def sample(self, rng: np.random.Generator) -> tuple[Rgb, Maps, str]:
+        """One augmented crop (S, S, 3) uint8, its maps (S, S, 4), and whence it came."""
+        side, changes = self.samples.side_px, self.changes
+        if rng.random() < changes.glass:
+            image, maps = augment.glass(side, rng), np.full((side, side, 4), GLASS_MAPS, np.uint8)
+            if rng.random() < 0.5:
+                image, maps = covered(image, maps, augment.ink(side, rng), rng)
+            return augment.optics(image, rng, changes), maps, "glass"
+        image, maps, name = self.cut(rng)
+        image = augment.stain(image, rng, changes.stain)
+        for cover in (augment.glass, augment.ink):
+            if rng.random() < changes.cover:
+                image, maps = covered(image, maps, cover(side, rng), rng)
+        return augment.optics(image, rng, changes), maps, name
+
+    def cut(self, rng: np.random.Generator) -> tuple[Rgb, Maps, str]:
+        """A random square of a random field, at the crops' mpp and now and then of another scale."""
+        fields = list(self.sources.values())[rng.choice(len(self.chances), p=self.chances)]
+        field, maps = fields[rng.integers(len(fields))]
+        side = self.samples.side_px
+        wide = augment.turning_px(side) if self.changes.geometric else side
+        factor = self.mpp / field.mpp * np.exp(rng.uniform(-self.changes.scale, self.changes.scale))
+        cut_px = max(round(wide * factor), 8)
+        y, x = (int(rng.integers(0, max(extent - cut_px, 0) + 1)) for extent in field.labels.shape)
+        method = FILTERS[rng.integers(factor < 1, len(FILTERS))]
+        image, maps = resampled(field.image, maps, (y, x), cut_px, wide, method)
+        if self.changes.geometric:
+            image, maps = augment.turned(image, maps, side, rng)
+        return image, maps, f"{field.source}/{field.name} at y {y}, x {x}, {cut_px} px"
+
+
+def source_key(field: Field) -> str:
+    """Name by which a recipe gives the share of a field's source."""
+    return field.source if field.has_instances else f"{field.source}_foreground"
+
+
+def resampled(
+    image: Rgb,
+    maps: Maps,
+    origin: tuple[int, int],
+    side_px: int,
+    out_px: int,
+    method: Image.Resampling = Image.Resampling.BOX,
+) -> tuple[Rgb, Maps]:
+    """Square of ``side_px`` at ``origin`` (y, x) as ``out_px``: maps by nearest; white and empty outside."""
+    y, x = origin
+    square = np.full((side_px, side_px, 3), 255, np.uint8)
+    labels = np.full((side_px, side_px, maps.shape[2]), GLASS_MAPS[: maps.shape[2]], maps.dtype)
+    cut = image[y : y + side_px, x : x + side_px]
+    square[: cut.shape[0], : cut.shape[1]] = cut
+    labels[: cut.shape[0], : cut.shape[1]] = maps[y : y + side_px, x : x + side_px]
+    nearest = ((np.arange(out_px) + 0.5) * side_px / out_px).astype(int)
+    resized = Image.fromarray(square).resize((out_px, out_px), method)
+    return np.asarray(resized), labels[np.ix_(nearest, nearest)]
+
+
+def covered(image: Rgb, maps: Maps, cover: Rgb, rng: np.random.Generator) -> tuple[Rgb, Maps]:
+    """A crop, a random smooth part of which is ``cover`` (glass or ink) and has no nuclei.
+
+    The parts are as large as a torn edge, or as small as a nucleus.
+    """
+    side = len(image)
+    grain = int(rng.choice((4, 8, 24)))
+    height = ndimage.zoom(rng.normal(size=(grain, grain)), side / grain, order=1)
+    gone = (height > np.quantile(height, rng.uniform(0.5, 0.97)))[..., None]
+    return np.where(gone, cover, image), np.where(gone, np.array(GLASS_MAPS, np.uint8), maps)

@@ -1,0 +1,1 @@
+"""What is learnt: nuclei maps or tissue classes, with their losses."""

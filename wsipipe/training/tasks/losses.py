@@ -1,0 +1,44 @@
+"""Losses: what is punished, for nuclei maps and for tissue classes."""
+
+import torch
+from torch.nn import functional
+
+from wsipipe.training.recipe import LossWeights
+from wsipipe.training.sampling.batches import Batch
+
+
+def weighted_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Mean of ``values`` by ``weight`` of the same shape; 0 where nothing weighs."""
+    return (values * weight).sum() / weight.sum().clamp(min=1)
+
+
+def soft_dice(probability: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """1 - Dice of the whole batch, probabilities counted as they are."""
+    overlap = (probability * target).sum()
+    return 1 - (2 * overlap + 1) / (probability.sum() + target.sum() + 1)
+
+
+def nuclei_loss(scores: torch.Tensor, batch: Batch, weights: LossWeights) -> torch.Tensor:
+    """Raw scores (B, 2, H, W) -> loss: BCE and Dice of the nucleus map, BCE of the known centre map.
+
+    Args:
+        scores: Of nucleus and centre.
+        batch: ``nucleus``, ``touching``, ``known`` as 0 and 1, ``centre`` as 0 to 255, all (B, H, W).
+        weights: Of the parts.
+    """
+    scores = scores.float()
+    nucleus = batch["nucleus"].float()
+    emphasis = 1 + weights.touching * batch["touching"].float()
+    entropy = functional.binary_cross_entropy_with_logits
+    shape = entropy(scores[:, 0], nucleus, reduction="none")
+    depth = entropy(scores[:, 1], batch["centre"].float() / 255, reduction="none")
+    return (
+        weights.nucleus * weighted_mean(shape, emphasis)
+        + weights.dice * soft_dice(scores[:, 0].sigmoid(), nucleus)
+        + weights.centre * weighted_mean(depth, emphasis * batch["known"])
+    )
+
+
+def tissue_loss(scores: torch.Tensor, batch: Batch, weights: LossWeights) -> torch.Tensor:
+    """Raw scores (B, classes, rows, columns) of the tiles of each canvas -> smoothed cross-entropy."""
+    return functional.cross_entropy(scores.float(), batch["label"], label_smoothing=weights.smoothing)

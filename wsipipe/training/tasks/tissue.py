@@ -1,0 +1,182 @@
+"""What is particular to tissue: classes, canvases of tiles, accuracy of tiles."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+
+from wsipipe.errors import ConfigError
+from wsipipe.models.cards.learnt import Learnt
+from wsipipe.models.cards.weights import ModelCard, Output, StainReference
+from wsipipe.models.networks.blocks import DenseClassifier
+from wsipipe.models.predictor import Device
+from wsipipe.training.datasets import read_tiles
+from wsipipe.training.device import autocast
+from wsipipe.training.evaluation.calibration import class_temperature
+from wsipipe.training.evaluation.metrics import class_scores
+from wsipipe.training.known_features import KnownFeatures, known_features
+from wsipipe.training.learnt import learnt_of
+from wsipipe.training.recipe import Recipe
+from wsipipe.training.samples import Tile
+from wsipipe.training.sampling.batches import Batch, as_input
+from wsipipe.training.sampling.mosaics import TissueCanvases, square
+from wsipipe.training.sampling.prefetch import Draw
+from wsipipe.training.tasks.losses import tissue_loss
+from wsipipe.training.tasks.task import Activation
+
+ABOUT = {
+    "ADI": ("adipose", (245, 222, 120)),
+    "BACK": ("glass", (230, 230, 230)),
+    "DEB": ("debris", (150, 130, 90)),
+    "LYM": ("lymphocytes", (70, 90, 200)),
+    "MUC": ("mucus", (120, 200, 220)),
+    "MUS": ("smooth muscle", (200, 90, 90)),
+    "NORM": ("normal mucosa", (90, 180, 90)),
+    "STR": ("stroma", (240, 150, 190)),
+    "TUM": ("tumour epithelium", (150, 40, 120)),
+    "gland_benign": ("benign gland", (90, 180, 90)),
+    "gland_malignant": ("malignant gland", (150, 40, 120)),
+    "stroma": ("stroma", (240, 150, 190)),
+}
+COLOURS = ((31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189), (140, 86, 75))
+TOGETHER = 16
+
+
+class Answers(NamedTuple):
+    """What a network says of held-out tiles.
+
+    Attributes:
+        truth: (N,) class index.
+        probabilities: (N, classes).
+    """
+
+    truth: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float32]
+
+
+class Tissue:
+    """The task ``tissue``: tiles in, a dense classifier out.
+
+    Attributes:
+        outputs: Of the network, one a class.
+        activation: Of the outputs.
+
+    Raises:
+        ConfigError: Fewer than two classes are left to learn, or one has no tile.
+    """
+
+    activation: Activation = "softmax"
+    stain_reference: StainReference | None = None
+
+    def __init__(self, recipe: Recipe, data: Sequence[Path]) -> None:
+        self.recipe = recipe
+        tiles = [tile for folder in data for tile in read_tiles(folder)]
+        found = sorted({tile.class_name for tile in tiles})
+        self.classes = recipe.samples.classes or found
+        absent = set(self.classes) - set(found)
+        if absent or len(self.classes) < 2:
+            raise ConfigError(
+                f"Classes {', '.join(self.classes)} are to be learnt, but the data have {', '.join(found)}. "
+                "Correct samples.classes (two at least), or give data of each."
+            )
+        self.samples: list[Tile] = [tile for tile in tiles if tile.class_name in self.classes]
+        self.outputs = tuple(_output(name, index) for index, name in enumerate(self.classes))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of the network that follow from the task."""
+        return {"num_classes": len(self.classes)}
+
+    def counts(self) -> npt.NDArray[np.float64]:
+        """(n, classes) what each tile brings to a fold."""
+        return np.eye(len(self.classes))[[self.classes.index(tile.class_name) for tile in self.samples]]
+
+    def check(self, held_out: Sequence[Tile]) -> None:
+        """Any tile can be measured."""
+
+    def told(self, samples: Sequence[Tile]) -> dict[str, str]:
+        """What was learnt from each source, in words."""
+        pairs = Counter((tile.source, tile.class_name) for tile in samples)
+        return {
+            source: "tiles: " + ", ".join(f"{n} {name}" for (of, name), n in pairs.items() if of == source)
+            for source in dict.fromkeys(tile.source for tile in samples)
+        }
+
+    def learnt(self, samples: Sequence[Tile]) -> Learnt | None:
+        """Ranges of the colours of these tiles."""
+        return learnt_of(samples, self.recipe.mpp)
+
+    def knows(
+        self, network: nn.Module, card: ModelCard, samples: Sequence[Tile], device: Device
+    ) -> KnownFeatures | None:
+        """Features of these tiles."""
+        if not isinstance(network, DenseClassifier):
+            return None
+        return known_features(network, samples, card.mpp, torch.device(device))
+
+    def draw(self, samples: Sequence[Tile]) -> Draw:
+        """Canvases of these tiles."""
+        return TissueCanvases(
+            samples, self.classes, self.recipe.mpp, self.recipe.samples, self.recipe.augment
+        )
+
+    def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
+        """Of a batch of canvases; a tile's score is the mean of its cells'."""
+        cells = network.cells(batch["image"])
+        per_tile = cells.shape[2] // self.recipe.samples.tiles
+        return tissue_loss(functional.avg_pool2d(cells, per_tile), batch, self.recipe.loss)
+
+    def answers(
+        self, network: nn.Module, card: ModelCard, held_out: Sequence[Tile], device: Device
+    ) -> list[Answers]:
+        """Answers for tiles, each seen alone."""
+        where, side = torch.device(device), self.recipe.samples.side_px
+        found = []
+        for start in range(0, len(held_out), TOGETHER):
+            tiles = held_out[start : start + TOGETHER]
+            images = as_input(np.stack([square(tile, card.mpp, side) for tile in tiles])).to(where)
+            with torch.no_grad(), autocast(where, self.recipe.fit.precision):
+                scores = network.eval()(images).float() / card.temperature
+            truth = np.array([self.classes.index(tile.class_name) for tile in tiles])
+            found.append(Answers(truth, scores.softmax(1).cpu().numpy()))
+        return found
+
+    def measure(
+        self, network: nn.Module, card: ModelCard, held_out: Sequence[Tile], device: Device
+    ) -> dict[str, float]:
+        """Accuracy and balanced accuracy of tiles; ``score`` is the latter."""
+        truth, probabilities = _joined(self.answers(network, card, held_out, device))
+        scores = class_scores(truth, probabilities)
+        kept = {name: scores[name] for name in ("accuracy", "balanced_accuracy")}
+        return kept | {"score": scores["balanced_accuracy"]}
+
+    def calibrated(self, card: ModelCard, answers: Sequence[Answers]) -> ModelCard:
+        """The card with the temperature chosen on ``answers`` of held-out tiles."""
+        truth, probabilities = _joined(answers)
+        return card.model_copy(update={"temperature": class_temperature(probabilities, truth)})
+
+    def scored(self, card: ModelCard, answers: Sequence[Answers]) -> dict[str, float]:
+        """Accuracy, balanced accuracy, AUC, and recall of each class; no temperature moves a decision."""
+        truth, probabilities = _joined(answers)
+        right = probabilities.argmax(1) == truth
+        recalls = {
+            f"recall_{name}": float(right[truth == label].mean())
+            for label, name in enumerate(self.classes)
+            if (truth == label).any()
+        }
+        return class_scores(truth, probabilities) | recalls
+
+
+def _joined(answers: Sequence[Answers]) -> Answers:
+    return Answers(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
+
+
+def _output(name: str, index: int) -> Output:
+    description, colour = ABOUT.get(name, (name, COLOURS[index % len(COLOURS)]))
+    return Output(name=name, description=description, color=colour)
