@@ -321,9 +321,7 @@ class Share:
 
 def open_lab(shim: str, slide: str, workflow: str, folder: str) -> Lab:
     """Everything is imported, planned and run here, once; the forks are quick."""
-    load = functools.cache(
-        lambda weights, _, device, precision, threads: load_predictor(weights, device, precision, threads)
-    )
+    load = functools.cache(lambda weights, _, *how: load_predictor(weights, *how))
     # A network that is loaded once serves every fork.
     shard_task._load_model = lambda *key: load(*key[:-1])
     chosen = load_workflow(workflow)
