@@ -101,7 +101,7 @@ def test_every_network_says_how_it_is_tiled(name: str) -> None:
 
 
 def test_unknown_architectures_and_arguments_are_refused() -> None:
-    with pytest.raises(ModelError, match="this version has"):
+    with pytest.raises(ModelError, match="This version has"):
         build("vit", {}, "radial")
     with pytest.raises(ModelError, match="does not take"):
         build("gmr_unet", {"depth": 3}, "radial")
