@@ -158,7 +158,7 @@ def _explain(model: type[BaseModel], error: ValidationError, where: str, setting
     for item in error.errors():
         path = tuple(str(part) for part in item["loc"])
         text = unknown_key(model, path) if item["type"] == "extra_forbidden" else _wrong(path, item)
-        # A setting may be a whole section, and keys that do not go together are told of their section.
+        # A setting may be a whole section, and keys that do not go together are reported by section.
         above = {".".join(path[:depth]) for depth in range(1, len(path) + 1)}
         ours = above & settings or any(key.startswith(f"{'.'.join(path)}.") for key in settings)
         (typed if ours else written).append(text.removesuffix("."))

@@ -127,7 +127,7 @@ def _quieten() -> None:
             logging.getLogger(name).setLevel(logging.ERROR)
     # A process that dies is started again, and who dies too often comes back as an error of a task.
     logging.getLogger("distributed.nanny").setLevel(logging.CRITICAL)
-    # A cluster that closes slowly is told by tornado with a traceback; the run is over by then.
+    # A cluster that closes slowly makes tornado print a traceback; the run is over by then.
     logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
 
 

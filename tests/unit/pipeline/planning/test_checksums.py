@@ -1,4 +1,4 @@
-"""Written as sha256sum reads it; a changed, an unlisted and a whole file are told apart."""
+"""Written as sha256sum reads it; changed, unlisted and intact files are distinguished."""
 
 import os
 import shutil

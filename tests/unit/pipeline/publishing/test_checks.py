@@ -1,4 +1,4 @@
-"""A finished slide is checked, and what looks wrong is told everywhere: outcome, file, run.json, report."""
+"""A finished slide is checked, and warnings appear everywhere: outcome, file, run.json, report."""
 
 import json
 from pathlib import Path
