@@ -13,12 +13,13 @@ from wsipipe.geometry import Array, Region
 from wsipipe.review.sample import CLASSES, in_order
 from wsipipe.stages.nuclei.shape import shapes
 from wsipipe.stages.nuclei.table import measure
-from wsipipe.stages.pyramid import level_count, mode_of_four, rgb_mean
+from wsipipe.stages.pyramid import box_mean, level_count, mode_of_four
+from wsipipe.stages.tile import RGB
 from wsipipe.store import manifest, ome_metadata
 from wsipipe.store.arrays import RESULT, ArraySpec, array_path, create_array, open_array
 from wsipipe.store.geoparquet import write_parquet
 from wsipipe.store.names import NUCLEI_TABLE
-from wsipipe.store.ome_metadata import NOT_COMPUTED_CLASS, RGB_CHANNELS
+from wsipipe.store.ome_metadata import NOT_COMPUTED_CLASS
 from wsipipe.store.result import Result, open_result
 from wsipipe.synth.slide import SyntheticSlide
 
@@ -49,7 +50,7 @@ def make_store(work: Path, side_px: int) -> Result:
         "level0_px_per_canvas_px": 1.0,
     }
     zarr.create_group(
-        root, attributes=ome_metadata.image_attributes("image", scales, RGB_CHANNELS) | {"wsipipe": about}
+        root, attributes=ome_metadata.image_attributes("image", scales, RGB) | {"wsipipe": about}
     )
     names = ["tissue_class", "nuclei"]
     zarr.create_group(root / "labels", attributes=ome_metadata.labels_attributes(names))
@@ -77,7 +78,7 @@ def _image(work: Path, rgb: Array, side_px: int, levels: int) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if (y, x) != (0, 0):
                     os.link(folder / "c" / "0" / "0" / "0", target)
-        pixels = rgb_mean(np.moveaxis(pixels, 0, 2))
+        pixels = box_mean(pixels)
 
 
 def _nuclei(work: Path, block: Array, side_px: int, levels: int) -> None:

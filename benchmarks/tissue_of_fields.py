@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from wsipipe.geometry import Region
-from wsipipe.stages.tissue import tissue_downsample
+from wsipipe.stages.grid import tissue_downsample
 from wsipipe.tiling.canvas import Canvas
 from wsipipe.tiling.slide import open_slide
 from wsipipe.tiling.tissue import TissueParams, find_tissue

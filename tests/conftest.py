@@ -10,10 +10,12 @@ import pytest
 
 from wsipipe.geometry import Region
 from wsipipe.pipeline.cluster.client import connect
-from wsipipe.pipeline.planning.plan import Plan, lattice_px, workflow_cards
+from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.slide_facts import inspect
 from wsipipe.pipeline.run import Resources, run
 from wsipipe.stages.classify import ClassifyParams
+from wsipipe.stages.flow import workflow_cards
+from wsipipe.stages.grid import lattice_px
 from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.stages.segment import SegmentParams
 from wsipipe.stages.tile import TileParams
@@ -157,7 +159,7 @@ def plan_for() -> PlanFor:
 
     def plan(slide: Path, workflow: Workflow) -> Plan:
         cards = workflow_cards(workflow)
-        found = inspect(collect([slide])[0], workflow.tile.mpp, lattice_px(workflow, cards), "cpu")
+        found = inspect(collect([slide])[0], workflow.tile.mpp, lattice_px(workflow.tile.mpp, cards), "cpu")
         return Plan(collect([slide])[0], found.facts, workflow, cards)
 
     return plan

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from wsipipe.geometry import Array, Orientation, Region
 from wsipipe.models.cards.weights import ModelCard, Output
 from wsipipe.stages.classify import CLASS_MAP, ClassifyParams, classify_stage
+from wsipipe.stages.grid import CanvasGrid
 from wsipipe.stages.segment import SegmentParams, segment_stage
-from wsipipe.stages.stage import Frame, Patch, ShardInput, Stage, upsampled
+from wsipipe.stages.stage import Patch, ShardInput, Stage, upsampled
 from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.encoding import NOT_COMPUTED
 
@@ -95,10 +96,10 @@ def cut(pixels: Array, region: Region, outside: int) -> Array:
 
 def run(stage: Stage, arrays: dict[str, Array], network: BoxNetwork) -> dict[str, Array]:
     """All shards of a stage, put together: what the runner does."""
-    frame = Frame(arrays["image/0"].shape[:2], MPP, (0.0, 0.0), 1.0)
+    grid = CanvasGrid(arrays["image/0"].shape[:2], MPP, (0.0, 0.0), 1.0)
     whole: dict[str, Array] = {}
-    for index in product(*map(range, stage.grid_shape(frame))):
-        core = stage.core(frame, index)
+    for index in product(*map(range, stage.grid_shape(grid))):
+        core = stage.core(grid, index)
 
         def read(name: str, around: Region | None = None, core: Region = core) -> Patch:
             read = next(read for read in stage.reads if read.name == name)
@@ -106,7 +107,7 @@ def run(stage: Stage, arrays: dict[str, Array], network: BoxNetwork) -> dict[str
             return Patch(cut(arrays[name], region, read.outside), region)
 
         for name, pixels in stage.kernel(ShardInput(index, core, read, model=network)).arrays.items():
-            full = (*pixels.shape[:-2], *frame.shape_at(stage.downsample))
+            full = (*pixels.shape[:-2], *grid.shape_at(stage.downsample))
             whole.setdefault(name, np.zeros(full, pixels.dtype))[(..., *core.slices)] = pixels
     return whole
 
@@ -116,8 +117,8 @@ def segment(
 ) -> dict[str, Array]:
     box = BoxNetwork(lattice_px=8, stride=1, radius_cells=2, **network)
     chosen = card(box, MPP, 16 if halo_px is None else halo_px)
-    frame = Frame(arrays["image/0"].shape[:2], MPP, (0.0, 0.0), 1.0)
-    return run(segment_stage(SegmentParams(patch_px=patch_px), chosen, frame, shard_px), arrays, box)
+    grid = CanvasGrid(arrays["image/0"].shape[:2], MPP, (0.0, 0.0), 1.0)
+    return run(segment_stage(SegmentParams(patch_px=patch_px), chosen, grid, shard_px), arrays, box)
 
 
 def classify(
@@ -130,11 +131,11 @@ def classify(
 ) -> dict[str, Array]:
     box = BoxNetwork(lattice_px=stride, stride=stride, radius_cells=2, **network)
     chosen = card(box, 2 * MPP, 2 * stride if halo_px is None else halo_px)
-    frame = Frame(arrays["image/0"].shape[:2], MPP, (0.0, 0.0), 1.0)
+    grid = CanvasGrid(arrays["image/0"].shape[:2], MPP, (0.0, 0.0), 1.0)
     params = ClassifyParams.model_construct(
         weights="box", precision="auto", shard_cells=shard, patch_cells=patch
     )
-    return run(classify_stage(params, chosen, frame), arrays, box)
+    return run(classify_stage(params, chosen, grid), arrays, box)
 
 
 def assert_same(one: dict[str, Array], other: dict[str, Array]) -> None:

@@ -79,8 +79,7 @@ def _job_of(out: Path, record: dict[str, Any], slide: dict[str, Any]) -> _Job:
 
 
 def _meaning_of_auto(workflow: Workflow, slides: Iterable[dict[str, Any]]) -> str | None:
-    sections = {"segment": workflow.segment, "classify": workflow.classify}
-    open_stages = [name for name, section in sections.items() if section and section.precision == "auto"]
+    open_stages = [name for name, params in workflow.networks().items() if params.precision == "auto"]
     for slide in slides:
         parameters = slide["plan"].get("parameters", {})
         for stage in open_stages:

@@ -149,10 +149,10 @@ def _make_array(work: Path, spec: ArraySpec) -> None:
 def _run_stage(
     pool: Pool, plan: Plan, stage: Stage, work: Path, ledger: Ledger, device: Device, told: Told
 ) -> None:
-    frame = plan.facts.frame
+    grid = plan.facts.grid
     for spec in plan.specs(stage):
         _make_array(work, spec)
-    rows, columns = stage.grid_shape(frame)
+    rows, columns = stage.grid_shape(grid)
     everything = [(row, column) for row in range(rows) for column in range(columns)]
     kept, damaged = ledger.check(stage.name)
     count, area_px, began = len(kept), 0, time.monotonic()
@@ -166,7 +166,7 @@ def _run_stage(
         if done.attempt:
             told.say(f"{stage.name} {done.index}: done at attempt {done.attempt + 1}, with smaller patches")
         count += 1
-        area_px += stage.core(frame, done.index).area_px * stage.downsample**2
+        area_px += stage.core(grid, done.index).area_px * stage.downsample**2
         speed = area_px / 1e6 / (time.monotonic() - began)
         told.step(Step(plan.slide.slide_id, stage.name, count, len(everything), speed))
     if stage.reduce:
@@ -190,7 +190,7 @@ def _computed(
     pool: Pool, plan: Plan, stage: Stage, work: Path, indices: list[Key], device: Device
 ) -> Iterator[Done]:
     """The missing shards as they end."""
-    on_device = stage.weights is not None
+    on_device = stage.network is not None
     lookahead = device.lookahead if on_device else 0
     task = Task(plan, work, stage.name, (0, 0), device.name, device.threads)
     tasks = [

@@ -13,14 +13,16 @@ from wsipipe.geometry import Array, Region
 from wsipipe.review.label_ops import whole
 from wsipipe.stages.nuclei.shape import shapes
 from wsipipe.stages.nuclei.table import TissueMap, measure
-from wsipipe.stages.pyramid import mode_of_four, rgb_mean
+from wsipipe.stages.pyramid import box_mean, mode_of_four
+from wsipipe.stages.tile import RGB
+from wsipipe.stages.tissue import LEGEND
 from wsipipe.store import manifest, ome_metadata
 from wsipipe.store.arrays import RESULT, ArraySpec, ShardFile, array_path, create_array, write_shards
 from wsipipe.store.encoding import NOT_COMPUTED, PROBABILITY_MAX, quantise
 from wsipipe.store.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
 from wsipipe.store.geoparquet import write_parquet
 from wsipipe.store.names import NUCLEI_GEOJSON, NUCLEI_TABLE, TISSUE_GEOJSON
-from wsipipe.store.ome_metadata import NOT_COMPUTED_CLASS, RGB_CHANNELS, TISSUE_CLASS
+from wsipipe.store.ome_metadata import NOT_COMPUTED_CLASS
 from wsipipe.store.result import Result, open_result
 from wsipipe.synth.slide import SyntheticSlide
 
@@ -69,8 +71,8 @@ class _Writer:
         )
         if self.has_image:
             self._array("image/0", np.moveaxis(self.rgb, 2, 0))
-            self._array("image/1", rgb_mean(self.rgb))
-        self._labels("tissue", self.tissue, 16, [TISSUE_CLASS, NOT_COMPUTED_CLASS])
+            self._array("image/1", box_mean(np.moveaxis(self.rgb, 2, 0)))
+        self._labels("tissue", self.tissue, 16, [*LEGEND, NOT_COMPUTED_CLASS])
         self._labels("tissue_class", self.classes, CLASS_DOWNSAMPLE, [*CLASSES, NOT_COMPUTED_CLASS])
         self._labels("nuclei", self.nuclei, 1, [])
         self._probability("nucleus", self._nucleus_probability(), 1, ())
@@ -162,7 +164,7 @@ def in_order(labels: Array) -> Array:
 
 def _root_attributes(image: bool) -> dict[str, object]:
     scales = ome_metadata.multiscale("image", 2, MPP, 1, channels=True, kind="mean")
-    shown = ome_metadata.image_attributes("image", scales, RGB_CHANNELS) if image else {}
+    shown = ome_metadata.image_attributes("image", scales, RGB) if image else {}
     about = {
         "slide_id": SLIDE_ID,
         "plan": PLAN,

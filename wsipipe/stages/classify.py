@@ -1,51 +1,81 @@
 """Image and tissue -> ``probabilities/tissue_class`` (class, y, x), ``labels/tissue_class``, coarse."""
 
+from typing import ClassVar, Self
+
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wsipipe.geometry import Array, Region
-from wsipipe.models.cards.weights import ModelCard, Output
-from wsipipe.stages.grid import model_level
+from wsipipe.models.cards.weights import ModelCard, check_known
+from wsipipe.stages.grid import CanvasGrid, network_level, tissue_downsample
 from wsipipe.stages.segment import blocks
-from wsipipe.stages.stage import Frame, Read, ShardInput, ShardOutput, Stage, Write, upsampled
+from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write, upsampled
+from wsipipe.stages.stage_params import NetworkParams
 from wsipipe.stages.tile import image_name
-from wsipipe.stages.tissue import TISSUE, tissue_downsample
+from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.encoding import NOT_COMPUTED, quantise
+from wsipipe.store.ome_metadata import LabelClass
 
 CLASS_MAP = "labels/tissue_class/0"
 CLASS_PROBABILITIES = "probabilities/tissue_class/0"
-UNKNOWN = Output(name="unknown", description="unlike what was learnt", color=(128, 128, 128))
+UNKNOWN = ("unknown", (128, 128, 128))
+_PASS_BYTES = 250 << 20
 
 
-class ClassifyParams(BaseModel):
-    """How tissue is classified.
+class ClassifyParams(NetworkParams):
+    """Parameters of tissue classification.
 
     Attributes:
         weights: Name of shipped weights, or path of a ``.safetensors`` file with its card.
         precision: ``auto`` (bfloat16 where the processor has it), ``float32``, ``bfloat16``, ``float64``.
         shard_cells: Side of a task's core in cells of the class grid (16 px of the network's image each).
-        patch_cells: Core of one pass of the network, in cells; bounds memory, never changes the result.
-        unknown: Give cells whose features lie beyond what was learnt the class ``unknown``, where the card of
-            the weights says what is known.
+        patch_cells: Side of the core of one pass, in cells; bounds memory, never changes the result.
+        unknown: Whether cells with features unlike the training data get the class ``unknown``, where the
+            card of the weights has the features of its training data.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    patch_key: ClassVar[str] = "patch_cells"
 
     weights: str = "tissue_gmr_resnet18_1.0"
-    precision: str = Field(default="auto", pattern="^(auto|float32|bfloat16|float64)$")
     shard_cells: int = Field(default=64, ge=4, le=1024)
     patch_cells: int = Field(default=64, ge=1, le=256)
     unknown: bool = True
 
+    @property
+    def finds_unknown(self) -> bool:
+        """Whether the network reports tissue that is unlike its training data."""
+        return self.unknown
 
-def class_outputs(card: ModelCard, params: ClassifyParams) -> tuple[Output, ...]:
-    """Names and colours of the class map's values 0, 1, ...: the network's classes, then ``unknown``."""
-    return (*card.outputs, UNKNOWN) if says_unknown(card, params) else card.outputs
+    @property
+    def pass_bytes(self) -> int:
+        """Memory of one pass of the network, estimated from above."""
+        return _PASS_BYTES
+
+    def check_card(self, card: ModelCard) -> None:
+        """Check that the features of the training data are there, where ``unknown`` needs them.
+
+        Raises:
+            ModelError: The card names a file of features that is missing or damaged.
+        """
+        if self.unknown:
+            check_known(self.weights, card)
+
+    def with_smaller_patches(self, times: int) -> Self:
+        """Return the parameters with patches halved ``times`` times, as far as possible."""
+        return self.model_copy(update={"patch_cells": max(1, self.patch_cells >> times)})
 
 
-def says_unknown(card: ModelCard, params: ClassifyParams) -> bool:
-    """Whether the class map holds ``unknown``, whose value is the number of the network's classes."""
+def has_unknown(card: ModelCard, params: ClassifyParams) -> bool:
+    """Return whether the class map holds ``unknown``; its value is the number of the network's classes."""
     return params.unknown and card.known is not None
+
+
+def class_legend(card: ModelCard, params: ClassifyParams) -> tuple[LabelClass, ...]:
+    """Return names and colours of the class map's values: the network's classes, then ``unknown``."""
+    classes = [LabelClass(value, output.name, output.color) for value, output in enumerate(card.outputs)]
+    if has_unknown(card, params):
+        classes.append(LabelClass(len(classes), *UNKNOWN))
+    return tuple(classes)
 
 
 def cells_with_tissue(tissue: Array, cells_per_px: tuple[int, int]) -> Array:
@@ -63,20 +93,21 @@ def cells_with_tissue(tissue: Array, cells_per_px: tuple[int, int]) -> Array:
     return tissue.reshape(height, factor, width, factor).any(axis=(1, 3))
 
 
-def classify_stage(params: ClassifyParams, card: ModelCard, frame: Frame) -> Stage:
-    """One dense fully convolutional pass; the class map is the most probable class, only in tissue.
+def classify_stage(params: ClassifyParams, card: ModelCard, grid: CanvasGrid) -> Stage:
+    """Declare the stage that classifies tissue in one dense, fully convolutional pass.
 
-    Ties go to the class listed first, on quantised probabilities, so that a turned slide decides alike.
-    Cells whose features lie beyond what was learnt are ``unknown``; their probabilities are stored as others.
+    The class map holds the most probable class, only in tissue. Ties go to the class listed first, on
+    quantised probabilities, so that the result does not depend on the orientation. Cells with features unlike
+    the training data are ``unknown``; their probabilities are stored as all others.
     """
-    level = model_level(card, frame.mpp, "classify")
+    level = network_level(card, grid.mpp, "classify")
     stride = card.stride
     downsample = stride << level
     image = image_name(level)
-    tissue_px = tissue_downsample(frame.mpp)
+    tissue_px = tissue_downsample(grid.mpp)
     halo_cells = -(-card.halo_px // stride)
     halo = halo_cells * stride
-    asks = says_unknown(card, params)
+    unknown_wanted = has_unknown(card, params)
     reads = (
         Read(image, 1 << level, halo, outside=255),
         Read(TISSUE, tissue_px, outside=NOT_COMPUTED),
@@ -92,11 +123,11 @@ def classify_stage(params: ClassifyParams, card: ModelCard, frame: Frame) -> Sta
                 px = block.scaled(stride).grown(halo)
                 patch = pixels[px.y + halo : px.end_y + halo, px.x + halo : px.end_x + halo]
                 centre = Region(halo_cells, halo_cells, *block.shape)
-                if asks:
-                    found, beyond = shard.model.with_unknown(patch)
+                if unknown_wanted:
+                    found, beyond = shard.network.with_unknown(patch)
                     unknown[block.slices] = beyond[centre.slices]
                 else:
-                    found = shard.model(patch)
+                    found = shard.network(patch)
                 maps = quantise(found[:, *centre.slices])
                 inside = wanted[block.slices]
                 probabilities[:, *block.slices] = np.where(inside, maps, np.uint8(NOT_COMPUTED))
@@ -104,8 +135,18 @@ def classify_stage(params: ClassifyParams, card: ModelCard, frame: Frame) -> Sta
         classes = np.where(wanted, best, NOT_COMPUTED).astype(np.uint8)
         return ShardOutput({CLASS_PROBABILITIES: probabilities, CLASS_MAP: classes})
 
+    legend = class_legend(card, params)
+    unknown_value = len(card.outputs) if unknown_wanted else None
+    about = {"organ": card.organ, "stain": card.stain, "weights": card.name, "unknown": unknown_value}
     writes = (
-        Write(CLASS_PROBABILITIES, "uint8", NOT_COMPUTED, tuple(card.output_names)),
-        Write(CLASS_MAP, "uint8", NOT_COMPUTED),
+        Write(
+            CLASS_PROBABILITIES,
+            "probability",
+            "uint8",
+            NOT_COMPUTED,
+            tuple(card.output_names),
+            legend=legend[: len(card.outputs)],
+        ),
+        Write(CLASS_MAP, "label", "uint8", NOT_COMPUTED, legend=legend, about=about, polygons=True),
     )
-    return Stage("classify", downsample, params.shard_cells, reads, writes, kernel, weights=params.weights)
+    return Stage("classify", downsample, params.shard_cells, reads, writes, kernel, network=params)

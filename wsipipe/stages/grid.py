@@ -1,15 +1,57 @@
-"""Which pyramid level a network reads."""
+"""The grids of a slide: canvas, lattice, tissue grid, and the level that a network reads."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from wsipipe.errors import ConfigError
 from wsipipe.models.cards.weights import ModelCard
 
 MPP_TOLERANCE = 0.12
+MIN_LATTICE_PX = 64
+TISSUE_MPP = 8.0
 
 
-def model_level(card: ModelCard, mpp: float, stage: str) -> int:
-    """Pyramid level whose mpp the network was trained at.
+@dataclass(frozen=True)
+class CanvasGrid:
+    """The pixel grid of all arrays of a slide.
+
+    Attributes:
+        shape: (height, width) of the canvas in px; multiples of the lattice.
+        mpp: Um per canvas px.
+        offset_px0: Level-0 (y, x) of the canvas's first corner, in continuous px of the slide.
+        step_px0: Level-0 px per canvas px.
+    """
+
+    shape: tuple[int, int]
+    mpp: float
+    offset_px0: tuple[float, float]
+    step_px0: float
+
+    def shape_at(self, downsample: int) -> tuple[int, int]:
+        """Return (height, width) of an array with one px per ``downsample`` canvas px, rounded up."""
+        return -(-self.shape[0] // downsample), -(-self.shape[1] // downsample)
+
+    def affine_at(self, downsample: int) -> tuple[float, float, float]:
+        """Return (offset y, offset x, step): level-0 px = offset + step * px of such an array."""
+        return (*self.offset_px0, self.step_px0 * downsample)
+
+
+def tissue_downsample(mpp: float) -> int:
+    """Return canvas px per tissue px.
+
+    This is the power of two that comes nearest to 8 um/px.
+    """
+    return 1 << max(0, round(math.log2(TISSUE_MPP / mpp)))
+
+
+def network_level(card: ModelCard, mpp: float, stage: str) -> int:
+    """Return the pyramid level with the network's um per px.
+
+    Args:
+        card: Card of the network.
+        mpp: Um per canvas px.
+        stage: Name of the stage, for the message.
 
     Raises:
         ConfigError: No level 2**k of the canvas comes within 12 % of the network's mpp; names ``tile.mpp``.
@@ -22,3 +64,15 @@ def model_level(card: ModelCard, mpp: float, stage: str) -> int:
             f"weights (wsipipe models lists them)."
         )
     return level
+
+
+def lattice_px(mpp: float, cards: Mapping[str, ModelCard]) -> int:
+    """Return the unit of canvas sides in px, so that every array and patch starts on a whole pixel.
+
+    Args:
+        mpp: Um per canvas px.
+        cards: Cards of the networks, by stage.
+    """
+    units = [MIN_LATTICE_PX, tissue_downsample(mpp)]
+    units += [card.lattice_px << network_level(card, mpp, stage) for stage, card in cards.items()]
+    return max(units)

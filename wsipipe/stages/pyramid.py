@@ -1,6 +1,5 @@
 """Level l of an image or label array -> level l + 1: box mean for images, mode for labels."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -34,11 +33,6 @@ def box_mean(pixels: Array) -> Array:
     return ((a + b + c + d + 2) >> 2).astype(np.uint8)
 
 
-def rgb_mean(pixels: Array) -> Array:
-    """RGB (2h, 2w, 3) uint8 -> (3, h, w) uint8, as :func:`box_mean`."""
-    return box_mean(np.moveaxis(pixels, 2, 0))
-
-
 def mode_of_four(pixels: Array) -> Array:
     """(..., 2h, 2w) ids -> (..., h, w): the commonest of 2x2, the larger id among equals.
 
@@ -52,16 +46,23 @@ def mode_of_four(pixels: Array) -> Array:
     return np.where(top_alone | all_differ, highest, pair)
 
 
-def pyramid_stage(
-    write: Write, level: int, base_downsample: int, shard_px: int, reduce_four: Callable[[Array], Array]
-) -> Stage:
-    """The stage that makes ``level`` (>= 1) of the array that ``write`` declares for level 0."""
-    stem = write.name.rsplit("/", 1)[0]
-    finer, coarser = f"{stem}/{level - 1}", f"{stem}/{level}"
+def pyramid_stage(base: Write, level: int, base_downsample: int, shard_px: int) -> Stage:
+    """Declare the stage that makes one coarser level of an array.
+
+    Args:
+        base: Declaration of level 0, an image or a label.
+        level: Level to make, >= 1.
+        base_downsample: Canvas px per px of level 0.
+        shard_px: Side of a shard.
+    """
+    finer, write = f"{base.group}/{level - 1}", replace(base, name=f"{base.group}/{level}")
     downsample = base_downsample << level
-    read = Read(finer, downsample // 2, outside=write.fill)
+    read = Read(finer, downsample // 2, outside=base.fill)
 
     def kernel(shard: ShardInput) -> ShardOutput:
-        return ShardOutput({coarser: reduce_four(shard.read(finer).pixels)})
+        pixels = shard.read(finer).pixels
+        # An image is read with its channels last.
+        coarser = box_mean(np.moveaxis(pixels, 2, 0)) if base.kind == "image" else mode_of_four(pixels)
+        return ShardOutput({write.name: coarser})
 
-    return Stage(f"pyramid {coarser}", downsample, shard_px, (read,), (replace(write, name=coarser),), kernel)
+    return Stage(f"pyramid {write.name}", downsample, shard_px, (read,), (write,), kernel)

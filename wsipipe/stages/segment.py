@@ -1,34 +1,54 @@
 """Image and tissue -> ``probabilities/nucleus`` and ``probabilities/centre``, uint8, by a U-Net."""
 
 from collections.abc import Iterator
+from typing import ClassVar, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from wsipipe.geometry import Array, Region
 from wsipipe.models.cards.weights import ModelCard
-from wsipipe.stages.grid import model_level
-from wsipipe.stages.stage import Frame, Read, ShardInput, ShardOutput, Stage, Write, upsampled
+from wsipipe.stages.grid import CanvasGrid, network_level, tissue_downsample
+from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write, upsampled
+from wsipipe.stages.stage_params import NetworkParams
 from wsipipe.stages.stain import STAIN, restained
 from wsipipe.stages.tile import image_name
-from wsipipe.stages.tissue import TISSUE, tissue_downsample
+from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.encoding import NOT_COMPUTED, quantise
 
+SMALLEST_PATCH_PX = 64
+_FITTED_PATCH_PX = 128
+_BYTES_PER_PATCH_PX = 600
+"""Measured by ``benchmarks/soak.py memory``."""
 
-class SegmentParams(BaseModel):
-    """How nuclei are found.
+
+class SegmentParams(NetworkParams):
+    """Parameters of nuclei segmentation.
 
     Attributes:
         weights: Name of shipped weights, or path of a ``.safetensors`` file with its card.
         precision: ``auto`` (bfloat16 where the processor has it), ``float32``, ``bfloat16``, ``float64``.
-        patch_px: Core of one pass of the network; bounds memory, never changes the result.
+        patch_px: Side of the core of one pass of the network; bounds memory, never changes the result.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    patch_key: ClassVar[str] = "patch_px"
 
     weights: str = "nuclei_gmr_unet_0.5"
-    precision: str = Field(default="auto", pattern="^(auto|float32|bfloat16|float64)$")
-    patch_px: int = Field(default=1024, ge=64, le=4096, multiple_of=64)
+    patch_px: int = Field(default=1024, ge=SMALLEST_PATCH_PX, le=4096, multiple_of=SMALLEST_PATCH_PX)
+
+    @property
+    def pass_bytes(self) -> int:
+        """Memory of one pass of the network, estimated from above."""
+        return self.patch_px**2 * _BYTES_PER_PATCH_PX
+
+    def with_smaller_patches(self, times: int) -> Self:
+        """Return the parameters with patches halved ``times`` times, as far as possible."""
+        smaller = (self.patch_px >> times) // SMALLEST_PATCH_PX * SMALLEST_PATCH_PX
+        return self.model_copy(update={"patch_px": max(SMALLEST_PATCH_PX, smaller)})
+
+    def fitted_to(self, shard_px: int) -> Self:
+        """Return the parameters with patches of at most a quarter of a shard's side."""
+        return self.model_copy(update={"patch_px": min(self.patch_px, max(_FITTED_PATCH_PX, shard_px // 4))})
 
 
 def probability_name(output: str) -> str:
@@ -45,20 +65,20 @@ def blocks(core: Region, side_px: int, wanted: Array, unit: int) -> Iterator[Reg
                 yield block
 
 
-def segment_stage(params: SegmentParams, card: ModelCard, frame: Frame, shard_px: int) -> Stage:
+def segment_stage(params: SegmentParams, card: ModelCard, grid: CanvasGrid, shard_px: int) -> Stage:
     """Probabilities in tissue, 255 (not computed) elsewhere, whatever the shard: tiling changes nothing.
 
     The canvas is a multiple of the lattice and lies on an endless white plane; patches start on the lattice
     and carry the network's whole reach as halo. See docs/exactness.md.
     """
-    level = model_level(card, frame.mpp, "segment")
+    level = network_level(card, grid.mpp, "segment")
     downsample = 1 << level
     image = image_name(level)
-    unit = tissue_downsample(frame.mpp) // downsample
+    unit = tissue_downsample(grid.mpp) // downsample
     halo = card.halo_px
     reads = (
         Read(image, downsample, halo, outside=255),
-        Read(TISSUE, tissue_downsample(frame.mpp), outside=NOT_COMPUTED),
+        Read(TISSUE, tissue_downsample(grid.mpp), outside=NOT_COMPUTED),
     )
     names = [probability_name(output) for output in card.output_names]
 
@@ -72,11 +92,11 @@ def segment_stage(params: SegmentParams, card: ModelCard, frame: Frame, shard_px
         for block in blocks(shard.core, params.patch_px, in_tissue, unit):
             patch = pixels[block.y : block.end_y + 2 * halo, block.x : block.end_x + 2 * halo]
             patch = patch if table is None else restained(patch, table)
-            maps = quantise(shard.model(patch)[:, halo : halo + block.height, halo : halo + block.width])
+            maps = quantise(shard.network(patch)[:, halo : halo + block.height, halo : halo + block.width])
             inside = upsampled(in_tissue[block.scaled(1, unit).slices], unit)
             for name, values in zip(names, maps, strict=True):
                 outputs[name][block.slices] = np.where(inside, values, np.uint8(NOT_COMPUTED))
         return ShardOutput(outputs)
 
-    writes = tuple(Write(name, "uint8", NOT_COMPUTED) for name in names)
-    return Stage("segment", downsample, shard_px, reads, writes, kernel, weights=params.weights)
+    writes = tuple(Write(name, "probability", "uint8", NOT_COMPUTED) for name in names)
+    return Stage("segment", downsample, shard_px, reads, writes, kernel, network=params)

@@ -1,47 +1,30 @@
-"""What a stage is: named arrays in, a pure kernel, named arrays out.
+"""The contract of a stage: named arrays in, a pure kernel, named arrays out.
 
-A stage declares what it reads and writes and computes one shard at a time on numpy arrays. It knows
-nothing of Dask, Zarr or files: the runner reads and writes for it, one task a shard.
+A stage declares what it reads and writes, and computes one shard at a time on numpy arrays. It has no
+knowledge of Dask, Zarr or files: the pipeline reads and writes for it, in one task per shard.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from wsipipe.errors import InternalError
 from wsipipe.geometry import Array, Region
+from wsipipe.stages.grid import CanvasGrid
+from wsipipe.store.ome_metadata import LabelClass
 from wsipipe.store.tables import Table
 
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-@dataclass(frozen=True)
-class Frame:
-    """The pixel grid on which all arrays of a slide lie.
-
-    Attributes:
-        shape: (height, width) of the canvas in px; multiples of the lattice.
-        mpp: Um per canvas px.
-        offset_px0: Level-0 (y, x) of the canvas's first corner, in continuous px of the slide.
-        step_px0: Level-0 px per canvas px.
-    """
-
-    shape: tuple[int, int]
-    mpp: float
-    offset_px0: tuple[float, float]
-    step_px0: float
-
-    def shape_at(self, downsample: int) -> tuple[int, int]:
-        """(height, width) of an array with one px for ``downsample`` canvas px, rounded up."""
-        return -(-self.shape[0] // downsample), -(-self.shape[1] // downsample)
-
-    def affine_at(self, downsample: int) -> tuple[float, float, float]:
-        """(offset y, offset x, step): level-0 px = offset + step * px of such an array."""
-        return (*self.offset_px0, self.step_px0 * downsample)
+    from wsipipe.stages.stage_params import NetworkParams
 
 
 @dataclass(frozen=True)
 class Read:
-    """An array that a stage needs around its core.
+    """An array that a stage reads around its core.
 
     Attributes:
         name: Name of the array, or ``canvas``, ``scanned``, ``overview`` (the slide itself).
@@ -56,23 +39,71 @@ class Read:
     outside: int = 0
 
 
+Kind = Literal["image", "label", "probability", "scratch"]
+_FOLDERS: dict[Kind, str] = {
+    "image": "image/",
+    "label": "labels/",
+    "probability": "probabilities/",
+    "scratch": "scratch/",
+}
+
+
 @dataclass(frozen=True)
 class Write:
-    """An array that a stage makes.
+    """An array that a stage writes, and what it is.
+
+    The kind decides what happens to the array. An ``image``, a ``label`` and a ``probability`` are published;
+    ``scratch`` is deleted with the work directory. Coarser levels of an image are means, those of a label
+    hold the most frequent value; a probability has one level.
 
     Attributes:
-        name: Name of the array; ``scratch/...`` is not published.
-        dtype: numpy dtype name.
-        fill: Value of what was never written.
+        name: ``image/0``, ``labels/NAME/0``, ``probabilities/NAME/0`` or ``scratch/NAME``.
+        kind: What the values are.
+        dtype: Name of a numpy dtype.
+        fill: Value of pixels that were never written.
         channels: Names along a leading axis; empty for a plain (y, x) array.
         codec: ``zstd`` or ``jpeg:QUALITY``.
+        legend: Name and colour of each value of a label, or of each channel; may be empty.
+        about: Further attributes of the published group, JSON values by key; reports show ``organ`` and
+            ``stain``.
+        polygons: Whether the regions of a label are published as GeoJSON too.
     """
 
     name: str
+    kind: Kind
     dtype: str
     fill: int
     channels: tuple[str, ...] = ()
     codec: str = "zstd"
+    legend: tuple[LabelClass, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+    polygons: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name.startswith(_FOLDERS[self.kind]):
+            raise ValueError(
+                f"the name of the {self.kind} {self.name!r} must begin with {_FOLDERS[self.kind]!r}"
+            )
+
+    @property
+    def published(self) -> bool:
+        """Whether the array is part of the result."""
+        return self.kind != "scratch"
+
+    @property
+    def has_pyramid(self) -> bool:
+        """Whether coarser levels are made of the array."""
+        return self.kind in ("image", "label")
+
+    @property
+    def group(self) -> str:
+        """The name without its level, as ``labels/nuclei``."""
+        return self.name.rsplit("/", 1)[0]
+
+    @property
+    def title(self) -> str:
+        """Short name for people, as ``tissue class``."""
+        return self.group.rsplit("/", 1)[-1].replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -90,71 +121,91 @@ class Patch:
 
 @dataclass(frozen=True)
 class ShardInput:
-    """What a kernel sees of one shard.
+    """Input of a kernel for one shard.
 
     Attributes:
         index: (row, column) of the shard in the stage's grid.
         core: The shard, in px of the arrays the stage writes.
-        read: Gives the patch of a declared read, when asked for (glass is never decoded for nothing); a
-            region, in px of the arrays the stage writes, takes the core's place.
+        read: Function that reads the patch of a declared read only when called, so that glass is not decoded;
+            a region, in px of the arrays the stage writes, replaces the core.
         tables: Results of earlier ``reduce`` steps, by stage name.
-        model: The network, where the stage declares weights.
+        model: The network, where the stage declares one.
     """
 
     index: tuple[int, int]
     core: Region
     read: "ReadPatch"
     tables: Mapping[str, Table] = field(default_factory=dict)
-    model: Any = None
+    model: "Network | None" = None
+
+    @property
+    def network(self) -> "Network":
+        """The network of a stage that declares one."""
+        if self.model is None:
+            raise InternalError("a kernel asked for a network that its stage does not declare.")
+        return self.model
 
 
 @dataclass(frozen=True)
 class ShardOutput:
-    """What a kernel makes of one shard.
+    """Output of a kernel for one shard.
 
     Attributes:
-        arrays: Core pixels by array name, every declared write.
+        arrays: Core pixels by array name, for every declared write.
         partial: Small arrays for ``reduce``.
-        rows: A pyarrow table of nuclei.
+        rows: Rows of the nuclei table.
         effort: Compression effort: ``full``, or ``low`` where there is only glass.
     """
 
     arrays: dict[str, Array] = field(default_factory=dict)
     partial: Table = field(default_factory=dict)
-    rows: Any = None
+    rows: "pa.Table | None" = None
     effort: str = "full"
 
 
 class ReadPatch(Protocol):
-    """Gives the pixels of a declared read."""
+    """Function that reads the pixels of a declared read."""
 
     def __call__(self, name: str, around: Region | None = None) -> Patch:
-        """The patch of ``name`` around ``around`` (None: the shard's core)."""
+        """Return the patch of ``name`` around ``around`` (None: the shard's core)."""
+        ...
+
+
+class Network(Protocol):
+    """Network that computes probabilities of a patch."""
+
+    def __call__(self, patch: Array) -> Array:
+        """Return probabilities (outputs, h, w) float32 of RGB (H, W, 3) uint8."""
+        ...
+
+    def with_unknown(self, patch: Array) -> tuple[Array, Array]:
+        """Return the probabilities, and (h, w) bool where the tissue is unlike the training data."""
         ...
 
 
 class Reduce(Protocol):
-    """Joins the partial results of all shards once, on the driver."""
+    """Function that joins the partial results of all shards once, on the driver."""
 
     def __call__(self, partials: dict[tuple[int, int], Table], tables: Mapping[str, Table], /) -> Table:
-        """Partials by shard, tables by stage name -> the stage's table."""
+        """Return the stage's table from partials by shard and earlier tables by stage name."""
         ...
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of the walk: declaration and kernel.
+    """One step of the flow: its declaration and its kernel.
 
     Attributes:
-        name: Unique in a workflow.
+        name: Unique name in a workflow.
         downsample: Canvas px per px of the arrays it writes.
         shard_px: Side of a task's core, in px of those arrays.
-        reads: Arrays needed.
-        writes: Arrays made; all on one grid.
-        kernel: Shard input -> shard output; pure.
-        reduce: Joins partials to a table that later stages see.
-        weights: Name or path of the network, which makes it a device stage.
-        whole: One task does all shards (small arrays that need a view of the whole slide).
+        reads: Arrays it needs.
+        writes: Arrays it makes; all on one grid.
+        kernel: Pure function of a shard's input.
+        reduce: Function that joins partials to a table for later stages.
+        network: Parameters of its network, which make it run on the device; None without one.
+        nuclei_rows: Whether its rows are the nuclei table.
+        single_task: Whether one task does all shards (small arrays that need a view of the whole slide).
     """
 
     name: str
@@ -164,29 +215,30 @@ class Stage:
     writes: tuple[Write, ...]
     kernel: Callable[[ShardInput], ShardOutput]
     reduce: Reduce | None = None
-    weights: str | None = None
-    whole: bool = False
+    network: "NetworkParams | None" = None
+    nuclei_rows: bool = False
+    single_task: bool = False
 
-    def grid_shape(self, frame: Frame) -> tuple[int, int]:
-        """Rows and columns of shards."""
-        if self.whole:
+    def grid_shape(self, grid: CanvasGrid) -> tuple[int, int]:
+        """Return rows and columns of shards."""
+        if self.single_task:
             return 1, 1
-        height, width = frame.shape_at(self.downsample)
+        height, width = grid.shape_at(self.downsample)
         return -(-height // self.shard_px), -(-width // self.shard_px)
 
-    def core(self, frame: Frame, index: tuple[int, int]) -> Region:
-        """The shard at ``index``, clipped to the array."""
-        shape = frame.shape_at(self.downsample)
-        if self.whole:
+    def core(self, grid: CanvasGrid, index: tuple[int, int]) -> Region:
+        """Return the shard at ``index``, clipped to the array."""
+        shape = grid.shape_at(self.downsample)
+        if self.single_task:
             return Region(0, 0, *shape)
         side = self.shard_px
         return Region(index[0] * side, index[1] * side, side, side).clipped(shape)
 
     def patch_region(self, read: Read, core: Region) -> Region:
-        """Where ``read`` lies for ``core``, halo included, in px of the array read."""
+        """Return the region of ``read`` for ``core``, halo included, in px of the array read."""
         return core.scaled(self.downsample, read.downsample).grown(read.halo_px)
 
 
 def upsampled(mask: Array, factor: int) -> Array:
-    """(h, w) -> (h * factor, w * factor) by repeating pixels."""
+    """Repeat pixels: (h, w) -> (h * factor, w * factor)."""
     return np.repeat(np.repeat(mask, factor, axis=0), factor, axis=1)

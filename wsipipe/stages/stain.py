@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from wsipipe.geometry import Array
 from wsipipe.models.cards.weights import ModelCard, StainReference
-from wsipipe.stages.grid import model_level
-from wsipipe.stages.stage import Frame, Read, ShardInput, ShardOutput, Stage, upsampled
+from wsipipe.stages.grid import CanvasGrid, network_level, tissue_downsample
+from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, upsampled
 from wsipipe.stages.tile import image_name
-from wsipipe.stages.tissue import TISSUE, tissue_downsample
+from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.tables import Table
 
 STAIN = "stain"
@@ -79,11 +79,11 @@ def restained(pixels: Array, table: Lookup) -> npt.NDArray[np.uint8]:
     return changed
 
 
-def stain_stage(card: ModelCard, reference: StainReference, frame: Frame, shard_px: int) -> Stage:
+def stain_stage(card: ModelCard, reference: StainReference, grid: CanvasGrid, shard_px: int) -> Stage:
     """Counts the tissue's colours at the um/px of the network that will see them; makes the table once."""
-    level = model_level(card, frame.mpp, "segment")
-    unit = tissue_downsample(frame.mpp) >> level
-    reads = (Read(image_name(level), 1 << level, outside=255), Read(TISSUE, tissue_downsample(frame.mpp)))
+    level = network_level(card, grid.mpp, "segment")
+    unit = tissue_downsample(grid.mpp) >> level
+    reads = (Read(image_name(level), 1 << level, outside=255), Read(TISSUE, tissue_downsample(grid.mpp)))
 
     def kernel(shard: ShardInput) -> ShardOutput:
         in_tissue = shard.read(TISSUE).pixels == 1

@@ -7,10 +7,16 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from wsipipe.geometry import Region
-from wsipipe.stages.stage import Frame, Read, ShardInput, ShardOutput, Stage, Write
-from wsipipe.stages.tissue import TISSUE, tissue_downsample
+from wsipipe.stages.grid import CanvasGrid, tissue_downsample
+from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write
+from wsipipe.stages.tissue import TISSUE
+from wsipipe.store.ome_metadata import LabelClass
 
-RGB = ("red", "green", "blue")
+RGB = (
+    LabelClass(0, "red", (255, 0, 0)),
+    LabelClass(1, "green", (0, 255, 0)),
+    LabelClass(2, "blue", (0, 0, 255)),
+)
 
 
 def _image_mode(value: str) -> str:
@@ -52,15 +58,16 @@ def image_name(level: int) -> str:
 def image_write(level: int, params: TileParams) -> Write:
     """Declaration of one level of the image."""
     codec = params.image if params.image.startswith("jpeg") else "zstd"
-    return Write(image_name(level), "uint8", 255, RGB, codec)
+    channels = tuple(channel.name for channel in RGB)
+    return Write(image_name(level), "image", "uint8", 255, channels, codec, legend=RGB)
 
 
-def tile_stage(params: TileParams, frame: Frame, region: Region | None) -> Stage:
+def tile_stage(params: TileParams, grid: CanvasGrid, region: Region | None) -> Stage:
     """Canvas RGB in, (3, y, x) out; shards without tissue are compressed with low effort.
 
     Shards beside ``region`` (canvas px) stay white and are not read.
     """
-    reads = (Read("canvas", 1, outside=255), Read(TISSUE, tissue_downsample(frame.mpp)))
+    reads = (Read("canvas", 1, outside=255), Read(TISSUE, tissue_downsample(grid.mpp)))
 
     def kernel(shard: ShardInput) -> ShardOutput:
         if region is not None and not region.meets(shard.core):

@@ -1,31 +1,40 @@
 """Workflow file -> strict, frozen models; every value that affects a result is in them."""
 
+import warnings
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, create_model
 
-from wsipipe.common.settings import apply_setting, read_mapping, validated
+from wsipipe.common.settings import apply_setting, read_mapping, section_of, validated
 from wsipipe.errors import ConfigError
 from wsipipe.stages.classify import ClassifyParams
 from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.stages.segment import SegmentParams
+from wsipipe.stages.stage_params import PRECISIONS, NetworkParams, StageParams
 from wsipipe.stages.tile import TileParams
 from wsipipe.tiling.tissue import TissueParams
+
+STAGE_GROUP = "wsipipe.stages"
+"""Entry point group in which packages name further sections."""
 
 
 class Workflow(BaseModel):
     """What is done to a slide. A stage whose section is absent is not run.
 
+    Other packages add sections under names of their own (entry point group ``wsipipe.stages``).
+
     Attributes:
-        name: Shown in reports.
+        name: Name for reports.
         description: One sentence.
         tile: Canvas, shards and how pixels are stored.
         tissue: The tissue mask.
         segment: Nucleus probabilities; needs ``instances``.
         instances: Nuclei from probabilities.
         classify: Tissue classes.
-        label_images: Copy the photographs of label and whole glass, which may show a patient's name.
+        label_images: Whether to copy the photographs of label and glass, which may show a patient's name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,53 +48,105 @@ class Workflow(BaseModel):
     classify: ClassifyParams | None = None
     label_images: bool = False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle sections of other packages by their own classes."""
+        return _rebuilt, (dict(self), self.model_fields_set)
+
+    def further(self) -> dict[str, StageParams]:
+        """Return the sections of other packages, by name."""
+        names = type(self).model_fields.keys() - Workflow.model_fields.keys()
+        sections = {name: getattr(self, name) for name in sorted(names)}
+        return {name: params for name, params in sections.items() if params is not None}
+
+    def networks(self) -> dict[str, NetworkParams]:
+        """Return the sections with a network, by name."""
+        sections = {"segment": self.segment, "classify": self.classify} | self.further()
+        return {name: params for name, params in sections.items() if isinstance(params, NetworkParams)}
+
     def causes(self) -> dict[str, Any]:
-        """Every value that affects the result; the extents of patches bound memory and do not."""
-        values = self.model_dump(mode="json")
-        for section, key in _PATCHES:
-            if values[section]:
-                del values[section][key]
-        return values
+        """Return every value that affects the result, as JSON; the extents of patches do not."""
+        return self.model_dump(mode="json") | {
+            name: params.causes() for name, params in self.networks().items()
+        }
 
     def chosen(self) -> dict[str, Any]:
-        """The values that the user set, as JSON; :meth:`model_validate` of it gives an equal workflow.
+        """Return the values that the user set, as JSON; :meth:`model_validate` of it gives an equal workflow.
 
         Values that are left open stay open, since the card of the weights decides them.
         """
         return self.model_dump(mode="json", exclude_unset=True)
 
-    def in_precision(self, precision: str) -> "Workflow":
-        """The same workflow with every network in one precision.
+    def in_precision(self, precision: str, only_auto: bool = False) -> "Workflow":
+        """Return the same workflow with its networks in one precision.
+
+        Args:
+            precision: One of ``PRECISIONS``.
+            only_auto: Whether to leave networks alone whose precision is chosen already.
 
         Raises:
             ConfigError: There is no such precision.
         """
         if precision not in PRECISIONS:
             raise ConfigError(f"--precision {precision!r}: choose {', '.join(PRECISIONS)}.")
-        sections = {"segment": self.segment, "classify": self.classify}
-        updates = {
-            name: section.model_copy(update={"precision": precision})
-            for name, section in sections.items()
-            if section
-        }
-        return self.model_copy(update=updates)
+        return self.model_copy(
+            update={
+                name: params.model_copy(update={"precision": precision})
+                for name, params in self.networks().items()
+                if params.precision == "auto" or not only_auto
+            }
+        )
 
     def with_smaller_patches(self, times: int) -> "Workflow":
-        """Patches of the networks halved so many times, as far as they go."""
-        updates: dict[str, Any] = {}
-        if self.segment:
-            smaller = max(64, (self.segment.patch_px >> times) // 64 * 64)
-            updates["segment"] = self.segment.model_copy(update={"patch_px": smaller})
-        if self.classify:
-            smaller = max(1, self.classify.patch_cells >> times)
-            updates["classify"] = self.classify.model_copy(update={"patch_cells": smaller})
-        return self.model_copy(update=updates)
+        """Return the workflow with patches of the networks halved ``times`` times, as far as possible."""
+        return self.model_copy(
+            update={name: params.with_smaller_patches(times) for name, params in self.networks().items()}
+        )
+
+    def with_shards(self, shard_px: int) -> "Workflow":
+        """Return the workflow with shards of that side, and chunks and patches that fit into them."""
+        chunk_px = min(self.tile.chunk_px, shard_px)
+        tile = self.tile.model_copy(update={"shard_px": shard_px, "chunk_px": chunk_px})
+        networks = {name: params.fitted_to(shard_px) for name, params in self.networks().items()}
+        return self.model_copy(update={"tile": tile, **networks})
 
 
-PRECISIONS = ("auto", "float32", "bfloat16", "float64")
-_STAGES = ("segment", "instances", "classify")
-_SECTIONS = ("tile", "tissue", *_STAGES)
-_PATCHES = (("segment", "patch_px"), ("classify", "patch_cells"))
+def _rebuilt(values: dict[str, Any], chosen: set[str]) -> Workflow:
+    return workflow_model().model_construct(_fields_set=chosen, **values)
+
+
+@cache
+def workflow_model() -> type[Workflow]:
+    """Return :class:`Workflow` with the sections that installed packages add.
+
+    A package whose section cannot be imported is left out with a warning.
+    """
+    sections: dict[str, Any] = {}
+    for point in entry_points(group=STAGE_GROUP):
+        try:
+            sections[point.name] = (_section_class(point), None)
+        except Exception as error:  # importing another package may raise anything
+            warnings.warn(
+                f"The workflow section {point.name} is not available: {point.value} cannot be loaded: "
+                f"{error}. Correct or remove the package that declares it.",
+                stacklevel=2,
+            )
+    return create_model("Workflow", __base__=Workflow, **sections) if sections else Workflow
+
+
+def _package_of(section: str) -> str:
+    """Name and version of the package that adds a section, as ``colours 1.0``."""
+    points = [point for point in entry_points(group=STAGE_GROUP) if point.name == section]
+    found = points[0].dist if points else None
+    return f"{found.name} {found.version}" if found else ""
+
+
+def _section_class(point: EntryPoint) -> Any:
+    found = point.load()
+    if point.name in Workflow.model_fields:
+        raise TypeError("wsipipe has a section of that name itself")
+    if not (isinstance(found, type) and issubclass(found, StageParams)):
+        raise TypeError("it is no subclass of wsipipe.stages.stage_params.StageParams")
+    return found | None
 
 
 def workflow_folder() -> Path:
@@ -110,15 +171,16 @@ def load_workflow(name_or_path: str | Path, settings: list[str] | None = None) -
     Raises:
         ConfigError: No such workflow, not YAML, an unknown key or a wrong type; names the key.
     """
-    path = _find(name_or_path)
+    path, model = _find(name_or_path), workflow_model()
     content = read_mapping(path, "Workflow")
     # ``segment:`` with nothing below it is a section, as ``segment: {}`` is.
-    content = {key: {} if value is None and key in _SECTIONS else value for key, value in content.items()}
+    sections = {name for name, field in model.model_fields.items() if section_of(field.annotation)}
+    content = {key: {} if value is None and key in sections else value for key, value in content.items()}
     typed = []
     for setting in settings or []:
-        _check_stage(content, setting)
-        typed.append(apply_setting(content, setting, Workflow))
-    workflow = validated(Workflow, content, f"Workflow {path}", typed)
+        _check_stage(model, content, setting)
+        typed.append(apply_setting(content, setting, model))
+    workflow = validated(model, content, f"Workflow {path}", typed)
     if (workflow.segment is None) != (workflow.instances is None):
         raise ConfigError(f"Workflow {path}: segment and instances go together; give both sections or none.")
     return workflow
@@ -136,12 +198,13 @@ def _find(name_or_path: str | Path) -> Path:
     )
 
 
-def _check_stage(content: dict[str, Any], setting: str) -> None:
+def _check_stage(model: type[Workflow], content: dict[str, Any], setting: str) -> None:
     """Refuse a setting of a stage that the workflow does not run."""
     stage = setting.partition(".")[0]
-    if stage in _STAGES and stage not in content:
+    field = model.model_fields.get(stage)
+    if field is not None and field.default is None and stage not in content:
         raise ConfigError(
             f"--set {setting!r}: this workflow has no {stage} stage; it has "
-            f"{', '.join(name for name in Workflow.model_fields if name in content)}. Choose a workflow that "
+            f"{', '.join(name for name in model.model_fields if name in content)}. Choose a workflow that "
             f"has it, or add the section to your own file."
         )

@@ -11,14 +11,15 @@ from wsipipe.stages.classify import (
     CLASS_PROBABILITIES,
     ClassifyParams,
     cells_with_tissue,
-    class_outputs,
+    class_legend,
     classify_stage,
 )
-from wsipipe.stages.stage import Frame, Patch, ShardInput
+from wsipipe.stages.grid import CanvasGrid
+from wsipipe.stages.stage import Patch, ShardInput
 from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.encoding import NOT_COMPUTED, quantise
 
-FRAME = Frame((128, 128), 0.5, (0.0, 0.0), 1.0)
+GRID = CanvasGrid((128, 128), 0.5, (0.0, 0.0), 1.0)
 CARD = ModelCard(
     name="fake",
     architecture="gmr_resnet18",
@@ -37,8 +38,8 @@ CARD = ModelCard(
 
 
 def run(probabilities: list[float], tissue: np.ndarray) -> dict[str, np.ndarray]:
-    stage = classify_stage(ClassifyParams(patch_cells=2), CARD, FRAME)
-    core = stage.core(FRAME, (0, 0))
+    stage = classify_stage(ClassifyParams(patch_cells=2), CARD, GRID)
+    core = stage.core(GRID, (0, 0))
     image = next(read for read in stage.reads if read.name == "image/1")
     assert image.halo_px == 32
     region = stage.patch_region(image, core)
@@ -103,8 +104,8 @@ class Beside:
 
 
 def classes_of(card: ModelCard, unknown: bool) -> dict[str, np.ndarray]:
-    stage = classify_stage(ClassifyParams(unknown=unknown), card, FRAME)
-    core = stage.core(FRAME, (0, 0))
+    stage = classify_stage(ClassifyParams(unknown=unknown), card, GRID)
+    core = stage.core(GRID, (0, 0))
     region = stage.patch_region(next(read for read in stage.reads if read.name == "image/1"), core)
     tissue = np.ones((8, 8), np.uint8)
     tissue[:2, :2] = 0
@@ -123,10 +124,10 @@ def test_what_is_unlike_all_that_was_learnt_is_unknown_in_tissue_alone() -> None
     expected[0, 0] = NOT_COMPUTED
     assert np.array_equal(arrays[CLASS_MAP], expected)
     assert (arrays[CLASS_PROBABILITIES][:, 1, 1] == quantise(np.float32([0.1, 0.7, 0.2]))).all()
-    assert class_outputs(KNOWN, ClassifyParams())[3].name == "unknown"
+    assert class_legend(KNOWN, ClassifyParams())[3].name == "unknown"
 
 
 @pytest.mark.parametrize(("card", "unknown"), [(KNOWN, False), (CARD, True)])
 def test_switched_off_or_not_learnt_nothing_is_unknown(card: ModelCard, unknown: bool) -> None:
     assert 3 not in classes_of(card, unknown)[CLASS_MAP]
-    assert len(class_outputs(card, ClassifyParams(unknown=unknown))) == 3
+    assert len(class_legend(card, ClassifyParams(unknown=unknown))) == 3

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from wsipipe.geometry import Array, Orientation, Region
-from wsipipe.stages.pyramid import box_mean, level_count, mode_of_four, pyramid_stage, rgb_mean
+from wsipipe.stages.pyramid import box_mean, level_count, mode_of_four, pyramid_stage
 from wsipipe.stages.stage import Patch, ShardInput, Write
 
 FEW = settings(max_examples=60, deadline=None)
@@ -57,9 +57,12 @@ def test_means_are_rounded_half_up() -> None:
     assert box_mean(np.full((2, 2), 255, np.uint8)).tolist() == [[255]]
 
 
-def test_rgb_becomes_channels_first() -> None:
+def test_an_image_is_read_with_channels_last_and_written_with_channels_first() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
-    np.testing.assert_array_equal(rgb_mean(picture)[1], box_mean(picture[..., 1]))
+    stage = pyramid_stage(Write("image/0", "image", "uint8", 255), 1, 1, 64)
+    patch = Patch(picture, Region(0, 0, 4, 6))
+    output = stage.kernel(ShardInput((0, 0), Region(0, 0, 2, 3), lambda name, around=None: patch))
+    np.testing.assert_array_equal(output.arrays["image/1"][1], box_mean(picture[..., 1]))
 
 
 @pytest.mark.parametrize(("side", "levels"), [(64, 1), (1024, 1), (1088, 2), (2048, 2), (100_032, 8)])
@@ -69,7 +72,7 @@ def test_the_last_level_fits_a_screen(side: int, levels: int) -> None:
 
 
 def test_a_stage_reads_the_level_before() -> None:
-    stage = pyramid_stage(Write("labels/nuclei/0", "uint32", 0), 2, 1, 64, mode_of_four)
+    stage = pyramid_stage(Write("labels/nuclei/0", "label", "uint32", 0), 2, 1, 64)
     assert (stage.reads[0].name, stage.writes[0].name) == ("labels/nuclei/1", "labels/nuclei/2")
     assert (stage.reads[0].downsample, stage.downsample) == (2, 4)
     core = Region(0, 0, 2, 3)

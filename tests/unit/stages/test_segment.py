@@ -9,14 +9,14 @@ from pydantic import ValidationError
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.models.cards.weights import ModelCard, StainReference
-from wsipipe.stages.grid import model_level
+from wsipipe.stages.grid import CanvasGrid, network_level
 from wsipipe.stages.segment import SegmentParams, blocks, segment_stage
-from wsipipe.stages.stage import Frame, Patch, ShardInput, ShardOutput
+from wsipipe.stages.stage import Patch, ShardInput, ShardOutput
 from wsipipe.stages.stain import colours, lookup, restained
 from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.encoding import NOT_COMPUTED, UNREADABLE, quantise
 
-FRAME = Frame((128, 128), 0.5, (0.0, 0.0), 1.0)
+GRID = CanvasGrid((128, 128), 0.5, (0.0, 0.0), 1.0)
 CARD = ModelCard(
     name="fake",
     architecture="gmr_unet",
@@ -34,8 +34,8 @@ CARD = ModelCard(
 
 
 def shard(tissue: int, model: Callable) -> ShardOutput:
-    stage = segment_stage(SegmentParams(patch_px=64), CARD, FRAME, 128)
-    core = stage.core(FRAME, (0, 0))
+    stage = segment_stage(SegmentParams(patch_px=64), CARD, GRID, 128)
+    core = stage.core(GRID, (0, 0))
     patches = {
         TISSUE: Patch(np.full((8, 8), tissue, np.uint8), Region(0, 0, 8, 8)),
         "image/0": Patch(np.zeros((160, 160, 3), np.uint8), core.grown(16)),
@@ -46,8 +46,8 @@ def shard(tissue: int, model: Callable) -> ShardOutput:
 def test_the_network_sees_the_slide_in_the_stain_of_the_reference() -> None:
     reference = StainReference(mean=(0.5, 0.9, 0.5), sd=(0.3, 0.5, 0.3))
     card = CARD.model_copy(update={"stain_reference": reference})
-    stage = segment_stage(SegmentParams(patch_px=64), card, FRAME, 128)
-    core, seen = stage.core(FRAME, (0, 0)), []
+    stage = segment_stage(SegmentParams(patch_px=64), card, GRID, 128)
+    core, seen = stage.core(GRID, (0, 0)), []
     pixels = np.random.default_rng(0).integers(0, 256, (160, 160, 3), np.uint8)
     patches = {
         TISSUE: Patch(np.ones((8, 8), np.uint8), Region(0, 0, 8, 8)),
@@ -90,13 +90,13 @@ def test_without_tissue_no_network_runs(tissue: int) -> None:
     ("mpp", "level"), [(0.5, 0), (0.499, 0), (0.46, 0), (0.25, 1), (0.125, 2), (0.2271, 1)]
 )
 def test_the_level_is_the_one_of_the_training(mpp: float, level: int) -> None:
-    assert model_level(CARD, mpp, "segment") == level
+    assert network_level(CARD, mpp, "segment") == level
 
 
 @pytest.mark.parametrize("mpp", [0.35, 0.6, 1.0, 20.0])
 def test_another_scale_is_refused_by_name(mpp: float) -> None:
     with pytest.raises(ConfigError, match=r"segment\.weights fake.*tile\.mpp=0\.5"):
-        model_level(CARD, mpp, "segment")
+        network_level(CARD, mpp, "segment")
 
 
 def test_blocks_are_those_with_tissue() -> None:

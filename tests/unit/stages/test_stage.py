@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsipipe.geometry import Region
-from wsipipe.stages.stage import Frame, Read, ShardOutput, Stage, upsampled
+from wsipipe.stages.grid import CanvasGrid
+from wsipipe.stages.stage import Read, ShardOutput, Stage, upsampled
 
 sides = st.integers(1, 9).map(lambda side: 64 * side)
 
 
 def stage(downsample: int, shard_px: int, whole: bool = False) -> Stage:
-    return Stage("x", downsample, shard_px, (), (), lambda shard: ShardOutput(), whole=whole)
+    return Stage("x", downsample, shard_px, (), (), lambda shard: ShardOutput(), single_task=whole)
 
 
 @settings(max_examples=60, deadline=None)
@@ -22,11 +23,11 @@ def stage(downsample: int, shard_px: int, whole: bool = False) -> Stage:
 def test_cores_cover_every_pixel_once(
     height: int, width: int, downsample: int, shard: int, whole: bool
 ) -> None:
-    frame = Frame((height, width), 0.5, (0.0, 0.0), 1.0)
+    grid = CanvasGrid((height, width), 0.5, (0.0, 0.0), 1.0)
     chosen = stage(downsample, shard, whole)
-    seen = np.zeros(frame.shape_at(downsample), int)
-    for index in product(*map(range, chosen.grid_shape(frame))):
-        seen[chosen.core(frame, index).slices] += 1
+    seen = np.zeros(grid.shape_at(downsample), int)
+    for index in product(*map(range, chosen.grid_shape(grid))):
+        seen[chosen.core(grid, index).slices] += 1
     assert (seen == 1).all()
 
 
@@ -44,9 +45,9 @@ def test_a_patch_covers_its_core_and_halo(write: int, read: Read, core: Region, 
 
 
 def test_affine_leads_to_level_0() -> None:
-    frame = Frame((128, 64), 0.5, (-3.0, -5.0), 2.0)
-    assert frame.affine_at(16) == (-3.0, -5.0, 32.0)
-    assert frame.shape_at(48) == (3, 2)
+    grid = CanvasGrid((128, 64), 0.5, (-3.0, -5.0), 2.0)
+    assert grid.affine_at(16) == (-3.0, -5.0, 32.0)
+    assert grid.shape_at(48) == (3, 2)
 
 
 def test_upsampled_repeats() -> None:

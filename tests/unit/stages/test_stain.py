@@ -8,11 +8,12 @@ from pydantic import ValidationError
 
 from wsipipe.geometry import Array, Region
 from wsipipe.models.cards.weights import ModelCard, StainReference
-from wsipipe.stages.stage import Frame, Patch, ShardInput, Stage
+from wsipipe.stages.grid import CanvasGrid, tissue_downsample
+from wsipipe.stages.stage import Patch, ShardInput, Stage
 from wsipipe.stages.stain import DENSITY, REFERENCE, colours, lookup, restained, stain_stage
-from wsipipe.stages.tissue import TISSUE, tissue_downsample
+from wsipipe.stages.tissue import TISSUE
 
-FRAME = Frame((256, 384), 0.5, (0.0, 0.0), 1.0)
+GRID = CanvasGrid((256, 384), 0.5, (0.0, 0.0), 1.0)
 UNIT = tissue_downsample(0.5)
 CARD = ModelCard(
     name="fake",
@@ -80,17 +81,17 @@ def test_one_colour_alone_is_no_division_by_zero() -> None:
 
 
 def ragged(seed: int) -> Array:
-    return np.random.default_rng(seed).integers(0, 2, FRAME.shape_at(UNIT)).astype(np.uint8)
+    return np.random.default_rng(seed).integers(0, 2, GRID.shape_at(UNIT)).astype(np.uint8)
 
 
 def counted(image: Array, tissue: Array, shard_px: int, halo_px: int = 0) -> Array:
     """Counts of all shards; the mask of a halo is that of everywhere."""
-    frame = Frame(image.shape[:2], 0.5, (0.0, 0.0), 1.0)
-    stage = stain_stage(CARD, REFERENCE, frame, shard_px)
-    rows, columns = stage.grid_shape(frame)
+    grid = CanvasGrid(image.shape[:2], 0.5, (0.0, 0.0), 1.0)
+    stage = stain_stage(CARD, REFERENCE, grid, shard_px)
+    rows, columns = stage.grid_shape(grid)
     partials = {}
     for index in [(row, column) for row in range(rows) for column in range(columns)]:
-        core = stage.core(frame, index)
+        core = stage.core(grid, index)
         partials[index] = stage.kernel(ShardInput(index, core, reader(stage, core, image, tissue))).partial
         if halo_px:
             rim = image[core.grown(halo_px).clipped(image.shape[:2]).slices]
@@ -121,14 +122,14 @@ def reader(stage: Stage, core: Region, image: Array, tissue: Array) -> object:
 def test_neither_shards_nor_orientation_change_the_counts(
     shard_px: int, turns: int, mirrored: bool, seed: int
 ) -> None:
-    image, tissue = tissue_like(FRAME.shape, seed), ragged(seed)
+    image, tissue = tissue_like(GRID.shape, seed), ragged(seed)
     inside = np.repeat(np.repeat(tissue, UNIT, 0), UNIT, 1) == 1
     turned = [np.rot90(each[:, ::-1] if mirrored else each, turns) for each in (image, tissue)]
     assert (counted(*turned, shard_px) == colours(image, inside)).all()
 
 
 def test_sister_with_halos_counted_too_shards_matter() -> None:
-    image, tissue = tissue_like(FRAME.shape), ragged(0)
+    image, tissue = tissue_like(GRID.shape), ragged(0)
     assert (counted(image, tissue, 128, halo_px=8) != counted(image, tissue, 512, halo_px=8)).any()
 
 

@@ -5,18 +5,19 @@ import pytest
 from pydantic import ValidationError
 
 from wsipipe.geometry import Region
-from wsipipe.stages.stage import Frame, Patch, ShardInput, ShardOutput
+from wsipipe.stages.grid import CanvasGrid
+from wsipipe.stages.stage import Patch, ShardInput, ShardOutput
 from wsipipe.stages.tile import TileParams, tile_stage
 from wsipipe.stages.tissue import TISSUE
 
-FRAME = Frame((512, 512), 0.5, (0.0, 0.0), 2.0)
+GRID = CanvasGrid((512, 512), 0.5, (0.0, 0.0), 2.0)
 PARAMS = TileParams(shard_px=256, chunk_px=128)
 PICTURE = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
 
 
 def shard(index: tuple[int, int], tissue: int, region: Region | None = None) -> tuple[ShardOutput, list[str]]:
-    stage = tile_stage(PARAMS, FRAME, region)
-    core, asked = stage.core(FRAME, index), []
+    stage = tile_stage(PARAMS, GRID, region)
+    core, asked = stage.core(GRID, index), []
 
     def read(name: str, around: Region | None = None) -> Patch:
         asked.append(name)
@@ -44,7 +45,7 @@ def test_beside_the_region_nothing_is_read() -> None:
 
 @pytest.mark.parametrize("image", ["lossless", "none", "jpeg:1", "jpeg:100"])
 def test_ways_to_store_the_image(image: str) -> None:
-    stage = tile_stage(TileParams(image=image), FRAME, None)
+    stage = tile_stage(TileParams(image=image), GRID, None)
     assert stage.writes[0].codec == (image if image.startswith("jpeg") else "zstd")
 
 

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from wsipipe.geometry import Array, Region
-from wsipipe.stages.stage import Frame, Patch, ShardInput
-from wsipipe.stages.tissue import TISSUE, tissue_downsample, tissue_stage
+from wsipipe.stages.grid import CanvasGrid, tissue_downsample
+from wsipipe.stages.stage import Patch, ShardInput
+from wsipipe.stages.tissue import TISSUE, tissue_stage
 from wsipipe.store.encoding import NOT_COMPUTED
 from wsipipe.tiling.tissue import TissueParams
 
-FRAME = Frame((1024, 2048), 0.5, (0.0, 0.0), 2.0)
+GRID = CanvasGrid((1024, 2048), 0.5, (0.0, 0.0), 2.0)
 
 
 def overview() -> Array:
@@ -21,10 +22,10 @@ def overview() -> Array:
 
 
 def labels(region: Region | None = None, given: Array | None = None, scanned: Array | None = None) -> Array:
-    stage = tissue_stage(TissueParams(), FRAME, 256, region, given is not None)
+    stage = tissue_stage(TissueParams(), GRID, 256, region, given is not None)
     shapes = {"overview": overview(), "given_mask": given}
     shapes["scanned"] = np.ones((64, 128), bool) if scanned is None else scanned
-    core = stage.core(FRAME, (0, 0))
+    core = stage.core(GRID, (0, 0))
     read = {name: Patch(pixels, core) for name, pixels in shapes.items() if pixels is not None}
     return stage.kernel(ShardInput((0, 0), core, lambda name, around=None: read[name])).arrays[TISSUE]
 
@@ -37,7 +38,7 @@ def test_tissue_is_found_and_glass_is_not() -> None:
 
 
 def test_a_field_of_view_that_tissue_fills_is_tissue_everywhere() -> None:
-    field = Frame((128, 64), 0.5, (0.0, 0.0), 1.0)
+    field = CanvasGrid((128, 64), 0.5, (0.0, 0.0), 1.0)
     stage = tissue_stage(TissueParams(), field, 256, None, given=False)
     core = stage.core(field, (0, 0))
     pixels = {"overview": np.full((8, 4, 3), (214, 205, 215), np.uint8), "scanned": np.ones((8, 4), bool)}

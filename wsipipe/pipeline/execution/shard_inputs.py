@@ -12,7 +12,8 @@ import numpy as np
 
 from wsipipe.errors import InternalError
 from wsipipe.geometry import Array, Region
-from wsipipe.pipeline.planning.plan import Plan, lattice_px
+from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.stages.grid import lattice_px
 from wsipipe.stages.stage import Patch, Read
 from wsipipe.store.arrays import array_path, open_array, read_region
 from wsipipe.tiling.canvas import Canvas
@@ -37,7 +38,8 @@ class Sources:
             # They were reported when the slide was planned.
             warnings.simplefilter("ignore", UserWarning)
             slide = open_slide(self.plan.slide.path, self.plan.slide.mpp)
-        return Canvas(slide, self.plan.workflow.tile.mpp, lattice_px(self.plan.workflow, self.plan.cards))
+        mpp = self.plan.workflow.tile.mpp
+        return Canvas(slide, mpp, lattice_px(mpp, self.plan.cards))
 
     def __enter__(self) -> Self:
         return self
@@ -89,15 +91,13 @@ class Sources:
         path = self.plan.slide.mask_path
         if path is None:
             raise InternalError("a given mask was asked for, but the slide came without one.")
-        frame = self.plan.facts.frame
-        *offsets, step = frame.affine_at(downsample)
+        grid = self.plan.facts.grid
+        *offsets, step = grid.affine_at(downsample)
         # The canvas is centred on the scanned bounds: their extent is what its margins leave.
-        extent = [
-            side * frame.step_px0 + 2 * offset for side, offset in zip(frame.shape, offsets, strict=True)
-        ]
+        extent = [side * grid.step_px0 + 2 * offset for side, offset in zip(grid.shape, offsets, strict=True)]
         y, x = (
             (np.arange(count) + 0.5) * step + offset
-            for count, offset in zip(frame.shape_at(downsample), offsets, strict=True)
+            for count, offset in zip(grid.shape_at(downsample), offsets, strict=True)
         )
         return read_given_mask(path, (extent[0], extent[1]), y, x)
 

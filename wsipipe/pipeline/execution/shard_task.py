@@ -5,7 +5,7 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wsipipe.common import fault_injection
 from wsipipe.common.atomic_files import sync_file, write_durable
@@ -19,6 +19,10 @@ from wsipipe.store.arrays import ShardFile, write_shards
 from wsipipe.store.geoparquet import write_parquet
 from wsipipe.store.tables import _tables, load_table, pack_table
 
+if TYPE_CHECKING:
+    from wsipipe.models.predictor import Predictor
+    from wsipipe.stages.stage_params import NetworkParams
+
 
 def run_shard(task: Task, attempt: int = 0) -> Done:
     """Reads, computes, writes, seals one shard. Safe to repeat: the same task leaves the same bytes.
@@ -28,8 +32,8 @@ def run_shard(task: Task, attempt: int = 0) -> Done:
         attempt: How often it was tried before; each time the network's patches are halved.
     """
     task = replace(task, plan=task.plan.with_smaller_patches(attempt))
-    stage = next(stage for stage in task.plan.stages if stage.name == task.stage)
-    core = stage.core(task.plan.facts.frame, task.index)
+    stage = task.plan.stage(task.stage)
+    core = stage.core(task.plan.facts.grid, task.index)
     try:
         return replace(_run_shard(task, stage, core), attempt=attempt)
     except Exception as error:
@@ -42,7 +46,7 @@ def _run_shard(task: Task, stage: Stage, core: Region) -> Done:
     fault_injection.reach("worker.segfault", task.plan.slide.slide_id)
     reader = _reader(task, stage, core)
     tables = {name: load_table(path) for name, path in _tables(task.work).items()}
-    model = _model(stage.weights, task, stage) if stage.weights else None
+    model = _model(stage.network, task) if stage.network else None
     output = stage.kernel(ShardInput(task.index, core, reader.read, tables, model))
     fault_injection.reach("shard.before_write")
     files = _write(task, stage, core, output)
@@ -80,7 +84,7 @@ def _reader(task: Task, stage: Stage, core: Region) -> _Reader:
     reader = _Reader(task, stage, core, ready)
     if task.ahead is not None:
         _ahead.clear()
-        next_core = stage.core(task.plan.facts.frame, task.ahead)
+        next_core = stage.core(task.plan.facts.grid, task.ahead)
         _ahead[task.plan.id, stage.name, task.ahead] = _ahead_thread.submit(_read_all, task, stage, next_core)
     return reader
 
@@ -90,15 +94,14 @@ def _read_all(task: Task, stage: Stage, core: Region) -> dict[str, Patch]:
     return {read.name: reader.read(read.name) for read in stage.reads}
 
 
-def _model(weights: str, task: Task, stage: Stage) -> Any:
-    section, planned = getattr(task.plan.workflow, stage.name), task.plan.cards[stage.name]
-    unknown = getattr(section, "unknown", False)
-    key = (weights, planned.sha256, task.device, section.precision, task.threads, unknown)
+def _model(params: "NetworkParams", task: Task) -> "Predictor":
+    planned = task.plan.cards[task.stage]
+    key = (params.weights, planned.sha256, task.device, params.precision, task.threads, params.finds_unknown)
     model = _load_model(*key, os.getpid())
     if model.card != planned:
         raise ModelError(
-            f"The card of {stage.name}.weights {weights} is another one on this worker than where the run "
-            f"was planned; put the same weights and card on both, and restart the cluster."
+            f"The card of {task.stage}.weights {params.weights} is another one on this worker than where the "
+            f"run was planned; put the same weights and card on both, and restart the cluster."
         )
     return model
 
@@ -106,7 +109,7 @@ def _model(weights: str, task: Task, stage: Stage) -> Any:
 @lru_cache(maxsize=2)
 def _load_model(
     weights: str, sha256: str, device: Any, precision: Any, threads: int, unknown: bool, pid: int
-) -> Any:
+) -> "Predictor":
     # torch takes seconds and hundreds of MB; only workers that run a network load it.
     from wsipipe.models.predictor import load_predictor
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from wsipipe.errors import StorageFullError
 from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.stages.stage import Kind
 from wsipipe.store.arrays import ArraySpec
 
 RESERVE = 1.3
-_SHARE = {"image": 0.75, "labels": 0.15, "probabilities": 0.45, "scratch": 0.25}
+_SHARE: dict[Kind, float] = {"image": 0.75, "label": 0.15, "probability": 0.45, "scratch": 0.25}
 """Compressed bytes per raw byte, at most, on slides full of tissue; see ``benchmarks/soak.py disk``."""
 _JPEG_SHARE = 0.25
 _SIDE_FILES_BYTES = 1 << 20
@@ -19,16 +20,21 @@ _NUCLEI_PER_MM2 = 8000
 
 def estimate_bytes(plan: Plan) -> int:
     """Bytes of a slide's result and scratch, at most."""
-    arrays = sum(_array_bytes(spec) for stage in plan.stages for spec in plan.specs(stage))
-    frame = plan.facts.frame
-    area_mm2 = math.prod(frame.shape) * frame.mpp**2 / 1e6
-    nuclei = area_mm2 * _NUCLEI_PER_MM2 * _BYTES_PER_NUCLEUS * 2 if plan.workflow.segment else 0
+    arrays = sum(
+        _array_bytes(spec, write.kind)
+        for stage in plan.stages
+        for spec, write in zip(plan.specs(stage), stage.writes, strict=True)
+    )
+    grid = plan.facts.grid
+    area_mm2 = math.prod(grid.shape) * grid.mpp**2 / 1e6
+    has_nuclei = any(stage.nuclei_rows for stage in plan.stages)
+    nuclei = area_mm2 * _NUCLEI_PER_MM2 * _BYTES_PER_NUCLEUS * 2 if has_nuclei else 0
     return round(arrays + nuclei + _SIDE_FILES_BYTES)
 
 
-def _array_bytes(spec: ArraySpec) -> float:
+def _array_bytes(spec: ArraySpec, kind: Kind) -> float:
     raw = math.prod(spec.shape) * {"uint8": 1, "uint32": 4}.get(spec.dtype, 8)
-    return raw * (_JPEG_SHARE if spec.codec.startswith("jpeg") else _SHARE[spec.name.partition("/")[0]])
+    return raw * (_JPEG_SHARE if spec.codec.startswith("jpeg") else _SHARE[kind])
 
 
 def check_space(out: Path, plan: Plan, used_bytes: int) -> None:

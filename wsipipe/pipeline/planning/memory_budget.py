@@ -9,12 +9,9 @@ from wsipipe.stages.workflow import Workflow
 DRIVER_BYTES = 280 << 20
 WORKER_BYTES = 330 << 20
 NETWORK_BYTES = 720 << 20
-"""Of torch and the ring kernels (``benchmarks/soak.py memory``: 975 to 1,160 MB a worker with nuclei)."""
-_CLASSIFY_BYTES = 250 << 20
+"""Memory of torch and the kernels (``benchmarks/soak.py memory``: 975 to 1,160 MB per worker with nuclei)."""
 _BYTES_PER_SHARD_PX = 60
-_BYTES_PER_PATCH_PX = 600
 _SHARDS = (8192, 4096, 2048, 1024, 512, 256)
-_SMALLEST_PATCH_PX = 128
 
 
 @dataclass(frozen=True)
@@ -35,20 +32,18 @@ class Share:
 
     def in_words(self) -> str:
         """One line."""
-        patch = f", patches of {self.workflow.segment.patch_px} px" if self.workflow.segment else ""
+        sections = self.workflow.networks().items()
+        patches = [f", {name}.{each.patch_key} {getattr(each, each.patch_key)}" for name, each in sections]
         return (
             f"memory budget: {self.workers} worker{'s' * (self.workers != 1)} of up to "
-            f"{self.worker_bytes / 1e9:.2f} GB, shards of {self.workflow.tile.shard_px} px{patch}"
+            f"{self.worker_bytes / 1e9:.2f} GB, shards of {self.workflow.tile.shard_px} px{''.join(patches)}"
         )
 
 
 def worker_bytes(workflow: Workflow) -> int:
     """Peak resident memory of a worker process, estimated from above."""
-    network = NETWORK_BYTES if workflow.segment or workflow.classify else 0
-    if workflow.segment:
-        network += workflow.segment.patch_px**2 * _BYTES_PER_PATCH_PX
-    if workflow.classify:
-        network += _CLASSIFY_BYTES
+    networks = workflow.networks().values()
+    network = NETWORK_BYTES + sum(params.pass_bytes for params in networks) if networks else 0
     return WORKER_BYTES + workflow.tile.shard_px**2 * _BYTES_PER_SHARD_PX + network
 
 
@@ -78,16 +73,4 @@ def fit(workflow: Workflow, budget: int, workers: int) -> Share:
 def _sizes(workflow: Workflow) -> list[Workflow]:
     """The workflow itself, then with patches of a quarter of a shard, then with ever smaller shards."""
     sides = [side for side in _SHARDS if side <= workflow.tile.shard_px]
-    return [workflow, *(_with_shards(workflow, side) for side in [workflow.tile.shard_px, *sides])]
-
-
-def _with_shards(workflow: Workflow, side_px: int) -> Workflow:
-    tile = workflow.tile.model_copy(
-        update={"shard_px": side_px, "chunk_px": min(workflow.tile.chunk_px, side_px)}
-    )
-    updates: dict[str, object] = {"tile": tile}
-    if workflow.segment:
-        patch = max(_SMALLEST_PATCH_PX, side_px // 4)
-        smaller = min(workflow.segment.patch_px, patch)
-        updates["segment"] = workflow.segment.model_copy(update={"patch_px": smaller})
-    return workflow.model_copy(update=updates)
+    return [workflow, *(workflow.with_shards(side) for side in [workflow.tile.shard_px, *sides])]

@@ -8,9 +8,11 @@ from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.models.cards.weights import ModelCard
 from wsipipe.pipeline.cluster.task_pool import Pool
-from wsipipe.pipeline.planning.plan import Plan, lattice_px, workflow_cards
+from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.slide_facts import SlideFacts, inspect
 from wsipipe.pipeline.reporting.outcome import SlideWarning
+from wsipipe.stages.flow import workflow_cards
+from wsipipe.stages.grid import lattice_px
 from wsipipe.stages.workflow import Workflow, load_workflow
 from wsipipe.tiling.collect import SlideInput
 
@@ -49,7 +51,7 @@ class Planner:
         asked = (slide, self.workflow.tile.mpp, self.lattice, device, self.coarsest_mpp)
         found = pool.call(name, inspect, *asked)
         part = canvas_part(self.region, found.facts, slide) if self.region else None
-        workflow = with_precision(self.workflow, self.auto or found.precision)
+        workflow = self.workflow.in_precision(self.auto or found.precision, only_auto=True)
         warnings = tuple(SlideWarning(OPENED_WITH_WARNING, text) for text in found.warnings)
         return Plan(slide, found.facts, workflow, self.cards, part), warnings
 
@@ -108,18 +110,7 @@ def make_planner(
         raise ConfigError(
             f"--region {_typed(region)}: give y,x,height,width in level-0 px, all >= 0, extents above 0."
         )
-    return Planner(chosen, cards, lattice_px(chosen, cards), region)
-
-
-def with_precision(workflow: Workflow, best: str) -> Workflow:
-    """``auto`` replaced by what it means where the networks run, so that no plan mixes two precisions."""
-    sections = {"segment": workflow.segment, "classify": workflow.classify}
-    resolved = {
-        name: section.model_copy(update={"precision": best})
-        for name, section in sections.items()
-        if section and section.precision == "auto"
-    }
-    return workflow.model_copy(update=resolved)
+    return Planner(chosen, cards, lattice_px(chosen.tile.mpp, cards), region)
 
 
 def canvas_part(region: Level0Region, facts: SlideFacts, slide: SlideInput) -> Region:
@@ -128,10 +119,10 @@ def canvas_part(region: Level0Region, facts: SlideFacts, slide: SlideInput) -> R
     Raises:
         ConfigError: The region lies beside the slide; names both.
     """
-    step = facts.frame.step_px0
-    y, x = (start - offset for start, offset in zip(region[:2], facts.frame.offset_px0, strict=True))
+    step = facts.grid.step_px0
+    y, x = (start - offset for start, offset in zip(region[:2], facts.grid.offset_px0, strict=True))
     top, left, bottom, right = y // step, x // step, -((y + region[2]) // -step), -((x + region[3]) // -step)
-    part = Region(int(top), int(left), int(bottom - top), int(right - left)).clipped(facts.frame.shape)
+    part = Region(int(top), int(left), int(bottom - top), int(right - left)).clipped(facts.grid.shape)
     if not part.area_px:
         height, width = facts.levels[0]
         raise ConfigError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wsipipe.errors import MppError, SlideChangedError
 from wsipipe.models.precision import best_precision
-from wsipipe.stages.stage import Frame
+from wsipipe.stages.grid import CanvasGrid
 from wsipipe.tiling.canvas import Canvas
 from wsipipe.tiling.collect import SlideInput
 from wsipipe.tiling.readers.files import fingerprint
@@ -23,7 +23,7 @@ class SlideFacts:
         mpp: Um per px of level 0.
         mpp_source: Where that value comes from.
         levels: (height, width) of each level.
-        frame: The canvas.
+        grid: The canvas.
     """
 
     fingerprint: str
@@ -31,7 +31,7 @@ class SlideFacts:
     mpp: float
     mpp_source: str
     levels: tuple[tuple[int, int], ...]
-    frame: Frame
+    grid: CanvasGrid
 
 
 MAX_UPSAMPLING = 1.5
@@ -97,7 +97,7 @@ def _facts(slide: SlideInput, mpp: float, lattice: int, coarsest_mpp: float | No
             mpp=opened.mpp,
             mpp_source=opened.mpp_source,
             levels=tuple(level.shape for level in opened.levels),
-            frame=Frame(canvas.shape, canvas.mpp, canvas.offset_px, canvas.step),
+            grid=CanvasGrid(canvas.shape, canvas.mpp, canvas.offset_px, canvas.step),
         )
 
 

@@ -18,7 +18,8 @@ from wsipipe.pipeline.execution.shard_inputs import Sources
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.reporting.outcome import SlideWarning
 from wsipipe.stages.hues import HUES_UM, channel_counts, hue_counts, share_within, white_of
-from wsipipe.stages.nuclei.declarations import NUCLEI
+from wsipipe.stages.nuclei.number import NUMBERED
+from wsipipe.stages.nuclei.relabel import NUCLEI
 from wsipipe.stages.stage import Read, upsampled
 from wsipipe.stages.stain import STAIN, Lookup, restained
 from wsipipe.stages.tile import image_name
@@ -58,11 +59,11 @@ def measure_fit(plan: Plan, sources: Sources, tables: Path) -> Measures:
         return measures
     measures["brightness"] = _brightness(plan, sources)
     for stage, card in cards.items():
-        adapts = stage == "segment" and card.stain_reference is not None
+        adapts = card.stain_reference is not None
         lookup = load_table(tables / f"{STAIN}.npz")["lookup"] if adapts else None
         measures |= _hue_share(plan, sources, f"{stage}_hue_share", card.learnt, lookup)
-    if "segment" in cards:
-        measures |= _nuclei(plan, sources, load_table(tables / "grow.npz"))
+    if any(stage.nuclei_rows for stage in plan.stages):
+        measures |= _nuclei(plan, sources, load_table(tables / f"{NUMBERED}.npz"))
     return measures
 
 
@@ -77,8 +78,7 @@ def fit_warnings(plan: Plan, measures: Measures) -> list[SlideWarning]:
             return [*_other_mpp(plan, measures), dark]
         unlike = list(_unlike_stain(stage, card, measures))
         warnings += unlike
-        if stage == "segment":
-            warnings += _unlike_nuclei(plan, card, card.learnt, measures, bool(unlike))
+        warnings += _unlike_nuclei(plan, card, card.learnt, measures, bool(unlike))
     return warnings
 
 
@@ -132,8 +132,8 @@ def _hue_share(
 
 def _tissue_pixels(plan: Plan, sources: Sources, lookup: Lookup | None) -> Iterator[tuple[Array, Array]]:
     """RGB at about 2 um/px, and which px are tissue, of bands of the slide that hold tissue."""
-    frame, tissue = plan.facts.frame, sources.array(TISSUE)
-    wanted = max(0, round(math.log2(HUES_UM / frame.mpp)))
+    grid, tissue = plan.facts.grid, sources.array(TISSUE)
+    wanted = max(0, round(math.log2(HUES_UM / grid.mpp)))
     unit = plan.downsample(TISSUE) >> wanted
     stored = min(wanted, plan.levels - 1)
     read = Read(image_name(stored), 1 << stored, outside=255)
@@ -155,7 +155,7 @@ def _bands(shape: tuple[int, int]) -> Iterator[Region]:
 
 
 def _nuclei(plan: Plan, sources: Sources, nuclei: dict[str, Array]) -> Measures:
-    tissue, mpp = sources.array(TISSUE), plan.facts.frame.mpp
+    tissue, mpp = sources.array(TISSUE), plan.facts.grid.mpp
     px = sum(int((tissue[band.slices] == 1).sum()) for band in _bands(tissue.shape))
     tissue_mm2 = px * (mpp * plan.downsample(TISSUE) / 1000) ** 2
     found = {"tissue_mm2": tissue_mm2}
@@ -194,15 +194,15 @@ def _unlike_stain(stage: str, card: ModelCard, measures: Measures) -> Iterator[S
 
 
 def _stain_remedy(stage: str, card: ModelCard) -> str:
-    if stage == "classify":
+    if card.activation == "softmax":
         return (
-            "Do not trust the tissue classes: run a workflow without them (nuclei), or give weights that "
-            "were trained on this stain."
+            f"Do not trust its classes: run a workflow without {stage}, or give weights that were trained on "
+            "this stain."
         )
     if card.stain_reference:
         return "Give weights that were trained on this stain (wsipipe train)."
     return (
-        "Try weights that adapt the colours: --set segment.weights=nuclei_gmr_unet_0.5_restained. Look at "
+        f"Try weights that adapt the colours: --set {stage}.weights=nuclei_gmr_unet_0.5_restained. Look at "
         "overview.png."
     )
 

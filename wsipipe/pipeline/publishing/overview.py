@@ -1,6 +1,7 @@
 """Slide -> ``overview.png``: tissue outline, class colours with legend, and nuclei per mm2, side by side."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from matplotlib.patches import Patch as Swatch
 from wsipipe.common.about import NOTICE
 from wsipipe.geometry import Array, Region
 from wsipipe.pipeline.execution.shard_inputs import Sources
-from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.pipeline.planning.plan import Plan, origin
 from wsipipe.pipeline.reporting.outcome import SlideWarning
-from wsipipe.stages.classify import CLASS_MAP
-from wsipipe.stages.nuclei.declarations import NUCLEI
+from wsipipe.stages.nuclei.number import NUMBERED
+from wsipipe.stages.nuclei.relabel import NUCLEI
+from wsipipe.stages.stage import Write
 from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.tables import load_table
 
@@ -38,20 +40,22 @@ def draw_overview(
         path: The PNG to write.
         warnings: Named in the title.
     """
-    frame = plan.facts.frame
-    extent_mm = (0.0, frame.shape[1] * frame.mpp / 1000, frame.shape[0] * frame.mpp / 1000, 0.0)
+    grid = plan.facts.grid
+    extent_mm = (0.0, grid.shape[1] * grid.mpp / 1000, grid.shape[0] * grid.mpp / 1000, 0.0)
     thumbnail = _thumbnail(plan, sources)
     panels: list[tuple[str, Callable[[Any], None]]] = [
         ("tissue", lambda axes: _draw_tissue(axes, _thinned(sources.array(TISSUE)), extent_mm))
     ]
-    if plan.workflow.classify:
+    for _, write in plan.published("label"):
+        if write.legend and write.name != TISSUE:
+            title = f"{write.title} ({origin(write)})" if origin(write) else write.title
+            panels.append((title, partial(_draw_classes, write=write, sources=sources, extent_mm=extent_mm)))
+    if any(stage.nuclei_rows for stage in plan.stages):
+        nuclei = load_table(tables / f"{NUMBERED}.npz")
         panels.append(
-            (f"tissue class ({plan.classes_of})", lambda axes: _draw_classes(axes, plan, sources, extent_mm))
+            ("nuclei per mm²", partial(_draw_density, plan=plan, nuclei=nuclei, extent_mm=extent_mm))
         )
-    if plan.workflow.segment:
-        nuclei = load_table(tables / "grow.npz")
-        panels.append(("nuclei per mm²", lambda axes: _draw_density(axes, plan, nuclei, extent_mm)))
-    height = 5.0 * min(2.0, max(0.4, frame.shape[0] / frame.shape[1])) + 0.9
+    height = 5.0 * min(2.0, max(0.4, grid.shape[0] / grid.shape[1])) + 0.9
     figure = Figure(figsize=(5.6 * len(panels), height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     for (title, draw), axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
@@ -68,7 +72,7 @@ def draw_overview(
 def _thumbnail(plan: Plan, sources: Sources) -> Array:
     """RGB of the slide as means of n x n px; read in bands, so that memory does not follow the slide."""
     downsample = plan.downsample(TISSUE)
-    shape = plan.facts.frame.shape_at(downsample)
+    shape = plan.facts.grid.shape_at(downsample)
     every = _every(shape)
     # A strip may be thinner than a px of the picture; off the canvas it is white.
     height, width = (max(1, side // every) for side in shape)
@@ -97,17 +101,16 @@ def _draw_tissue(axes: Any, tissue: Array, extent_mm: tuple[float, ...]) -> None
         axes.contour(tissue == 1, [0.5], colors="#0050c8", linewidths=0.8, extent=extent_mm, origin="upper")
 
 
-def _draw_classes(axes: Any, plan: Plan, sources: Sources, extent_mm: tuple[float, ...]) -> None:
-    outputs = plan.classes
-    classes = sources.array(CLASS_MAP)
+def _draw_classes(axes: Any, write: Write, sources: Sources, extent_mm: tuple[float, ...]) -> None:
+    classes = sources.array(write.name)
     colours = np.zeros((256, 4), np.uint8)
-    for value, output in enumerate(outputs):
-        colours[value] = [*output.color, 140]
+    for item in write.legend:
+        colours[item.value] = [*item.rgb, 140]
     axes.imshow(colours[_thinned(classes)], extent=extent_mm, interpolation="nearest")
-    counts = _counted(classes)[: len(outputs)]
+    counts = _counted(classes)[[item.value for item in write.legend]]
     swatches = [
-        Swatch(color=[channel / 255 for channel in output.color], label=f"{output.name} {share:.0%}")
-        for output, share in zip(outputs, counts / max(1, int(counts.sum())), strict=True)
+        Swatch(color=[channel / 255 for channel in item.rgb], label=f"{item.name} {share:.0%}")
+        for item, share in zip(write.legend, counts / max(1, int(counts.sum())), strict=True)
         if share > 0
     ]
     axes.legend(handles=swatches, fontsize=7, loc="upper left", framealpha=0.85)
@@ -120,10 +123,10 @@ def _counted(classes: Any) -> Array:
 
 
 def _draw_density(axes: Any, plan: Plan, nuclei: dict[str, Array], extent_mm: tuple[float, ...]) -> None:
-    frame, downsample = plan.facts.frame, plan.downsample(NUCLEI)
-    cell_px = DENSITY_CELL_UM / (frame.mpp * downsample)
+    grid, downsample = plan.facts.grid, plan.downsample(NUCLEI)
+    cell_px = DENSITY_CELL_UM / (grid.mpp * downsample)
     y, x = ((nuclei[f"min_{axis}"] + nuclei[f"max_{axis}"] + 1) / 2 / cell_px for axis in "yx")
-    cells = [int(-(-side // cell_px)) for side in frame.shape_at(downsample)]
+    cells = [int(-(-side // cell_px)) for side in grid.shape_at(downsample)]
     counts = np.histogram2d(y, x, bins=cells, range=[[0, cells[0]], [0, cells[1]]])[0]
     edge_mm = DENSITY_CELL_UM / 1000
     density = np.ma.masked_equal(counts / edge_mm**2, 0)

@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import zarr
 
@@ -13,108 +14,92 @@ from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file,
 from wsipipe.errors import StorageError
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing import side_files
-from wsipipe.stages.classify import CLASS_MAP
-from wsipipe.stages.nuclei.declarations import NUCLEI
-from wsipipe.stages.tissue import TISSUE
+from wsipipe.stages.stage import Stage, Write
 from wsipipe.store import manifest, ome_metadata
 from wsipipe.store.arrays import RESULT, ShardFile, array_path
 from wsipipe.store.encoding import NOT_COMPUTED, PROBABILITY_MAX, UNREADABLE
-from wsipipe.store.ome_metadata import NOT_COMPUTED_CLASS, RGB_CHANNELS, TISSUE_CLASS
+from wsipipe.store.ome_metadata import NOT_COMPUTED_CLASS
 
 
 def finish(plan: Plan, work: Path, attempt: int = 0) -> list[ShardFile]:
-    """Writes everything that is no shard; returns those files, digested. Safe to repeat."""
+    """Write metadata, tables and pictures of a slide, and return those files with their digests.
+
+    Safe to repeat.
+    """
     root = work / RESULT / "slide.zarr"
     with storage_errors(root):
-        _write_attributes(plan, root)
+        groups = _write_attributes(plan, root)
         written = side_files.export(plan, work)
-    arrays = [write.name for stage in plan.stages for write in stage.writes]
-    metadata = [work / array_path(name) / "zarr.json" for name in arrays if not name.startswith("scratch/")]
-    metadata += [folder / "zarr.json" for folder in _groups(plan, root)]
+    arrays = [write.name for stage in plan.stages for write in stage.writes if write.published]
+    metadata = [work / array_path(name) / "zarr.json" for name in arrays]
+    metadata += [folder / "zarr.json" for folder in groups]
     for path in [*metadata, *written]:
         sync_file(path)
     return [manifest.describe(work, path) for path in [*metadata, *written]]
 
 
-def label_names(plan: Plan) -> list[str]:
-    """The label images of a plan, as named in the store."""
-    names = [TISSUE]
-    names += [CLASS_MAP] if plan.workflow.classify else []
-    names += [NUCLEI] if plan.workflow.segment else []
-    return [name.split("/")[1] for name in names]
+def _write_attributes(plan: Plan, root: Path) -> list[Path]:
+    """Write the attributes of every group; return the groups."""
+    labels, probabilities = [*plan.published("label")], [*plan.published("probability")]
+    image = next(plan.published("image"), None)
+    attributes = {
+        root: (_image_attributes(plan, *image) if image else {}) | {"wsipipe": _provenance(plan)},
+        root / "labels": ome_metadata.labels_attributes([name_of(write) for _, write in labels]),
+    }
+    attributes |= {root / write.group: _label_attributes(plan, stage, write) for stage, write in labels}
+    attributes |= {root / "probabilities": {}} if probabilities else {}
+    attributes |= {
+        root / write.group: _probability_attributes(plan, stage, write) for stage, write in probabilities
+    }
+    for folder, values in attributes.items():
+        _put(folder, values)
+    return [*attributes]
 
 
-def label_classes(plan: Plan, name: str) -> list[ome_metadata.LabelClass]:
-    """Names and colours of a label image's values; none for nuclei, which stand in the table."""
-    if name == "tissue":
-        return [TISSUE_CLASS, NOT_COMPUTED_CLASS]
-    if name == "tissue_class":
-        classes = [
-            ome_metadata.LabelClass(value, output.name, output.color)
-            for value, output in enumerate(plan.classes)
-        ]
-        return [*classes, NOT_COMPUTED_CLASS]
-    return []
+def name_of(write: Write) -> str:
+    """Return the name of a published array in its folder, as ``nuclei``."""
+    return write.group.rpartition("/")[2]
 
 
-def _groups(plan: Plan, root: Path) -> list[Path]:
-    groups = [root, root / "labels"]
-    groups += [root / "labels" / name for name in label_names(plan)]
-    probabilities = [root / name.rsplit("/", 1)[0] for name in plan.probability_arrays()]
-    return [*groups, *([root / "probabilities"] if probabilities else []), *probabilities]
-
-
-def _write_attributes(plan: Plan, root: Path) -> None:
-    for folder in _groups(plan, root):
-        zarr.open_group(folder, mode="a", zarr_format=3)
-    _put(root, _image_attributes(plan) | {"wsipipe": _provenance(plan)})
-    _put(root / "labels", ome_metadata.labels_attributes(label_names(plan)))
-    mpp = plan.facts.frame.mpp
-    for name in label_names(plan):
-        downsample = plan.downsample(f"labels/{name}/0")
-        scales = ome_metadata.multiscale(name, plan.levels, mpp, downsample, channels=False, kind="mode")
-        attributes = ome_metadata.label_attributes(scales, label_classes(plan, name))
-        about = {"wsipipe": _about_classes(plan)} if name == "tissue_class" else {}
-        _put(root / "labels" / name, attributes | about)
-    for array, downsample in plan.probability_arrays().items():
-        name = array.split("/")[1]
-        classes = []
-        if name == "tissue_class":
-            # The map may hold "unknown" too, of which there is no probability.
-            classes = label_classes(plan, name)[: len(plan.cards["classify"].outputs)]
-        scales = ome_metadata.multiscale(name, 1, mpp, downsample, channels=bool(classes), kind="none")
-        attributes = ome_metadata.image_attributes(name, scales, classes)
-        meaning = {"scale": 1 / PROBABILITY_MAX, "unreadable": UNREADABLE, "not_computed": NOT_COMPUTED}
-        _put(root / "probabilities" / name, attributes | {"wsipipe": meaning})
-
-
-def _about_classes(plan: Plan) -> dict[str, object]:
-    """Of what organ and stain the classes are, and which value means that a cell is like none of them."""
-    card = plan.cards["classify"]
-    unknown = len(card.outputs) if len(plan.classes) > len(card.outputs) else None
-    return {"organ": card.organ, "stain": card.stain, "weights": card.name, "unknown": unknown}
-
-
-def _image_attributes(plan: Plan) -> dict[str, object]:
-    if plan.workflow.tile.image == "none":
-        return {}
+def _image_attributes(plan: Plan, stage: Stage, write: Write) -> dict[str, Any]:
     scales = ome_metadata.multiscale(
-        "image", plan.levels, plan.facts.frame.mpp, 1, channels=True, kind="mean"
+        "image", plan.levels, plan.facts.grid.mpp, stage.downsample, channels=True, kind="mean"
     )
-    return ome_metadata.image_attributes("image", scales, RGB_CHANNELS)
+    return ome_metadata.image_attributes("image", scales, write.legend)
+
+
+def _label_attributes(plan: Plan, stage: Stage, write: Write) -> dict[str, Any]:
+    scales = ome_metadata.multiscale(
+        name_of(write), plan.levels, plan.facts.grid.mpp, stage.downsample, channels=False, kind="mode"
+    )
+    # The nuclei have no legend: a million of them are in the table instead.
+    legend = [*write.legend, NOT_COMPUTED_CLASS] if write.legend else []
+    about = {"wsipipe": dict(write.about)} if write.about else {}
+    return ome_metadata.label_attributes(scales, legend) | about
+
+
+def _probability_attributes(plan: Plan, stage: Stage, write: Write) -> dict[str, Any]:
+    name = name_of(write)
+    scales = ome_metadata.multiscale(
+        name, 1, plan.facts.grid.mpp, stage.downsample, channels=bool(write.channels), kind="none"
+    )
+    meaning = {"scale": 1 / PROBABILITY_MAX, "unreadable": UNREADABLE, "not_computed": NOT_COMPUTED}
+    return ome_metadata.image_attributes(name, scales, write.legend) | {
+        "wsipipe": meaning | dict(write.about)
+    }
 
 
 def _provenance(plan: Plan) -> dict[str, object]:
-    frame = plan.facts.frame
+    grid = plan.facts.grid
     return {
         "plan": plan.id,
         "slide_id": plan.slide.slide_id,
         "vendor": plan.facts.vendor,
         "slide_mpp": plan.facts.mpp,
         "slide_mpp_source": plan.facts.mpp_source,
-        "canvas_mpp": frame.mpp,
-        "level0_offset_yx": list(frame.offset_px0),
-        "level0_px_per_canvas_px": frame.step_px0,
+        "canvas_mpp": grid.mpp,
+        "level0_offset_yx": list(grid.offset_px0),
+        "level0_px_per_canvas_px": grid.step_px0,
         "workflow": plan.parameters(),
         "weights": {
             stage: card.model_dump(
@@ -127,7 +112,7 @@ def _provenance(plan: Plan) -> dict[str, object]:
 
 
 def _put(folder: Path, attributes: dict[str, object]) -> None:
-    group = zarr.open_group(folder, mode="r+", zarr_format=3)
+    group = zarr.open_group(folder, mode="a", zarr_format=3)
     if dict(group.attrs) != attributes:
         group.attrs.put(attributes)
 

@@ -8,11 +8,11 @@ from wsipipe.pipeline.execution.shard_inputs import Sources
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.checks import check_slide
 from wsipipe.pipeline.publishing.overview import draw_overview
-from wsipipe.stages.classify import CLASS_MAP
+from wsipipe.stages.stage import Stage, Write
 from wsipipe.store.arrays import RESULT
 from wsipipe.store.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
 from wsipipe.store.geoparquet import in_id_order, write_parquet
-from wsipipe.store.names import CHECKS, NUCLEI_GEOJSON, NUCLEI_TABLE, OVERVIEW, TISSUE_GEOJSON
+from wsipipe.store.names import CHECKS, NUCLEI_GEOJSON, NUCLEI_TABLE, OVERVIEW
 from wsipipe.tiling.readers.openslide_reader import label_images
 
 
@@ -20,16 +20,13 @@ def export(plan: Plan, work: Path) -> list[Path]:
     """Writes the side files of a slide into the result folder; returns their paths."""
     folder = work / RESULT
     written = []
-    if plan.workflow.segment:
-        parts = sorted((work / "parts" / "table").glob("*.parquet"))
-        colours = {output.name: output.color for output in plan.classes}
-        write_parquet(folder / NUCLEI_TABLE, in_id_order(parts))
-        write_nuclei_geojson(folder / NUCLEI_GEOJSON, in_id_order(parts), plan.slide.slide_id, colours)
-        written += [folder / NUCLEI_TABLE, folder / NUCLEI_GEOJSON]
+    for stage in plan.stages:
+        if stage.nuclei_rows:
+            written += _export_nuclei(plan, work / "parts" / stage.name, folder)
     with Sources(plan, work) as sources:
-        if plan.workflow.classify:
-            _export_classes(plan, sources, folder / TISSUE_GEOJSON)
-            written.append(folder / TISSUE_GEOJSON)
+        for stage, write in plan.published("label"):
+            if write.polygons:
+                written.append(_export_polygons(plan, stage, write, sources, folder))
         warnings = check_slide(plan, sources, work / "tables", folder / CHECKS)
         draw_overview(plan, sources, work / "tables", folder / OVERVIEW, warnings)
         written += [folder / CHECKS, folder / OVERVIEW]
@@ -47,10 +44,19 @@ def _export_photographs(plan: Plan, folder: Path) -> list[Path]:
     return written
 
 
-def _export_classes(plan: Plan, sources: Sources, path: Path) -> None:
-    frame, downsample = plan.facts.frame, plan.downsample(CLASS_MAP)
-    styles = {value: ClassStyle(output.name, output.color) for value, output in enumerate(plan.classes)}
-    classes = sources.array(CLASS_MAP)[...]
-    write_tissue_geojson(
-        path, classes, styles, frame.affine_at(downsample), frame.mpp * downsample, plan.slide.slide_id
-    )
+def _export_nuclei(plan: Plan, parts_folder: Path, folder: Path) -> list[Path]:
+    """Write the nuclei as GeoParquet and GeoJSON; their classes have the colours of the labels' legends."""
+    parts = sorted(parts_folder.glob("*.parquet"))
+    colours = {item.name: item.rgb for _, write in plan.published("label") for item in write.legend}
+    write_parquet(folder / NUCLEI_TABLE, in_id_order(parts))
+    write_nuclei_geojson(folder / NUCLEI_GEOJSON, in_id_order(parts), plan.slide.slide_id, colours)
+    return [folder / NUCLEI_TABLE, folder / NUCLEI_GEOJSON]
+
+
+def _export_polygons(plan: Plan, stage: Stage, write: Write, sources: Sources, folder: Path) -> Path:
+    """Write the regions of a label as GeoJSON, one feature per connected region."""
+    grid, path = plan.facts.grid, folder / f"{write.group.rpartition('/')[2]}.geojson"
+    styles = {item.value: ClassStyle(item.name, item.rgb) for item in write.legend}
+    affine, mpp = grid.affine_at(stage.downsample), grid.mpp * stage.downsample
+    write_tissue_geojson(path, sources.array(write.name)[...], styles, affine, mpp, plan.slide.slide_id)
+    return path

@@ -90,5 +90,5 @@ def precisions(plan: dict[str, Any]) -> list[str]:
         plan: Summary of a plan, as ``run.json`` keeps it; one of version 0.1.0 has no parameters.
     """
     parameters = plan.get("parameters", {})
-    sections = [parameters.get(stage) or {} for stage in ("segment", "classify")]
-    return list(dict.fromkeys(section["precision"] for section in sections if section))
+    sections = [section for section in parameters.values() if isinstance(section, dict)]
+    return list(dict.fromkeys(section["precision"] for section in sections if "precision" in section))

@@ -4,12 +4,46 @@ All seeds grow at once, one 4-neighbour step after the other, inside the foregro
 k steps depends on pixels at most k steps away, so a halo of as many pixels as steps makes the core exact.
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 
 from wsipipe.geometry import Array, Region
+from wsipipe.stages.grid import CanvasGrid
+from wsipipe.stages.nuclei.join import grow_tables
+from wsipipe.stages.nuclei.number import NUMBERED, merge_instances
+from wsipipe.stages.nuclei.params import InstanceParams
+from wsipipe.stages.nuclei.seeds import NUCLEUS_MAP, SEEDS
+from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write
+from wsipipe.store.encoding import NOT_COMPUTED
 from wsipipe.store.tables import Table
+
+GROWN = "scratch/grown"
+
+
+def grow_stage(params: InstanceParams, grid: CanvasGrid, downsample: int, shard_px: int) -> Stage:
+    """Grows the slide's seeds in each shard; the reduce step drops the too small or large and numbers."""
+    mpp = grid.mpp * downsample
+    halo = params.grow_px(mpp)
+    reads = (Read(SEEDS, downsample, halo), Read(NUCLEUS_MAP, downsample, outside=NOT_COMPUTED))
+    shape = grid.shape_at(downsample)
+
+    def kernel(shard: ShardInput) -> ShardOutput:
+        around = shard.read(SEEDS)
+        patch = around.region.clipped(shape)
+        seeds = around.pixels[patch.relative_to(around.region).slices]
+        nucleus = shard.read(NUCLEUS_MAP).pixels
+        tables = grow_tables(shard.tables["seeds"], shard.index)
+        grown, partial = grow_instances(seeds, nucleus, shard.core, patch, tables, halo)
+        return ShardOutput({GROWN: grown}, partial, effort="low")
+
+    def reduce(partials: dict[tuple[int, int], Table], tables: Mapping[str, Table]) -> Table:
+        seed_count = tables["seeds"]["rank"].size - 1
+        return merge_instances(partials.values(), seed_count, mpp, params)
+
+    write = Write(GROWN, "scratch", "uint32", 0)
+    return Stage(NUMBERED, downsample, shard_px, reads, (write,), kernel, reduce)
 
 
 def grow_instances(

@@ -9,6 +9,8 @@ from wsipipe.stages.nuclei.join import check_count
 from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.store.tables import Table
 
+NUMBERED = "grow"
+"""Name of the table of all nuclei of a slide, made by :func:`merge_instances`."""
 _SUMS = ("area", "nucleus")
 _BOUNDS = ("min_y", "max_y", "min_x", "max_x")
 _COLUMNS = ("id", *_SUMS, *_BOUNDS, "first_x")

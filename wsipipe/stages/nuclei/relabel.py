@@ -1,6 +1,27 @@
 """One shard of seed numbers in; the published labels of that shard out."""
 
 from wsipipe.geometry import Array
+from wsipipe.stages.nuclei.grow import GROWN
+from wsipipe.stages.nuclei.number import NUMBERED
+from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write
+
+NUCLEI = "labels/nuclei/0"
+
+
+def nuclei_stage(downsample: int, shard_px: int) -> Stage:
+    """Seed numbers -> ids 1..N, the published labels."""
+
+    def kernel(shard: ShardInput) -> ShardOutput:
+        return ShardOutput({NUCLEI: relabel(shard.read(GROWN).pixels, shard.tables[NUMBERED]["final"])})
+
+    return Stage(
+        "nuclei",
+        downsample,
+        shard_px,
+        (Read(GROWN, downsample),),
+        (Write(NUCLEI, "label", "uint32", 0),),
+        kernel,
+    )
 
 
 def relabel(grown: Array, final: Array) -> Array:

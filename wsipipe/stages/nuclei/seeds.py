@@ -4,12 +4,41 @@ No halo: components are labelled inside the shard, and :mod:`wsipipe.stages.nucl
 the faces.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy import ndimage
 
 from wsipipe.geometry import Array
+from wsipipe.stages.grid import CanvasGrid
+from wsipipe.stages.nuclei.join import join_seeds
 from wsipipe.stages.nuclei.params import PROBABILITY_SCALE, InstanceParams
+from wsipipe.stages.segment import probability_name
+from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write
+from wsipipe.store.encoding import NOT_COMPUTED
 from wsipipe.store.tables import Table
+
+SEEDS = "scratch/seeds"
+NUCLEUS_MAP = probability_name("nucleus")
+CENTRE_MAP = probability_name("centre")
+
+
+def seeds_stage(params: InstanceParams, grid: CanvasGrid, downsample: int, shard_px: int) -> Stage:
+    """Labels seeds and foreground inside each shard; the reduce step joins them over the faces."""
+    mpp = grid.mpp * downsample
+    reads = tuple(Read(name, downsample, outside=NOT_COMPUTED) for name in (NUCLEUS_MAP, CENTRE_MAP))
+
+    def kernel(shard: ShardInput) -> ShardOutput:
+        labels, partial = find_seeds(shard.read(NUCLEUS_MAP).pixels, shard.read(CENTRE_MAP).pixels, params)
+        return ShardOutput({SEEDS: labels}, partial, effort="low")
+
+    def reduce(partials: dict[tuple[int, int], Table], tables: Mapping[str, Table]) -> Table:
+        return join_seeds(partials, stage.grid_shape(grid), shard_px, mpp, params)
+
+    stage = Stage(
+        "seeds", downsample, shard_px, reads, (Write(SEEDS, "scratch", "uint32", 0),), kernel, reduce
+    )
+    return stage
 
 
 def find_seeds(nucleus: Array, centre: Array, params: InstanceParams) -> tuple[Array, Table]:

@@ -9,9 +9,16 @@ import shapely
 
 from wsipipe.errors import InternalError
 from wsipipe.geometry import Array, Region
+from wsipipe.stages.classify import CLASS_MAP
+from wsipipe.stages.grid import CanvasGrid
+from wsipipe.stages.nuclei.number import NUMBERED, nuclei_in, patch_of
 from wsipipe.stages.nuclei.outline import outlines
 from wsipipe.stages.nuclei.params import PROBABILITY_SCALE
+from wsipipe.stages.nuclei.relabel import NUCLEI
 from wsipipe.stages.nuclei.shape import circularity, classes_at, eccentricity, mean_colours, shapes, solidity
+from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage
+from wsipipe.stages.tile import image_name
+from wsipipe.store.encoding import NOT_COMPUTED
 from wsipipe.store.nuclei_table import SCHEMA, Affine
 from wsipipe.store.tables import Table
 
@@ -29,6 +36,43 @@ class TissueMap:
     classes: Array
     names: Mapping[int, str]
     affine: Affine
+
+
+@dataclass(frozen=True)
+class ClassGrid:
+    """The class map's grid and names, where the workflow has one."""
+
+    downsample: int
+    names: tuple[str, ...]
+
+
+def table_stage(grid: CanvasGrid, downsample: int, shard_px: int, classes: ClassGrid | None) -> Stage:
+    """Measures each nucleus whole, in the shard that holds its first pixel."""
+    mpp = grid.mpp * downsample
+    image = image_name(downsample.bit_length() - 1)
+    reads = [Read(NUCLEI, downsample), Read(image, downsample, outside=255)]
+    if classes:
+        reads.append(Read(CLASS_MAP, classes.downsample, outside=NOT_COMPUTED))
+
+    def kernel(shard: ShardInput) -> ShardOutput:
+        nuclei = {name: column for name, column in shard.tables[NUMBERED].items() if name != "final"}
+        rows = nuclei_in(nuclei, shard.core)
+        if not rows["id"].size:
+            return ShardOutput(rows=SCHEMA.empty_table())
+        patch = patch_of(rows)
+        labels, rgb = (shard.read(name, patch).pixels for name in (NUCLEI, image))
+        tissue = _tissue_map(shard, patch, grid, classes) if classes else None
+        affine = grid.affine_at(downsample)
+        return ShardOutput(rows=measure(labels, rows, patch, affine, mpp, rgb, tissue))
+
+    return Stage("table", downsample, shard_px, tuple(reads), (), kernel, nuclei_rows=True)
+
+
+def _tissue_map(shard: ShardInput, patch: Region, grid: CanvasGrid, classes: ClassGrid) -> TissueMap:
+    found = shard.read(CLASS_MAP, patch)
+    offset_y, offset_x, step = grid.affine_at(classes.downsample)
+    affine = (offset_y + found.region.y * step, offset_x + found.region.x * step, step)
+    return TissueMap(found.pixels, dict(enumerate(classes.names)), affine)
 
 
 def measure(

@@ -50,8 +50,8 @@ def test_a_given_mask_covers_the_scanned_area(plan: Plan, tmp_path: Path) -> Non
     """The canvas is larger than the slide: the mask ends where the slide ends."""
     mask = tmp_path / "mask.png"
     Image.fromarray(np.kron([[0, 255], [255, 0]], np.ones((5, 5))).astype(np.uint8)).save(mask)
-    frame = replace(plan.facts.frame, shape=(512, 640), offset_px0=(0.0, -128.0))
-    given = replace(plan, slide=replace(plan.slide, mask_path=mask), facts=replace(plan.facts, frame=frame))
+    grid = replace(plan.facts.grid, shape=(512, 640), offset_px0=(0.0, -128.0))
+    given = replace(plan, slide=replace(plan.slide, mask_path=mask), facts=replace(plan.facts, grid=grid))
     found = Sources(given, tmp_path).read(Read("given_mask", 16), Region(0, 0, 32, 40)).pixels
     expected = np.zeros((32, 40), bool)
     expected[:16, 20:36] = expected[16:, 4:20] = True

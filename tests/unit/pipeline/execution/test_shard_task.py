@@ -86,8 +86,8 @@ def test_another_network_than_planned_is_refused(plan: Plan, work: Path) -> None
 def test_facts_of_a_slide(small_slide: Path, plan: Plan) -> None:
     facts = plan.facts
     assert (facts.mpp, facts.mpp_source, facts.levels[0]) == (0.25, "vendor", (1024, 1024))
-    assert facts.frame.shape == (512, 512)
-    assert lattice_px(plan.workflow, plan.cards) == 64
+    assert facts.grid.shape == (512, 512)
+    assert lattice_px(plan.workflow.tile.mpp, plan.cards) == 64
 
 
 def test_detail_is_not_invented(small_slide: Path) -> None:

@@ -10,7 +10,8 @@ from PIL import Image
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
-from wsipipe.pipeline.planning.plan import Plan, context_px, workflow_cards
+from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.stages.flow import context_px, workflow_cards
 from wsipipe.stages.workflow import Workflow, load_workflow
 
 

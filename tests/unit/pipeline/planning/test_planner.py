@@ -6,7 +6,7 @@ from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.pipeline.planning import planner
 from wsipipe.pipeline.planning.slide_facts import SlideFacts
-from wsipipe.stages.stage import Frame
+from wsipipe.stages.grid import CanvasGrid
 from wsipipe.stages.workflow import Workflow, load_workflow
 from wsipipe.tiling.collect import SlideInput
 
@@ -20,8 +20,8 @@ from wsipipe.tiling.collect import SlideInput
     ],
 )
 def test_a_region_touches_whole_canvas_px(region: tuple[int, int, int, int], part: Region) -> None:
-    frame = Frame((128, 128), 0.5, (-64.0, -32.0), 2.0)
-    facts = SlideFacts("f", "v", 0.25, "option", ((100, 100),), frame)
+    grid = CanvasGrid((128, 128), 0.5, (-64.0, -32.0), 2.0)
+    facts = SlideFacts("f", "v", 0.25, "option", ((100, 100),), grid)
     slide = SlideInput("x", Path("x.svs"), None, None, "x")
     assert planner.canvas_part(region, facts, slide) == part
     with pytest.raises(ConfigError, match=r"beside x\.svs"):
@@ -30,12 +30,12 @@ def test_a_region_touches_whole_canvas_px(region: tuple[int, int, int, int], par
 
 def test_auto_is_resolved_so_that_no_plan_mixes_precisions() -> None:
     chosen = load_workflow("nuclei_and_tissue", ["classify.precision=float64"])
-    resolved = planner.with_precision(chosen, "bfloat16")
+    resolved = chosen.in_precision("bfloat16", only_auto=True)
     assert resolved.segment is not None
     assert resolved.segment.precision == "bfloat16"
     assert resolved.classify is not None
     assert resolved.classify.precision == "float64"
-    assert planner.with_precision(Workflow(name="x"), "float32") == Workflow(name="x")
+    assert Workflow(name="x").in_precision("float32", only_auto=True) == Workflow(name="x")
 
 
 def test_non_commercial_weights_are_announced() -> None:

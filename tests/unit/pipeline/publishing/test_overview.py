@@ -33,8 +33,8 @@ def canvas(monkeypatch: pytest.MonkeyPatch) -> Canvas:
 
 
 def thumbnail(canvas: Canvas) -> np.ndarray:
-    frame = SimpleNamespace(shape_at=lambda downsample: canvas.pixels.shape[:2])
-    plan: Any = SimpleNamespace(facts=SimpleNamespace(frame=frame), downsample=lambda name: 16)
+    grid = SimpleNamespace(shape_at=lambda downsample: canvas.pixels.shape[:2])
+    plan: Any = SimpleNamespace(facts=SimpleNamespace(grid=grid), downsample=lambda name: 16)
     sources: Any = SimpleNamespace(canvas=canvas)
     return _thumbnail(plan, sources)
 

@@ -16,7 +16,7 @@ from wsipipe.errors import SlideError
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing import publish
 from wsipipe.pipeline.run import Resources, run
-from wsipipe.stages.classify import ClassifyParams
+from wsipipe.stages.classify import CLASS_MAP, ClassifyParams
 from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.stages.workflow import Workflow
 from wsipipe.store.result import Result
@@ -126,10 +126,12 @@ def test_the_class_map_says_organ_stain_and_what_unknown_is(
         for unknown in (True, False)
     )
     assert on.id != off.id
-    assert on.classes_of == "colon, H&E"
-    names = {each.value: each.name for each in publish.label_classes(on, "tissue_class")}
-    assert names[8] == "unknown"
-    assert "unknown" not in {each.name for each in publish.label_classes(off, "tissue_class")}
+    assert on.summary()["classes_of"] == "colon, H&E"
+    (with_unknown,), (without,) = (
+        [write for _, write in plan.published("label") if write.name == CLASS_MAP] for plan in (on, off)
+    )
+    assert {each.value: each.name for each in with_unknown.legend}[8] == "unknown"
+    assert "unknown" not in {each.name for each in without.legend}
     about = {"organ": "colon", "stain": "H&E", "weights": weights}
-    assert publish._about_classes(on) == about | {"unknown": 8}
-    assert publish._about_classes(off) == about | {"unknown": None}
+    assert with_unknown.about == about | {"unknown": 8}
+    assert without.about == about | {"unknown": None}

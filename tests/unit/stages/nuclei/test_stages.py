@@ -8,20 +8,15 @@ import pytest
 from scipy import ndimage
 
 from wsipipe.geometry import Array, Region
-from wsipipe.stages.nuclei.declarations import (
-    CENTRE_MAP,
-    NUCLEI,
-    NUCLEUS_MAP,
-    ClassGrid,
-    grow_stage,
-    nuclei_stage,
-    seeds_stage,
-    table_stage,
-)
+from wsipipe.stages.grid import CanvasGrid
+from wsipipe.stages.nuclei.grow import grow_stage
 from wsipipe.stages.nuclei.params import InstanceParams
-from wsipipe.stages.stage import Frame, Patch, ShardInput, Stage
+from wsipipe.stages.nuclei.relabel import NUCLEI, nuclei_stage
+from wsipipe.stages.nuclei.seeds import CENTRE_MAP, NUCLEUS_MAP, seeds_stage
+from wsipipe.stages.nuclei.table import ClassGrid, table_stage
+from wsipipe.stages.stage import Patch, ShardInput, Stage
 
-FRAME = Frame((256, 192), 0.5, (-10.0, -20.0), 2.0)
+GRID = CanvasGrid((256, 192), 0.5, (-10.0, -20.0), 2.0)
 PARAMS = InstanceParams(grow_um=4, min_area_um2=2)
 CLASSES = ClassGrid(32, ("left", "right"))
 
@@ -29,7 +24,7 @@ CLASSES = ClassGrid(32, ("left", "right"))
 def nuclei() -> dict[str, Array]:
     """Discs at known places, some over the seams of every shard size."""
     rng = np.random.default_rng(5)
-    centres = np.zeros(FRAME.shape, bool)
+    centres = np.zeros(GRID.shape, bool)
     spots = np.stack(np.meshgrid(np.arange(12, 250, 17), np.arange(12, 185, 19)), -1).reshape(-1, 2)
     spots += rng.integers(-2, 3, spots.shape)
     centres[spots[:, 0], spots[:, 1]] = True
@@ -39,7 +34,7 @@ def nuclei() -> dict[str, Array]:
     return {
         NUCLEUS_MAP: np.where(distance < 6.5, 240, 3).astype(np.uint8),
         CENTRE_MAP: np.where(distance < 3.2, 230, 4).astype(np.uint8),
-        "image/0": rng.integers(0, 256, (*FRAME.shape, 3), np.uint8),
+        "image/0": rng.integers(0, 256, (*GRID.shape, 3), np.uint8),
         "labels/tissue_class/0": classes,
     }
 
@@ -48,18 +43,18 @@ def run(shard_px: int) -> tuple[Array, pa.Table]:
     """What the runner does with these stages, in one process."""
     arrays, tables, rows = nuclei(), {}, []
     stages = [
-        seeds_stage(PARAMS, FRAME, 1, shard_px),
-        grow_stage(PARAMS, FRAME, 1, shard_px),
+        seeds_stage(PARAMS, GRID, 1, shard_px),
+        grow_stage(PARAMS, GRID, 1, shard_px),
         nuclei_stage(1, shard_px),
-        table_stage(FRAME, 1, shard_px, CLASSES),
+        table_stage(GRID, 1, shard_px, CLASSES),
     ]
     for stage in stages:
         partials = {}
-        arrays |= {write.name: np.zeros(FRAME.shape, write.dtype) for write in stage.writes}
-        for index in product(*map(range, stage.grid_shape(FRAME))):
+        arrays |= {write.name: np.zeros(GRID.shape, write.dtype) for write in stage.writes}
+        for index in product(*map(range, stage.grid_shape(GRID))):
             output = stage.kernel(_shard(stage, index, dict(arrays), tables))
             for name, pixels in output.arrays.items():
-                arrays[name][stage.core(FRAME, index).slices] = pixels
+                arrays[name][stage.core(GRID, index).slices] = pixels
             partials[index] = output.partial
             rows += [output.rows] if output.rows is not None else []
         if stage.reduce:
@@ -68,7 +63,7 @@ def run(shard_px: int) -> tuple[Array, pa.Table]:
 
 
 def _shard(stage: Stage, index: tuple[int, int], arrays: dict[str, Array], tables: dict) -> ShardInput:
-    core = stage.core(FRAME, index)
+    core = stage.core(GRID, index)
 
     def read(name: str, around: Region | None = None) -> Patch:
         read = next(read for read in stage.reads if read.name == name)

@@ -1,0 +1,155 @@
+"""The flow of one slide: all stages of a workflow, in the order in which they run.
+
+Tissue comes first because it decides which shards are computed and how strongly each is compressed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from wsipipe.errors import ConfigError, ModelError
+from wsipipe.geometry import Region
+from wsipipe.models.cards.weights import ModelCard, whole_card
+from wsipipe.stages.classify import CLASS_MAP, ClassifyParams, classify_stage
+from wsipipe.stages.grid import CanvasGrid, network_level
+from wsipipe.stages.nuclei.grow import grow_stage
+from wsipipe.stages.nuclei.params import InstanceParams, with_card
+from wsipipe.stages.nuclei.relabel import nuclei_stage
+from wsipipe.stages.nuclei.seeds import seeds_stage
+from wsipipe.stages.nuclei.table import ClassGrid, table_stage
+from wsipipe.stages.pyramid import level_count, pyramid_stage
+from wsipipe.stages.segment import SegmentParams, segment_stage
+from wsipipe.stages.stage import Stage
+from wsipipe.stages.stage_params import StageContext
+from wsipipe.stages.stain import stain_stage
+from wsipipe.stages.tile import image_write, tile_stage
+from wsipipe.stages.tissue import tissue_stage
+from wsipipe.stages.workflow import Workflow
+
+
+def workflow_cards(workflow: Workflow) -> dict[str, ModelCard]:
+    """Return the cards of a workflow's networks, by section.
+
+    Raises:
+        ConfigError: Weights are missing or their card is not readable; names the key.
+    """
+    cards: dict[str, ModelCard] = {}
+    for name, params in workflow.networks().items():
+        try:
+            cards[name] = whole_card(params.weights)
+            params.check_card(cards[name])
+        except ModelError as error:
+            raise ConfigError(f"{name}.weights: {error}") from error
+    return cards
+
+
+def completed(workflow: Workflow, cards: Mapping[str, ModelCard]) -> Workflow:
+    """Return the workflow with open values filled in from the cards of its weights.
+
+    Raises:
+        ConfigError: Workflow and card together make no valid parameters.
+    """
+    if workflow.instances is None:
+        return workflow
+    return workflow.model_copy(update={"instances": with_card(workflow.instances, cards["segment"])})
+
+
+def flow_levels(grid: CanvasGrid, cards: Mapping[str, ModelCard]) -> int:
+    """Return the pyramid levels of the image and of every label; down to the one that each network reads."""
+    read = [1 + network_level(card, grid.mpp, stage) for stage, card in cards.items()]
+    return max(level_count(grid.shape), *read, 1)
+
+
+def flow_stages(
+    workflow: Workflow,
+    cards: Mapping[str, ModelCard],
+    grid: CanvasGrid,
+    region: Region | None = None,
+    mask_given: bool = False,
+) -> tuple[Stage, ...]:
+    """Return all stages of a workflow, in the order in which they run.
+
+    Args:
+        workflow: The workflow, completed from the cards.
+        cards: Cards of its networks, by section.
+        grid: The canvas.
+        region: Part of the canvas that is computed; None for all.
+        mask_given: Whether a tissue mask came with the slide.
+    """
+    side, levels = workflow.tile.shard_px, flow_levels(grid, cards)
+    context = StageContext(grid, side, levels, cards, {})
+    tissue = [tissue_stage(workflow.tissue, grid, side, region, mask_given)]
+    first, context = _with_levels(tissue, context)
+    # The declarations of the image do not depend on the region, which in turn depends on all readers.
+    _, context = _with_levels([tile_stage(workflow.tile, grid, None)], context)
+    readers: list[Stage] = []
+    for section in _sections(workflow):
+        added, context = _with_levels(section(context), context)
+        readers += added
+    return *first, *_image_stages(workflow, grid, levels, region, context_px(readers)), *readers
+
+
+def context_px(stages: Iterable[Stage]) -> int:
+    """Return how far beyond its core a stage reads the image, at most, in canvas px."""
+    reads = (read for stage in stages for read in stage.reads if read.name.startswith("image/"))
+    return max((read.halo_px * read.downsample for read in reads), default=0)
+
+
+def _image_stages(
+    workflow: Workflow, grid: CanvasGrid, levels: int, region: Region | None, context_px: int
+) -> list[Stage]:
+    tile = workflow.tile
+    if tile.image == "none":
+        return []
+    # Networks see the same pixels beyond the region's edge as in a run of the whole slide; only the colours
+    # of the stage stain are counted in the region alone.
+    seen = region.grown(context_px) if region else None
+    coarser = [pyramid_stage(image_write(0, tile), level, 1, tile.shard_px) for level in range(1, levels)]
+    return [tile_stage(tile, grid, seen), *coarser]
+
+
+def _sections(workflow: Workflow) -> list[Callable[[StageContext], Sequence[Stage]]]:
+    """The sections that read the image, in the order in which they run."""
+    found: list[Callable[[StageContext], Sequence[Stage]]] = []
+    if workflow.classify:
+        found.append(partial(_classes, workflow.classify))
+    if workflow.segment and workflow.instances:
+        found.append(partial(_nuclei, workflow.segment, workflow.instances))
+    return [*found, *(section.stages for section in workflow.further().values())]
+
+
+def _classes(params: ClassifyParams, context: StageContext) -> list[Stage]:
+    return [classify_stage(params, context.cards["classify"], context.grid)]
+
+
+def _nuclei(segment: SegmentParams, instances: InstanceParams, context: StageContext) -> list[Stage]:
+    grid, side, card = context.grid, context.shard_px, context.cards["segment"]
+    probabilities = segment_stage(segment, card, grid, side)
+    downsample = probabilities.downsample
+    classes = None
+    if CLASS_MAP in context.arrays:
+        class_downsample, write = context.arrays[CLASS_MAP]
+        classes = ClassGrid(class_downsample, tuple(item.name for item in write.legend))
+    return [
+        *([stain_stage(card, card.stain_reference, grid, side)] if card.stain_reference else []),
+        probabilities,
+        seeds_stage(instances, grid, downsample, side),
+        grow_stage(instances, grid, downsample, side),
+        nuclei_stage(downsample, side),
+        table_stage(grid, downsample, side, classes),
+    ]
+
+
+def _with_levels(stages: Iterable[Stage], context: StageContext) -> tuple[list[Stage], StageContext]:
+    """Return the stages, each followed by the pyramids of its arrays, and the context of those after them."""
+    found: list[Stage] = []
+    for stage in stages:
+        found.append(stage)
+        found += [
+            pyramid_stage(write, level, stage.downsample, context.shard_px)
+            for write in stage.writes
+            if write.has_pyramid
+            for level in range(1, context.levels)
+        ]
+    arrays = {write.name: (stage.downsample, write) for stage in found for write in stage.writes}
+    return found, replace(context, arrays={**context.arrays, **arrays})
