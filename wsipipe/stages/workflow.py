@@ -65,9 +65,9 @@ class Workflow(BaseModel):
 
     def causes(self) -> dict[str, Any]:
         """Return every value that affects the result, as JSON; the extents of patches do not."""
-        return self.model_dump(mode="json") | {
-            name: params.causes() for name, params in self.networks().items()
-        }
+        values = self.model_dump(mode="json")
+        values |= {name: params.causes() for name, params in self.networks().items()}
+        return values | {name: {**values[name], "package": _package_of(name)} for name in self.further()}
 
     def chosen(self) -> dict[str, Any]:
         """Return the values that the user set, as JSON; :meth:`model_validate` of it gives an equal workflow.

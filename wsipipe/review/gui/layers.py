@@ -31,7 +31,8 @@ def result_layers(result: Result, outlines: bool = False) -> list[LayerData]:
     for name in result.probabilities:
         layers += _probabilities(result, name)
     known = result.labels
-    for name in ("tissue", "tissue_class", "nuclei"):
+    others = [name for name in known if name not in ("tissue", "nuclei")]
+    for name in ("tissue", *others, "nuclei"):
         if name in known:
             layers.append(_labels(result, name, known[name], outlines and name == "nuclei"))
     return layers

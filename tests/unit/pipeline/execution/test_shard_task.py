@@ -11,8 +11,9 @@ from wsipipe.errors import ModelError, MppError, SlideError
 from wsipipe.pipeline.execution import shard_task
 from wsipipe.pipeline.execution.shard import Task
 from wsipipe.pipeline.execution.shard_task import run_shard
-from wsipipe.pipeline.planning.plan import Plan, lattice_px
+from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.slide_facts import inspect
+from wsipipe.stages.grid import lattice_px
 from wsipipe.stages.workflow import Workflow
 from wsipipe.store.arrays import create_array
 from wsipipe.store.tables import load_table, pack_table
