@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from wsipipe.pipeline.execution.shard_inputs import Sources
+from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.checks import check_slide
 from wsipipe.pipeline.publishing.overview import draw_overview
@@ -26,7 +26,7 @@ def export(plan: Plan, work: Path) -> list[Path]:
         write_parquet(folder / NUCLEI_TABLE, in_id_order(parts))
         write_nuclei_geojson(folder / NUCLEI_GEOJSON, in_id_order(parts), plan.slide.slide_id, colours)
         written += [folder / NUCLEI_TABLE, folder / NUCLEI_GEOJSON]
-    with Sources(plan, work) as sources:
+    with ShardInputs(plan, work) as sources:
         if plan.workflow.classify:
             _export_classes(plan, sources, folder / TISSUE_GEOJSON)
             written.append(folder / TISSUE_GEOJSON)
@@ -47,7 +47,7 @@ def _export_photographs(plan: Plan, folder: Path) -> list[Path]:
     return written
 
 
-def _export_classes(plan: Plan, sources: Sources, path: Path) -> None:
+def _export_classes(plan: Plan, sources: ShardInputs, path: Path) -> None:
     frame, downsample = plan.facts.frame, plan.downsample(CLASS_MAP)
     styles = {value: ClassStyle(output.name, output.color) for value, output in enumerate(plan.classes)}
     classes = sources.array(CLASS_MAP)[...]
