@@ -8,7 +8,7 @@ import pyarrow as pa
 import shapely
 import zarr
 
-from wsipipe.common.about import NOTICE
+from wsipipe.common.about import RESEARCH_USE_NOTICE
 from wsipipe.geometry import Array, Region
 from wsipipe.review.sample import CLASSES, in_order
 from wsipipe.stages.nuclei.shape import shapes
@@ -44,7 +44,7 @@ def make_store(work: Path, side_px: int) -> Result:
     about = {
         "slide_id": "benchmark",
         "plan": "0" * 64,
-        "notice": NOTICE,
+        "notice": RESEARCH_USE_NOTICE,
         "canvas_mpp": MPP,
         "level0_offset_yx": [0.0, 0.0],
         "level0_px_per_canvas_px": 1.0,

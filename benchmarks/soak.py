@@ -30,7 +30,7 @@ import psutil
 import tifffile
 
 from wsipipe.errors import WsipipeError
-from wsipipe.pipeline.maintenance import published, status
+from wsipipe.pipeline.maintenance import finished_slides, status
 from wsipipe.pipeline.reporting.run_record import read_record
 from wsipipe.store import manifest
 from wsipipe.synth.writer import make_slide
@@ -51,7 +51,7 @@ def start(workflow: str, slides: list[Path], out: Path, *options: str) -> subpro
 def hashes(out: Path) -> dict[str, str]:
     """Digest of the manifest of every finished slide; all files are as it says."""
     found = {}
-    for folder in published(out):
+    for folder in finished_slides(out):
         assert manifest.damaged(folder) == [], folder
         found[folder.name] = manifest.read(folder)["digest"]
     return found

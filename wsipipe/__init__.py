@@ -6,18 +6,18 @@ The public face; each name is imported when first used, so that ``import wsipipe
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from wsipipe.common.script_guard import check_guard, is_importing_script
+from wsipipe.pipeline.cluster.script_guard import check_guard, is_importing_script
 
 if TYPE_CHECKING:
     from wsipipe.common.about import __version__
-    from wsipipe.pipeline.options import Care, Resources
+    from wsipipe.pipeline.options import Resources, RunPolicy
     from wsipipe.pipeline.run import RunResult, run
     from wsipipe.stages.workflow import Workflow
     from wsipipe.store.result import Result, open_result
     from wsipipe.tiling.slide import Slide, open_slide
 
 _HOMES = {
-    "Care": "wsipipe.pipeline.options",
+    "RunPolicy": "wsipipe.pipeline.options",
     "Resources": "wsipipe.pipeline.options",
     "Result": "wsipipe.store.result",
     "RunResult": "wsipipe.pipeline.run",
@@ -30,9 +30,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "Care",
     "Resources",
     "Result",
+    "RunPolicy",
     "RunResult",
     "Slide",
     "Workflow",

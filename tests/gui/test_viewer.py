@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsipipe.common.about import NOTICE
+from wsipipe.common.about import RESEARCH_USE_NOTICE
 from wsipipe.errors import ConfigError, StorageError
 from wsipipe.review.gui import viewer as review
 from wsipipe.review.gui.layers import NUCLEUS_COLOUR
@@ -167,7 +167,7 @@ def test_view_opens_a_window_that_names_the_slide_and_the_notice(display, finish
 
     monkeypatch.setattr(napari, "run", look_and_close)
     review.view(finished.folder, review=False)
-    assert seen == [(f"synthetic-3 - {NOTICE}", len(LAYERS))]
+    assert seen == [(f"synthetic-3 - {RESEARCH_USE_NOTICE}", len(LAYERS))]
 
 
 def test_missing_napari_tells_what_to_install(finished, monkeypatch):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from wsipipe.pipeline.options import Care
+from wsipipe.pipeline.options import RunPolicy
 from wsipipe.pipeline.planning.checksums import write_sums
 from wsipipe.pipeline.run import Resources, run
 from wsipipe.store.result import Result
@@ -74,7 +74,7 @@ def test_harmed_slides_fail_alone_and_with_a_code(slides: Path, scheduler: str, 
         tmp_path / "out",
         settings=SMALL,
         resources=Resources(scheduler=scheduler),
-        care=Care(shard_timeout_s=100),
+        policy=RunPolicy(shard_timeout_s=100),
     )
     failed = Counter(slide.code for slide in done.slides if slide.status == "failed")
     assert len(done.slides) == 63
@@ -103,7 +103,7 @@ def test_with_checksums_every_harm_is_found(slides: Path, scheduler: str, tmp_pa
         tmp_path / "out",
         settings=SMALL,
         resources=Resources(scheduler=scheduler),
-        care=Care(checksums=whole / "SHA256SUMS"),
+        policy=RunPolicy(checksums=whole / "SHA256SUMS"),
     )
     harmed = [slide for slide in done.slides if "-good" not in slide.slide_id]
     assert Counter(slide.code for slide in harmed if slide.path.read_bytes() != good) == {"SLIDE_CHANGED": 60}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wsipipe.errors import ExitCode
-from wsipipe.pipeline import run as workflow
+from wsipipe.pipeline import run_slides
 from wsipipe.pipeline.cluster.client import connect
 from wsipipe.pipeline.reporting.run_record import read_record
 from wsipipe.pipeline.run import Resources, run
@@ -39,7 +39,7 @@ def test_a_full_disk_asks_to_come_back(
     assert estimated.exit_code == ExitCode.RETRY_LATER
     assert "needs about" in estimated.slides[0].message
     # Without the look ahead it fills up in the midst of the work.
-    monkeypatch.setattr(workflow, "check_space", lambda *_: None)
+    monkeypatch.setattr(run_slides, "check_space", lambda *_: None)
     full = run("tiling_only", small_slide, tmpfs / "out", settings=SMALL, resources=resources)
     assert (full.slides[0].code, full.exit_code) == ("STORAGE_FULL", ExitCode.RETRY_LATER)
     assert full.slides[0].place["stage"]

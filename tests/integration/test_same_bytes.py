@@ -8,9 +8,9 @@ import pytest
 
 from wsipipe.pipeline import slide_run
 from wsipipe.pipeline.cluster.client import connect
-from wsipipe.pipeline.cluster.task_pool import Pool
-from wsipipe.pipeline.maintenance import damage
-from wsipipe.pipeline.reporting.slide_log import Told
+from wsipipe.pipeline.cluster.task_pool import TaskPool
+from wsipipe.pipeline.maintenance import verify
+from wsipipe.pipeline.reporting.slide_log import RunCallbacks
 from wsipipe.pipeline.slide_run import Device, run_slide
 from wsipipe.stages.workflow import Workflow
 from wsipipe.store.result import Result
@@ -42,7 +42,7 @@ def test_nothing_but_the_plan_matters(
         forwards = slide_run._missing
         monkeypatch.setattr(slide_run, "_missing", lambda every, kept: forwards(every, kept)[::-1])
     with connect(workers=workers, threads=1) as client:
-        pool = Pool(client, tmp_path / "marks")
+        pool = TaskPool(client, tmp_path / "marks")
         if killed:
 
             def kill(step: slide_run.Step) -> None:
@@ -50,7 +50,7 @@ def test_nothing_but_the_plan_matters(
                     raise RuntimeError("killed")
 
             with pytest.raises(RuntimeError, match="killed"):
-                run_slide(pool, plan, tmp_path / "out", Device(), Told(kill))
+                run_slide(pool, plan, tmp_path / "out", Device(), RunCallbacks(kill))
         run_slide(pool, plan, tmp_path / "out", Device())
     assert Result(tmp_path / "out" / plan.slide.slide_id).manifest == finished.manifest
 
@@ -64,15 +64,15 @@ def test_a_flipped_bit_is_found_in_every_published_file(finished: Result, tmp_pa
         data = path.read_bytes()
         at = i * 7919 % len(data)
         path.write_bytes(data[:at] + bytes([data[at] ^ (1 << i % 8)]) + data[at + 1 :])
-        found = damage(folder)
+        found = verify(folder)
         if len(found) != 1 or not found[0].startswith(path.relative_to(folder).as_posix()):
             missed.append((path, found))
         path.write_bytes(data)
     assert missed == []
-    assert damage(folder) == []
+    assert verify(folder) == []
 
 
 def test_damage_names_the_shard(finished: Result, tmp_path: Path) -> None:
     folder = shutil.copytree(finished.folder, tmp_path / "slide")
     (folder / "slide.zarr/labels/nuclei/0/c/0/1").unlink()
-    assert damage(folder) == ["slide.zarr/labels/nuclei/0/c/0/1: shard row 0, column 1 of labels/nuclei/0"]
+    assert verify(folder) == ["slide.zarr/labels/nuclei/0/c/0/1: shard row 0, column 1 of labels/nuclei/0"]

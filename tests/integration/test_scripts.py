@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wsipipe.common.script_guard import MESSAGE
+from wsipipe.pipeline.cluster.script_guard import MESSAGE
 
 UNGUARDED = """
 import wsipipe

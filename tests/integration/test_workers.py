@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from wsipipe.errors import ExitCode
-from wsipipe.pipeline.options import Care
-from wsipipe.pipeline.reporting.progress import Silent, Step
+from wsipipe.pipeline.options import RunPolicy
+from wsipipe.pipeline.reporting.progress import NullReporter, ShardProgress
 from wsipipe.pipeline.run import Resources, run
 from wsipipe.stages.workflow import Workflow
 from wsipipe.store import manifest
@@ -34,7 +34,7 @@ def workers() -> list[psutil.Process]:
     return found
 
 
-class Killer(Silent):
+class Killer(NullReporter):
     """Kills a worker after every so many shards, and once stops one for a while."""
 
     def __init__(self, every: int, most: int) -> None:
@@ -42,10 +42,10 @@ class Killer(Silent):
         self.shards = self.kills = 0
         self.notes: list[str] = []
 
-    def note(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.notes.append(text)
 
-    def shard(self, step: Step) -> None:
+    def shard(self, step: ShardProgress) -> None:
         self.shards += 1
         if self.shards % self.every or self.kills >= self.most:
             return
@@ -73,7 +73,7 @@ def test_workers_killed_under_load_change_nothing(
 ) -> None:
     plain = run(tiny_workflow, small_slide, tmp_path / "plain", resources=TWO)
     killer = Killer(every=8, most=7)
-    killed = run(tiny_workflow, small_slide, tmp_path / "killed", resources=TWO, teller=killer)
+    killed = run(tiny_workflow, small_slide, tmp_path / "killed", resources=TWO, reporter=killer)
     told = [(slide.code, slide.message) for slide in killed.slides]
     assert [killed.exit_code, plain.exit_code] == [ExitCode.OK, ExitCode.OK], (told, killer.notes)
     assert killer.kills >= 5, (killer.shards, killer.kills)
@@ -93,7 +93,7 @@ def test_poison_and_hanging_slides_fail_alone(
         tmp_path / "out",
         settings=SMALL,
         resources=TWO,
-        care=Care(shard_timeout_s=10),
+        policy=RunPolicy(shard_timeout_s=10),
     )
     poison, hang, good = done.slides
     assert (poison.code, hang.code, good.status) == ("WORKER_LOST", "STALLED", "done")
@@ -146,7 +146,7 @@ def test_no_further_slide_is_begun_after_too_many_failures(tmp_path: Path, sched
         sorted(tmp_path.glob("*.svs")),
         tmp_path / "out",
         resources=Resources(workers=1, scheduler=scheduler),
-        care=Care(max_failures="20%"),
+        policy=RunPolicy(max_failures="20%"),
     )
     states = [slide.status for slide in done.slides]
     assert done.exit_code == ExitCode.FAILED

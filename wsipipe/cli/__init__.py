@@ -9,14 +9,13 @@ from typing import TextIO
 
 import typer
 
-from wsipipe.cli import convert, evaluate, models, results, review, run, slides, train, versions
-from wsipipe.cli.shared import app, complaints, console
+from wsipipe.cli import evaluate, models, results, review, run, slides, train, versions
+from wsipipe.cli.shared import app, console, stderr
 from wsipipe.common.about import __version__
 from wsipipe.errors import ExitCode, StorageError, WsipipeError
 
 __all__ = [
     "app",
-    "convert",
     "evaluate",
     "main",
     "models",
@@ -56,14 +55,14 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except WsipipeError as error:
-        complaints.print(f"{error.code}: {error}", style="red", soft_wrap=True)
+        stderr.print(f"{error.code}: {error}", style="red", soft_wrap=True)
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = ExitCode.INTERRUPTED
     except typer.TyperException as error:
         # Where help was printed in place of a message, there is nothing to add.
         if text := error.format_message().rstrip("."):
-            complaints.print(f"{text}{'' if text[-1] == '?' else '.'} See {_help_command()}.", soft_wrap=True)
+            stderr.print(f"{text}{'' if text[-1] == '?' else '.'} See {_help_command()}.", soft_wrap=True)
         code = ExitCode.USAGE
     except BrokenPipeError:
         # Whoever read the output, as ``head`` does, has seen enough.
@@ -72,7 +71,7 @@ def main() -> None:
     except OSError as error:
         code = _os_error(error)
     if code == ExitCode.INTERRUPTED:
-        complaints.print("interrupted; finished shards are kept, the same command goes on from there")
+        stderr.print("interrupted; finished shards are kept, the same command goes on from there")
     sys.exit(int(code or 0))
 
 
@@ -80,10 +79,10 @@ def _os_error(error: OSError) -> ExitCode:
     """Tell what the file system refused; a place that cannot be is a wrong name, not a fault of the disk."""
     about = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
     if error.errno in _NO_SUCH_PLACE:
-        complaints.print(f"CONFIG: {about}. Name another path.", style="red", soft_wrap=True)
+        stderr.print(f"CONFIG: {about}. Name another path.", style="red", soft_wrap=True)
         return ExitCode.USAGE
     text = f"{about}. Check the disk and the permissions there, then run the same command again."
-    complaints.print(f"{StorageError.code}: {text}", style="red", soft_wrap=True)
+    stderr.print(f"{StorageError.code}: {text}", style="red", soft_wrap=True)
     return StorageError.exit_code
 
 
@@ -108,4 +107,4 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """Print a warning as one line, without the place in the code that gave it."""
-    complaints.print(f"WARNING {message}", soft_wrap=True)
+    stderr.print(f"WARNING {message}", soft_wrap=True)

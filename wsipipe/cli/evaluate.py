@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import Progress
 
-from wsipipe.cli.shared import AsJson, app, complaints, console
+from wsipipe.cli.shared import AsJson, app, console, stderr
 
 
 @app.command()
@@ -52,7 +52,7 @@ def evaluate(
     from wsipipe.training.evaluation.settings import Plan
 
     groups = tuple(name.strip() for name in only_groups.split(",") if name.strip())
-    with Progress(console=complaints, transient=True) as bar:
+    with Progress(console=stderr, transient=True) as bar:
         task = bar.add_task("evaluating", total=None)
         plan = Plan(
             angles=angles,
@@ -68,9 +68,9 @@ def evaluate(
     if as_json:
         console.print_json(found.model_dump_json())
         if found.caution:
-            complaints.print(f"Caution: not a test. {found.caution}", soft_wrap=True)
+            stderr.print(f"Caution: not a test. {found.caution}", soft_wrap=True)
     else:
         console.print(as_markdown(found), soft_wrap=True)
     written = write_report(found, out) if out else []
     for path in [*written, *([put_into_card(found, weights)] if into_card else [])]:
-        complaints.print(f"{path} written", soft_wrap=True)
+        stderr.print(f"{path} written", soft_wrap=True)

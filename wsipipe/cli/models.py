@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from wsipipe.cli.shared import AsJson, app, complaints, console, print_json, print_rows
+from wsipipe.cli.shared import AsJson, app, console, print_json, print_rows, stderr
 from wsipipe.errors import ConfigError, ExitCode
 
 models_app = typer.Typer()
@@ -48,6 +48,22 @@ def fetch_model(
         print_json({"name": path.stem, "path": str(path)})
         return
     console.print(f"{path}: use it as --set segment.weights={path.stem}, or any WEIGHTS", soft_wrap=True)
+
+
+@models_app.command("convert")
+def convert_weights(
+    source: Annotated[Path, typer.Argument(help="A .pt, .pth or .ckpt file that you trust.")],
+    to: Annotated[Path, typer.Option("--to", dir_okay=False, help="The .safetensors file to write.")],
+    as_json: AsJson = False,
+) -> None:
+    """Converts pickled weights once; nothing else of wsipipe ever reads a pickle."""
+    from wsipipe.models.cards.unpickle import unpickle
+
+    names = unpickle(source, to)
+    if as_json:
+        print_json({"path": str(to), "tensors": names})
+        return
+    console.print(f"{to}: {len(names)} tensors. Write its card beside it before it is used.", soft_wrap=True)
 
 
 @app.command()
@@ -98,7 +114,7 @@ def certify(
     if write:
         write_certificate(model, certificate.model_dump_json(indent=2))
     for line in summary(certificate):
-        (complaints if to_stdout else console).print(line, soft_wrap=True)
+        (stderr if to_stdout else console).print(line, soft_wrap=True)
     return int(ExitCode.OK if certificate.passed else ExitCode.FAILED)
 
 

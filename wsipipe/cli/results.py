@@ -12,10 +12,10 @@ from wsipipe.cli.shared import (
     Results,
     Workers,
     app,
-    complaints,
     console,
     print_json,
     print_rows,
+    stderr,
 )
 from wsipipe.errors import ConfigError, ExitCode, WsipipeError
 
@@ -53,7 +53,7 @@ def retry(
 
     _check_code(only)
     resources = Resources(workers, device=device, memory_budget=budget_bytes(memory_budget))
-    results = with_progress(lambda teller: retry_slides(out, only, resources, teller), as_json)
+    results = with_progress(lambda reporter: retry_slides(out, only, resources, reporter), as_json)
     if results or as_json:
         print_runs(out, results, as_json)
     else:
@@ -88,11 +88,11 @@ def verify(
     as_json: AsJson = False,
 ) -> int:
     """Hashes every file of every finished slide again and names the damaged ones, with their shards."""
-    from wsipipe.pipeline.maintenance import damage, published
+    from wsipipe.pipeline.maintenance import finished_slides, verify
 
     slides = []
-    for folder in published(out):
-        lines = damage(folder)
+    for folder in finished_slides(out):
+        lines = verify(folder)
         slides.append({"slide_id": folder.name, "path": str(folder), "damaged": lines})
         if as_json:
             continue
@@ -147,6 +147,6 @@ def index(
     unreadable: list[str] = []
     count = write_sums(to, collect(list(slides)), unreadable.append)
     for text in unreadable:
-        complaints.print(text, style="red", soft_wrap=True)
+        stderr.print(text, style="red", soft_wrap=True)
     console.print(f"{to}: {count} files", soft_wrap=True)
     return int(ExitCode.SOME_SLIDES_FAILED if unreadable else ExitCode.OK)

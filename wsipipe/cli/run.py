@@ -15,12 +15,12 @@ from wsipipe.cli.shared import (
     Out,
     Workers,
     app,
-    complaints,
     console,
     print_json,
     print_rows,
+    stderr,
 )
-from wsipipe.common.about import NOTICE
+from wsipipe.common.about import RESEARCH_USE_NOTICE
 from wsipipe.errors import ConfigError
 
 Settings = Annotated[
@@ -81,12 +81,12 @@ def run(
     as_json: AsJson = False,
 ) -> int:
     """Runs a workflow on slides; one folder a slide in OUT. Finished slides and shards are kept."""
-    from wsipipe.pipeline.options import Care
+    from wsipipe.pipeline.options import RunPolicy
     from wsipipe.pipeline.run import Resources
     from wsipipe.pipeline.run import run as run_workflow
 
     result = with_progress(
-        lambda teller: run_workflow(
+        lambda reporter: run_workflow(
             workflow,
             slides,
             out,
@@ -95,10 +95,10 @@ def run(
             region=_region(region),
             precision=precision,
             resources=Resources(workers, threads, scheduler, device, budget_bytes(memory_budget)),
-            care=Care(restart, max_failures, checksums, shard_timeout),
+            policy=RunPolicy(restart, max_failures, checksums, shard_timeout),
             include_label_images=include_label_images,
             dry_run=dry_run,
-            teller=teller,
+            reporter=reporter,
         ),
         as_json,
     )
@@ -116,7 +116,7 @@ def demo(
     """Makes a small synthetic slide, runs nuclei_and_tissue on it, tells how well it fits the truth."""
     from wsipipe.pipeline.demo import run_demo
 
-    result, agreement = with_progress(lambda teller: run_demo(out, slide, workers, device, teller))
+    result, agreement = with_progress(lambda reporter: run_demo(out, slide, workers, device, reporter))
     print_runs(out, [result])
     for finished in result.results():
         for path in sorted(finished.folder.iterdir()):
@@ -134,12 +134,12 @@ def with_progress(work: Any, as_json: bool = False) -> Any:
         work: Called with the one to tell.
         as_json: Keep standard output free for JSON; progress goes to standard error.
     """
-    from wsipipe.pipeline.reporting.progress import Lines, Live
+    from wsipipe.pipeline.reporting.progress import PlainReporter, RichReporter
 
-    stream = complaints if as_json else console
-    live = Live(stream) if stream.is_terminal else None
+    stream = stderr if as_json else console
+    live = RichReporter(stream) if stream.is_terminal else None
     with live or nullcontext():
-        return work(live or Lines(stream))
+        return work(live or PlainReporter(stream))
 
 
 def budget_bytes(text: str | None) -> int | None:
@@ -194,4 +194,4 @@ def print_runs(out: Path, results: Sequence[Any], as_json: bool = False, dry_run
             [(slide.path.name, slide.code, slide.message) for slide in failed],
         )
     if not dry_run:
-        console.print(f"Results in {out}; open {out / 'report.html'}. {NOTICE}", soft_wrap=True)
+        console.print(f"Results in {out}; open {out / 'report.html'}. {RESEARCH_USE_NOTICE}", soft_wrap=True)

@@ -10,17 +10,18 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from wsipipe.common.about import NOTICE
+from wsipipe.common.about import RESEARCH_USE_NOTICE
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
-    help=f"Whole-slide pathology whose answer does not depend on which way the tissue lay. {NOTICE}",
+    help="Nuclei segmentation and tissue classification for whole-slide images, with results that do not "
+    f"depend on slide orientation or tiling. {RESEARCH_USE_NOTICE}",
 )
 # File names and error texts hold square brackets, which are no markup.
 console = Console(markup=False, highlight=False)
-complaints = Console(stderr=True, markup=False, highlight=False)
+stderr = Console(stderr=True, markup=False, highlight=False)
 
 
 def _named_folder(text: str) -> Path:

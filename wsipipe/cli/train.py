@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from wsipipe.cli.shared import AsJson, DeviceName, Out, app, complaints, console, print_json
+from wsipipe.cli.shared import AsJson, DeviceName, Out, app, console, print_json, stderr
 from wsipipe.errors import ConfigError, ExitCode
 
 SECONDS_BETWEEN_LINES = 20.0
@@ -75,7 +75,7 @@ def train(
         forget(out)
     deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
     resources = Resources(device, threads or asked.threads, workers, deadline)
-    stream = complaints if as_json else console
+    stream = stderr if as_json else console
     with Bar(stream) if stream.is_terminal else Lines(stream) as teller:
         if folds is not None:
             outcome = cross_validate(asked, data, out, folds, resources, teller)

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version
 
-NOTICE = "Research use only. Not a medical device."
+RESEARCH_USE_NOTICE = "Research use only. Not a medical device."
 
 
 __version__ = version("wsipipe")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from wsipipe.common import fault_injection
+from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import StorageError, StorageFullError, WsipipeError
 
 _BLOCK_BYTES = 1 << 20
@@ -83,7 +83,7 @@ def private_folder(folder: Path) -> None:
 
 def sync_file(path: Path) -> None:
     """Makes the file's bytes and its entry durable."""
-    fault_injection.reach("durable.fsync")
+    fault_point("durable.fsync")
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

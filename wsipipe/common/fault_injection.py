@@ -37,7 +37,7 @@ POINTS = {
 _passages: Counter[str] = Counter()
 
 
-def reach(name: str, what: str = "") -> bool:
+def fault_point(name: str, what: str = "") -> bool:
     """Passes the point ``name``; fails there if that was asked for, or returns True for ``say`` points."""
     if os.environ.get("WSIPIPE_TEST") != "1":
         return False

@@ -15,7 +15,7 @@ _LONGEST_LINE = 200
 
 
 @contextmanager
-def hold(path: Path, what: str) -> Iterator[None]:
+def hold_lock(path: Path, what: str) -> Iterator[None]:
     """Holds ``path`` for this process.
 
     Args:

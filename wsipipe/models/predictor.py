@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from wsipipe.common import fault_injection
+from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.weights import ModelCard, find_weights
 from wsipipe.models.freeze import freeze
@@ -104,8 +104,8 @@ class Predictor:
             return self._checked(self._activated(scores)[0]), unknown.cpu().numpy()
 
     def _checked(self, found: torch.Tensor) -> Answer:
-        fault_injection.reach("model.oom")
-        if fault_injection.reach("model.nan") or found.isnan().any():
+        fault_point("model.oom")
+        if fault_point("model.nan") or found.isnan().any():
             raise ModelError(
                 f"{self.card.name} answered NaN on a patch. The weights do not suit {self.precision}, or "
                 f"are damaged; set precision=float32, or restore them."
@@ -165,7 +165,7 @@ def load_predictor(
     Raises:
         ModelError: Weights or card are missing, damaged or unfit; CUDA is asked for and absent.
     """
-    fault_injection.reach("model.load")
+    fault_point("model.load")
     network, card = load(weights)
     if card.non_commercial:
         notices.warning("The weights %s are for non-commercial research only (%s).", card.name, card.licence)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from wsipipe.pipeline.reporting.progress import Teller
+from wsipipe.pipeline.reporting.progress import ProgressReporter
 from wsipipe.pipeline.run import Resources, RunResult, run
 from wsipipe.stages.pyramid import mode_of_four
 from wsipipe.store.result import Result
@@ -17,7 +17,7 @@ SEED = 7
 
 
 def run_demo(
-    out: Path, slide: Path | None, workers: int | None, device: str, teller: Teller
+    out: Path, slide: Path | None, workers: int | None, device: str, reporter: ProgressReporter
 ) -> tuple[RunResult, dict[str, float]]:
     """Runs ``nuclei_and_tissue`` on a slide of the user's, or on one made here.
 
@@ -26,7 +26,7 @@ def run_demo(
         slide: None for a synthetic slide of 4,096 px at 0.25 um/px.
         workers: CPU processes; None for one a core.
         device: ``cpu``, ``cuda`` or ``auto``.
-        teller: Hears of progress.
+        reporter: Hears of progress.
 
     Returns:
         The run, and the agreement with the truth; empty for a slide of the user's or after a failure.
@@ -35,7 +35,9 @@ def run_demo(
     truth = out / "synthetic.svs.truth.zarr"
     if slide is None and not (chosen.is_file() and truth.is_dir()):
         make_slide(chosen, SIZE_PX, SEED)
-    result = run("nuclei_and_tissue", chosen, out, resources=Resources(workers, device=device), teller=teller)
+    result = run(
+        "nuclei_and_tissue", chosen, out, resources=Resources(workers, device=device), reporter=reporter
+    )
     finished = result.results()
     if slide is not None or not finished:
         return result, {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsipipe.common.file_lock import hold, holder_of
+from wsipipe.common.file_lock import hold_lock, holder_of
 from wsipipe.errors import NoResultError, StorageError
 from wsipipe.pipeline.planning.disk_space import bytes_under
 from wsipipe.pipeline.reporting.run_record import RUN_JSON, read_record
@@ -72,7 +72,7 @@ def _rows(work: Path) -> int:
         return 0
 
 
-def published(out: Path) -> list[Path]:
+def finished_slides(out: Path) -> list[Path]:
     """Folders of finished slides: those in OUT, or OUT itself where it is one.
 
     Raises:
@@ -88,7 +88,7 @@ def published(out: Path) -> list[Path]:
     return [out / name for name in sorted(names)]
 
 
-def damage(folder: Path) -> list[str]:
+def verify(folder: Path) -> list[str]:
     """What is wrong with a finished slide, one line a file; names the shard of an array."""
     if not (folder / manifest.MANIFEST).is_file():
         return [f"{manifest.MANIFEST}: missing"]
@@ -134,7 +134,7 @@ def clean(out: Path, found: list[Leftover]) -> None:
     if not found:
         return
     left: list[Any] = []
-    with hold(out / WORK / "run.lock", str(out)):
+    with hold_lock(out / WORK / "run.lock", str(out)):
         for each in found:
             shutil.rmtree(each.path, onexc=lambda _function, _path, error: left.append(error))
     if left:

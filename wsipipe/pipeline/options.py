@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsipipe.errors import ConfigError
-from wsipipe.pipeline.cluster.attempts import PATIENCE_S
+from wsipipe.pipeline.cluster.attempts import SHARD_TIMEOUT_S
 
 
 @dataclass(frozen=True)
-class Care:
+class RunPolicy:
     """What a run checks before it works, and when it gives up.
 
     Attributes:
@@ -21,7 +21,7 @@ class Care:
     restart: bool = False
     max_failures: str | None = None
     checksums: Path | None = None
-    shard_timeout_s: float = PATIENCE_S
+    shard_timeout_s: float = SHARD_TIMEOUT_S
 
     def most_failures(self, slides: int) -> int | None:
         """How many of so many slides may fail; None for all.
@@ -39,7 +39,7 @@ class Care:
         return int(number) * slides // 100 if percent else int(number)
 
 
-CAREFUL = Care()
+DEFAULT_POLICY = RunPolicy()
 
 
 @dataclass(frozen=True)

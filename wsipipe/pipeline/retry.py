@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wsipipe.pipeline.options import Care
+from wsipipe.pipeline.options import RunPolicy
 from wsipipe.pipeline.planning.planner import make_planner
-from wsipipe.pipeline.reporting.progress import Silent, Teller
-from wsipipe.pipeline.reporting.run_record import Asked, asked_of, input_of, read_record
+from wsipipe.pipeline.reporting.progress import NullReporter, ProgressReporter
+from wsipipe.pipeline.reporting.run_record import RunRequest, input_of, read_record, request_of
 from wsipipe.pipeline.run import Resources, RunResult, run_inputs
 from wsipipe.pipeline.slide_run import restart_began
 from wsipipe.stages.workflow import Workflow
@@ -31,7 +31,9 @@ class _Job:
     restart: bool
 
 
-def retry(out: Path, only: str | None, resources: Resources, teller: Teller | None = None) -> list[RunResult]:
+def retry(
+    out: Path, only: str | None, resources: Resources, reporter: ProgressReporter | None = None
+) -> list[RunResult]:
     """Run again what failed, was skipped or interrupted; one run for each workflow that was asked for.
 
     The plans are those of the first run, so finished shards are kept and the results are the same.
@@ -40,7 +42,7 @@ def retry(out: Path, only: str | None, resources: Resources, teller: Teller | No
         out: Folder of the results.
         only: Code of failure; None for all, also those that were skipped or interrupted.
         resources: Processes, threads, device, memory.
-        teller: Hears of progress.
+        reporter: Hears of progress.
 
     Raises:
         StorageError: OUT was never the folder of a run.
@@ -56,21 +58,26 @@ def retry(out: Path, only: str | None, resources: Resources, teller: Teller | No
     for slide in wanted:
         jobs.setdefault(_job_of(out, record, slide), []).append(slide)
     return [
-        _run(out, job, asked_of(record, slides[0]), slides, resources, teller or Silent())
+        _run(out, job, request_of(record, slides[0]), slides, resources, reporter or NullReporter())
         for job, slides in sorted(jobs.items(), key=lambda each: str(each[0]))
     ]
 
 
 def _run(
-    out: Path, job: _Job, asked: Asked, slides: list[dict[str, Any]], resources: Resources, teller: Teller
+    out: Path,
+    job: _Job,
+    asked: RunRequest,
+    slides: list[dict[str, Any]],
+    resources: Resources,
+    reporter: ProgressReporter,
 ) -> RunResult:
     planner = replace(make_planner(asked.workflow, [], asked.region), auto=job.auto)
-    care = Care(job.restart, None, asked.checksums, asked.shard_timeout_s)
-    return run_inputs(planner, [input_of(slide) for slide in slides], out, resources, care, teller)
+    policy = RunPolicy(job.restart, None, asked.checksums, asked.shard_timeout_s)
+    return run_inputs(planner, [input_of(slide) for slide in slides], out, resources, policy, reporter)
 
 
 def _job_of(out: Path, record: dict[str, Any], slide: dict[str, Any]) -> _Job:
-    asked = asked_of(record, slide)
+    asked = request_of(record, slide)
     alike = [other for other in record["slides"] if other.get("asked") == slide["asked"]]
     # Its own plan knows best; before it had one, those of its run.
     auto = _meaning_of_auto(asked.workflow, [slide, *alike])

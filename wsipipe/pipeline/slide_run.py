@@ -10,18 +10,18 @@ from pathlib import Path
 
 import zarr
 
-from wsipipe.common import fault_injection
 from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file, sync_folder, write_durable
-from wsipipe.common.file_lock import hold
+from wsipipe.common.fault_injection import fault_point
+from wsipipe.common.file_lock import hold_lock
 from wsipipe.errors import SlideChangedError
-from wsipipe.pipeline.cluster.task_pool import Call, Pool
-from wsipipe.pipeline.execution.shard import Done, Task
+from wsipipe.pipeline.cluster.task_pool import TaskCall, TaskPool
+from wsipipe.pipeline.execution.shard import ShardResult, ShardTask
 from wsipipe.pipeline.execution.shard_task import run_shard
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.slide_facts import check_unchanged
 from wsipipe.pipeline.publishing import publish
-from wsipipe.pipeline.reporting.progress import Step
-from wsipipe.pipeline.reporting.slide_log import Told
+from wsipipe.pipeline.reporting.progress import ShardProgress
+from wsipipe.pipeline.reporting.slide_log import RunCallbacks
 from wsipipe.stages.stage import Stage
 from wsipipe.store import manifest
 from wsipipe.store.arrays import RESULT, ArraySpec, ShardFile, array_path, create_array
@@ -29,7 +29,7 @@ from wsipipe.store.ledger import Key, Ledger
 from wsipipe.store.tables import pack_table, read_table
 
 WORK = ".work"
-NOBODY = Told()
+NO_CALLBACKS = RunCallbacks()
 RESTARTED = "restarted"
 """File in a work directory whose slide is computed again although a result of the same plan is published."""
 
@@ -44,7 +44,12 @@ class Device:
 
 
 def run_slide(
-    pool: Pool, plan: Plan, out: Path, device: Device, told: Told = NOBODY, restart: bool = False
+    pool: TaskPool,
+    plan: Plan,
+    out: Path,
+    device: Device,
+    callbacks: RunCallbacks = NO_CALLBACKS,
+    restart: bool = False,
 ) -> dict[str, float]:
     """Computes and publishes one slide, keeping finished shards of an interrupted run of the same plan.
 
@@ -53,7 +58,7 @@ def run_slide(
         plan: What to compute.
         out: Folder of all results.
         device: Where networks run.
-        told: Who hears of it.
+        callbacks: Who hears of it.
         restart: Keep nothing: compute a published slide again, and an interrupted one from its start.
 
     Returns:
@@ -69,7 +74,7 @@ def run_slide(
             shutil.rmtree(work, ignore_errors=True)
             return {}
         if restart and work.exists():
-            told.say("starts over; what an earlier run left is deleted")
+            callbacks.message("starts over; what an earlier run left is deleted")
             shutil.rmtree(work)
         _prepare(work)
         if restart:
@@ -78,7 +83,7 @@ def run_slide(
         with Ledger(work) as ledger:
             for stage in plan.stages:
                 began = time.monotonic()
-                _run_stage(pool, plan, stage, work, ledger, device, told)
+                _run_stage(pool, plan, stage, work, ledger, device, callbacks)
                 seconds[stage.name] = time.monotonic() - began
             files = [
                 file for stage in plan.stages for done in ledger.files(stage.name).values() for file in done
@@ -105,10 +110,10 @@ def slide_lock(out: Path, slide_id: str) -> AbstractContextManager[None]:
     Raises:
         LockedError: Another process works on it; names it.
     """
-    return hold(out / WORK / f"{slide_id}.lock", f"{slide_id} in {out}")
+    return hold_lock(out / WORK / f"{slide_id}.lock", f"{slide_id} in {out}")
 
 
-def _finish(pool: Pool, plan: Plan, work: Path, out: Path, files: list[ShardFile]) -> None:
+def _finish(pool: TaskPool, plan: Plan, work: Path, out: Path, files: list[ShardFile]) -> None:
     slide_id = plan.slide.slide_id
     try:
         pool.call(f"{slide_id}.check", check_unchanged, plan.slide.path, plan.facts.fingerprint)
@@ -119,7 +124,7 @@ def _finish(pool: Pool, plan: Plan, work: Path, out: Path, files: list[ShardFile
     side_files = pool.call(f"{slide_id}.finish", publish.finish, plan, work)
     shards = [file for file in files if file.path.startswith(f"{RESULT}/")]
     manifest.write(work, manifest.build(plan.id, shards + side_files))
-    fault_injection.reach("manifest.written")
+    fault_point("manifest.written")
     publish.publish(work, out, plan)
 
 
@@ -147,7 +152,13 @@ def _make_array(work: Path, spec: ArraySpec) -> None:
 
 
 def _run_stage(
-    pool: Pool, plan: Plan, stage: Stage, work: Path, ledger: Ledger, device: Device, told: Told
+    pool: TaskPool,
+    plan: Plan,
+    stage: Stage,
+    work: Path,
+    ledger: Ledger,
+    device: Device,
+    callbacks: RunCallbacks,
 ) -> None:
     grid = plan.facts.grid
     for spec in plan.specs(stage):
@@ -156,19 +167,21 @@ def _run_stage(
     everything = [(row, column) for row in range(rows) for column in range(columns)]
     kept, damaged = ledger.check(stage.name)
     count, area_px, began = len(kept), 0, time.monotonic()
-    _say_what_is_kept(stage, len(kept), len(everything), damaged, told)
-    told.step(Step(plan.slide.slide_id, stage.name, count, len(everything), 0.0))
+    _report_kept_shards(stage, len(kept), len(everything), damaged, callbacks)
+    callbacks.shard(ShardProgress(plan.slide.slide_id, stage.name, count, len(everything), 0.0))
     for done in _computed(pool, plan, stage, work, _missing(everything, kept), device):
         ledger.record(stage.name, done.index, done.files)
-        fault_injection.reach("scheduler.death")
+        fault_point("scheduler.death")
         if done.network:
-            told.network(stage.name, done.network)
+            callbacks.network(stage.name, done.network)
         if done.attempt:
-            told.say(f"{stage.name} {done.index}: done at attempt {done.attempt + 1}, with smaller patches")
+            callbacks.message(
+                f"{stage.name} {done.index}: done at attempt {done.attempt + 1}, with smaller patches"
+            )
         count += 1
         area_px += stage.core(grid, done.index).area_px * stage.downsample**2
         speed = area_px / 1e6 / (time.monotonic() - began)
-        told.step(Step(plan.slide.slide_id, stage.name, count, len(everything), speed))
+        callbacks.shard(ShardProgress(plan.slide.slide_id, stage.name, count, len(everything), speed))
     if stage.reduce:
         _reduce(stage, work, ledger.files(stage.name))
 
@@ -177,27 +190,29 @@ def _missing(everything: list[Key], kept: set[Key]) -> list[Key]:
     return [index for index in everything if index not in kept]
 
 
-def _say_what_is_kept(stage: Stage, kept: int, total: int, damaged: list[str], told: Told) -> None:
+def _report_kept_shards(
+    stage: Stage, kept: int, total: int, damaged: list[str], callbacks: RunCallbacks
+) -> None:
     """Silent on a first run, which has nothing to keep."""
     if kept == total and not damaged:
-        told.say(f"{stage.name}: all {total} shards kept")
+        callbacks.message(f"{stage.name}: all {total} shards kept")
     elif kept or damaged:
         why = f"damaged or missing: {', '.join(damaged[:3])}" if damaged else "the earlier run ended before"
-        told.say(f"{stage.name}: {kept} of {total} shards kept, {total - kept} to do ({why})")
+        callbacks.message(f"{stage.name}: {kept} of {total} shards kept, {total - kept} to do ({why})")
 
 
 def _computed(
-    pool: Pool, plan: Plan, stage: Stage, work: Path, indices: list[Key], device: Device
-) -> Iterator[Done]:
+    pool: TaskPool, plan: Plan, stage: Stage, work: Path, indices: list[Key], device: Device
+) -> Iterator[ShardResult]:
     """The missing shards as they end."""
     on_device = stage.network is not None
     lookahead = device.lookahead if on_device else 0
-    task = Task(plan, work, stage.name, (0, 0), device.name, device.threads)
+    task = ShardTask(plan, work, stage.name, (0, 0), device.name, device.threads)
     tasks = [
         replace(task, index=index, ahead=_ahead_of(indices, i, lookahead)) for i, index in enumerate(indices)
     ]
     name = f"{plan.slide.slide_id}.{stage.name}".replace("/", "-")
-    calls = [Call(f"{name}.{task.index[0]}-{task.index[1]}", run_shard, (task,)) for task in tasks]
+    calls = [TaskCall(f"{name}.{task.index[0]}-{task.index[1]}", run_shard, (task,)) for task in tasks]
     return pool.each(calls, on_device)
 
 

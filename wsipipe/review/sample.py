@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import zarr
 
-from wsipipe.common.about import NOTICE
+from wsipipe.common.about import RESEARCH_USE_NOTICE
 from wsipipe.geometry import Array, Region
 from wsipipe.review.label_ops import whole
 from wsipipe.stages.nuclei.shape import shapes
@@ -168,7 +168,7 @@ def _root_attributes(image: bool) -> dict[str, object]:
     about = {
         "slide_id": SLIDE_ID,
         "plan": PLAN,
-        "notice": NOTICE,
+        "notice": RESEARCH_USE_NOTICE,
         "canvas_mpp": MPP,
         "slide_mpp": MPP / 2,
         "level0_offset_yx": [0.0, 0.0],

@@ -17,8 +17,8 @@ from zarr.abc.codec import Codec
 from zarr.codecs import Crc32cCodec, ShardingCodec, TransposeCodec, ZstdCodec
 from zarr.registry import register_codec
 
-from wsipipe.common import fault_injection
 from wsipipe.common.atomic_files import sha256_of, storage_errors, sync_file
+from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import InternalError, StorageError
 from wsipipe.geometry import Array, Region
 
@@ -191,8 +191,8 @@ def write_shards(work: Path, name: str, region: Region, pixels: Array, effort: s
     array = open_array(folder, effort)
     leading = (slice(None),) * (len(array.shape) - 2)
     with storage_errors(folder):
-        fault_injection.reach("shard.full")
-        fault_injection.reach("shard.eio")
+        fault_point("shard.full")
+        fault_point("shard.eio")
         array[(*leading, *region.slices)] = pixels
     side = array.shards[-1]
     files = []

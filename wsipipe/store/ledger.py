@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from wsipipe.common import fault_injection
 from wsipipe.common.atomic_files import is_full, sha256_of
+from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import StorageError, StorageFullError
 from wsipipe.store.arrays import ShardFile
 
@@ -82,13 +82,13 @@ class Ledger:
 
     def record(self, stage: str, key: Key, files: list[ShardFile]) -> None:
         """Adds a row; the files are durable already."""
-        fault_injection.reach("ledger.before_commit")
+        fault_point("ledger.before_commit")
         with _database_errors(self._work):
             self._rows.execute(
                 "INSERT OR REPLACE INTO shards VALUES (?, ?, ?, ?)",
                 (stage, *key, json.dumps([file.as_dict() for file in files])),
             )
-        fault_injection.reach("ledger.after_commit")
+        fault_point("ledger.after_commit")
 
     def files(self, stage: str) -> dict[Key, list[ShardFile]]:
         """Recorded files of a stage by shard, in shard order."""

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wsipipe.common.file_names import printable
 from wsipipe.errors import ConfigError
 from wsipipe.tiling.readers.files import is_zarr, parts_of
 from wsipipe.tiling.search import SLIDE_SUFFIXES, is_result, search, search_glob
@@ -170,3 +169,8 @@ def _name(path: Path) -> str:
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
     return name
+
+
+def printable(text: str) -> str:
+    r"""Replace bytes of a file name that are not UTF-8, which Python carries as surrogates, by ``\xNN``."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 import numpy.typing as npt
 
-from wsipipe.common import fault_injection
+from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import ConfigError, InternalError
 from wsipipe.geometry import Level, Region
 from wsipipe.tiling.mpp import resolve_mpp
@@ -167,8 +167,8 @@ class Slide:
             return np.full((*wanted.shape, 3), 255, np.uint8), np.zeros(wanted.shape, np.uint8)
         inside = Region(inside.y + frame.y, inside.x + frame.x, *inside.shape)
         try:
-            fault_injection.reach("reader.read", self.path.name)
-            fault_injection.reach("reader.hang", self.path.name)
+            fault_point("reader.read", self.path.name)
+            fault_point("reader.hang", self.path.name)
         except OSError as error:
             raise tile_error(self.path, level.index, inside, error) from error
         with self._lock:
@@ -199,7 +199,7 @@ def open_slide(path: str | os.PathLike[str], mpp: float | None = None) -> Slide:
     """
     place = Path(path)
     try:
-        fault_injection.reach("reader.open", place.name)
+        fault_point("reader.open", place.name)
     except OSError as error:
         raise open_error(place, error, "check its disk") from error
     reader = open_reader(place)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from wsipipe.common.file_lock import hold
+from wsipipe.common.file_lock import hold_lock
 from wsipipe.errors import ExitCode, LockedError, StorageError
-from wsipipe.pipeline.maintenance import clean, leftovers, published, status
+from wsipipe.pipeline.maintenance import clean, finished_slides, leftovers, status
 from wsipipe.pipeline.reporting.run_record import read_record
 from wsipipe.pipeline.retry import retry
 from wsipipe.pipeline.run import Resources, run
@@ -34,7 +34,7 @@ def test_status_tells_of_every_slide(out: Path) -> None:
         ("failed", "SLIDE_UNREADABLE"),
     ]
     assert found["working"] is None
-    with hold(out / ".work/run.lock", "out"):
+    with hold_lock(out / ".work/run.lock", "out"):
         assert "process" in status(out)["working"]
     with pytest.raises(StorageError, match=r"no run\.json"):
         status(out.parent)
@@ -53,11 +53,11 @@ def test_a_killed_run_is_interrupted_and_its_shards_are_counted(out: Path) -> No
     assert (slide["status"], slide["shards_done"]) == ("interrupted", 2)
     (listed,) = leftovers(out)
     assert (listed.path, "2 shards done" in listed.what) == (work, True)
-    with hold(out / ".work/run.lock", "out"), pytest.raises(LockedError):
+    with hold_lock(out / ".work/run.lock", "out"), pytest.raises(LockedError):
         clean(out, [listed])
     clean(out, [listed])
     assert leftovers(out) == []
-    assert len(published(out)) == 1
+    assert len(finished_slides(out)) == 1
 
 
 def test_retry_does_what_failed_and_nothing_else(out: Path, small_slide: Path, scheduler: str) -> None:
@@ -68,21 +68,21 @@ def test_retry_does_what_failed_and_nothing_else(out: Path, small_slide: Path, s
     assert result.exit_code == ExitCode.OK
     assert [slide.status for slide in result.slides] == ["done"]
     assert [slide["status"] for slide in read_record(out)["slides"]] == ["done", "done"]
-    assert Result(published(out)[0]).attributes["canvas_mpp"] == 2
+    assert Result(finished_slides(out)[0]).attributes["canvas_mpp"] == 2
 
 
 def test_restart_computes_anew_and_keeps_what_was(out: Path, small_slide: Path, scheduler: str) -> None:
-    from wsipipe.pipeline.options import Care
+    from wsipipe.pipeline.options import RunPolicy
 
-    before = {path.name: Result(path).manifest for path in published(out)}
+    before = {path.name: Result(path).manifest for path in finished_slides(out)}
     again = run(
         "tiling_only",
         small_slide,
         out,
         settings=COARSE,
         resources=Resources(scheduler=scheduler),
-        care=Care(restart=True),
+        policy=RunPolicy(restart=True),
     )
     assert [slide.status for slide in again.slides] == ["done"]
-    assert {path.name: Result(path).manifest for path in published(out)} == before
+    assert {path.name: Result(path).manifest for path in finished_slides(out)} == before
     assert [left.what for left in leftovers(out)] == ["an earlier result that was replaced"]

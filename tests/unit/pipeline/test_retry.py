@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from wsipipe.models.cards.weights import find_weights, read_card, write_card
-from wsipipe.pipeline.options import Care
+from wsipipe.pipeline.options import RunPolicy
 from wsipipe.pipeline.planning.checksums import write_sums
-from wsipipe.pipeline.reporting.progress import Silent, Step
+from wsipipe.pipeline.reporting.progress import NullReporter, ShardProgress
 from wsipipe.pipeline.reporting.run_record import RUN_JSON, read_record
 from wsipipe.pipeline.retry import retry
 from wsipipe.pipeline.run import Resources, RunResult, run
@@ -22,17 +22,17 @@ from wsipipe.stages.workflow import Workflow, load_workflow
 from wsipipe.tiling.collect import collect
 
 
-class Interrupter(Silent):
+class Interrupter(NullReporter):
     """Ends the run as Ctrl-C does, once a stage has done so many shards; keeps the notes."""
 
     def __init__(self, stage: str = "", done: int = 0) -> None:
         self.at, self.notes = (stage, done), ""
 
-    def shard(self, step: Step) -> None:
+    def shard(self, step: ShardProgress) -> None:
         if (step.stage, step.done) == self.at:
             raise KeyboardInterrupt
 
-    def note(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.notes += text + "\n"
 
 
@@ -62,7 +62,7 @@ def interrupted(
     """Runs the workflow up to a shard of a stage."""
     resources = asked.pop("resources", Resources(scheduler=scheduler, device="cpu"))
     with pytest.raises(KeyboardInterrupt):
-        run(workflow, slides, out, resources=resources, teller=Interrupter(*at), **asked)
+        run(workflow, slides, out, resources=resources, reporter=Interrupter(*at), **asked)
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +74,8 @@ def plain(
     return run(judged, small_slide, tmp_path_factory.mktemp("plain"), resources=resources)
 
 
-def retried(out: Path, scheduler: str, teller: Silent | None = None) -> RunResult:
-    (result,) = retry(out, None, Resources(scheduler=scheduler, device="cpu"), teller)
+def retried(out: Path, scheduler: str, reporter: NullReporter | None = None) -> RunResult:
+    (result,) = retry(out, None, Resources(scheduler=scheduler, device="cpu"), reporter)
     return result
 
 
@@ -159,9 +159,9 @@ def test_checksums_are_asked_again(small_slide: Path, scheduler: str, tmp_path: 
     other = Path(shutil.copy(small_slide, tmp_path / "other.svs"))
     write_sums(tmp_path / "SHA256SUMS", collect([other]))
     other.write_bytes(other.read_bytes()[:-1] + b"!")
-    care = Care(checksums=tmp_path / "SHA256SUMS")
+    policy = RunPolicy(checksums=tmp_path / "SHA256SUMS")
     resources = Resources(scheduler=scheduler)
-    first = run("tiling_only", other, tmp_path / "out", care=care, resources=resources)
+    first = run("tiling_only", other, tmp_path / "out", policy=policy, resources=resources)
     again = retried(tmp_path / "out", scheduler)
     assert [first.slides[0].code, again.slides[0].code] == ["SLIDE_CHANGED"] * 2
 
@@ -176,8 +176,8 @@ def test_an_interrupted_restart_is_finished_not_taken_for_done(
     shard.write_bytes(shard.read_bytes()[:-9] + b"a flipped")
     with monkeypatch.context() as patch:
         if not began:
-            patch.setattr("wsipipe.pipeline.run.check_space", interrupt)
-        interrupted(workflow, small_slide, tmp_path, scheduler, ("tile", 3), care=Care(restart=True))
+            patch.setattr("wsipipe.pipeline.run_slides.check_space", interrupt)
+        interrupted(workflow, small_slide, tmp_path, scheduler, ("tile", 3), policy=RunPolicy(restart=True))
     heard = Interrupter()
     again = retried(tmp_path, scheduler, heard)
     assert again.slides[0].status == "done"

@@ -13,7 +13,7 @@ from wsipipe.models.cards.weights import find_weights, read_card, write_card
 from wsipipe.models.precision import processor_name
 from wsipipe.pipeline import run as workflow
 from wsipipe.pipeline.planning.planner import make_planner
-from wsipipe.pipeline.reporting.progress import Silent
+from wsipipe.pipeline.reporting.progress import NullReporter
 from wsipipe.pipeline.reporting.run_record import read_record
 from wsipipe.pipeline.run import Resources, run
 from wsipipe.pipeline.slide_run import slide_lock
@@ -229,7 +229,7 @@ def test_warnings_of_opening_a_slide_are_told(scheduler: str, tmp_path: Path) ->
         tmp_path / "out",
         settings=COARSE,
         resources=Resources(scheduler=scheduler),
-        teller=heard,
+        reporter=heard,
     )
     guessed, stated = done.slides
     assert [slide.status for slide in done.slides] == ["done", "done"]
@@ -242,10 +242,10 @@ def test_warnings_of_opening_a_slide_are_told(scheduler: str, tmp_path: Path) ->
     assert "guessed as 0.5" in (tmp_path / "out/report.html").read_text()
 
 
-class Heard(Silent):
+class Heard(NullReporter):
     """Keeps the notes."""
 
     notes = ""
 
-    def note(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.notes += text + "\n"

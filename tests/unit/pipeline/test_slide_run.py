@@ -13,11 +13,11 @@ from distributed import Client
 
 from wsipipe.errors import LockedError
 from wsipipe.pipeline import slide_run
-from wsipipe.pipeline.cluster.task_pool import Pool
+from wsipipe.pipeline.cluster.task_pool import TaskPool
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing import publish
-from wsipipe.pipeline.reporting.progress import Step
-from wsipipe.pipeline.reporting.slide_log import Told
+from wsipipe.pipeline.reporting.progress import ShardProgress
+from wsipipe.pipeline.reporting.slide_log import RunCallbacks
 from wsipipe.pipeline.slide_run import Device, run_slide, slide_lock
 from wsipipe.stages.workflow import Workflow
 from wsipipe.store import manifest
@@ -46,7 +46,7 @@ def interrupted(client: Client, plan: Plan, tmp_path_factory: pytest.TempPathFac
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(publish, "publish", killed)
         with pytest.raises(RuntimeError, match="killed"):
-            run_slide(Pool(client, out / "marks"), plan, out, Device())
+            run_slide(TaskPool(client, out / "markers"), plan, out, Device())
     return out
 
 
@@ -87,7 +87,7 @@ def test_a_resumed_run_is_the_run(
 ) -> None:
     out = shutil.copytree(interrupted, tmp_path / "out")
     harm(out / ".work" / f"{plan.slide.slide_id}.{plan.id[:16]}")
-    run_slide(Pool(client, out / "marks"), plan, out, Device())
+    run_slide(TaskPool(client, out / "markers"), plan, out, Device())
     folder = out / plan.slide.slide_id
     assert manifest.read(folder) == finished.manifest
     assert manifest.damaged(folder) == []
@@ -99,13 +99,13 @@ def test_only_what_is_missing_is_done_again(
 ) -> None:
     out = shutil.copytree(interrupted, tmp_path / "out")
     (out / ".work" / f"{plan.slide.slide_id}.{plan.id[:16]}" / "result/slide.zarr/0/c/0/1/0").unlink()
-    first: dict[str, Step] = {}
+    first: dict[str, ShardProgress] = {}
     run_slide(
-        Pool(client, out / "marks"),
+        TaskPool(client, out / "markers"),
         plan,
         out,
         Device(),
-        Told(lambda step: first.setdefault(step.stage, step)),
+        RunCallbacks(lambda progress: first.setdefault(progress.stage, progress)),
     )
     assert {stage: (step.done, step.total) for stage, step in first.items() if step.done < step.total} == {
         "tile": (3, 4)
@@ -115,7 +115,7 @@ def test_only_what_is_missing_is_done_again(
 def test_a_finished_slide_is_kept(client: Client, plan: Plan, finished: Result) -> None:
     assert plan.id == finished.manifest["plan"]
     assert (
-        run_slide(Pool(client, finished.folder.parent / ".work"), plan, finished.folder.parent, Device())
+        run_slide(TaskPool(client, finished.folder.parent / ".work"), plan, finished.folder.parent, Device())
         == {}
     )
 
@@ -151,8 +151,8 @@ def test_a_failed_shard_keeps_the_others(
 
     monkeypatch.setattr(slide_run, "run_shard", fails_late)
     with pytest.raises(ValueError, match="no"):
-        run_slide(Pool(client, tmp_path / "marks"), plan, tmp_path, Device())
+        run_slide(TaskPool(client, tmp_path / "markers"), plan, tmp_path, Device())
     monkeypatch.undo()
-    steps: list[Step] = []
-    run_slide(Pool(client, tmp_path / "marks"), plan, tmp_path, Device(), Told(steps.append))
+    steps: list[ShardProgress] = []
+    run_slide(TaskPool(client, tmp_path / "markers"), plan, tmp_path, Device(), RunCallbacks(steps.append))
     assert next(step.done for step in steps if step.stage == "tissue") == 1

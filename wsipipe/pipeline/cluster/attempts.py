@@ -1,6 +1,6 @@
-"""What a worker process does around every task: leaves a mark while at it, so that a death is counted.
+"""What a worker process does around every task: leaves a marker while at it, so that a death is counted.
 
-A task whose process dies is given to another by the scheduler. The mark tells that one how many died before
+A task whose process dies is given to another by the scheduler. The marker tells that one how many died before
 it: it takes smaller patches, and after :data:`MOST_DEATHS` it gives the task up, and with it one slide.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from wsipipe.errors import OutOfMemoryError, StalledError, WorkerLostError
 
-PATIENCE_S = 900.0
+SHARD_TIMEOUT_S = 900.0
 """A task that takes longer is taken for hung."""
 MOST_DEATHS = 4
 MOST_STALLS = 2
@@ -21,11 +21,11 @@ SETTLE_S = 3.0
 STALLED = "stalled"
 
 
-def attempt(mark: Path, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def run_attempt(marker: Path, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """``function(*arguments, attempt)``; out of memory, it is tried once more with the next attempt's number.
 
     Args:
-        mark: File that exists while a process is at the task, one line for each that was; on a file system
+        marker: File that exists while a process is at the task, one line for each that was; on a file system
             that every worker sees.
         function: Takes the number of earlier attempts last.
         arguments: Of the function, before that number.
@@ -35,22 +35,22 @@ def attempt(mark: Path, function: Callable[..., Any], arguments: tuple[Any, ...]
         StalledError: Too many made no progress.
         OutOfMemoryError: Memory was short twice.
     """
-    before = lines_of(mark)
+    before = lines_of(marker)
     deaths = len([line for line in before if line != STALLED])
-    _give_up(mark, deaths, before.count(STALLED))
+    _give_up(marker, deaths, before.count(STALLED))
     if before:
         # A nanny leaves a worker dead that dies before the nanny has heard that it runs.
         time.sleep(SETTLE_S)
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    with mark.open("a") as file:
-        file.write(f"{socket.gethostname()} {os.getpid()} {born(os.getpid())}\n")
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    with marker.open("a") as file:
+        file.write(f"{socket.gethostname()} {os.getpid()} {process_start_time(os.getpid())}\n")
     try:
         return _twice(function, arguments, deaths)
     finally:
-        mark.unlink(missing_ok=True)
+        marker.unlink(missing_ok=True)
 
 
-def born(pid: int) -> str | None:
+def process_start_time(pid: int) -> str | None:
     """When a process began, in ticks since the machine did; None if there is none. Pids alone are reused."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
@@ -58,23 +58,23 @@ def born(pid: int) -> str | None:
         return None
 
 
-def lines_of(mark: Path) -> list[str]:
+def lines_of(marker: Path) -> list[str]:
     """``host pid birth`` of each process that began the task, and ``stalled`` after each that was stopped."""
     try:
-        return mark.read_text().splitlines()
+        return marker.read_text().splitlines()
     except FileNotFoundError:
         return []
 
 
-def _give_up(mark: Path, deaths: int, stalls: int) -> None:
+def _give_up(marker: Path, deaths: int, stalls: int) -> None:
     if stalls >= MOST_STALLS:
         raise StalledError(
-            f"{mark.name}: {stalls} processes made no progress on this shard and were stopped. The slide may "
-            f"hang its decoder, or the file system may hang; check both, or raise --shard-timeout."
+            f"{marker.name}: {stalls} processes made no progress on this shard and were stopped. The slide "
+            f"may hang its decoder, or the file system may hang; check both, or raise --shard-timeout."
         )
     if deaths >= MOST_DEATHS:
         raise WorkerLostError(
-            f"{mark.name}: {deaths} processes died on this shard, the later ones with smaller patches. The "
+            f"{marker.name}: {deaths} processes died on this shard, the later ones with smaller patches. The "
             f"file may crash its decoder, or memory is short: leave the slide out, or give --memory-budget."
         )
 

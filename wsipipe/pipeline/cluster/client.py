@@ -13,10 +13,9 @@ from typing import Any
 import dask
 from distributed import Client, Scheduler, SpecCluster
 
-from wsipipe.common.script_guard import MESSAGE, check_guard
 from wsipipe.errors import ConfigError, WorkerLostError
-from wsipipe.models.precision import processor_name
-from wsipipe.pipeline.cluster.nanny import SteadyNanny, UnguardedScriptError
+from wsipipe.pipeline.cluster.nanny import RetryingNanny, UnguardedScriptError
+from wsipipe.pipeline.cluster.script_guard import MESSAGE, check_guard
 
 LOOPBACK = "127.0.0.1"
 CLOSING_S = 15.0
@@ -104,7 +103,7 @@ def _check_private(address: str) -> None:
 def _worker(name: str, threads: int, resource: str, gpus: str, memory_bytes: int) -> dict[str, Any]:
     limits = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     return {
-        "cls": SteadyNanny,
+        "cls": RetryingNanny,
         "options": {
             "name": name,
             "nthreads": 1,
@@ -224,33 +223,3 @@ def check_scheduler(address: str) -> None:
     """
     with connect(address):
         pass
-
-
-def has_workers(client: Client) -> bool:
-    """Whether any worker is connected."""
-    return bool(_declared(client))
-
-
-def processors(client: Client) -> list[str]:
-    """Name and instruction sets of each worker's processor."""
-    return [str(name) for name in client.run(processor_name, on_error="ignore").values()]
-
-
-def gpu_workers(client: Client) -> int:
-    """Workers that declare the resource ``GPU``."""
-    return sum("GPU" in resources for resources in _declared(client))
-
-
-def _declared(client: Client) -> list[dict[str, float]]:
-    return [worker["resources"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
-
-
-def placement(client: Client, device_stage: bool) -> dict[str, float]:
-    """Resources that a task asks for, so that networks run on GPU workers and the rest beside them.
-
-    A cluster whose workers declare no such resource takes every task anywhere.
-    """
-    declared = {name for resources in _declared(client) for name in resources}
-    if device_stage and "GPU" in declared:
-        return {"GPU": 1}
-    return {"CPU": 1} if "CPU" in declared else {}

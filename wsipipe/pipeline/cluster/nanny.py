@@ -6,7 +6,7 @@ from typing import Literal
 from distributed import Nanny
 from distributed.core import Status
 
-from wsipipe.common.script_guard import UNGUARDED_EXIT
+from wsipipe.pipeline.cluster.script_guard import UNGUARDED_EXIT
 
 STARTS = 5
 """Processes that may die before one is up, when a run begins; later ones are counted by the pool."""
@@ -17,7 +17,7 @@ class UnguardedScriptError(RuntimeError):
     """A worker process ended because its script starts a run when it is imported."""
 
 
-class SteadyNanny(Nanny):
+class RetryingNanny(Nanny):
     """Starts its process anew where Dask's own nanny (2026.7) closes and the run is a worker short for good.
 
     A process is killed while it starts by whoever kills processes: out of memory, by a person, by a trial.

@@ -18,8 +18,14 @@ from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from wsipipe.errors import WorkerLostError
-from wsipipe.pipeline.cluster.attempts import PATIENCE_S, STALLED, attempt, born, lines_of
-from wsipipe.pipeline.cluster.client import has_workers, placement
+from wsipipe.pipeline.cluster.attempts import (
+    SHARD_TIMEOUT_S,
+    STALLED,
+    lines_of,
+    process_start_time,
+    run_attempt,
+)
+from wsipipe.pipeline.cluster.workers import has_workers, placement
 
 MOST_RESUBMISSIONS = 20
 WITHOUT_WORKERS_S = 300.0
@@ -28,7 +34,7 @@ _RESULT_S = 5.0
 
 
 @dataclass(frozen=True)
-class Call:
+class TaskCall:
     """One task.
 
     Attributes:
@@ -42,44 +48,44 @@ class Call:
     arguments: tuple[Any, ...]
 
 
-def quiet(_: str) -> None:
+def ignore_message(_: str) -> None:
     """Says nothing."""
 
 
-class Pool:
+class TaskPool:
     """Tasks on a cluster.
 
     Args:
         client: Of the cluster.
-        marks: Folder for marks of running tasks, on a file system that every worker sees.
-        patience_s: A task that takes longer is taken for hung, and its process is stopped.
+        markers: Folder for markers of running tasks, on a file system that every worker sees.
+        timeout_s: A task that takes longer is taken for hung, and its process is stopped.
         say: Told of processes that were lost or stopped.
     """
 
     def __init__(
         self,
         client: Client,
-        marks: Path,
-        patience_s: float = PATIENCE_S,
-        say: Callable[[str], None] = quiet,
+        markers: Path,
+        timeout_s: float = SHARD_TIMEOUT_S,
+        say: Callable[[str], None] = ignore_message,
     ) -> None:
-        self.client, self.marks, self.patience_s, self._say = client, marks, patience_s, say
+        self.client, self.markers, self.timeout_s, self._say = client, markers, timeout_s, say
 
     def call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """What ``function(*arguments, attempt)`` gives in a worker that needs no device."""
-        (result,) = self.each([Call(name, function, arguments)])
+        (result,) = self.each([TaskCall(name, function, arguments)])
         return result
 
-    def each(self, calls: Sequence[Call], on_device: bool = False) -> Iterator[Any]:
+    def each(self, calls: Sequence[TaskCall], on_device: bool = False) -> Iterator[Any]:
         """Results as they come; all tasks are handed over at once, so that no worker stands idle.
 
         Raises:
             WsipipeError: Of the first task that fails; the others are cancelled.
         """
-        run = _Run(self, placement(self.client, on_device))
+        run = _TaskBatch(self, placement(self.client, on_device))
         try:
             for priority, call in enumerate(calls):
-                (self.marks / call.name).unlink(missing_ok=True)
+                (self.markers / call.name).unlink(missing_ok=True)
                 run.submit(call, -priority)
             while run.pending:
                 yield run.next_result()
@@ -90,13 +96,13 @@ class Pool:
 
     def _abandon(self, names: set[str]) -> None:
         """Watches cancelled tasks to their end: one that hangs would keep its process from everybody else."""
-        if any((self.marks / name).exists() for name in names):
+        if any((self.markers / name).exists() for name in names):
             threading.Thread(target=self._watch_abandoned, args=(names,), daemon=True).start()
 
     def _watch_abandoned(self, names: set[str]) -> None:
         seen: dict[str, tuple[int, float]] = {}
         while self.client.status not in {"closing", "closed"}:
-            marked = {name: lines_of(self.marks / name) for name in names}
+            marked = {name: lines_of(self.markers / name) for name in names}
             running = {name for name, lines in marked.items() if lines and lines[-1] != STALLED}
             if not running:
                 return
@@ -106,24 +112,24 @@ class Pool:
     def stop_stalled(self, names: set[str], seen: dict[str, tuple[int, float]]) -> None:
         """Stops the process of every named task that has been at it for longer than the patience."""
         now = time.monotonic()
-        for name in names & {mark.name for mark in self.marks.glob("*")}:
-            lines = lines_of(self.marks / name)
+        for name in names & {marker.name for marker in self.markers.glob("*")}:
+            lines = lines_of(self.markers / name)
             if not lines or lines[-1] == STALLED:
                 continue
             count, since = seen.get(name, (0, now))
             if count != len(lines):
                 seen[name] = (len(lines), now)
-            elif now - since > self.patience_s:
+            elif now - since > self.timeout_s:
                 self._stop(name, lines[-1])
 
     def _stop(self, name: str, process: str) -> None:
         host, pid, birth = process.split(" ")
         local = host == socket.gethostname()
-        if local and born(int(pid)) != birth:
+        if local and process_start_time(int(pid)) != birth:
             # It died by itself, and the task waits for another.
             return
-        self._say(f"{name}: no progress for {self.patience_s:g} s; process {pid} on {host} is stopped")
-        with (self.marks / name).open("a") as file:
+        self._say(f"{name}: no progress for {self.timeout_s:g} s; process {pid} on {host} is stopped")
+        with (self.markers / name).open("a") as file:
             file.write(f"{STALLED}\n")
         if local:
             # Its nanny starts another; a hung decoder heeds no gentler request.
@@ -135,21 +141,21 @@ class Pool:
         self.client.restart_workers(hung, raise_for_error=False)
 
 
-class _Run:
+class _TaskBatch:
     """The tasks of one :meth:`Pool.each`."""
 
-    def __init__(self, pool: Pool, resources: dict[str, float]) -> None:
+    def __init__(self, pool: TaskPool, resources: dict[str, float]) -> None:
         self._pool, self._resources = pool, resources
         self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._seen: dict[str, tuple[int, float]] = {}
         self._resubmitted = 0
         self._watched = self._peopled = time.monotonic()
-        self.pending: dict[Future, tuple[Call, int]] = {}
+        self.pending: dict[Future, tuple[TaskCall, int]] = {}
 
-    def submit(self, call: Call, priority: int) -> None:
+    def submit(self, call: TaskCall, priority: int) -> None:
         future = self._pool.client.submit(
-            attempt,
-            self._pool.marks / call.name,
+            run_attempt,
+            self._pool.markers / call.name,
             call.function,
             call.arguments,
             pure=False,

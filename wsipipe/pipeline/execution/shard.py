@@ -8,7 +8,7 @@ from wsipipe.store.arrays import ShardFile
 
 
 @dataclass(frozen=True)
-class Task:
+class ShardTask:
     """Coordinates of one shard; never pixels.
 
     Attributes:
@@ -31,7 +31,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Done:
+class ShardResult:
     """Result of a task.
 
     Attributes:

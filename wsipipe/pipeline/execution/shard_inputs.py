@@ -21,7 +21,7 @@ from wsipipe.tiling.given_mask import read_given_mask
 from wsipipe.tiling.slide import open_slide
 
 
-class Sources:
+class ShardInputs:
     """Opens slide and arrays of one plan once, in the process that uses them."""
 
     def __init__(self, plan: Plan, work: Path) -> None:
@@ -102,16 +102,16 @@ class Sources:
         return read_given_mask(path, (extent[0], extent[1]), y, x)
 
 
-_cache: dict[tuple[int, str, Path], Sources] = {}
+_cache: dict[tuple[int, str, Path], ShardInputs] = {}
 _cache_lock = Lock()
 
 
-def sources_of(plan: Plan, work: Path) -> Sources:
+def inputs_for(plan: Plan, work: Path) -> ShardInputs:
     """This process's sources of a plan; the last two are kept, and a fork never inherits handles."""
     key = (os.getpid(), plan.id, work)
     with _cache_lock:
         if key not in _cache:
             while len(_cache) >= 2:
                 _cache.pop(next(iter(_cache))).close()
-            _cache[key] = Sources(plan, work)
+            _cache[key] = ShardInputs(plan, work)
         return _cache[key]

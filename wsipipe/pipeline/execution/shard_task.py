@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from wsipipe.common import fault_injection
 from wsipipe.common.atomic_files import sync_file, write_durable
+from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import ModelError, add_place
 from wsipipe.geometry import Region
-from wsipipe.pipeline.execution.shard import Done, Task
-from wsipipe.pipeline.execution.shard_inputs import sources_of
+from wsipipe.pipeline.execution.shard import ShardResult, ShardTask
+from wsipipe.pipeline.execution.shard_inputs import inputs_for
 from wsipipe.stages.stage import Patch, ShardInput, ShardOutput, Stage
 from wsipipe.store import manifest
 from wsipipe.store.arrays import ShardFile, write_shards
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wsipipe.stages.stage_params import NetworkParams
 
 
-def run_shard(task: Task, attempt: int = 0) -> Done:
+def run_shard(task: ShardTask, attempt: int = 0) -> ShardResult:
     """Reads, computes, writes, seals one shard. Safe to repeat: the same task leaves the same bytes.
 
     Args:
@@ -42,23 +42,23 @@ def run_shard(task: Task, attempt: int = 0) -> Done:
         raise
 
 
-def _run_shard(task: Task, stage: Stage, core: Region) -> Done:
-    fault_injection.reach("worker.segfault", task.plan.slide.slide_id)
+def _run_shard(task: ShardTask, stage: Stage, core: Region) -> ShardResult:
+    fault_point("worker.segfault", task.plan.slide.slide_id)
     reader = _reader(task, stage, core)
     tables = {name: load_table(path) for name, path in _tables(task.work).items()}
     model = _model(stage.network, task) if stage.network else None
     output = stage.kernel(ShardInput(task.index, core, reader.read, tables, model))
-    fault_injection.reach("shard.before_write")
+    fault_point("shard.before_write")
     files = _write(task, stage, core, output)
-    fault_injection.reach("shard.after_write")
-    return Done(task.index, files, reader.hit, network=model.in_words() if model else "")
+    fault_point("shard.after_write")
+    return ShardResult(task.index, files, reader.hit, network=model.in_words() if model else "")
 
 
 class _Reader:
     """Reads of one shard, each made at most once, from memory where they were read ahead."""
 
-    def __init__(self, task: Task, stage: Stage, core: Region, ready: dict[str, Patch] | None) -> None:
-        self._sources = sources_of(task.plan, task.work)
+    def __init__(self, task: ShardTask, stage: Stage, core: Region, ready: dict[str, Patch] | None) -> None:
+        self._sources = inputs_for(task.plan, task.work)
         self._stage, self._core = stage, core
         self._declared = {read.name: read for read in stage.reads}
         self._patches = {(name, core): patch for name, patch in (ready or {}).items()}
@@ -76,7 +76,7 @@ _ahead_thread = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
 _ahead: dict[tuple[str, str, tuple[int, int]], Future[dict[str, Patch]]] = {}
 
 
-def _reader(task: Task, stage: Stage, core: Region) -> _Reader:
+def _reader(task: ShardTask, stage: Stage, core: Region) -> _Reader:
     """Takes what was read ahead for this shard, and starts reading the next one."""
     waiting = _ahead.pop((task.plan.id, stage.name, task.index), None)
     # A read that failed ahead is made again here, where its error belongs to this shard.
@@ -89,12 +89,12 @@ def _reader(task: Task, stage: Stage, core: Region) -> _Reader:
     return reader
 
 
-def _read_all(task: Task, stage: Stage, core: Region) -> dict[str, Patch]:
+def _read_all(task: ShardTask, stage: Stage, core: Region) -> dict[str, Patch]:
     reader = _Reader(task, stage, core, None)
     return {read.name: reader.read(read.name) for read in stage.reads}
 
 
-def _model(params: "NetworkParams", task: Task) -> "Predictor":
+def _model(params: "NetworkParams", task: ShardTask) -> "Predictor":
     planned = task.plan.cards[task.stage]
     key = (params.weights, planned.sha256, task.device, params.precision, task.threads, params.finds_unknown)
     model = _load_model(*key, os.getpid())
@@ -118,7 +118,7 @@ def _load_model(
     return load_predictor(weights, device, precision, threads, unknown)
 
 
-def _write(task: Task, stage: Stage, core: Region, output: ShardOutput) -> list[ShardFile]:
+def _write(task: ShardTask, stage: Stage, core: Region, output: ShardOutput) -> list[ShardFile]:
     files = []
     for name, pixels in sorted(output.arrays.items()):
         files += write_shards(task.work, name, core, pixels, output.effort)

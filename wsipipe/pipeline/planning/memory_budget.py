@@ -15,7 +15,7 @@ _SHARDS = (8192, 4096, 2048, 1024, 512, 256)
 
 
 @dataclass(frozen=True)
-class Share:
+class BudgetPlan:
     """What fits.
 
     Attributes:
@@ -47,7 +47,7 @@ def worker_bytes(workflow: Workflow) -> int:
     return WORKER_BYTES + workflow.tile.shard_px**2 * _BYTES_PER_SHARD_PX + network
 
 
-def fit(workflow: Workflow, budget: int, workers: int) -> Share:
+def plan_for_budget(workflow: Workflow, budget: int, workers: int) -> BudgetPlan:
     """The workflow as it fits a budget: first with smaller patches, then smaller shards, then fewer workers.
 
     Args:
@@ -62,7 +62,7 @@ def fit(workflow: Workflow, budget: int, workers: int) -> Share:
         for candidate in _sizes(workflow):
             need = worker_bytes(candidate)
             if DRIVER_BYTES + count * need <= budget:
-                return Share(count, candidate, need, (budget - DRIVER_BYTES) // count)
+                return BudgetPlan(count, candidate, need, (budget - DRIVER_BYTES) // count)
     least = DRIVER_BYTES + min(worker_bytes(candidate) for candidate in _sizes(workflow))
     raise ConfigError(
         f"--memory-budget {budget / 1e9:.3g} GB is too small: one worker with the smallest shards takes "

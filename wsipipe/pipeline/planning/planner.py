@@ -7,7 +7,7 @@ from pathlib import Path
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.models.cards.weights import ModelCard
-from wsipipe.pipeline.cluster.task_pool import Pool
+from wsipipe.pipeline.cluster.task_pool import TaskPool
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.slide_facts import SlideFacts, inspect
 from wsipipe.pipeline.reporting.outcome import SlideWarning
@@ -21,7 +21,7 @@ OPENED_WITH_WARNING = "OPENED_WITH_WARNING"
 
 
 @dataclass(frozen=True)
-class Planner:
+class RunPlanner:
     """Plans slides of one run.
 
     Attributes:
@@ -38,7 +38,7 @@ class Planner:
     region: Level0Region | None
     auto: str | None = None
 
-    def plan(self, pool: Pool, slide: SlideInput, device: str) -> tuple[Plan, tuple[SlideWarning, ...]]:
+    def plan(self, pool: TaskPool, slide: SlideInput, device: str) -> tuple[Plan, tuple[SlideWarning, ...]]:
         """Open a slide in a worker and plan it.
 
         Returns:
@@ -98,7 +98,7 @@ class Planner:
 
 def make_planner(
     workflow: str | Path | Workflow, settings: list[str], region: Level0Region | None
-) -> Planner:
+) -> RunPlanner:
     """Reads and checks everything that does not need a slide.
 
     Raises:
@@ -110,7 +110,7 @@ def make_planner(
         raise ConfigError(
             f"--region {_typed(region)}: give y,x,height,width in level-0 px, all >= 0, extents above 0."
         )
-    return Planner(chosen, cards, lattice_px(chosen.tile.mpp, cards), region)
+    return RunPlanner(chosen, cards, lattice_px(chosen.tile.mpp, cards), region)
 
 
 def canvas_part(region: Level0Region, facts: SlideFacts, slide: SlideInput) -> Region:

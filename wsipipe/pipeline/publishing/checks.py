@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from wsipipe.common.atomic_files import write_json
-from wsipipe.pipeline.execution.shard_inputs import Sources
+from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.fitness import Measures, fit_warnings, measure_fit
 from wsipipe.pipeline.reporting.outcome import SlideWarning
@@ -18,7 +18,7 @@ LEAST_TISSUE_SHARE = 0.01
 _BAND_PX = 512
 
 
-def check_slide(plan: Plan, sources: Sources, tables: Path, path: Path) -> tuple[SlideWarning, ...]:
+def check_slide(plan: Plan, sources: ShardInputs, tables: Path, path: Path) -> tuple[SlideWarning, ...]:
     """Measure a finished slide and write the measures and warnings to ``path``.
 
     Args:
@@ -44,7 +44,7 @@ def read_warnings(folder: Path) -> tuple[SlideWarning, ...]:
     return tuple(SlideWarning(**warning) for warning in json.loads(path.read_text())["warnings"])
 
 
-def tissue_share(sources: Sources) -> float:
+def tissue_share(sources: ShardInputs) -> float:
     """Share (0 to 1) of the computed part of the slide that is tissue."""
     tissue = sources.array(TISSUE)
     counts = np.zeros(256, np.int64)

@@ -14,7 +14,7 @@ from wsipipe.errors import MppError
 from wsipipe.geometry import Array, Region
 from wsipipe.models.cards.learnt import Learnt, Range
 from wsipipe.models.cards.weights import ModelCard
-from wsipipe.pipeline.execution.shard_inputs import Sources
+from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.reporting.outcome import SlideWarning
 from wsipipe.stages.hues import HUES_UM, channel_counts, hue_counts, share_within, white_of
@@ -40,7 +40,7 @@ DENSITY_FACTOR, AREA_FACTOR, BRIGHTNESS_FACTOR, MPP_FACTOR = 4.0, 2.0, 2.0, 1.5
 """How far beyond the range of the training data a slide may be."""
 
 
-def measure_fit(plan: Plan, sources: Sources, tables: Path) -> Measures:
+def measure_fit(plan: Plan, sources: ShardInputs, tables: Path) -> Measures:
     """Measures of a finished slide that its cards give a range for.
 
     Args:
@@ -105,7 +105,7 @@ def _other_mpp(plan: Plan, measures: Measures) -> Iterator[SlideWarning]:
     )
 
 
-def _brightness(plan: Plan, sources: Sources) -> float:
+def _brightness(plan: Plan, sources: ShardInputs) -> float:
     """Median of the mean of red, green and blue over the computed part of the slide, tissue or glass."""
     tissue, downsample = sources.array(TISSUE), plan.downsample(TISSUE)
     counts = np.zeros(256, np.int64)
@@ -117,7 +117,7 @@ def _brightness(plan: Plan, sources: Sources) -> float:
 
 
 def _hue_share(
-    plan: Plan, sources: Sources, name: str, learnt: Learnt | None, lookup: Lookup | None
+    plan: Plan, sources: ShardInputs, name: str, learnt: Learnt | None, lookup: Lookup | None
 ) -> Measures:
     channels, hues = np.zeros((3, 256), np.int64), np.zeros(361, np.int64)
     for pixels, counted in _tissue_pixels(plan, sources, lookup):
@@ -130,7 +130,7 @@ def _hue_share(
     return {name: share_within(hues, *learnt.hue_degrees)}
 
 
-def _tissue_pixels(plan: Plan, sources: Sources, lookup: Lookup | None) -> Iterator[tuple[Array, Array]]:
+def _tissue_pixels(plan: Plan, sources: ShardInputs, lookup: Lookup | None) -> Iterator[tuple[Array, Array]]:
     """RGB at about 2 um/px, and which px are tissue, of bands of the slide that hold tissue."""
     grid, tissue = plan.facts.grid, sources.array(TISSUE)
     wanted = max(0, round(math.log2(HUES_UM / grid.mpp)))
@@ -154,7 +154,7 @@ def _bands(shape: tuple[int, int]) -> Iterator[Region]:
             yield Region(y, x, _BAND_PX, _BAND_PX).clipped(shape)
 
 
-def _nuclei(plan: Plan, sources: Sources, nuclei: dict[str, Array]) -> Measures:
+def _nuclei(plan: Plan, sources: ShardInputs, nuclei: dict[str, Array]) -> Measures:
     tissue, mpp = sources.array(TISSUE), plan.facts.grid.mpp
     px = sum(int((tissue[band.slices] == 1).sum()) for band in _bands(tissue.shape))
     tissue_mm2 = px * (mpp * plan.downsample(TISSUE) / 1000) ** 2

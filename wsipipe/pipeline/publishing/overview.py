@@ -10,9 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch as Swatch
 
-from wsipipe.common.about import NOTICE
+from wsipipe.common.about import RESEARCH_USE_NOTICE
 from wsipipe.geometry import Array, Region
-from wsipipe.pipeline.execution.shard_inputs import Sources
+from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan, origin
 from wsipipe.pipeline.reporting.outcome import SlideWarning
 from wsipipe.stages.nuclei.number import NUMBERED
@@ -29,7 +29,7 @@ DENSITY_CELL_UM = 128.0
 
 
 def draw_overview(
-    plan: Plan, sources: Sources, tables: Path, path: Path, warnings: tuple[SlideWarning, ...] = ()
+    plan: Plan, sources: ShardInputs, tables: Path, path: Path, warnings: tuple[SlideWarning, ...] = ()
 ) -> None:
     """Draws the panels that the workflow has results for.
 
@@ -62,14 +62,14 @@ def draw_overview(
         axes.imshow(thumbnail, extent=extent_mm, interpolation="antialiased")
         draw(axes)
         axes.set(title=title, xlabel="mm", xlim=extent_mm[:2], ylim=extent_mm[2:])
-    title = f"{plan.slide.slide_id} · {NOTICE}"
+    title = f"{plan.slide.slide_id} · {RESEARCH_USE_NOTICE}"
     if warnings:
         title += "\nWARNING: " + ", ".join(dict.fromkeys(warning.code for warning in warnings))
     figure.suptitle(title, fontsize=9, color="#b00020" if warnings else "black")
     figure.savefig(path, metadata={"Software": None})
 
 
-def _thumbnail(plan: Plan, sources: Sources) -> Array:
+def _thumbnail(plan: Plan, sources: ShardInputs) -> Array:
     """RGB of the slide as means of n x n px; read in bands, so that memory does not follow the slide."""
     downsample = plan.downsample(TISSUE)
     shape = plan.facts.grid.shape_at(downsample)
@@ -101,7 +101,7 @@ def _draw_tissue(axes: Any, tissue: Array, extent_mm: tuple[float, ...]) -> None
         axes.contour(tissue == 1, [0.5], colors="#0050c8", linewidths=0.8, extent=extent_mm, origin="upper")
 
 
-def _draw_classes(axes: Any, write: Write, sources: Sources, extent_mm: tuple[float, ...]) -> None:
+def _draw_classes(axes: Any, write: Write, sources: ShardInputs, extent_mm: tuple[float, ...]) -> None:
     classes = sources.array(write.name)
     colours = np.zeros((256, 4), np.uint8)
     for item in write.legend:

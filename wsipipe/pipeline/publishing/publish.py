@@ -8,9 +8,9 @@ from typing import Any
 
 import zarr
 
-from wsipipe.common import fault_injection
-from wsipipe.common.about import NOTICE
+from wsipipe.common.about import RESEARCH_USE_NOTICE
 from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file, sync_folder, sync_folders
+from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import StorageError
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing import side_files
@@ -107,7 +107,7 @@ def _provenance(plan: Plan) -> dict[str, object]:
             )
             for stage, card in plan.cards.items()
         },
-        "notice": NOTICE,
+        "notice": RESEARCH_USE_NOTICE,
     }
 
 
@@ -137,10 +137,10 @@ def publish(work: Path, out: Path, plan: Plan) -> None:
             make_folders(aside.parent)
             os.rename(target, aside)
             sync_folder(aside.parent)
-        fault_injection.reach("publish.before_rename")
+        fault_point("publish.before_rename")
         os.rename(work / RESULT, target)
         sync_folder(out)
-        fault_injection.reach("publish.after_rename")
+        fault_point("publish.after_rename")
         shutil.rmtree(work)
 
 

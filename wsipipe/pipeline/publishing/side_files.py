@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from wsipipe.pipeline.execution.shard_inputs import Sources
+from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.checks import check_slide
 from wsipipe.pipeline.publishing.overview import draw_overview
@@ -23,7 +23,7 @@ def export(plan: Plan, work: Path) -> list[Path]:
     for stage in plan.stages:
         if stage.nuclei_rows:
             written += _export_nuclei(plan, work / "parts" / stage.name, folder)
-    with Sources(plan, work) as sources:
+    with ShardInputs(plan, work) as sources:
         for stage, write in plan.published("label"):
             if write.polygons:
                 written.append(_export_polygons(plan, stage, write, sources, folder))
@@ -53,7 +53,7 @@ def _export_nuclei(plan: Plan, parts_folder: Path, folder: Path) -> list[Path]:
     return [folder / NUCLEI_TABLE, folder / NUCLEI_GEOJSON]
 
 
-def _export_polygons(plan: Plan, stage: Stage, write: Write, sources: Sources, folder: Path) -> Path:
+def _export_polygons(plan: Plan, stage: Stage, write: Write, sources: ShardInputs, folder: Path) -> Path:
     """Write the regions of a label as GeoJSON, one feature per connected region."""
     grid, path = plan.facts.grid, folder / f"{write.group.rpartition('/')[2]}.geojson"
     styles = {item.value: ClassStyle(item.name, item.rgb) for item in write.legend}

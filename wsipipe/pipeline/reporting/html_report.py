@@ -9,11 +9,11 @@ from typing import Any
 
 import jinja2
 
-from wsipipe.common.about import NOTICE, __version__
+from wsipipe.common.about import RESEARCH_USE_NOTICE, __version__
 from wsipipe.common.atomic_files import write_durable
-from wsipipe.common.file_names import printable
 from wsipipe.pipeline.reporting.outcome import precisions
 from wsipipe.store.names import OVERVIEW
+from wsipipe.tiling.collect import printable
 
 _LIBRARIES = (
     "torch",
@@ -92,7 +92,7 @@ peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB<
 def facts_of_machine() -> dict[str, Any]:
     """Notice, machine and versions, for ``run.json``."""
     return {
-        "notice": NOTICE,
+        "notice": RESEARCH_USE_NOTICE,
         "machine": f"{platform.system()} {platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "versions": {"wsipipe": __version__, "python": platform.python_version()}
         | {name: version(name) for name in _LIBRARIES},
@@ -109,7 +109,7 @@ def write_page(out: Path, run: dict[str, Any]) -> None:
     # Autoescape is a constant: a slide's name may hold anything.
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_PAGE)
     tools = {"mpx": _canvas_mpx, "precisions": precisions, "in_order": _in_order, "log_of": _log_of}
-    text = page.render(run=run, notice=NOTICE, overview=OVERVIEW, **tools)
+    text = page.render(run=run, notice=RESEARCH_USE_NOTICE, overview=OVERVIEW, **tools)
     write_durable(out / "report.html", printable(text).encode())
 
 

@@ -20,7 +20,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 @dataclass(frozen=True)
-class Step:
+class ShardProgress:
     """Told after every shard.
 
     Attributes:
@@ -38,14 +38,14 @@ class Step:
     mpx_per_second: float
 
 
-class Teller(Protocol):
+class ProgressReporter(Protocol):
     """Hears of shards and slides as they end."""
 
     def slides(self, total: int) -> None:
         """The run is about so many slides."""
         ...
 
-    def shard(self, step: Step) -> None:
+    def shard(self, progress: ShardProgress) -> None:
         """A shard is done."""
         ...
 
@@ -53,28 +53,28 @@ class Teller(Protocol):
         """A slide is done, kept or failed."""
         ...
 
-    def note(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Something that the user should know before the work begins."""
         ...
 
 
-class Silent:
+class NullReporter:
     """Tells nobody."""
 
     def slides(self, total: int) -> None:
         """Ignores the count."""
 
-    def shard(self, step: Step) -> None:
+    def shard(self, progress: ShardProgress) -> None:
         """Ignores the shard."""
 
     def slide(self, slide_id: str, text: str) -> None:
         """Ignores the slide."""
 
-    def note(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Ignores the text."""
 
 
-class Lines:
+class PlainReporter:
     """Plain lines, at most one every few seconds a slide, for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
@@ -83,27 +83,27 @@ class Lines:
 
     def slides(self, total: int) -> None:
         """Prints the count."""
-        self.note(f"{total} slide{'s' * (total != 1)}")
+        self.message(f"{total} slide{'s' * (total != 1)}")
 
-    def shard(self, step: Step) -> None:
+    def shard(self, progress: ShardProgress) -> None:
         """Prints the last shard of a stage, and others now and then."""
         now = time.monotonic()
-        last = self._last.get(step.slide_id, 0.0)
-        if step.done == step.total or now - last > SECONDS_BETWEEN_LINES:
-            self._last[step.slide_id] = now
-            speed = f", {step.mpx_per_second:.2f} Mpx/s" if step.mpx_per_second else ""
-            self.note(f"{step.slide_id}: {step.stage} {step.done}/{step.total}{speed}")
+        last = self._last.get(progress.slide_id, 0.0)
+        if progress.done == progress.total or now - last > SECONDS_BETWEEN_LINES:
+            self._last[progress.slide_id] = now
+            speed = f", {progress.mpx_per_second:.2f} Mpx/s" if progress.mpx_per_second else ""
+            self.message(f"{progress.slide_id}: {progress.stage} {progress.done}/{progress.total}{speed}")
 
     def slide(self, slide_id: str, text: str) -> None:
         """Prints the outcome."""
-        self.note(f"{slide_id}: {text}")
+        self.message(f"{slide_id}: {text}")
 
-    def note(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Prints the text as one line, however long."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-class Live:
+class RichReporter:
     """One rich display: a bar for the slides, and one for each slide's present stage."""
 
     def __init__(self, console: Console) -> None:
@@ -132,17 +132,20 @@ class Live:
         """Sets the length of the first bar."""
         self._bars.update(self._all, total=total)
 
-    def shard(self, step: Step) -> None:
+    def shard(self, progress: ShardProgress) -> None:
         """Moves the slide's bar; a new stage takes the bar over."""
-        stage, bar = self._stages.get(step.slide_id, ("", None))
-        if bar is None or stage != step.stage:
+        stage, bar = self._stages.get(progress.slide_id, ("", None))
+        if bar is None or stage != progress.stage:
             if bar is not None:
                 self._bars.remove_task(bar)
-            bar = self._bars.add_task("", total=step.total, speed="")
-            self._stages[step.slide_id] = (step.stage, bar)
-        speed = f"{step.mpx_per_second:.2f} Mpx/s" if step.mpx_per_second else ""
+            bar = self._bars.add_task("", total=progress.total, speed="")
+            self._stages[progress.slide_id] = (progress.stage, bar)
+        speed = f"{progress.mpx_per_second:.2f} Mpx/s" if progress.mpx_per_second else ""
         self._bars.update(
-            bar, description=f"{step.slide_id[:40]} · {step.stage}", completed=step.done, speed=speed
+            bar,
+            description=f"{progress.slide_id[:40]} · {progress.stage}",
+            completed=progress.done,
+            speed=speed,
         )
 
     def slide(self, slide_id: str, text: str) -> None:
@@ -152,6 +155,6 @@ class Live:
         self._bars.advance(self._all)
         self._bars.console.print(f"{slide_id}: {text}", highlight=False, markup=False)
 
-    def note(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Prints the text above the display."""
         self._bars.console.print(text, highlight=False, markup=False)

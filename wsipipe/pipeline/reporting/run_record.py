@@ -12,7 +12,7 @@ from typing import Any
 
 from wsipipe.common.atomic_files import write_json
 from wsipipe.errors import NoResultError, StorageError
-from wsipipe.pipeline.cluster.attempts import PATIENCE_S
+from wsipipe.pipeline.cluster.attempts import SHARD_TIMEOUT_S
 from wsipipe.pipeline.reporting.html_report import facts_of_machine, write_page
 from wsipipe.pipeline.reporting.outcome import SlideOutcome
 from wsipipe.stages.workflow import Workflow
@@ -23,7 +23,7 @@ FINISHED = ("done", "kept")
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunRequest:
     """What a run was asked to do with its slides.
 
     Attributes:
@@ -37,7 +37,7 @@ class Asked:
     workflow: Workflow
     region: tuple[int, int, int, int] | None = None
     checksums: Path | None = None
-    shard_timeout_s: float = PATIENCE_S
+    shard_timeout_s: float = SHARD_TIMEOUT_S
     restart: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class Asked:
         }
 
     @classmethod
-    def from_json(cls, entry: dict[str, Any]) -> "Asked":
+    def from_json(cls, entry: dict[str, Any]) -> "RunRequest":
         """From ``run.json``; also as version 0.1.0 wrote it."""
         region = tuple(entry["region"]) if entry["region"] else None
         if "chosen" not in entry:
@@ -72,7 +72,7 @@ def _without_defaults(content: dict[str, Any]) -> Workflow:
     return Workflow.model_validate(filled.model_dump(mode="json", exclude_defaults=True))
 
 
-class Record:
+class RunRecord:
     """Keeps ``run.json`` of OUT up to date; entries of slides that this run is not about stay.
 
     Args:
@@ -81,7 +81,7 @@ class Record:
         slides: To which slides.
     """
 
-    def __init__(self, out: Path, asked: Asked, slides: list[SlideInput]) -> None:
+    def __init__(self, out: Path, asked: RunRequest, slides: list[SlideInput]) -> None:
         self._out, self._asked = out, asked
         self._lock = threading.Lock()
         earlier = read_record(out) if (out / RUN_JSON).is_file() else {}
@@ -192,9 +192,9 @@ def read_record(out: Path) -> dict[str, Any]:
         ) from error
 
 
-def asked_of(record: dict[str, Any], slide: dict[str, Any]) -> Asked:
+def request_of(record: dict[str, Any], slide: dict[str, Any]) -> RunRequest:
     """What was asked of a slide of a record."""
-    return Asked.from_json(record["asked"][slide["asked"]])
+    return RunRequest.from_json(record["asked"][slide["asked"]])
 
 
 def input_of(slide: dict[str, Any]) -> SlideInput:

@@ -7,35 +7,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wsipipe.errors import WsipipeError
-from wsipipe.pipeline.cluster.task_pool import quiet
-from wsipipe.pipeline.reporting.progress import Step, Teller
+from wsipipe.pipeline.cluster.task_pool import ignore_message
+from wsipipe.pipeline.reporting.progress import ProgressReporter, ShardProgress
 
 LINES = 20
 
 
-class Diary:
-    """The last :data:`LINES` lines about one slide; passes everything on to the teller."""
+class SlideLog:
+    """The last :data:`LINES` lines about one slide; passes everything on to the reporter."""
 
-    def __init__(self, slide_id: str, tell: Teller) -> None:
-        self._slide_id, self._tell = slide_id, tell
+    def __init__(self, slide_id: str, reporter: ProgressReporter) -> None:
+        self._slide_id, self._reporter = slide_id, reporter
         self._lines: deque[str] = deque(maxlen=LINES)
-        self._last_step = ""
+        self._last_stage = ""
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Something that a person may want to know."""
         self._write(text)
-        self._tell.note(f"{self._slide_id}: {text}")
+        self._reporter.message(f"{self._slide_id}: {text}")
 
-    def step(self, step: Step) -> None:
+    def shard(self, progress: ShardProgress) -> None:
         """A shard is done; of many in a row of one stage only the last is kept."""
-        text = f"{step.stage} {step.done}/{step.total}"
-        if self._last_step == step.stage and self._lines:
+        text = f"{progress.stage} {progress.done}/{progress.total}"
+        if self._last_stage == progress.stage and self._lines:
             self._lines.pop()
         self._write(text)
-        self._last_step = step.stage
-        self._tell.shard(step)
+        self._last_stage = progress.stage
+        self._reporter.shard(progress)
 
-    def failed(self, error: Exception) -> None:
+    def error(self, error: Exception) -> None:
         """The error; of one that nobody foresaw, where in the code it came from."""
         if isinstance(error, WsipipeError):
             self._write(f"{error.code}: {error}")
@@ -48,12 +48,12 @@ class Diary:
         return tuple(self._lines)
 
     def _write(self, text: str) -> None:
-        self._last_step = ""
+        self._last_stage = ""
         self._lines.append(f"{time.strftime('%H:%M:%S')} {text}")
 
 
 @dataclass(frozen=True)
-class Told:
+class RunCallbacks:
     """Who hears of a slide's way.
 
     Attributes:
@@ -62,6 +62,6 @@ class Told:
         network: Called with a stage and what its network ran with, after every shard that used one.
     """
 
-    step: Callable[[Step], None] = lambda step: None
-    say: Callable[[str], None] = quiet
+    shard: Callable[[ShardProgress], None] = lambda progress: None
+    message: Callable[[str], None] = ignore_message
     network: Callable[[str, str], None] = lambda stage, text: None

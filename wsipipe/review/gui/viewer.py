@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wsipipe.common.about import NOTICE
+from wsipipe.common.about import RESEARCH_USE_NOTICE
 from wsipipe.errors import ConfigError, NoResultError, SlideError
 from wsipipe.store.result import Result
 
@@ -33,7 +33,7 @@ def view(path: Path, user: str | None = None, reviews: Path | None = None, revie
         return
     result = open_source(results[0]).result
     napari = need_napari(path)
-    viewer = napari.Viewer(title=f"{result.attributes['slide_id']} - {NOTICE}")
+    viewer = napari.Viewer(title=f"{result.attributes['slide_id']} - {RESEARCH_USE_NOTICE}")
     panel = None
     if review:
         from wsipipe.review.gui.widget import ReviewWidget
@@ -61,7 +61,7 @@ def _view_slide(path: Path) -> None:
             f"{path} holds no result of wsipipe and is no slide; name OUT, OUT/SLIDE or a slide."
         ) from error
     napari = need_napari(path)
-    viewer = napari.Viewer(title=f"{path.name} - {NOTICE}")
+    viewer = napari.Viewer(title=f"{path.name} - {RESEARCH_USE_NOTICE}")
     _add(viewer, layers)
     viewer.reset_view()
     napari.run()

@@ -13,8 +13,9 @@ from distributed import Client, get_worker
 from wsipipe.errors import ConfigError
 from wsipipe.pipeline import slide_run
 from wsipipe.pipeline.cluster import client as cluster
-from wsipipe.pipeline.cluster.task_pool import Pool
-from wsipipe.pipeline.execution.shard import Done, Task
+from wsipipe.pipeline.cluster import workers
+from wsipipe.pipeline.cluster.task_pool import TaskPool
+from wsipipe.pipeline.execution.shard import ShardResult, ShardTask
 from wsipipe.pipeline.slide_run import Device, run_slide
 from wsipipe.stages.workflow import Workflow
 from wsipipe.store import manifest
@@ -49,15 +50,15 @@ def test_sister_the_check_sees_other_listeners() -> None:
 def test_each_worker_sees_its_own_gpu_or_none(client: Client) -> None:
     seen = client.run(lambda dask_worker: (dask_worker.name, os.environ["CUDA_VISIBLE_DEVICES"]))
     assert sorted(seen.values()) == [("cpu-0", ""), ("gpu-0", "7")]
-    assert cluster.gpu_workers(client) == 1
+    assert workers.gpu_workers(client) == 1
 
 
 def test_placement_follows_what_workers_declare(client: Client, scheduler: str) -> None:
-    assert cluster.placement(client, True) == {"GPU": 1}
-    assert cluster.placement(client, False) == {"CPU": 1}
+    assert workers.placement(client, True) == {"GPU": 1}
+    assert workers.placement(client, False) == {"CPU": 1}
     with Client(scheduler, set_as_default=False) as without:
-        assert cluster.placement(without, True) == {"CPU": 1}
-        assert cluster.gpu_workers(without) == 0
+        assert workers.placement(without, True) == {"CPU": 1}
+        assert workers.gpu_workers(without) == 0
 
 
 def test_networks_run_on_the_gpu_worker_and_read_ahead(
@@ -72,12 +73,12 @@ def test_networks_run_on_the_gpu_worker_and_read_ahead(
     log, hits = tmp_path / "log", []
     computed, run_shard = slide_run._computed, slide_run.run_shard
 
-    def logged(task: Task, attempt: int = 0) -> Done:
+    def logged(task: ShardTask, attempt: int = 0) -> ShardResult:
         with log.open("a") as file:
             file.write(f"{task.stage}:{get_worker().name}\n")
         return run_shard(task)
 
-    def counted(*arguments: Any) -> Iterator[Done]:
+    def counted(*arguments: Any) -> Iterator[ShardResult]:
         for done in computed(*arguments):
             hits.append(done.read_ahead_hit)
             yield done
@@ -85,7 +86,7 @@ def test_networks_run_on_the_gpu_worker_and_read_ahead(
     monkeypatch.setattr(slide_run, "run_shard", logged)
     monkeypatch.setattr(slide_run, "_computed", counted)
     plan = plan_for(small_slide, tiny_workflow)
-    run_slide(Pool(client, tmp_path / "marks"), plan, tmp_path / "out", Device("cpu", 1, lookahead=1))
+    run_slide(TaskPool(client, tmp_path / "markers"), plan, tmp_path / "out", Device("cpu", 1, lookahead=1))
     where = {tuple(line.split(":")) for line in log.read_text().splitlines()}
     assert {stage for stage, worker in where if worker == "gpu-0"} == {"segment", "classify"}
     assert {stage for stage, worker in where if worker == "cpu-0"} >= {"tissue", "tile", "grow", "table"}

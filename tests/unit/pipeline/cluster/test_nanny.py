@@ -85,12 +85,12 @@ def _slow_pid() -> int:
 
 
 @pytest.mark.parametrize("given_up_after", ["365 days", "100 ms"])
-def test_a_worker_long_away_comes_back_and_sister_with_a_short_patience_it_does_not(
+def test_a_worker_long_away_comes_back_and_sister_with_a_short_timeout_it_does_not(
     monkeypatch: pytest.MonkeyPatch, given_up_after: str
 ) -> None:
-    patience = "distributed.deploy.lost-worker-timeout"
-    assert cluster._CONFIG[patience] == "365 days"
-    monkeypatch.setitem(cluster._CONFIG, patience, given_up_after)
+    timeout = "distributed.deploy.lost-worker-timeout"
+    assert cluster._CONFIG[timeout] == "365 days"
+    monkeypatch.setitem(cluster._CONFIG, timeout, given_up_after)
     with cluster.connect(workers=1, threads=1) as client:
         with killer(4, after_s=0.5) as killed:
             while len(killed) < 4 and client.cluster.workers:
@@ -112,6 +112,6 @@ def test_processes_that_never_come_up_are_told_of(monkeypatch: pytest.MonkeyPatc
 
 
 def test_sister_with_a_nanny_of_dask_one_kill_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "SteadyNanny", Nanny)
+    monkeypatch.setattr(cluster, "RetryingNanny", Nanny)
     with killer(1), pytest.raises(WorkerLostError), cluster.connect(workers=1, threads=1):
         pass

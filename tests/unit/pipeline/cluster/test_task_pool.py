@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 from wsipipe.errors import WorkerLostError
-from wsipipe.pipeline.cluster.attempts import STALLED, born, lines_of
+from wsipipe.pipeline.cluster.attempts import STALLED, lines_of, process_start_time
 from wsipipe.pipeline.cluster.client import connect
-from wsipipe.pipeline.cluster.task_pool import Pool, _Run
+from wsipipe.pipeline.cluster.task_pool import TaskPool, _TaskBatch
 
 
 @pytest.fixture
@@ -25,20 +25,20 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def watched(marks: Path, line: str, patience_s: float = 0.0) -> tuple[list[str], list[str]]:
-    """What is in the mark, and what was said, after two looks at it."""
+def watched(markers: Path, line: str, timeout_s: float = 0.0) -> tuple[list[str], list[str]]:
+    """What is in the marker, and what was said, after two looks at it."""
     said: list[str] = []
-    pool = Pool(SimpleNamespace(), marks, patience_s, said.append)
-    (marks / "tile").write_text(line)
+    pool = TaskPool(SimpleNamespace(), markers, timeout_s, said.append)
+    (markers / "tile").write_text(line)
     seen: dict[str, tuple[int, float]] = {}
     for _ in range(2):
         pool.stop_stalled({"tile", "other"}, seen)
         time.sleep(0.01)
-    return lines_of(marks / "tile"), said
+    return lines_of(markers / "tile"), said
 
 
 def test_a_hung_process_is_stopped(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
-    line = f"{socket.gethostname()} {sleeper.pid} {born(sleeper.pid)}\n"
+    line = f"{socket.gethostname()} {sleeper.pid} {process_start_time(sleeper.pid)}\n"
     lines, said = watched(tmp_path, line)
     assert lines[1:] == [STALLED]
     assert "no progress" in said[0]
@@ -46,8 +46,8 @@ def test_a_hung_process_is_stopped(tmp_path: Path, sleeper: subprocess.Popen[byt
 
 
 def test_within_its_time_it_is_left_alone(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
-    line = f"{socket.gethostname()} {sleeper.pid} {born(sleeper.pid)}\n"
-    assert watched(tmp_path, line, patience_s=60) == ([line.strip()], [])
+    line = f"{socket.gethostname()} {sleeper.pid} {process_start_time(sleeper.pid)}\n"
+    assert watched(tmp_path, line, timeout_s=60) == ([line.strip()], [])
     assert sleeper.poll() is None
 
 
@@ -62,8 +62,10 @@ def test_a_reused_number_is_another_process(tmp_path: Path, sleeper: subprocess.
 def test_a_cancelled_task_that_hangs_gives_its_process_back(
     tmp_path: Path, sleeper: subprocess.Popen[bytes]
 ) -> None:
-    pool = Pool(SimpleNamespace(status="running"), tmp_path, patience_s=0.5)
-    (tmp_path / "tile").write_text(f"{socket.gethostname()} {sleeper.pid} {born(sleeper.pid)}\n")
+    pool = TaskPool(SimpleNamespace(status="running"), tmp_path, timeout_s=0.5)
+    (tmp_path / "tile").write_text(
+        f"{socket.gethostname()} {sleeper.pid} {process_start_time(sleeper.pid)}\n"
+    )
     pool._abandon({"tile", "never-begun"})
     assert sleeper.wait(timeout=60) == -9
 
@@ -77,7 +79,7 @@ def dies_thrice(earlier: int) -> int:
 def test_a_worker_that_dies_as_soon_as_it_starts_is_started_again(tmp_path: Path) -> None:
     """The next process gets the deadly task before its nanny knows that it runs."""
     with connect(workers=1, threads=1) as client:
-        assert Pool(client, tmp_path).call("deadly", dies_thrice) == 3
+        assert TaskPool(client, tmp_path).call("deadly", dies_thrice) == 3
 
 
 def test_a_result_that_is_lost_after_its_task_ended_is_watched_for(
@@ -94,7 +96,7 @@ def test_a_result_that_is_lost_after_its_task_ended_is_watched_for(
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.WITHOUT_WORKERS_S", 0.0)
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool._TICK_S", -1.0)
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.has_workers", lambda client: False)
-    run = _Run(Pool(SimpleNamespace(status="running"), tmp_path), {})
+    run = _TaskBatch(TaskPool(SimpleNamespace(status="running"), tmp_path), {})
     with pytest.raises(WorkerLostError, match="no worker is connected"):
         run._result(Lost())
 
@@ -102,6 +104,6 @@ def test_a_result_that_is_lost_after_its_task_ended_is_watched_for(
 def test_a_cluster_without_workers_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.WITHOUT_WORKERS_S", 0.0)
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.has_workers", lambda client: False)
-    run = _Run(Pool(SimpleNamespace(status="running"), tmp_path), {})
+    run = _TaskBatch(TaskPool(SimpleNamespace(status="running"), tmp_path), {})
     with pytest.raises(WorkerLostError, match="no worker is connected"):
         run._check_workers()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from wsipipe.errors import SlideError
 from wsipipe.geometry import Region
-from wsipipe.pipeline.execution.shard_inputs import Sources, sources_of
+from wsipipe.pipeline.execution.shard_inputs import ShardInputs, inputs_for
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.stages.stage import Read
 from wsipipe.stages.tile import TileParams
@@ -26,7 +26,7 @@ def plan(small_slide: Path, plan_for: Any) -> Plan:
 @pytest.mark.parametrize("level", [0, 1])
 def test_an_image_that_is_not_stored_reads_the_same(plan: Plan, finished: Result, level: int) -> None:
     region = Region(-20, 100, 80, 90)
-    with Sources(plan, Path("nowhere")) as sources:
+    with ShardInputs(plan, Path("nowhere")) as sources:
         read = sources.read(Read(f"image/{level}", 1 << level, outside=255), region).pixels
     stored = finished.image[level][:, :60, 100:190]
     np.testing.assert_array_equal(read[20:].transpose(2, 0, 1), stored)
@@ -35,15 +35,15 @@ def test_an_image_that_is_not_stored_reads_the_same(plan: Plan, finished: Result
 
 def test_a_closed_slide_opens_again(plan: Plan, tmp_path: Path) -> None:
     """Another thread may still read while the cache lets go of the slide."""
-    sources = sources_of(plan, tmp_path)
+    sources = inputs_for(plan, tmp_path)
     read, region = Read("canvas", 1), Region(0, 0, 9, 9)
     before = sources.read(read, region).pixels
     for other in ("a", "b"):
-        sources_of(plan, tmp_path / other)
+        inputs_for(plan, tmp_path / other)
     np.testing.assert_array_equal(sources.read(read, region).pixels, before)
-    assert sources_of(plan, tmp_path) is not sources
+    assert inputs_for(plan, tmp_path) is not sources
     sources.close()
-    sources_of(plan, tmp_path).close()
+    inputs_for(plan, tmp_path).close()
 
 
 def test_a_given_mask_covers_the_scanned_area(plan: Plan, tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_given_mask_covers_the_scanned_area(plan: Plan, tmp_path: Path) -> Non
     Image.fromarray(np.kron([[0, 255], [255, 0]], np.ones((5, 5))).astype(np.uint8)).save(mask)
     grid = replace(plan.facts.grid, shape=(512, 640), offset_px0=(0.0, -128.0))
     given = replace(plan, slide=replace(plan.slide, mask_path=mask), facts=replace(plan.facts, grid=grid))
-    found = Sources(given, tmp_path).read(Read("given_mask", 16), Region(0, 0, 32, 40)).pixels
+    found = ShardInputs(given, tmp_path).read(Read("given_mask", 16), Region(0, 0, 32, 40)).pixels
     expected = np.zeros((32, 40), bool)
     expected[:16, 20:36] = expected[16:, 4:20] = True
     np.testing.assert_array_equal(found, expected)
@@ -63,4 +63,4 @@ def test_a_mask_that_is_no_picture_is_named(plan: Plan, tmp_path: Path) -> None:
     mask.write_text("no picture")
     given = replace(plan, slide=replace(plan.slide, mask_path=mask))
     with pytest.raises(SlideError, match=r"mask\.png is not readable"):
-        Sources(given, tmp_path).read(Read("given_mask", 16), Region(0, 0, 32, 32))
+        ShardInputs(given, tmp_path).read(Read("given_mask", 16), Region(0, 0, 32, 32))

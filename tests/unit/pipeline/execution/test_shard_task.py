@@ -9,7 +9,7 @@ import pytest
 
 from wsipipe.errors import ModelError, MppError, SlideError
 from wsipipe.pipeline.execution import shard_task
-from wsipipe.pipeline.execution.shard import Task
+from wsipipe.pipeline.execution.shard import ShardTask
 from wsipipe.pipeline.execution.shard_task import run_shard
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.slide_facts import inspect
@@ -30,21 +30,21 @@ def work(plan: Plan, tmp_path: Path) -> Path:
     for stage in plan.stages:
         for spec in plan.specs(stage):
             create_array(tmp_path, spec)
-    run_shard(Task(plan, tmp_path, "tissue", (0, 0)))
+    run_shard(ShardTask(plan, tmp_path, "tissue", (0, 0)))
     return tmp_path
 
 
 def test_a_repeated_task_leaves_the_same_bytes(plan: Plan, work: Path) -> None:
-    task = Task(plan, work, "tile", (1, 0))
+    task = ShardTask(plan, work, "tile", (1, 0))
     first = run_shard(task)
     assert run_shard(task) == first
     assert [file.path for file in first.files] == ["result/slide.zarr/0/c/0/1/0"]
 
 
 def test_the_next_shard_is_read_ahead(plan: Plan, work: Path) -> None:
-    alone = run_shard(Task(plan, work, "tile", (0, 1)))
-    run_shard(Task(plan, work, "tile", (0, 0), ahead=(0, 1)))
-    after = run_shard(Task(plan, work, "tile", (0, 1)))
+    alone = run_shard(ShardTask(plan, work, "tile", (0, 1)))
+    run_shard(ShardTask(plan, work, "tile", (0, 0), ahead=(0, 1)))
+    after = run_shard(ShardTask(plan, work, "tile", (0, 1)))
     assert (alone.read_ahead_hit, after.read_ahead_hit) == (False, True)
     assert after.files == alone.files
 
@@ -57,8 +57,8 @@ def test_a_read_that_fails_ahead_is_made_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(shard_task, "_read_all", unreadable)
-        run_shard(Task(plan, work, "tile", (0, 0), ahead=(0, 1)))
-    done = run_shard(Task(plan, work, "tile", (0, 1)))
+        run_shard(ShardTask(plan, work, "tile", (0, 0), ahead=(0, 1)))
+    done = run_shard(ShardTask(plan, work, "tile", (0, 1)))
     assert not done.read_ahead_hit
     assert done.files
 
@@ -77,11 +77,11 @@ def test_the_same_table_has_the_same_bytes() -> None:
 
 
 def test_another_network_than_planned_is_refused(plan: Plan, work: Path) -> None:
-    run_shard(Task(plan, work, "tile", (0, 0)))
+    run_shard(ShardTask(plan, work, "tile", (0, 0)))
     card = plan.cards["segment"].model_copy(update={"temperature": 3.0})
     other = replace(plan, cards=plan.cards | {"segment": card})
     with pytest.raises(ModelError, match=r"segment\.weights"):
-        run_shard(Task(other, work, "segment", (0, 0)))
+        run_shard(ShardTask(other, work, "segment", (0, 0)))
 
 
 def test_facts_of_a_slide(small_slide: Path, plan: Plan) -> None:

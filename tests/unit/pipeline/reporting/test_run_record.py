@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from wsipipe.errors import StorageError
 from wsipipe.pipeline.reporting.outcome import SlideOutcome
-from wsipipe.pipeline.reporting.run_record import Asked, Record, asked_of, input_of, read_record
+from wsipipe.pipeline.reporting.run_record import RunRecord, RunRequest, input_of, read_record, request_of
 from wsipipe.stages.workflow import Workflow, load_workflow
 from wsipipe.tiling.collect import SlideInput
 
@@ -67,7 +67,7 @@ def inputs_of(outcomes: list[SlideOutcome]) -> list[SlideInput]:
 
 
 def written(out: Path, outcomes: list[SlideOutcome] = OUTCOMES, **memory: float) -> dict:
-    record = Record(out, Asked(load_workflow("tiling_only"), (0, 0, 9, 9)), inputs_of(outcomes))
+    record = RunRecord(out, RunRequest(load_workflow("tiling_only"), (0, 0, 9, 9)), inputs_of(outcomes))
     for outcome in outcomes:
         record.update(outcome)
     record.end(memory)
@@ -103,7 +103,7 @@ def test_the_json_holds_every_slide(tmp_path: Path) -> None:
 
 def test_what_was_asked_comes_back(tmp_path: Path) -> None:
     run = written(tmp_path)
-    asked = asked_of(run, run["slides"][0])
+    asked = request_of(run, run["slides"][0])
     assert (asked.workflow, asked.region) == (load_workflow("tiling_only"), (0, 0, 9, 9))
     given = SlideInput("good-1", Path("/s/good.svs"), 0.5, None, "good-1", {"block": "A3"})
     assert input_of(run["slides"][0]) == given
@@ -126,14 +126,14 @@ def unset(model: BaseModel) -> dict[str, Any]:
     ],
 )
 def test_what_the_user_left_open_comes_back_open(settings: list[str]) -> None:
-    asked = Asked(
+    asked = RunRequest(
         load_workflow("nuclei_and_tissue", settings).in_precision("float32"),
         (1, 2, 3, 4),
         Path("/sums"),
         5.0,
         restart=True,
     )
-    back = Asked.from_json(json.loads(json.dumps(asked.as_json())))
+    back = RunRequest.from_json(json.loads(json.dumps(asked.as_json())))
     assert back == asked
     assert unset(back.workflow) == unset(asked.workflow)
     assert back.id == asked.id
@@ -149,7 +149,7 @@ def test_sister_defaults_written_out_come_back_as_choices() -> None:
 def test_a_record_of_version_0_1_0_leaves_its_defaults_open() -> None:
     chosen = load_workflow("nuclei", ["instances.grow_um=3"])
     old = {"workflow": chosen.model_dump(mode="json"), "region": None}
-    back = Asked.from_json(old).workflow
+    back = RunRequest.from_json(old).workflow
     assert back == chosen
     assert unset(back)["instances"] == unset(chosen)["instances"]
 
@@ -160,7 +160,7 @@ def test_a_slide_kept_from_an_earlier_run_keeps_its_times(tmp_path: Path) -> Non
     plan = PLAN | {"plan": "one"}
     kept = replace(good, status="kept", plan=plan, seconds={}, networks={})
     written(tmp_path, [replace(good, plan=plan)])
-    Record(tmp_path, Asked(load_workflow("tiling_only")), inputs_of([good]))
+    RunRecord(tmp_path, RunRequest(load_workflow("tiling_only")), inputs_of([good]))
     (slide,) = written(tmp_path, [kept])["slides"]
     assert (slide["seconds"], slide["networks"]) == (good.seconds, good.networks)
     assert "earlier" not in slide
@@ -170,7 +170,7 @@ def test_a_slide_kept_from_an_earlier_run_keeps_its_times(tmp_path: Path) -> Non
 
 def test_networks_of_an_interrupted_run_stay_with_its_shards(tmp_path: Path) -> None:
     good = replace(OUTCOMES[0], plan=PLAN | {"plan": "one"})
-    record = Record(tmp_path, Asked(load_workflow("tiling_only")), inputs_of([good]))
+    record = RunRecord(tmp_path, RunRequest(load_workflow("tiling_only")), inputs_of([good]))
     record.update(replace(good, status="running"))
     (slide,) = written(tmp_path, [replace(good, networks={"segment": ["bfloat16, torch, a GPU"]})])["slides"]
     assert slide["networks"] == {"segment": ["bfloat16, torch, a GPU", *good.networks["segment"]]}
@@ -216,7 +216,7 @@ def test_another_run_leaves_other_slides_in_the_record(tmp_path: Path) -> None:
 
 def test_a_run_that_is_killed_leaves_its_record(tmp_path: Path) -> None:
     inputs = [SlideInput(f"s-{i}", Path(f"{i}.svs"), None, None, "s") for i in range(2)]
-    record = Record(tmp_path, Asked(load_workflow("tiling_only")), inputs)
+    record = RunRecord(tmp_path, RunRequest(load_workflow("tiling_only")), inputs)
     record.update(SlideOutcome("s-0", Path("0.svs"), "running"))
     run = read_record(tmp_path)
     assert [slide["status"] for slide in run["slides"]] == ["running", "waiting"]

@@ -1,0 +1,189 @@
+"""The slides of one run, each in a thread of its own, with failures contained.
+
+``SlideRunner.run_one`` takes a slide from its checksum to its outcome: it plans it, checks the disk space and
+hands it to ``slide_run``. An error ends this one slide and becomes its outcome.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from wsipipe.errors import InternalError, OutOfMemoryError, WsipipeError, place_of
+from wsipipe.pipeline.cluster.attempts import is_out_of_memory
+from wsipipe.pipeline.cluster.task_pool import TaskPool
+from wsipipe.pipeline.planning.checksums import Sums, check_slide
+from wsipipe.pipeline.planning.disk_space import bytes_under, check_space
+from wsipipe.pipeline.planning.planner import RunPlanner
+from wsipipe.pipeline.publishing import publish
+from wsipipe.pipeline.publishing.checks import read_warnings
+from wsipipe.pipeline.reporting.outcome import SlideOutcome, SlideWarning
+from wsipipe.pipeline.reporting.progress import ProgressReporter
+from wsipipe.pipeline.reporting.run_record import RunRecord
+from wsipipe.pipeline.reporting.slide_log import RunCallbacks, SlideLog
+from wsipipe.pipeline.slide_run import Device, run_slide, work_folder
+from wsipipe.store.names import NUCLEI_TABLE
+from wsipipe.tiling.collect import SlideInput
+
+
+class FailureLimit:
+    """Counter of failed slides with an upper limit.
+
+    Args:
+        most: Number of slides that may fail; None for no limit.
+    """
+
+    def __init__(self, most: int | None) -> None:
+        self._most, self._failed, self._lock = most, 0, Lock()
+
+    def count(self) -> None:
+        """Count one failed slide."""
+        with self._lock:
+            self._failed += 1
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether more slides have failed than may fail."""
+        return self._most is not None and self._failed > self._most
+
+
+@dataclass(frozen=True)
+class SlideRunner:
+    """What all slides of a run share.
+
+    Attributes:
+        pool: Workers.
+        out: Folder of the results.
+        planner: Planner of the run.
+        device: Device of the networks.
+        reporter: Receiver of progress and messages.
+        record: ``run.json`` of the run; None for a dry run, which only plans.
+        restart: Whether finished results and shards are computed again.
+        sums: Checksums that the slides must match; None to check none.
+        failures: Counter of failed slides.
+    """
+
+    pool: TaskPool
+    out: Path
+    planner: RunPlanner
+    device: Device
+    reporter: ProgressReporter
+    record: RunRecord | None
+    restart: bool
+    sums: Sums | None
+    failures: FailureLimit
+
+    def run_all(self, slides: Sequence[SlideInput], at_once: int) -> tuple[SlideOutcome, ...]:
+        """Run all slides, up to ``at_once`` at a time.
+
+        Returns:
+            One outcome per slide, in the order given.
+        """
+        threads = ThreadPoolExecutor(min(len(slides), at_once), thread_name_prefix="slide")
+        try:
+            return tuple(threads.map(self.run_one, slides))
+        finally:
+            # After an interrupt, do not wait for slides that would run for hours.
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def run_one(self, slide: SlideInput) -> SlideOutcome:
+        """Run one slide, or skip it if too many others have failed."""
+        if self.failures.exceeded:
+            outcome = SlideOutcome(slide.slide_id, slide.path, "skipped")
+        else:
+            self._record(SlideOutcome(slide.slide_id, slide.path, "running"))
+            outcome = self._contained(slide)
+        if outcome.status == "failed":
+            self.failures.count()
+        self._record(outcome)
+        self.reporter.slide(slide.slide_id, outcome.in_words())
+        for warning in outcome.warnings:
+            self.reporter.message(f"{slide.slide_id}: WARNING {warning.code}: {warning.message}")
+        return outcome
+
+    def _record(self, outcome: SlideOutcome) -> None:
+        if self.record:
+            self.record.update(outcome)
+
+    def _contained(self, slide: SlideInput) -> SlideOutcome:
+        """Run one slide; its failure becomes its outcome."""
+        log, partial = SlideLog(slide.slide_id, self.reporter), _PartialOutcome(slide)
+        pool = TaskPool(self.pool.client, self.pool.markers, self.pool.timeout_s, log.message)
+        try:
+            return self._computed(pool, slide, log, partial)
+        except Exception as error:  # whatever fails in one slide must not stop the others
+            if pool.client.status in {"closing", "closed"}:
+                raise
+            known = _as_wsipipe_error(error, slide)
+            log.error(error)
+            return partial.outcome(
+                "failed", code=known.code, message=str(known), place=place_of(error), log=log.last_lines()
+            )
+
+    def _computed(
+        self, pool: TaskPool, slide: SlideInput, log: SlideLog, partial: "_PartialOutcome"
+    ) -> SlideOutcome:
+        if self.sums is not None:
+            pool.call(f"{slide.slide_id}.checksum", check_slide, slide.path, self.sums)
+        plan, partial.warnings = self.planner.plan(pool, slide, self.device.name)
+        partial.plan = plan.summary()
+        if self.record is None:
+            return partial.outcome("planned")
+        self._record(partial.outcome("running"))
+        if self.restart or not publish.is_published(self.out, plan):
+            check_space(self.out, plan, bytes_under(work_folder(self.out, plan)))
+
+        def network(stage: str, text: str) -> None:
+            if partial.add_network(stage, text):
+                self._record(partial.outcome("running"))
+
+        callbacks = RunCallbacks(log.shard, log.message, network)
+        seconds = run_slide(pool, plan, self.out, self.device, callbacks, self.restart)
+        table = self.out / slide.slide_id / NUCLEI_TABLE
+        nuclei = pq.read_metadata(table).num_rows if table.is_file() else None
+        partial.warnings += read_warnings(self.out / slide.slide_id)
+        return partial.outcome("done" if seconds else "kept", seconds=seconds, nuclei=nuclei)
+
+
+@dataclass
+class _PartialOutcome:
+    """What is known of a slide while it is processed."""
+
+    slide: SlideInput
+    plan: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[SlideWarning, ...] = ()
+    networks: dict[str, list[str]] = field(default_factory=dict)
+
+    def add_network(self, stage: str, text: str) -> bool:
+        """Add how a stage's network ran; return whether this is new."""
+        texts = self.networks.setdefault(stage, [])
+        if text in texts:
+            return False
+        texts.append(text)
+        return True
+
+    def outcome(self, status: str, **more: Any) -> SlideOutcome:
+        """Return the outcome so far."""
+        return SlideOutcome(
+            self.slide.slide_id,
+            self.slide.path,
+            status,
+            plan=self.plan,
+            warnings=self.warnings,
+            networks=self.networks,
+            **more,
+        )
+
+
+def _as_wsipipe_error(error: Exception, slide: SlideInput) -> WsipipeError:
+    if isinstance(error, WsipipeError):
+        return error
+    if is_out_of_memory(error):
+        return OutOfMemoryError(f"{slide.path}: out of memory in the driver process ({error}). Free memory.")
+    return InternalError(
+        f"{slide.path}: {type(error).__name__}: {error}. This is a defect of wsipipe; please report it."
+    )
