@@ -13,7 +13,7 @@ from wsipipe.models.networks.registry import load
 from wsipipe.training.card import with_known
 from wsipipe.training.datasets import read_fields, read_tiles
 from wsipipe.training.known_features import known_features
-from wsipipe.training.learnt import learnt_of
+from wsipipe.training.training_range import training_range
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     samples = [one for folder in given.data for one in read(folder)]
     card = card.model_copy(
         update={
-            "learnt": learnt_of(samples, card.mpp, card.stain_reference),
+            "learnt": training_range(samples, card.mpp, card.stain_reference),
             "organ": given.organ,
         }
     )

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from wsipipe.models.cards.weights import find_weights, whole_card
 from wsipipe.training.evaluation.evaluate import evaluate
-from wsipipe.training.evaluation.models import sources_of
+from wsipipe.training.evaluation.models import evaluated_models
 from wsipipe.training.evaluation.record import Evaluation
-from wsipipe.training.evaluation.report import DRAWN, comparison, draw_comparison
-from wsipipe.training.evaluation.settings import Plan
+from wsipipe.training.evaluation.report import MAIN_SCORES, comparison, draw_comparison
+from wsipipe.training.evaluation.settings import EvaluationSettings
 
 
 def main() -> None:
@@ -34,11 +34,13 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    plan = Plan(angles=asked.angles, mirror=True, side_px=asked.side, max_samples=asked.max_samples)
+    settings = EvaluationSettings(
+        angles=asked.angles, mirror=True, side_px=asked.side, max_samples=asked.max_samples
+    )
     found = {}
     for entry in asked.networks:
         name, _, weights = entry.partition("=")
-        found[name] = evaluated(name, weights, plan, asked)
+        found[name] = evaluated(name, weights, settings, asked)
         print(f"{name} done", flush=True)
     text = f"{comparison(found)}\n\n{drops(found)}\n"
     print(text)
@@ -46,15 +48,18 @@ def main() -> None:
         write(found, text, asked.out)
 
 
-def evaluated(name: str, weights: str, plan: Plan, asked: argparse.Namespace) -> Evaluation:
+def evaluated(name: str, weights: str, settings: EvaluationSettings, asked: argparse.Namespace) -> Evaluation:
     """The evaluation of one network, kept from an earlier run if it is of the same weights and angles."""
     kept = asked.out / f"{name}.json" if asked.out else None
     if kept and kept.is_file():
         before = Evaluation.model_validate_json(kept.read_bytes())
-        hashes = [whole_card(find_weights(source.weights)).sha256 for source in sources_of(weights)]
-        if (before.setting.weights_sha256, before.degrees) == (hashes, [pose.degrees for pose in plan.turns]):
+        hashes = [whole_card(find_weights(source.weights)).sha256 for source in evaluated_models(weights)]
+        if (before.setting.weights_sha256, before.degrees) == (
+            hashes,
+            [rotation.degrees for rotation in settings.rotations],
+        ):
             return before
-    one = evaluate(weights, asked.data, plan, device=asked.device, threads=asked.threads)
+    one = evaluate(weights, asked.data, settings, device=asked.device, threads=asked.threads)
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(one.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -64,7 +69,7 @@ def evaluated(name: str, weights: str, plan: Plan, asked: argparse.Namespace) ->
 def drops(found: dict[str, Evaluation]) -> str:
     """A line for each network after the first: how many times the first one's loss it loses when turned."""
     (first, ours), *others = found.items()
-    score = DRAWN[ours.task][0]
+    score = MAIN_SCORES[ours.task][0]
     lines = []
     for name, one in others:
         for kind in ("mean_drop", "drop"):
@@ -83,7 +88,7 @@ def write(found: dict[str, Evaluation], text: str, out: Path) -> None:
     (out / "comparison.md").write_text(text, encoding="utf-8")
     whole = {name: one.model_dump(mode="json") for name, one in found.items()}
     (out / "comparison.json").write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    score = DRAWN[next(iter(found.values())).task][0]
+    score = MAIN_SCORES[next(iter(found.values())).task][0]
     draw_comparison(found, score, out / "comparison.png")
 
 

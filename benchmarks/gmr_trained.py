@@ -19,7 +19,7 @@ from torch import nn
 from wsipipe.models.gmr import GMRConv2d
 from wsipipe.models.networks.unet import GMRUNet
 from wsipipe.training.datasets import read_fields
-from wsipipe.training.recipe import Augment, LossWeights, Samples
+from wsipipe.training.recipe import Augment, LossWeights, Sampling
 from wsipipe.training.sampling.batches import as_input, as_tensors
 from wsipipe.training.sampling.crops import NucleiCrops, resampled
 from wsipipe.training.sampling.targets import target_maps
@@ -29,7 +29,7 @@ ANGLES = (0, 15, 30, 45)
 PROFILES = ("hard", "index", "radial", "narrow")
 MPP = 0.5
 HELD_OUT = ("colon", "prostate")
-SAMPLES = Samples(
+SAMPLES = Sampling(
     batch=4, side_px=128, shares={"monuseg": 3, "monuseg_foreground": 1, "nucls": 1, "dsb2018": 0}
 )
 

@@ -49,12 +49,12 @@ def evaluate(
     from wsipipe.training.evaluation.card_update import put_into_card
     from wsipipe.training.evaluation.evaluate import evaluate as measure
     from wsipipe.training.evaluation.report import as_markdown, write_report
-    from wsipipe.training.evaluation.settings import Plan
+    from wsipipe.training.evaluation.settings import EvaluationSettings
 
     groups = tuple(name.strip() for name in only_groups.split(",") if name.strip())
     with Progress(console=stderr, transient=True) as bar:
         task = bar.add_task("evaluating", total=None)
-        plan = Plan(
+        settings = EvaluationSettings(
             angles=angles,
             mirror=mirror,
             groups=groups,
@@ -64,7 +64,7 @@ def evaluate(
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
         threads = threads or os.cpu_count() or 1
-        found = measure(weights, data, plan, device=device, precision=precision, threads=threads)
+        found = measure(weights, data, settings, device=device, precision=precision, threads=threads)
     if as_json:
         console.print_json(found.model_dump_json())
         if found.caution:

@@ -58,9 +58,9 @@ def train(
 ) -> int:
     """Trains a network on your data; exit code 75 means: not finished, run the same command again."""
     from wsipipe.training.cross_validation import cross_validate
-    from wsipipe.training.fit import Outcome
+    from wsipipe.training.fit import FitStatus
     from wsipipe.training.recipe import read_recipe
-    from wsipipe.training.train import Resources
+    from wsipipe.training.train import TrainingResources
     from wsipipe.training.train import train as train_one
 
     if folds is not None and (fold is not None or all_data):
@@ -70,36 +70,36 @@ def train(
             "--leave-out holds out whole sources; leave out --folds, --fold and --all-data beside it."
         )
     left_out = [f"validation.leave_out={json.dumps(leave_out)}"] if leave_out else []
-    asked = read_recipe(recipe, [*(settings or []), *left_out])
+    chosen = read_recipe(recipe, [*(settings or []), *left_out])
     if not resume:
-        forget(out)
+        delete_progress(out)
     deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
-    resources = Resources(device, threads or asked.threads, workers, deadline)
+    resources = TrainingResources(device, threads or chosen.threads, workers, deadline)
     stream = stderr if as_json else console
-    with Bar(stream) if stream.is_terminal else Lines(stream) as teller:
+    with RichTrainingReporter(stream) if stream.is_terminal else PlainTrainingReporter(stream) as reporter:
         if folds is not None:
-            outcome = cross_validate(asked, data, out, folds, resources, teller)
+            status = cross_validate(chosen, data, out, folds, resources, reporter)
         else:
-            held_out = None if all_data else asked.validation.fold if fold is None else fold
-            outcome = train_one(asked, data, out, held_out, resources, teller)
-    finished = outcome is not Outcome.PAUSED
+            held_out = None if all_data else chosen.validation.fold if fold is None else fold
+            status = train_one(chosen, data, out, held_out, resources, reporter)
+    finished = status is not FitStatus.PAUSED
     if as_json:
-        print_json(result_of(asked.task, asked.name, out, finished))
+        print_json(training_result(chosen.task, chosen.name, out, finished))
     elif finished:
-        tell_end(asked.task, asked.name, out)
+        print_summary(chosen.task, chosen.name, out)
     else:
         console.print(f"Not finished; the same command goes on from {out}.", soft_wrap=True)
     return int(ExitCode.OK if finished else ExitCode.RETRY_LATER)
 
 
-def forget(out: Path) -> None:
+def delete_progress(out: Path) -> None:
     """Remove what an earlier training would be gone on with, and nothing else."""
     for folder in (out, *out.glob("fold*")):
         for name in ("checkpoint.pt", "result.json", "cross_validation.json"):
             (folder / name).unlink(missing_ok=True)
 
 
-def result_of(task: str, name: str, out: Path, finished: bool) -> dict[str, Any]:
+def training_result(task: str, name: str, out: Path, finished: bool) -> dict[str, Any]:
     """What ``train --json`` prints: where the weights are, and how good; ``weights`` is null until then."""
     from wsipipe.models.cards.weights import read_card
 
@@ -116,7 +116,7 @@ def result_of(task: str, name: str, out: Path, finished: bool) -> dict[str, Any]
     }
 
 
-def tell_end(task: str, name: str, out: Path) -> None:
+def print_summary(task: str, name: str, out: Path) -> None:
     """Print where the weights are, how good, and how to use them."""
     from wsipipe.models.cards.weights import read_card
 
@@ -131,7 +131,7 @@ def tell_end(task: str, name: str, out: Path) -> None:
     )
 
 
-class Lines:
+class PlainTrainingReporter:
     """Plain lines, one every few seconds, for logs and pipes."""
 
     def __init__(self, stream: Console = console) -> None:
@@ -146,24 +146,24 @@ class Lines:
     ) -> None:
         pass
 
-    def begins(self, name: str, done: int, steps: int) -> None:
+    def started(self, name: str, done: int, steps: int) -> None:
         """Prints from where it goes on."""
         self._name, self._steps = name, steps
-        self.note(f"{name}: step {done} of {steps}")
+        self.message(f"{name}: step {done} of {steps}")
 
-    def learnt(self, done: int, loss: float) -> None:
+    def stepped(self, done: int, loss: float) -> None:
         """Prints a step now and then."""
         now = time.monotonic()
         if now - self._last > SECONDS_BETWEEN_LINES or done == self._steps:
             self._last = now
-            self.note(f"{self._name}: step {done} of {self._steps}, loss {loss:.4f}")
+            self.message(f"{self._name}: step {done} of {self._steps}, loss {loss:.4f}")
 
-    def note(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Prints the text as one line."""
         self._stream.print(text, soft_wrap=True)
 
 
-class Bar:
+class RichTrainingReporter:
     """One rich bar for the network that is being trained."""
 
     def __init__(self, stream: Console = console) -> None:
@@ -187,14 +187,14 @@ class Bar:
     ) -> None:
         self._bars.stop()
 
-    def begins(self, name: str, done: int, steps: int) -> None:
+    def started(self, name: str, done: int, steps: int) -> None:
         """Starts the bar anew."""
         self._bars.reset(self._task, description=name, completed=done, total=steps)
 
-    def learnt(self, done: int, loss: float) -> None:
+    def stepped(self, done: int, loss: float) -> None:
         """Moves the bar."""
         self._bars.update(self._task, completed=done, loss=loss)
 
-    def note(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Prints the text above the bar."""
         self._bars.console.print(text, highlight=False, markup=False)

@@ -6,18 +6,18 @@ from pathlib import Path
 from wsipipe.models.cards.learnt import Known
 from wsipipe.models.cards.weights import SUFFIX, ModelCard
 from wsipipe.models.known_features import write_known
-from wsipipe.training.datasets.about import licence_of, told
-from wsipipe.training.evaluation.learnt import groups_learnt
+from wsipipe.training.datasets.about import describe_source, licence_of
+from wsipipe.training.evaluation.trained_on import groups_trained_on
 from wsipipe.training.known_features import KnownFeatures
 from wsipipe.training.recipe import Recipe
-from wsipipe.training.tasks.task import Part, Task
+from wsipipe.training.tasks.task import SampleList, TrainingTask
 
 MOST_NAMED = 8
 
 
-def blank_card(recipe: Recipe, task: Task, learnt: Part) -> ModelCard:
+def blank_card(recipe: Recipe, task: TrainingTask, train_samples: SampleList) -> ModelCard:
     """Card without thresholds, metrics, notes and hash; the licence is the strictest of the data sets."""
-    licence, forbids = licence_of(one.source for one in learnt)
+    licence, forbids = licence_of(one.source for one in train_samples)
     return ModelCard(
         name=recipe.name,
         architecture=recipe.network.architecture,
@@ -30,11 +30,11 @@ def blank_card(recipe: Recipe, task: Task, learnt: Part) -> ModelCard:
         activation=task.activation,
         stain_reference=task.stain_reference,
         sha256="0" * 64,
-        data=tuple(told(source, count) for source, count in task.told(learnt).items()),
-        learnt_groups=groups_learnt(learnt),
+        data=tuple(describe_source(source, count) for source, count in task.describe(train_samples).items()),
+        learnt_groups=groups_trained_on(train_samples),
         licence=recipe.licence or licence,
         non_commercial=forbids if recipe.non_commercial is None else recipe.non_commercial,
-        learnt=task.learnt(learnt),
+        learnt=task.training_range(train_samples),
     )
 
 

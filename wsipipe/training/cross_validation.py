@@ -11,11 +11,11 @@ from wsipipe.common.atomic_files import write_json
 from wsipipe.models.cards.weights import SUFFIX, ModelCard
 from wsipipe.models.networks.registry import load
 from wsipipe.training.card import with_metrics
-from wsipipe.training.fit import Outcome
+from wsipipe.training.fit import FitStatus
 from wsipipe.training.recipe import Recipe
-from wsipipe.training.tasks.task import Task
-from wsipipe.training.train import Resources, Training, read_result
-from wsipipe.training.training_log import Teller
+from wsipipe.training.tasks.task import TrainingTask
+from wsipipe.training.train import Training, TrainingResources, read_result
+from wsipipe.training.training_log import TrainingReporter
 
 SUMMARY = "cross_validation.json"
 
@@ -25,9 +25,9 @@ def cross_validate(
     data: Sequence[Path],
     out: Path,
     folds: int,
-    resources: Resources,
-    teller: Teller | None = None,
-) -> Outcome:
+    resources: TrainingResources,
+    reporter: TrainingReporter | None = None,
+) -> FitStatus:
     """Train each fold into ``out/foldK``, then on all data into ``out``; go on where an earlier call stopped.
 
     The metrics of the card, and of ``out/cross_validation.json``, are of samples that were neither learnt
@@ -37,37 +37,37 @@ def cross_validate(
     Returns:
         ``PAUSED`` if the deadline came first.
     """
-    training = Training(recipe, data, resources, teller)
+    training = Training(recipe, data, resources, reporter)
     for fold in range(folds):
-        if training.fold(out / f"fold{fold}", fold, folds) is Outcome.PAUSED:
-            return Outcome.PAUSED
+        if training.fold(out / f"fold{fold}", fold, folds) is FitStatus.PAUSED:
+            return FitStatus.PAUSED
     steps = None
     if recipe.validation.patience:
         steps = round(median(read_result(out / f"fold{fold}")["steps"] for fold in range(folds)))
-    if training.fold(out, None, folds, steps) is Outcome.PAUSED:
-        return Outcome.PAUSED
+    if training.fold(out, None, folds, steps) is FitStatus.PAUSED:
+        return FitStatus.PAUSED
     if not (out / SUMMARY).is_file():
         _calibrate(training, out, folds)
-    return Outcome.FINISHED
+    return FitStatus.FINISHED
 
 
 def _calibrate(training: Training, out: Path, folds: int) -> None:
     """Thresholds and metrics of all folds into the card of the final weights."""
-    training.teller.note("choosing thresholds on what the folds held out")
+    training.reporter.message("choosing thresholds on what the folds held out")
     task, name = training.task, f"{training.recipe.name}{SUFFIX}"
-    answers = []
+    predictions = []
     for fold in range(folds):
         network, card = load(out / f"fold{fold}" / name)
         network = network.to(training.device)
         held_out = training.split(fold, folds)[1]
         plain = card.model_copy(update={"temperature": 1.0})
-        answers.append(task.answers(network, plain, held_out, training.where))
+        predictions.append(task.predict(network, plain, held_out, training.where))
     network, card = load(out / name)
-    each = [_unseen(task, card, answers, fold) for fold in range(folds)]
-    weights = np.array([len(one) for one in answers], float)
+    each = [_unseen(task, card, predictions, fold) for fold in range(folds)]
+    weights = np.array([len(one) for one in predictions], float)
     mean = {key: float(np.average([one[key] for one in each], weights=weights)) for key in each[0]}
-    together = [answer for one in answers for answer in one]
-    card = with_metrics(task.calibrated(card, together), mean)
+    together = [prediction for one in predictions for prediction in one]
+    card = with_metrics(task.calibrate(card, together), mean)
     notes = (
         f"{card.notes.split('.')[0]}. Learnt on all data. Metrics are the mean of {folds} folds by "
         f"{training.recipe.validation.group}, each measured by a network that had not learnt it and with "
@@ -78,7 +78,7 @@ def _calibrate(training: Training, out: Path, folds: int) -> None:
     write_json(out / SUMMARY, summary)
 
 
-def _unseen(task: Task, card: ModelCard, answers: list[list[Any]], fold: int) -> dict[str, float]:
+def _unseen(task: TrainingTask, card: ModelCard, predictions: list[list[Any]], fold: int) -> dict[str, float]:
     """Scores of a fold with what the other folds choose."""
-    others = [answer for index, one in enumerate(answers) for answer in one if index != fold]
-    return task.scored(task.calibrated(card, others), answers[fold])
+    others = [prediction for index, one in enumerate(predictions) for prediction in one if index != fold]
+    return task.score(task.calibrate(card, others), predictions[fold])

@@ -19,11 +19,11 @@ from torch import nn
 
 from wsipipe.errors import ConfigError, TrainingError
 from wsipipe.training.device import autocast
-from wsipipe.training.optimise import make_optimiser, rate_share, track
+from wsipipe.training.optimise import make_optimiser, rate_share, update_mean
 from wsipipe.training.recipe import Schedule, Validation
 from wsipipe.training.sampling.batches import Batch, as_tensors
-from wsipipe.training.sampling.prefetch import Arrays, Draw, drawn
-from wsipipe.training.training_log import Row, Silent, Teller, write_log
+from wsipipe.training.sampling.prefetch import Arrays, Sampler, prefetched
+from wsipipe.training.training_log import NullTrainingReporter, Row, TrainingReporter, write_log
 
 LOG_STEPS = 50
 SAVE_SECONDS = 120.0
@@ -34,7 +34,7 @@ Loss = Callable[[nn.Module, Batch], torch.Tensor]
 Measure = Callable[[nn.Module], dict[str, float]]
 
 
-class Outcome(Enum):
+class FitStatus(Enum):
     """How a call of :meth:`Fit.run` ended."""
 
     FINISHED = "finished"
@@ -42,16 +42,16 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Objective:
     """What is learnt.
 
     Attributes:
-        draw: Makes a batch from a seeded generator.
+        sampler: Makes a batch from a seeded generator.
         loss: Of the network and a batch on its device.
         measure: Scores of the running mean on held-out data, among them ``score``; None if there are none.
     """
 
-    draw: Draw
+    sampler: Sampler
     loss: Loss
     measure: Measure | None = None
 
@@ -62,7 +62,7 @@ class Fit:
     Args:
         network: Trained in place.
         mean: A copy of it, which is what is measured and shipped.
-        lesson: What is learnt.
+        objective: What is learnt.
         schedule: How long and how fast.
         validation: When to measure, and when to stop early.
         folder: Of checkpoint and log; the checkpoint there is gone on from.
@@ -70,7 +70,7 @@ class Fit:
         seed: Of the samples.
         device: Where it runs.
         workers: Processes that draw batches; 0 is one thread.
-        teller: Is told how it goes.
+        reporter: Is told how it goes.
 
     Raises:
         ConfigError: The checkpoint belongs to another recipe or other data.
@@ -80,7 +80,7 @@ class Fit:
         self,
         network: nn.Module,
         mean: nn.Module,
-        lesson: Lesson,
+        objective: Objective,
         schedule: Schedule,
         validation: Validation,
         folder: Path,
@@ -89,12 +89,12 @@ class Fit:
         seed: int = 0,
         device: torch.device = CPU,
         workers: int = 0,
-        teller: Teller | None = None,
+        reporter: TrainingReporter | None = None,
     ) -> None:
-        self.network, self.mean, self.lesson = network, mean, lesson
+        self.network, self.mean, self.objective = network, mean, objective
         self.schedule, self.validation = schedule, validation
         self.folder, self.identity, self.seed = folder, identity, seed
-        self.device, self.workers, self.teller = device, workers, teller or Silent()
+        self.device, self.workers, self.reporter = device, workers, reporter or NullTrainingReporter()
         self.optimiser = make_optimiser(network, schedule)
         self.step, self.seconds, self.finished = 0, 0.0, False
         self.rows: list[Row] = []
@@ -115,35 +115,35 @@ class Fit:
         """Step whose weights ``mean`` holds once it is finished."""
         return self.step if self.best is None else self.best_step
 
-    def run(self, deadline: float = inf) -> Outcome:
+    def run(self, deadline: float = inf) -> FitStatus:
         """Learn until all steps are done or ``time.monotonic()`` is past ``deadline``.
 
         Raises:
             TrainingError: The loss or its gradient is no number; the batch is saved.
         """
         if self.finished:
-            return Outcome.FINISHED
-        self.teller.begins(self.folder.name, self.step, self.schedule.steps)
+            return FitStatus.FINISHED
+        self.reporter.started(self.folder.name, self.step, self.schedule.steps)
         saved = time.monotonic()
         steps = range(self.step, self.schedule.steps)
-        with closing(drawn(self.lesson.draw, self.seed, steps, self.workers)) as batches:
+        with closing(prefetched(self.objective.sampler, self.seed, steps, self.workers)) as batches:
             for arrays in batches:
                 start = time.monotonic()
-                self._learn(arrays)
-                stops = self._note(start)
+                self._train_step(arrays)
+                stops = self._log_step(start)
                 now = time.monotonic()
                 if stops or now > deadline:
                     break
                 if now - saved > SAVE_SECONDS:
                     self.save()
                     saved = now
-        self.finished = self.step == self.schedule.steps or self._is_past_best()
+        self.finished = self.step == self.schedule.steps or self._should_stop()
         if self.finished and self.best is not None:
             self.mean.load_state_dict(self.best)
         self.save()
-        return Outcome.FINISHED if self.finished else Outcome.PAUSED
+        return FitStatus.FINISHED if self.finished else FitStatus.PAUSED
 
-    def _learn(self, arrays: Arrays) -> None:
+    def _train_step(self, arrays: Arrays) -> None:
         """One step: rate, loss, gradient, weights, running mean."""
         schedule = self.schedule
         rate = schedule.learning_rate * rate_share(self.step / schedule.steps, schedule.warm_up)
@@ -153,51 +153,51 @@ class Fit:
         self.network.train()
         batch = as_tensors(arrays, self.device)
         with autocast(self.device, schedule.precision):
-            loss = self.lesson.loss(self.network, batch)
+            loss = self.objective.loss(self.network, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), schedule.clip_norm)
         value, gradient = torch.stack([loss.detach().float(), norm.float()]).tolist()
         if not np.isfinite([value, gradient]).all():
-            self._give_up(arrays, value, gradient)
+            self._raise_diverged(arrays, value, gradient)
         self.optimiser.step()
         self.step += 1
-        track(self.mean, self.network, min(schedule.ema_decay, self.step / (self.step + 9)))
+        update_mean(self.mean, self.network, min(schedule.ema_decay, self.step / (self.step + 9)))
         self.pending.append(value)
         self.last = {"loss": value, "learning_rate": rate, "gradient": gradient}
 
-    def _note(self, start: float) -> bool:
+    def _log_step(self, start: float) -> bool:
         """Write down the step that ended now; True if nothing better has come for too long."""
         every = self.validation.every
         last = self.step == self.schedule.steps
-        measures = self.lesson.measure is not None and (last or bool(every and self.step % every == 0))
-        scores = self._measured() if measures else {}
+        measures = self.objective.measure is not None and (last or bool(every and self.step % every == 0))
+        scores = self._measure() if measures else {}
         self.seconds += time.monotonic() - start
-        self.teller.learnt(self.step, self.last["loss"])
+        self.reporter.stepped(self.step, self.last["loss"])
         if measures or last or self.step % LOG_STEPS == 0:
             place = {"step": self.step, "minutes": round(self.seconds / 60, 2)}
             self.rows.append(place | self.last | {"loss": float(np.mean(self.pending))} | scores)
             self.pending.clear()
-        return measures and self._is_past_best()
+        return measures and self._should_stop()
 
-    def _measured(self) -> dict[str, float]:
+    def _measure(self) -> dict[str, float]:
         """Scores of the running mean; keeps it if it is the best yet and stopping early is wanted."""
-        assert self.lesson.measure is not None  # noqa: S101
+        assert self.objective.measure is not None  # noqa: S101
         self.mean.eval()
-        scores = self.lesson.measure(self.mean)
+        scores = self.objective.measure(self.mean)
         told = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        self.teller.note(f"step {self.step}: {told}")
+        self.reporter.message(f"step {self.step}: {told}")
         if self.validation.patience and scores["score"] > self.best_score:
             self.best_score, self.best_step = scores["score"], self.step
             self.best = {name: tensor.clone() for name, tensor in self.mean.state_dict().items()}
         return scores
 
-    def _is_past_best(self) -> bool:
+    def _should_stop(self) -> bool:
         """True if the last ``patience`` validations brought nothing better."""
         wait = self.validation.patience * self.validation.every
         return bool(wait and self.best is not None and self.step - self.best_step >= wait)
 
-    def _give_up(self, arrays: Arrays, loss: float, gradient: float) -> None:
+    def _raise_diverged(self, arrays: Arrays, loss: float, gradient: float) -> None:
         """Save the batch.
 
         Raises:

@@ -24,7 +24,7 @@ def rate_share(done: float, warm_up: float) -> float:
     return 0.5 * (1 + cos(pi * min((done - warm_up) / (1 - warm_up), 1)))
 
 
-def track(mean: nn.Module, network: nn.Module, decay: float) -> None:
+def update_mean(mean: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the running mean of weights and norms one step towards ``network``."""
     pairs = list(zip(mean.state_dict().values(), network.state_dict().values(), strict=True))
     moving = [(slow, fast) for slow, fast in pairs if slow.is_floating_point()]

@@ -13,7 +13,7 @@ HEAD = "head."
 """Prefix of the layer that makes the outputs, which a new task may need anew."""
 
 
-def start_from(network: nn.Module, weights: str, mode: str) -> nn.Module:
+def load_pretrained(network: nn.Module, weights: str, mode: str) -> nn.Module:
     """Give ``network`` the numbers of trained weights, in place; a head of other outputs stays fresh.
 
     Args:
@@ -47,7 +47,7 @@ def start_from(network: nn.Module, weights: str, mode: str) -> nn.Module:
     return network
 
 
-def bound_by_start(card: ModelCard, weights: str) -> ModelCard:
+def inherit_licence(card: ModelCard, weights: str) -> ModelCard:
     """The card of what begins from ``weights``: it tells what these learnt from, and keeps their licence."""
     before = whole_card(find_weights(weights))
     licences = dict.fromkeys((before.licence or NOT_STATED, card.licence))

@@ -35,7 +35,7 @@ class Network(_Section):
     start: str = ""
 
 
-class Samples(_Section):
+class Sampling(_Section):
     """What a step learns from.
 
     Attributes:
@@ -178,7 +178,7 @@ class Recipe(_Section):
     mpp: float = Field(gt=0.05, le=20)
     restain: bool = False
     network: Network
-    samples: Samples = Samples()
+    samples: Sampling = Sampling()
     augment: Augment = Augment()
     loss: LossWeights = LossWeights()
     fit: Schedule = Schedule()

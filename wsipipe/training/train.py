@@ -24,14 +24,14 @@ from wsipipe.models.predictor import Device
 from wsipipe.models.ring_whitening import ring_layers, unwhiten, whiten
 from wsipipe.training.card import blank_card, fold_notes, left_out_notes, with_known, with_metrics
 from wsipipe.training.device import pick_device
-from wsipipe.training.fit import Fit, Lesson, Outcome
+from wsipipe.training.fit import Fit, FitStatus, Objective
 from wsipipe.training.folds import deal
-from wsipipe.training.pretrained import bound_by_start, start_from
+from wsipipe.training.pretrained import inherit_licence, load_pretrained
 from wsipipe.training.recipe import Recipe, Schedule
-from wsipipe.training.tasks.nuclei import Nuclei
-from wsipipe.training.tasks.task import Part, Task
-from wsipipe.training.tasks.tissue import Tissue
-from wsipipe.training.training_log import Silent, Teller
+from wsipipe.training.tasks.nuclei import NucleiTask
+from wsipipe.training.tasks.task import SampleList, TrainingTask
+from wsipipe.training.tasks.tissue import TissueTask
+from wsipipe.training.training_log import NullTrainingReporter, TrainingReporter
 
 RESULT = "result.json"
 NO_EFFECT = {"threads", "licence", "non_commercial", "description", "stain", "organ"}
@@ -39,7 +39,7 @@ NO_EFFECT = {"threads", "licence", "non_commercial", "description", "stain", "or
 
 
 @dataclass(frozen=True)
-class Resources:
+class TrainingResources:
     """What a training may use.
 
     Attributes:
@@ -61,13 +61,13 @@ def read_result(out: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def task_of(recipe: Recipe, data: Sequence[Path]) -> Task:
+def task_of(recipe: Recipe, data: Sequence[Path]) -> TrainingTask:
     """The recipe's task, its samples read.
 
     Raises:
         ConfigError: The data are in an unknown layout, cannot be used, or lack a class.
     """
-    return Nuclei(recipe, data) if recipe.task == "nuclei" else Tissue(recipe, data)
+    return NucleiTask(recipe, data) if recipe.task == "nuclei" else TissueTask(recipe, data)
 
 
 class Training:
@@ -77,27 +77,31 @@ class Training:
         recipe: Of the network.
         data: Folders.
         resources: What may be used.
-        teller: Is told how it goes.
+        reporter: Is told how it goes.
 
     Raises:
         DeviceError: CUDA was asked for and is absent.
-        ConfigError: Data or recipe are wrong; before anything is learnt.
+        ConfigError: Data or recipe are wrong; before anything is trained.
     """
 
     def __init__(
-        self, recipe: Recipe, data: Sequence[Path], resources: Resources, teller: Teller | None = None
+        self,
+        recipe: Recipe,
+        data: Sequence[Path],
+        resources: TrainingResources,
+        reporter: TrainingReporter | None = None,
     ) -> None:
         check_architecture(recipe.network.architecture)
         self.device = pick_device(resources.device)
         self.where: Device = "cuda" if self.device.type == "cuda" else "cpu"
-        self.recipe, self.resources, self.teller = recipe, resources, teller or Silent()
+        self.recipe, self.resources, self.reporter = recipe, resources, reporter or NullTrainingReporter()
         torch.set_num_threads(resources.threads)
         self.task = task_of(recipe, data)
-        for source, count in self.task.told(self.task.samples).items():
-            self.teller.note(f"{source}: {count}")
+        for source, count in self.task.describe(self.task.samples).items():
+            self.reporter.message(f"{source}: {count}")
 
     def fold_of(self, folds: int) -> npt.NDArray[np.int64]:
-        """Fold (n,) of each sample; -1 for those always learnt."""
+        """Fold (n,) of each sample; -1 for those always trained on."""
         how, samples = self.recipe.validation, self.task.samples
         held = [index for index, one in enumerate(samples) if not how.sources or one.source in how.sources]
         if not held:
@@ -110,7 +114,7 @@ class Training:
         fold_of[held] = deal(groups, self.task.counts()[held], folds)
         return fold_of
 
-    def fold(self, out: Path, fold: int | None, folds: int, steps: int | None = None) -> Outcome:
+    def fold(self, out: Path, fold: int | None, folds: int, steps: int | None = None) -> FitStatus:
         """Learn without one fold and measure on it, or learn on all data if ``fold`` is None.
 
         Writes weights, card, log, curves, checkpoint and ``result.json`` into ``out``.
@@ -121,34 +125,34 @@ class Training:
             folds: Of so many.
             steps: In place of the recipe's.
         """
-        learnt, held_out = self.split(fold, folds)
+        train_samples, held_out = self.split(fold, folds)
         schedule = self.recipe.fit.model_copy(update={"steps": steps or self.recipe.fit.steps})
-        identity = self._identity(learnt, schedule)
+        identity = self._identity(train_samples, schedule)
         if read_result(out).get("identity") == identity:
-            return Outcome.FINISHED
+            return FitStatus.FINISHED
         out.mkdir(parents=True, exist_ok=True)
-        card = blank_card(self.recipe, self.task, learnt)
+        card = blank_card(self.recipe, self.task, train_samples)
         if self.recipe.network.start:
-            card = bound_by_start(card, self.recipe.network.start)
-        fit = self._fit(out, card, (learnt, held_out), schedule, identity)
+            card = inherit_licence(card, self.recipe.network.start)
+        fit = self._fit(out, card, (train_samples, held_out), schedule, identity)
         self._record(out, fold, folds, held_out)
         # What follows the last step takes minutes, so a piece that is over leaves it to the next one.
-        if fit.run(self.resources.deadline) is Outcome.PAUSED or time.monotonic() > self.resources.deadline:
-            return Outcome.PAUSED
+        if fit.run(self.resources.deadline) is FitStatus.PAUSED or time.monotonic() > self.resources.deadline:
+            return FitStatus.PAUSED
         done = f"{fit.kept_step} steps in {fit.seconds / 60:.0f} minutes on {self.device.type}."
         card = card.model_copy(update={"notes": self._notes(done, fold, folds, held_out)})
         if held_out:
-            self.teller.note("choosing thresholds on what was held out")
-            answers = self.task.answers(fit.mean.eval(), card, held_out, self.where)
-            card = self.task.calibrated(card, answers)
-            card = with_metrics(card, self.task.scored(card, answers))
+            self.reporter.message("choosing thresholds on what was held out")
+            predictions = self.task.predict(fit.mean.eval(), card, held_out, self.where)
+            card = self.task.calibrate(card, predictions)
+            card = with_metrics(card, self.task.score(card, predictions))
         network = unwhiten(fit.mean.cpu())
-        card = with_known(card, self.task.knows(network, card, learnt, "cpu"), out)
+        card = with_known(card, self.task.known_features(network, card, train_samples, "cpu"), out)
         card = self.save(network, card, out)
         write_json(out / RESULT, {"identity": identity, "steps": fit.kept_step, "metrics": card.metrics})
-        return Outcome.FINISHED
+        return FitStatus.FINISHED
 
-    def _notes(self, done: str, fold: int | None, folds: int, held_out: Part) -> str:
+    def _notes(self, done: str, fold: int | None, folds: int, held_out: SampleList) -> str:
         left_out = self.recipe.validation.leave_out
         if left_out and held_out:
             return left_out_notes(done, left_out)
@@ -156,21 +160,26 @@ class Training:
         return fold_notes(done, fold, folds, groups)
 
     def _fit(
-        self, out: Path, card: ModelCard, parts: tuple[Part, Part], schedule: Schedule, identity: str
+        self,
+        out: Path,
+        card: ModelCard,
+        parts: tuple[SampleList, SampleList],
+        schedule: Schedule,
+        identity: str,
     ) -> Fit:
         """The fit loop over what is to be learnt, which measures itself on what is held out."""
-        learnt, held_out = parts
+        train_samples, held_out = parts
         torch.manual_seed(self.recipe.seed)
         network = self._built()
 
         def measure(mean: nn.Module) -> dict[str, float]:
             return self.task.measure(mean, card, held_out, self.where)
 
-        lesson = Lesson(self.task.draw(learnt), self.task.loss, measure if held_out else None)
+        objective = Objective(self.task.sampler(train_samples), self.task.loss, measure if held_out else None)
         return Fit(
             network,
             copy.deepcopy(network),
-            lesson,
+            objective,
             schedule,
             self.recipe.validation,
             out,
@@ -178,14 +187,14 @@ class Training:
             seed=self.recipe.seed,
             device=self.device,
             workers=self.resources.workers,
-            teller=self.teller,
+            reporter=self.reporter,
         )
 
     def save(self, network: nn.Module, card: ModelCard, out: Path) -> ModelCard:
         """Write weights and card; tissue networks are large, so their matrices are stored as float16."""
         return save(network, card, out, half=self.recipe.task == "tissue")
 
-    def split(self, fold: int | None, folds: int) -> tuple[Part, Part]:
+    def split(self, fold: int | None, folds: int) -> tuple[SampleList, SampleList]:
         """Samples to learn from, and those held out.
 
         Raises:
@@ -203,7 +212,7 @@ class Training:
         self.task.check(held_out)
         return [one for one, of in pairs if of != fold], held_out
 
-    def _without_sources(self, names: list[str]) -> tuple[Part, Part]:
+    def _without_sources(self, names: list[str]) -> tuple[SampleList, SampleList]:
         """Samples of all other sources, and those of the named ones.
 
         Raises:
@@ -233,21 +242,21 @@ class Training:
         for layer in ring_layers(network):
             layer.log_sigma.requires_grad_(given.train_widths)
         if given.start:
-            network = start_from(network, given.start, given.mode)
+            network = load_pretrained(network, given.start, given.mode)
         network = whiten(network, draw=not given.start) if given.whiten else network
         return network.to(device=self.device, memory_format=torch.channels_last)
 
-    def _identity(self, learnt: Part, schedule: Schedule) -> str:
-        """Digest of all that decides what is learnt."""
+    def _identity(self, train_samples: SampleList, schedule: Schedule) -> str:
+        """Digest of all that decides what is trained."""
         recipe = self.recipe.model_dump(exclude=NO_EFFECT) | {"fit": schedule.model_dump()}
         stain = self.task.stain_reference
         recipe |= {"stain": stain.model_dump()} if stain else {}
         start = self.recipe.network.start
         recipe |= {"start": whole_card(find_weights(start)).sha256} if start else {}
-        names = [[one.source, one.name, *one.image.shape, one.mpp] for one in learnt]
+        names = [[one.source, one.name, *one.image.shape, one.mpp] for one in train_samples]
         return hashlib.sha256(json.dumps([recipe, names], sort_keys=True).encode()).hexdigest()
 
-    def _record(self, out: Path, fold: int | None, folds: int, held_out: Part) -> None:
+    def _record(self, out: Path, fold: int | None, folds: int, held_out: SampleList) -> None:
         write_json(
             out / "run.json",
             {
@@ -269,9 +278,9 @@ def train(
     data: Sequence[Path],
     out: Path,
     fold: int | None = 0,
-    resources: Resources = Resources(),
-    teller: Teller | None = None,
-) -> Outcome:
+    resources: TrainingResources = TrainingResources(),
+    reporter: TrainingReporter | None = None,
+) -> FitStatus:
     """Train one network into ``out``: weights, card, log, curves, checkpoint; or go on from its checkpoint.
 
     Args:
@@ -280,9 +289,9 @@ def train(
         out: Folder of the results.
         fold: What is held out, of ``validation.folds``; None to learn from everything.
         resources: What may be used.
-        teller: Is told how it goes.
+        reporter: Is told how it goes.
 
     Returns:
         ``PAUSED`` if the deadline came first: the same call goes on from there.
     """
-    return Training(recipe, data, resources, teller).fold(out, fold, recipe.validation.folds)
+    return Training(recipe, data, resources, reporter).fold(out, fold, recipe.validation.folds)

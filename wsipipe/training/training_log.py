@@ -11,32 +11,32 @@ Row = dict[str, float]
 FIRST = ("step", "minutes", "loss", "learning_rate", "gradient")
 
 
-class Teller(Protocol):
+class TrainingReporter(Protocol):
     """Is told how a training goes."""
 
-    def begins(self, name: str, done: int, steps: int) -> None:
+    def started(self, name: str, done: int, steps: int) -> None:
         """A network has learnt ``done`` of ``steps``."""
         ...
 
-    def learnt(self, done: int, loss: float) -> None:
+    def stepped(self, done: int, loss: float) -> None:
         """So many steps are done; the last one's loss."""
         ...
 
-    def note(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Something worth a line."""
         ...
 
 
-class Silent:
+class NullTrainingReporter:
     """Tells nobody."""
 
-    def begins(self, name: str, done: int, steps: int) -> None:
+    def started(self, name: str, done: int, steps: int) -> None:
         """Ignores it."""
 
-    def learnt(self, done: int, loss: float) -> None:
+    def stepped(self, done: int, loss: float) -> None:
         """Ignores it."""
 
-    def note(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Ignores the text."""
 
 

@@ -60,10 +60,10 @@ def test_data_that_the_weights_learnt_are_no_test(typed: object, data: Path, tmp
     assert f"**Caution: not a test.** {said}" in printed
     assert said in (tmp_path / "out" / f"{NUCLEI}.evaluation.md").read_text()
     code, printed, told = typed(*asked, "--data", learnt, "--json")
-    assert json.loads(printed)["learnt"] == {"monuseg": 1}
+    assert json.loads(printed)["trained_on"] == {"monuseg": 1}
     assert f"Caution: not a test. {said}" in told
     code, printed, told = typed(*asked, "--data", learnt.rename(tmp_path / "unseen"), "--json")
-    assert (json.loads(printed)["learnt"], json.loads(printed)["caution"], told.strip()) == ({}, "", "")
+    assert (json.loads(printed)["trained_on"], json.loads(printed)["caution"], told.strip()) == ({}, "", "")
 
 
 @pytest.mark.parametrize(

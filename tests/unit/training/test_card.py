@@ -23,10 +23,10 @@ class FewFields:
     stain_reference = None
     arguments = {"out_channels": 2}  # noqa: RUF012
 
-    def learnt(self, samples: list[Sample]) -> None:
+    def training_range(self, samples: list[Sample]) -> None:
         """Nothing, as there are no pixels."""
 
-    def told(self, samples: list[Sample]) -> dict[str, str]:
+    def describe(self, samples: list[Sample]) -> dict[str, str]:
         return {sample.source: "2 fields" for sample in samples}
 
 

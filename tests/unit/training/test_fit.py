@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ConfigError, TrainingError
-from wsipipe.training.fit import Fit, Outcome
+from wsipipe.training.fit import Fit, FitStatus
 from wsipipe.training.recipe import Validation
 
 BLUR = '''
@@ -42,7 +42,7 @@ def make(out, steps=40, validation=None, measure=None, loss=loss, save_seconds=1
     network = nn.Sequential(GMRConv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.1), nn.Conv2d(4, 3, 1))
     network = network.to(memory_format=torch.channels_last)
     schedule = Schedule(steps=steps, learning_rate=0.05, **more)
-    parts = (network, copy.deepcopy(network), module.Lesson(draw, loss, measure), schedule)
+    parts = (network, copy.deepcopy(network), module.Objective(draw, loss, measure), schedule)
     return module.Fit(*parts, validation or Validation(every=0), out, identity="blur", seed=3)
 
 if __name__ == "__main__":
@@ -61,7 +61,7 @@ def blur(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
 def whole(blur: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Fit:
     """A run that nobody interrupted."""
     fit = blur.make(tmp_path_factory.mktemp("whole"))
-    assert fit.run() is Outcome.FINISHED
+    assert fit.run() is FitStatus.FINISHED
     return fit
 
 
@@ -109,16 +109,16 @@ def test_the_comparison_sees_a_run_that_goes_another_way(
 
 def test_pieces_are_as_one(blur: SimpleNamespace, whole: Fit, tmp_path: Path) -> None:
     pieces = 0
-    while blur.make(tmp_path).run(deadline=time.monotonic() + 0.05) is Outcome.PAUSED:
+    while blur.make(tmp_path).run(deadline=time.monotonic() + 0.05) is FitStatus.PAUSED:
         pieces += 1
         assert pieces < 40
     again = blur.make(tmp_path)
-    assert again.run() is Outcome.FINISHED
+    assert again.run() is FitStatus.FINISHED
     assert same_bits(again, whole)
 
 
 def test_a_piece_makes_a_step_however_short_it_is(blur: SimpleNamespace, tmp_path: Path) -> None:
-    assert blur.make(tmp_path).run(deadline=0.0) is Outcome.PAUSED
+    assert blur.make(tmp_path).run(deadline=0.0) is FitStatus.PAUSED
     assert blur.make(tmp_path).step == 1
 
 
@@ -139,7 +139,7 @@ def test_it_stops_early_and_keeps_the_best(blur: SimpleNamespace, tmp_path: Path
         return {"score": next(scores)}
 
     fit = blur.make(tmp_path, validation=Validation(every=5, patience=2), measure=measure)
-    assert fit.run() is Outcome.FINISHED
+    assert fit.run() is FitStatus.FINISHED
     assert (fit.step, fit.kept_step) == (20, 10)
     assert torch.equal(fit.mean[0].weight, kept[1])
     assert [row["score"] for row in fit.rows if "score" in row] == [0.5, 0.9, 0.8, 0.7]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from wsipipe.models.gmr import GMRConv2d
-from wsipipe.training.optimise import make_optimiser, rate_share, track
+from wsipipe.training.optimise import make_optimiser, rate_share, update_mean
 from wsipipe.training.recipe import Schedule
 
 
@@ -30,6 +30,6 @@ def test_the_running_mean_follows() -> None:
     slow, fast = nn.BatchNorm2d(1), nn.BatchNorm2d(1)
     nn.init.constant_(fast.weight, 3)
     fast.num_batches_tracked += 4
-    track(slow, fast, 0.5)
+    update_mean(slow, fast, 0.5)
     assert slow.weight.tolist() == [2]
     assert int(slow.num_batches_tracked) == 4

@@ -10,7 +10,7 @@ from wsipipe.errors import ConfigError
 from wsipipe.models.cards.weights import ModelCard, Output
 from wsipipe.models.networks.registry import build, load, save
 from wsipipe.models.ring_whitening import whiten
-from wsipipe.training.pretrained import bound_by_start, start_from
+from wsipipe.training.pretrained import inherit_licence, load_pretrained
 
 ARGUMENTS = {"width": 4, "kernel_sizes": [3, 3, 3, 3], "window": 3}
 
@@ -47,7 +47,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_same_outputs_begin_as_the_same_function(before: str) -> None:
     torch.manual_seed(2)
-    network = whiten(start_from(fresh(4), before, "radial"), draw=False)
+    network = whiten(load_pretrained(fresh(4), before, "radial"), draw=False)
     x = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
         torch.testing.assert_close(network.eval()(x), load(before)[0](x), rtol=1e-4, atol=1e-5)
@@ -56,7 +56,7 @@ def test_the_same_outputs_begin_as_the_same_function(before: str) -> None:
 def test_fresh_weights_are_another_function(before: str) -> None:
     """The sister: without the start, or with weights drawn anew, the law above does not hold."""
     torch.manual_seed(2)
-    others = [fresh(4), whiten(start_from(fresh(4), before, "radial"))]
+    others = [fresh(4), whiten(load_pretrained(fresh(4), before, "radial"))]
     x = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
         wanted = load(before)[0](x)
@@ -65,7 +65,7 @@ def test_fresh_weights_are_another_function(before: str) -> None:
 
 def test_other_outputs_get_a_fresh_head(before: str) -> None:
     trained = load(before)[0].state_dict()
-    network = start_from(fresh(3), before, "radial").state_dict()
+    network = load_pretrained(fresh(3), before, "radial").state_dict()
     same = {name for name in network if torch.equal(network[name], trained[name])}
     assert {name for name in network if name not in same} == {"head.weight", "head.bias"}
 
@@ -79,11 +79,11 @@ def test_other_outputs_get_a_fresh_head(before: str) -> None:
 )
 def test_another_network_is_refused(before: str, width: int, mode: str, told: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(told)):
-        start_from(fresh(4, width), before, mode)
+        load_pretrained(fresh(4, width), before, mode)
 
 
 def test_the_card_is_bound_by_what_came_before(before: str) -> None:
-    card = bound_by_start(card_of(3, licence="CC BY 4.0", data=("own: 5 tiles",)), before)
+    card = inherit_licence(card_of(3, licence="CC BY 4.0", data=("own: 5 tiles",)), before)
     assert card.non_commercial
     assert card.licence == "terms and CC BY 4.0"
     assert card.data == ("own: 5 tiles", "before that, as before: crc: 9 tiles")
@@ -91,5 +91,5 @@ def test_the_card_is_bound_by_what_came_before(before: str) -> None:
 
 def test_a_free_start_binds_nothing(tmp_path: Path) -> None:
     save(fresh(4), card_of(4, licence="CC0 1.0"), tmp_path)
-    card = bound_by_start(card_of(3, licence="CC BY 4.0"), str(tmp_path / "before.safetensors"))
+    card = inherit_licence(card_of(3, licence="CC BY 4.0"), str(tmp_path / "before.safetensors"))
     assert (card.licence, card.non_commercial) == ("CC BY 4.0", False)

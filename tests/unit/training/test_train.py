@@ -14,9 +14,9 @@ from wsipipe.errors import ConfigError, DeviceError
 from wsipipe.models.cards.weights import read_card
 from wsipipe.models.networks.registry import load
 from wsipipe.training.cross_validation import cross_validate
-from wsipipe.training.fit import Outcome
+from wsipipe.training.fit import FitStatus
 from wsipipe.training.recipe import Recipe
-from wsipipe.training.train import Resources, Training, train
+from wsipipe.training.train import Training, TrainingResources, train
 
 NUCLEI = {
     "name": "mine",
@@ -39,7 +39,7 @@ TISSUE = {
     "fit": {"steps": 3},
     "validation": {"folds": 2, "every": 0},
 }
-PAST = Resources(deadline=0.0)
+PAST = TrainingResources(deadline=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def recipe(content: dict, **changes: object) -> Recipe:
 @pytest.fixture(scope="module")
 def whole(nuclei: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("whole")
-    assert train(recipe(NUCLEI), [nuclei], out) is Outcome.FINISHED
+    assert train(recipe(NUCLEI), [nuclei], out) is FitStatus.FINISHED
     return out
 
 
@@ -106,12 +106,12 @@ def test_what_happened_is_written_down(whole: Path) -> None:
 
 def test_pieces_end_with_the_same_weights(whole: Path, nuclei: Path, tmp_path: Path) -> None:
     pieces = 0
-    while train(recipe(NUCLEI), [nuclei], tmp_path, resources=PAST) is Outcome.PAUSED:
+    while train(recipe(NUCLEI), [nuclei], tmp_path, resources=PAST) is FitStatus.PAUSED:
         pieces += 1
         if pieces == 4:
             break
     assert not (tmp_path / "result.json").exists()
-    assert train(recipe(NUCLEI), [nuclei], tmp_path) is Outcome.FINISHED
+    assert train(recipe(NUCLEI), [nuclei], tmp_path) is FitStatus.FINISHED
     assert (tmp_path / "mine.safetensors").read_bytes() == (whole / "mine.safetensors").read_bytes()
 
 
@@ -123,7 +123,7 @@ def test_another_seed_ends_elsewhere(whole: Path, nuclei: Path, tmp_path: Path) 
 def test_a_training_begins_from_trained_weights(whole: Path, nuclei: Path, tmp_path: Path) -> None:
     network = NUCLEI["network"] | {"start": str(whole / "mine.safetensors")}
     still = {"steps": 1, "learning_rate": 1e-9, "ema_decay": 0.0}
-    assert train(recipe(NUCLEI, network=network, fit=still), [nuclei], tmp_path) is Outcome.FINISHED
+    assert train(recipe(NUCLEI, network=network, fit=still), [nuclei], tmp_path) is FitStatus.FINISHED
     before, after = (load(folder / "mine.safetensors")[0].state_dict() for folder in (whole, tmp_path))
     for name in before:
         if name.endswith("weight"):
@@ -134,7 +134,7 @@ def test_a_training_begins_from_trained_weights(whole: Path, nuclei: Path, tmp_p
 def test_a_finished_training_is_kept(whole: Path, nuclei: Path) -> None:
     before = (whole / "mine.safetensors").stat().st_mtime_ns
     start = time.monotonic()
-    assert train(recipe(NUCLEI), [nuclei], whole) is Outcome.FINISHED
+    assert train(recipe(NUCLEI), [nuclei], whole) is FitStatus.FINISHED
     assert time.monotonic() - start < 5
     assert (whole / "mine.safetensors").stat().st_mtime_ns == before
 
@@ -146,8 +146,8 @@ def test_other_data_do_not_go_on_from_a_checkpoint(whole: Path, nuclei: Path, tm
 
 def test_cross_validation_measures_each_fold_on_what_it_did_not_learn(nuclei: Path, tmp_path: Path) -> None:
     short = recipe(NUCLEI, fit={"steps": 2}, validation={"folds": 2, "every": 0})
-    assert cross_validate(short, [nuclei], tmp_path, 2, PAST) is Outcome.PAUSED
-    assert cross_validate(short, [nuclei], tmp_path, 2, Resources()) is Outcome.FINISHED
+    assert cross_validate(short, [nuclei], tmp_path, 2, PAST) is FitStatus.PAUSED
+    assert cross_validate(short, [nuclei], tmp_path, 2, TrainingResources()) is FitStatus.FINISHED
     held_out = [json.loads((tmp_path / f"fold{k}" / "run.json").read_text())["held_out"] for k in (0, 1)]
     assert not set(held_out[0]) & set(held_out[1])
     assert len(held_out[0] + held_out[1]) == 4
@@ -167,12 +167,12 @@ def test_a_source_left_out_is_measured_and_never_learnt(nuclei: Path, tmp_path: 
     shutil.copytree(nuclei, other)
     how = NUCLEI["validation"] | {"leave_out": ["other"]}
     recipe = Recipe.model_validate(NUCLEI | {"validation": how})
-    training = Training(recipe, [nuclei, other], Resources())
+    training = Training(recipe, [nuclei, other], TrainingResources())
     learnt, held_out = training.split(0, 2)
     assert {one.source for one in learnt} == {nuclei.name}
     assert {one.source for one in held_out} == {"other"}
     assert len(learnt) == len(held_out) == 4
-    assert training.fold(tmp_path / "out", 0, 2) is Outcome.FINISHED
+    assert training.fold(tmp_path / "out", 0, 2) is FitStatus.FINISHED
     card = read_card(tmp_path / "out" / "mine.safetensors")
     assert "Learnt without the data of other" in card.notes
     assert not any("other" in line for line in card.data)
@@ -192,11 +192,11 @@ def test_a_source_that_cannot_be_left_out_is_refused(
     shutil.copytree(nuclei, own)
     recipe = Recipe.model_validate(NUCLEI | {"validation": NUCLEI["validation"] | {"leave_out": names}})
     with pytest.raises(ConfigError, match=says):
-        Training(recipe, [own], Resources()).split(0, 2)
+        Training(recipe, [own], TrainingResources()).split(0, 2)
 
 
 def test_tissue_becomes_a_dense_classifier(tissue: Path, tmp_path: Path) -> None:
-    assert train(recipe(TISSUE), [tissue], tmp_path) is Outcome.FINISHED
+    assert train(recipe(TISSUE), [tissue], tmp_path) is FitStatus.FINISHED
     network, card = load(tmp_path / "cloth.safetensors")
     assert network.logit_map(torch.zeros(1, 3, 32, 32)).shape == (1, 2, 2, 2)
     assert card.output_names == ("dark", "light")
@@ -208,7 +208,7 @@ def test_cuda_that_is_absent_is_told_before_the_data_are_read(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(DeviceError, match="cuda"):
-        Training(recipe(NUCLEI), [tmp_path / "nowhere"], Resources(device="cuda"))
+        Training(recipe(NUCLEI), [tmp_path / "nowhere"], TrainingResources(device="cuda"))
 
 
 @pytest.mark.parametrize(
@@ -266,5 +266,5 @@ def test_fields_without_instances_are_learnt_and_never_measured(
     )
     with pytest.raises(ConfigError, match="told apart"):
         train(recipe(NUCLEI), [nuclei], tmp_path)
-    assert train(recipe(NUCLEI, fit={"steps": 1}), [nuclei], tmp_path, fold=None) is Outcome.FINISHED
+    assert train(recipe(NUCLEI, fit={"steps": 1}), [nuclei], tmp_path, fold=None) is FitStatus.FINISHED
     assert "nothing was held out" in read_card(tmp_path / "mine.safetensors").notes

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class About:
+class KnownDataset:
     """One data set.
 
     Attributes:
@@ -20,23 +20,25 @@ class About:
 
 
 NON_COMMERCIAL = "CC BY-NC-SA 4.0"
-ABOUT = {
-    "monuseg": About("MoNuSeg training set", NON_COMMERCIAL, True),
-    "cryonuseg": About("CryoNuSeg", NON_COMMERCIAL, True),
-    "pannuke": About("PanNuke", NON_COMMERCIAL, True),
-    "lizard": About("Lizard", NON_COMMERCIAL, True),
-    "consep": About("CoNSeP", "terms not stated by its source; taken for non-commercial research", True),
-    "tnbc": About(
+DATASETS = {
+    "monuseg": KnownDataset("MoNuSeg training set", NON_COMMERCIAL, True),
+    "cryonuseg": KnownDataset("CryoNuSeg", NON_COMMERCIAL, True),
+    "pannuke": KnownDataset("PanNuke", NON_COMMERCIAL, True),
+    "lizard": KnownDataset("Lizard", NON_COMMERCIAL, True),
+    "consep": KnownDataset(
+        "CoNSeP", "terms not stated by its source; taken for non-commercial research", True
+    ),
+    "tnbc": KnownDataset(
         "TNBC, Institut Curie", "CC BY 4.0, as stated by its record (Zenodo 1175282); verify", False
     ),
-    "nucls": About("NuCLS", "CC0 1.0", False),
-    "dsb2018": About("Data Science Bowl 2018, stained fields", "CC0 1.0", False),
-    "crc7": About("CRC-VAL-HE-7K, a part", "CC BY 4.0", False),
-    "nct_crc": About("NCT-CRC-HE-100K and CRC-VAL-HE-7K", "CC BY 4.0", False),
-    "kather2016": About("Kather 2016, colorectal textures", "CC BY 4.0", False),
-    "pcam": About("PatchCamelyon", "CC0 1.0", False),
-    "glas": About("GlaS", "non-commercial research", True),
-    "glass": About("glass of slides and overview pictures", "CC0 1.0 and MIT", False),
+    "nucls": KnownDataset("NuCLS", "CC0 1.0", False),
+    "dsb2018": KnownDataset("Data Science Bowl 2018, stained fields", "CC0 1.0", False),
+    "crc7": KnownDataset("CRC-VAL-HE-7K, a part", "CC BY 4.0", False),
+    "nct_crc": KnownDataset("NCT-CRC-HE-100K and CRC-VAL-HE-7K", "CC BY 4.0", False),
+    "kather2016": KnownDataset("Kather 2016, colorectal textures", "CC BY 4.0", False),
+    "pcam": KnownDataset("PatchCamelyon", "CC0 1.0", False),
+    "glas": KnownDataset("GlaS", "non-commercial research", True),
+    "glass": KnownDataset("glass of slides and overview pictures", "CC0 1.0 and MIT", False),
 }
 _SHARED = (
     {"crc7", "nct_crc"},
@@ -51,7 +53,7 @@ NOT_STATED = "not stated; that of the data it was trained on"
 def licence_of(sources: Iterable[str]) -> tuple[str, bool]:
     """Strictest licence of the sources, and whether any forbids commercial use."""
     named = sorted(set(sources))
-    known = [ABOUT[source] for source in named if source in ABOUT]
+    known = [DATASETS[source] for source in named if source in DATASETS]
     unknown = len(known) < len(named)
     forbids = any(about.non_commercial for about in known)
     licences = dict.fromkeys(about.licence for about in known if about.non_commercial or not forbids)
@@ -64,9 +66,9 @@ def sharing(source: str) -> set[str]:
     return {source}.union(*(pair for pair in _SHARED if source in pair))
 
 
-def told(source: str, count: str) -> str:
+def describe_source(source: str, count: str) -> str:
     """One line of a card: name, what was learnt from it, licence."""
-    about = ABOUT.get(source)
+    about = DATASETS.get(source)
     if about is None:
         return f"{source}: {count} (a folder of the user's)"
     warning = ", NON-COMMERCIAL" if about.non_commercial else ""

@@ -34,7 +34,7 @@ ROUNDS: tuple[dict[str, tuple[float, ...]], ...] = (
 TEMPERATURES = (0.2, 5.0)
 
 
-class Maps(NamedTuple):
+class FieldMaps(NamedTuple):
     """One validation field.
 
     Attributes:
@@ -75,23 +75,23 @@ class Choice:
         return self.params.model_dump(exclude={"nucleus_threshold", "centre_threshold"})
 
 
-def choose(maps: Iterable[Maps | tuple[Any, ...]], start: InstanceParams | None = None) -> Choice:
+def choose(maps: Iterable[FieldMaps | tuple[Any, ...]], start: InstanceParams | None = None) -> Choice:
     """Validation maps -> thresholds and parameters of the highest mean AJI + PQ.
 
     Thresholds are searched on a coarse grid, then around its best; then one parameter after the other, with
     the rest held; then the thresholds' neighbours once more. Among equals the one tried first is kept.
 
     Args:
-        maps: (truth, nucleus, centre, mpp) of each field with instances; see :class:`Maps`.
+        maps: (truth, nucleus, centre, mpp) of each field with instances; see :class:`FieldMaps`.
         start: Values of what is not searched, and first values of the rest.
 
     Raises:
         ConfigError: There is no field with a nucleus.
     """
-    fields = [Maps(*field) for field in maps]
+    fields = [FieldMaps(*field) for field in maps]
     if not any(field.truth.any() for field in fields):
         raise ConfigError(f"{len(fields)} validation fields have no nucleus; give some that have instances.")
-    search = _Search(fields, start or InstanceParams())
+    search = _ParameterSearch(fields, start or InstanceParams())
     for nucleus in NUCLEUS[1::COARSE]:
         for centre in CENTRE[::COARSE]:
             search.attempt(nucleus_threshold=nucleus, centre_threshold=centre)
@@ -104,10 +104,10 @@ def choose(maps: Iterable[Maps | tuple[Any, ...]], start: InstanceParams | None 
     return Choice(search.best, search.scores, len(search.seen))
 
 
-class _Search:
+class _ParameterSearch:
     """The best setting so far."""
 
-    def __init__(self, fields: Sequence[Maps], start: InstanceParams) -> None:
+    def __init__(self, fields: Sequence[FieldMaps], start: InstanceParams) -> None:
         self.fields = fields
         self.seen: set[InstanceParams] = set()
         self.best, self.scores = start, {"aji": -1.0, "pq": -1.0}
@@ -132,7 +132,7 @@ class _Search:
                 self.attempt(nucleus_threshold=one, centre_threshold=other)
 
 
-def mean_scores(fields: Sequence[Maps], params: InstanceParams) -> dict[str, float]:
+def mean_scores(fields: Sequence[FieldMaps], params: InstanceParams) -> dict[str, float]:
     """Mean ``dice`` (of the labels), ``aji``, ``pq``, ``dq``, ``sq`` of fields under one setting."""
     rows = []
     for truth, nucleus, centre, mpp in fields:

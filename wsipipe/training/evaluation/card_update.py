@@ -41,6 +41,6 @@ def _of_what(evaluation: Evaluation) -> str:
             f"{how.samples} {kind}{groups}, each answered by that of {len(how.weights_sha256)} networks "
             "which had not learnt it, with the other folds' thresholds"
         )
-    trained = sum(evaluation.learnt.values())
+    trained = sum(evaluation.trained_on.values())
     caution = f", {trained} of which it was trained on: not a test" if trained else ""
     return f"{how.samples} {kind}{groups} that were given to it{caution}"

@@ -6,18 +6,18 @@ from pathlib import Path
 from wsipipe.models.predictor import Device, Precision, load_predictor
 from wsipipe.training.datasets import read_fields, read_tiles
 from wsipipe.training.evaluation.fields import evaluate_fields
-from wsipipe.training.evaluation.learnt import held_out_beside
-from wsipipe.training.evaluation.models import Part, Source, samples_for, sources_of
+from wsipipe.training.evaluation.models import EvaluatedModel, ModelSamples, evaluated_models, samples_for
 from wsipipe.training.evaluation.record import Evaluation
-from wsipipe.training.evaluation.settings import Plan
+from wsipipe.training.evaluation.settings import EvaluationSettings
 from wsipipe.training.evaluation.tiles import evaluate_tiles
+from wsipipe.training.evaluation.trained_on import held_out_beside
 from wsipipe.training.samples import Field, Tile
 
 
 def evaluate(
     weights: str | Path,
     data: Path,
-    plan: Plan,
+    settings: EvaluationSettings,
     *,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -29,7 +29,7 @@ def evaluate(
         weights: Name, or ``.safetensors`` file; or the folder of a cross-validation, of which each fold's
             network is asked about what it had held out, with the other folds' thresholds.
         data: Folder of any known layout.
-        plan: Which samples, turned how.
+        settings: Which samples, turned how.
         device: ``auto`` is CUDA where there is one.
         precision: ``auto`` as in the pipeline.
         threads: Of torch.
@@ -38,20 +38,20 @@ def evaluate(
         ModelError: The weights are missing, damaged or do not fit the task.
         ConfigError: The data are not there or of no known layout, or nothing is left to score.
     """
-    sources = sources_of(weights)
+    sources = evaluated_models(weights)
 
-    def parts[S: (Field, Tile)](samples: Sequence[S]) -> list[Part[S]]:
+    def parts[S: (Field, Tile)](samples: Sequence[S]) -> list[ModelSamples[S]]:
         return [_part(source, samples, device, precision, threads) for source in sources]
 
     if sources[0].card.activation == "softmax":
-        return evaluate_tiles(parts(read_tiles(data)), plan)
-    return evaluate_fields(parts(read_fields(data)), plan)
+        return evaluate_tiles(parts(read_tiles(data)), settings)
+    return evaluate_fields(parts(read_fields(data)), settings)
 
 
 def _part[S: (Field, Tile)](
-    source: Source, samples: Sequence[S], device: Device, precision: Precision, threads: int
-) -> Part[S]:
+    source: EvaluatedModel, samples: Sequence[S], device: Device, precision: Precision, threads: int
+) -> ModelSamples[S]:
     chosen = samples_for(source, samples)
     held_out = held_out_beside(source.weights) if source.held_out is None else source.held_out
     predictor = load_predictor(source.weights, device, precision, threads)
-    return Part(predictor, source.card, chosen, held_out)
+    return ModelSamples(predictor, source.card, chosen, held_out)

@@ -1,4 +1,4 @@
-"""Scores of one field in one pose, whole or in its inscribed disc, by the pipeline's own steps."""
+"""Scores of one field in one rotation, whole or in its inscribed disc, by the pipeline's own steps."""
 
 from dataclasses import dataclass, replace
 
@@ -8,20 +8,26 @@ import numpy.typing as npt
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.weights import ModelCard
 from wsipipe.stages.nuclei.params import InstanceParams, with_card
-from wsipipe.training.evaluation.inference import Predict, Scene, instances, scene, stored_maps
+from wsipipe.training.evaluation.inference import (
+    FieldCanvas,
+    PatchPredictor,
+    field_canvas,
+    instances,
+    stored_maps,
+)
 from wsipipe.training.evaluation.instance_metrics import instance_scores
 from wsipipe.training.evaluation.metrics import auc_of_stored, pixel_scores
 from wsipipe.training.evaluation.rotation import (
     UPRIGHT,
-    Plane,
-    Pose,
+    RotatableImage,
+    Rotation,
     cut_labels,
     disc,
     drop_cut,
+    mask_outside_disc,
     middle_square,
     mirrored,
-    on_disc,
-    turned_labels,
+    rotate_labels,
 )
 from wsipipe.training.samples import Field, Labels
 
@@ -35,7 +41,7 @@ class FieldScorer:
         card: Its card, whose thresholds and instance parameters count.
     """
 
-    predict: Predict
+    predict: PatchPredictor
     card: ModelCard
 
     def __post_init__(self) -> None:
@@ -55,24 +61,26 @@ class FieldScorer:
         """Thresholds and instance parameters of the card."""
         return with_card(InstanceParams(), self.card)
 
-    def whole(self, field: Field, pose: Pose = UPRIGHT) -> dict[str, float]:
-        """Scores of the whole field, mirrored if the pose says so: every pixel and nucleus counts.
+    def score_whole(self, field: Field, rotation: Rotation = UPRIGHT) -> dict[str, float]:
+        """Scores of the whole field, mirrored if the rotation says so: every pixel and nucleus counts.
 
         Returns:
             ``dice``, ``iou`` and ``auc`` of the nucleus map; if the field has instances and the network
             centres, ``label_dice`` of the final labels, ``aji``, ``pq``, ``dq``, ``sq`` and ``f1``.
         """
-        image, labels = mirrored(field.image, pose.mirror), mirrored(field.labels, pose.mirror)
-        on = self._scene(np.ascontiguousarray(image), labels, field.mpp)
+        image, labels = mirrored(field.image, rotation.mirror), mirrored(field.labels, rotation.mirror)
+        on = self._canvas(np.ascontiguousarray(image), labels, field.mpp)
         maps, truth = stored_maps(self.predict, on), on.labels[on.inside.slices]
         scores = self._pixels(truth > 0, self._map(maps, "nucleus"))
         if not self._has_instances(field):
             return scores
         return scores | _labels(truth, self._instances(maps, on.mpp))
 
-    def on_disc(self, field: "DiscField", pose: Pose) -> dict[str, float]:
+    def score_disc(self, field: "DiscField", rotation: Rotation) -> dict[str, float]:
         """Scores inside the inscribed disc of a turned field; nuclei that its border cuts do not count."""
-        on = self._scene(on_disc(field.plane.at(pose)), turned_labels(field.labels, pose), field.mpp)
+        on = self._canvas(
+            mask_outside_disc(field.plane.at(rotation)), rotate_labels(field.labels, rotation), field.mpp
+        )
         maps, truth = stored_maps(self.predict, on), on.labels[on.inside.slices]
         inside = disc(len(truth))
         nucleus = self._map(maps, "nucleus")
@@ -82,9 +90,9 @@ class FieldScorer:
         found = self._instances(np.where(inside, maps, 0), on.mpp)
         return scores | _labels(*drop_cut(np.where(inside, truth, 0), found, field.cut))
 
-    def _scene(self, image: npt.NDArray[np.uint8], labels: Labels, mpp: float) -> Scene:
+    def _canvas(self, image: npt.NDArray[np.uint8], labels: Labels, mpp: float) -> FieldCanvas:
         card = self.card
-        return scene(image, labels, mpp, card.mpp, self.predict.lattice_px, card.stain_reference)
+        return field_canvas(image, labels, mpp, card.mpp, self.predict.lattice_px, card.stain_reference)
 
     def _map(self, maps: npt.NDArray[np.uint8], name: str) -> npt.NDArray[np.uint8]:
         return maps[self.card.output_names.index(name)]
@@ -113,12 +121,12 @@ class DiscField:
 
     def __init__(self, field: Field) -> None:
         self.field, self.mpp = field, field.mpp
-        self.plane = Plane(middle_square(field.image))
+        self.plane = RotatableImage(middle_square(field.image))
         self.labels = middle_square(field.labels)
         self.cut = cut_labels(self.labels)
 
 
-def cropped(field: Field, side_px: int | None) -> Field:
+def crop_middle(field: Field, side_px: int | None) -> Field:
     """The field's middle square of at most ``side_px``; the field itself if none is asked for."""
     if side_px is None:
         return field

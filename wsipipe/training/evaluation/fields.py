@@ -4,73 +4,75 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wsipipe.training.evaluation.field_scores import DiscField, FieldScorer, cropped
-from wsipipe.training.evaluation.learnt import learnt_among
+from wsipipe.training.evaluation.field_scores import DiscField, FieldScorer, crop_middle
 from wsipipe.training.evaluation.metrics import mean_and_interval
-from wsipipe.training.evaluation.models import Part
+from wsipipe.training.evaluation.models import ModelSamples
 from wsipipe.training.evaluation.record import (
+    AngleSummary,
     Evaluation,
-    OverAngles,
     SampleScores,
     Scores,
     estimates,
-    known,
-    over_angles,
+    finite,
+    summarise_angles,
 )
-from wsipipe.training.evaluation.rotation import UPRIGHT, Pose
-from wsipipe.training.evaluation.settings import Plan, Ticks, setting_of
+from wsipipe.training.evaluation.rotation import UPRIGHT, Rotation
+from wsipipe.training.evaluation.settings import EvaluationSettings, ProgressCounter, setup_of
+from wsipipe.training.evaluation.trained_on import trained_among
 from wsipipe.training.samples import Field
 
 Rows = list[list[Scores]]
-"""Scores by field, then by pose."""
+"""Scores by field, then by rotation."""
 
 
-def evaluate_fields(parts: Sequence[Part[Field]], plan: Plan) -> Evaluation:
+def evaluate_fields(parts: Sequence[ModelSamples[Field]], settings: EvaluationSettings) -> Evaluation:
     """Evaluation of a nuclei network, or of one a fold; means are over fields, each weighs the same.
 
     Raises:
         ModelError: A network has no nucleus map.
         ConfigError: No field is left to score.
     """
-    kept = plan.select([one for part in parts for one in part.samples])
+    kept = settings.select([one for part in parts for one in part.samples])
     asked = [(part, one) for part in parts for one in part.samples if one in kept]
-    chosen = [(FieldScorer(part.predictor, part.card), cropped(one, plan.side_px)) for part, one in asked]
-    whole, turned = _scored(chosen, plan)
+    chosen = [
+        (FieldScorer(part.predictor, part.card), crop_middle(one, settings.side_px)) for part, one in asked
+    ]
+    whole, turned = _scored(chosen, settings)
     fields = [one for _, one in chosen]
     groups = [one.group for one in fields]
     upright = [row[0] for row in whole]
-    means, intervals = mean_and_interval(upright, groups, seed=plan.seed)
+    means, intervals = mean_and_interval(upright, groups, seed=settings.seed)
     counts = {name: sum(not np.isnan(row.get(name, np.nan)) for row in upright) for name in means}
     return Evaluation(
         task="nuclei",
-        setting=setting_of([part.predictor for part in parts], groups),
-        **learnt_among(asked),
+        setting=setup_of([part.predictor for part in parts], groups),
+        **trained_among(asked),
         original=estimates(means, intervals, counts),
         mirrored={
-            pose.name: known(_means([row[1 + index] for row in whole]))
-            for index, pose in enumerate(plan.mirrors)
+            rotation.name: finite(_means([row[1 + index] for row in whole]))
+            for index, rotation in enumerate(settings.mirrors)
         },
-        degrees=[pose.degrees for pose in plan.turns],
-        turned=_over_angles(turned, groups, plan),
-        orientation_difference=_difference(whole, turned, plan.turns),
+        degrees=[rotation.degrees for rotation in settings.rotations],
+        turned=_over_angles(turned, groups, settings),
+        orientation_difference=_difference(whole, turned, settings.rotations),
         samples=[
-            SampleScores(name=one.name, group=one.group, scores=known(row))
+            SampleScores(name=one.name, group=one.group, scores=finite(row))
             for one, row in zip(fields, upright, strict=True)
         ],
     )
 
 
-def _scored(chosen: Sequence[tuple[FieldScorer, Field]], plan: Plan) -> tuple[Rows, Rows]:
+def _scored(chosen: Sequence[tuple[FieldScorer, Field]], settings: EvaluationSettings) -> tuple[Rows, Rows]:
     """Scores of the whole fields, upright and mirrored, and of their discs at each angle."""
-    whole_poses = (UPRIGHT, *plan.mirrors)
-    ticks = Ticks(plan, len(chosen) * (len(whole_poses) + len(plan.turns)))
+    whole_rotations = (UPRIGHT, *settings.mirrors)
+    ticks = ProgressCounter(settings, len(chosen) * (len(whole_rotations) + len(settings.rotations)))
     whole: Rows = []
     turned: Rows = []
     for scorer, one in chosen:
-        whole.append([ticks(scorer.whole(one, pose)) for pose in whole_poses])
-        if plan.turns:
+        whole.append([ticks(scorer.score_whole(one, rotation)) for rotation in whole_rotations])
+        if settings.rotations:
             ready = DiscField(one)
-            turned.append([ticks(scorer.on_disc(ready, pose)) for pose in plan.turns])
+            turned.append([ticks(scorer.score_disc(ready, rotation)) for rotation in settings.rotations])
     return whole, turned
 
 
@@ -78,23 +80,25 @@ def _means(rows: Sequence[Scores]) -> Scores:
     return mean_and_interval(rows, [""] * len(rows))[0]
 
 
-def _over_angles(turned: Rows, groups: Sequence[str], plan: Plan) -> dict[str, OverAngles]:
+def _over_angles(
+    turned: Rows, groups: Sequence[str], settings: EvaluationSettings
+) -> dict[str, AngleSummary]:
     """Means over fields at each angle; the interval is of each field's mean over its angles."""
     if not turned:
         return {}
-    degrees = [pose.degrees for pose in plan.turns]
+    degrees = [rotation.degrees for rotation in settings.rotations]
     at_angle = [_means(rows) for rows in zip(*turned, strict=True)]
-    intervals = mean_and_interval([_means(rows) for rows in turned], groups, seed=plan.seed)[1]
+    intervals = mean_and_interval([_means(rows) for rows in turned], groups, seed=settings.seed)[1]
     return {
-        name: over_angles([row[name] for row in at_angle], degrees, intervals.get(name))
-        for name in known(at_angle[0])
+        name: summarise_angles([row[name] for row in at_angle], degrees, intervals.get(name))
+        for name in finite(at_angle[0])
     }
 
 
-def _difference(whole: Rows, turned: Rows, poses: Sequence[Pose]) -> float | None:
+def _difference(whole: Rows, turned: Rows, rotations: Sequence[Rotation]) -> float | None:
     """Largest difference of a field's scores among mirrored ones and among quarter turns."""
-    quarters = [index for index, pose in enumerate(poses) if pose.degrees % 90 == 0]
+    quarters = [index for index, rotation in enumerate(rotations) if rotation.degrees % 90 == 0]
     same = [*whole, *([row[index] for index in quarters] for row in turned)]
     pairs = [(row[0], other) for row in same for other in row[1:]]
-    gaps = [abs(one[name] - other[name]) for one, other in pairs for name in known(one)]
+    gaps = [abs(one[name] - other[name]) for one, other in pairs for name in finite(one)]
     return max(gaps, default=None)

@@ -33,7 +33,7 @@ NATIVE_TOLERANCE = 0.02
 """As on the canvas of a slide: so near the network's mpp a field's own pixels are taken."""
 
 
-class Predict(Protocol):
+class PatchPredictor(Protocol):
     """A :class:`wsipipe.models.predictor.Predictor`, or what looks like one."""
 
     halo_px: int
@@ -46,7 +46,7 @@ class Predict(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class FieldCanvas:
     """A field on the network's grid.
 
     Attributes:
@@ -92,14 +92,14 @@ def instances(nucleus: Array, centre: Array, params: InstanceParams, mpp: float)
     return relabel(grown, merged["final"]).astype(np.int32)
 
 
-def scene(
+def field_canvas(
     image: Rgb,
     labels: Labels,
     mpp: float,
     to_mpp: float,
     lattice_px: int,
     stain: StainReference | None = None,
-) -> Scene:
+) -> FieldCanvas:
     """A field in the middle of a canvas at ``to_mpp``: image by exact area means, labels by nearest px.
 
     Args:
@@ -118,21 +118,21 @@ def scene(
         picture = restained(picture, lookup(colours(picture), stain))
     near = np.pad(labels, 1)[np.ix_(rows.nearest, columns.nearest)]
     inside = Region(rows.margin, columns.margin, rows.covered, columns.covered)
-    return Scene(picture, near, inside, mpp * step)
+    return FieldCanvas(picture, near, inside, mpp * step)
 
 
-def stored_maps(predict: Predict, on: Scene) -> npt.NDArray[np.uint8]:
+def stored_maps(predict: PatchPredictor, on: FieldCanvas) -> npt.NDArray[np.uint8]:
     """Stored probabilities (C, h, w) uint8 (0..250) of ``on.inside``, at the scene's mpp; stride 1 only.
 
     The whole reach of the network is given as white context, as around a slide.
     """
     halo = predict.halo_px
-    probabilities = predict(on_white(on.image, halo))
+    probabilities = predict(pad_white(on.image, halo))
     inside = on.inside.relative_to(Region(-halo, -halo, 0, 0))
     return quantise(probabilities[:, *inside.slices])
 
 
-def on_white(image: Rgb, margin_px: int) -> Rgb:
+def pad_white(image: Rgb, margin_px: int) -> Rgb:
     """Image (H, W, 3) with ``margin_px`` of white on each side."""
     return np.pad(image, ((margin_px,) * 2, (margin_px,) * 2, (0, 0)), constant_values=WHITE)
 

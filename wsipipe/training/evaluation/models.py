@@ -13,7 +13,7 @@ from wsipipe.training.samples import Field, Tile
 
 
 @dataclass(frozen=True)
-class Source:
+class EvaluatedModel:
     """Weights, and for what they may be asked.
 
     Attributes:
@@ -28,7 +28,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Part[S: (Field, Tile)]:
+class ModelSamples[S: (Field, Tile)]:
     """A network ready to run, and the samples it is asked about.
 
     Attributes:
@@ -44,7 +44,7 @@ class Part[S: (Field, Tile)]:
     held_out: frozenset[str] = frozenset()
 
 
-def sources_of(weights: str | Path) -> list[Source]:
+def evaluated_models(weights: str | Path) -> list[EvaluatedModel]:
     """One source for weights; for the folder of a cross-validation, one a fold.
 
     A fold is judged with the median of the other folds' thresholds, as its own were chosen on it.
@@ -55,7 +55,7 @@ def sources_of(weights: str | Path) -> list[Source]:
     """
     folder = Path(weights).expanduser()
     if not folder.is_dir():
-        return [Source(str(weights), read_card(weights))]
+        return [EvaluatedModel(str(weights), read_card(weights))]
     files = [weights_in(path.parent) for path in sorted(folder.glob("fold*/run.json"))]
     if len(files) < 2:
         raise ConfigError(
@@ -64,12 +64,16 @@ def sources_of(weights: str | Path) -> list[Source]:
         )
     cards = [read_card(path) for path in files]
     return [
-        Source(str(path), judged_by(card, [*cards[:index], *cards[index + 1 :]]), _held_out(path.parent))
+        EvaluatedModel(
+            str(path),
+            with_median_thresholds(card, [*cards[:index], *cards[index + 1 :]]),
+            _held_out(path.parent),
+        )
         for index, (path, card) in enumerate(zip(files, cards, strict=True))
     ]
 
 
-def judged_by(card: ModelCard, others: Sequence[ModelCard]) -> ModelCard:
+def with_median_thresholds(card: ModelCard, others: Sequence[ModelCard]) -> ModelCard:
     """The card with the median of the others' thresholds and instance parameters."""
     changes = {}
     for kind in ("thresholds", "instance_params"):
@@ -78,7 +82,7 @@ def judged_by(card: ModelCard, others: Sequence[ModelCard]) -> ModelCard:
     return card.model_copy(update=changes)
 
 
-def samples_for[S: (Field, Tile)](source: Source, samples: Sequence[S]) -> list[S]:
+def samples_for[S: (Field, Tile)](source: EvaluatedModel, samples: Sequence[S]) -> list[S]:
     """Those that the source may be asked about.
 
     Raises:

@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict
 Scores = dict[str, float]
 
 
-class Record(BaseModel):
+class EvaluationRecord(BaseModel):
     """A frozen part of an evaluation; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Estimate(Record):
+class Estimate(EvaluationRecord):
     """A mean, and how sure it is.
 
     Attributes:
@@ -30,7 +30,7 @@ class Estimate(Record):
     samples: int
 
 
-class OverAngles(Record):
+class AngleSummary(EvaluationRecord):
     """One score on the turned test sets.
 
     Attributes:
@@ -64,7 +64,7 @@ class OverAngles(Record):
         return self.upright - self.mean
 
 
-class SampleScores(Record):
+class SampleScores(EvaluationRecord):
     """Scores of one field, upright and whole."""
 
     name: str
@@ -72,7 +72,7 @@ class SampleScores(Record):
     scores: Scores
 
 
-class Setting(Record):
+class EvaluationSetup(EvaluationRecord):
     """What was evaluated, and how it ran.
 
     Attributes:
@@ -95,18 +95,18 @@ class Setting(Record):
     groups: dict[str, int]
 
 
-class Evaluation(Record):
+class Evaluation(EvaluationRecord):
     """How good a network is on a labelled data set, upright, turned and mirrored.
 
     Attributes:
         schema_version: Of this file.
         task: ``nuclei`` (fields) or ``tissue`` (tiles).
         setting: What was evaluated, and how it ran.
-        learnt: Scored samples that the weights were trained on, as their card says, by source.
+        trained_on: Scored samples that the weights were trained on, as their card says, by source.
         caution: What that means for the scores; empty where there are none.
         left_out: Why samples of the data folder were not scored, with their number.
         original: Scores as the samples lie, by name.
-        mirrored: Scores of the mirrored test sets, by pose.
+        mirrored: Scores of the mirrored test sets, by rotation.
         degrees: Of the turned test sets; empty if there are none.
         turned: Scores over these, by name.
         orientation_difference: Largest difference of any sample's score (nuclei) or probability (tissue) at
@@ -116,16 +116,16 @@ class Evaluation(Record):
         samples: Scores by field (nuclei).
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     task: Literal["nuclei", "tissue"]
-    setting: Setting
-    learnt: dict[str, int] = {}
+    setting: EvaluationSetup
+    trained_on: dict[str, int] = {}
     caution: str = ""
     left_out: dict[str, int] = {}
     original: dict[str, Estimate]
     mirrored: dict[str, Scores] = {}
     degrees: list[float] = []
-    turned: dict[str, OverAngles] = {}
+    turned: dict[str, AngleSummary] = {}
     orientation_difference: float | None = None
     classes: list[str] = []
     confusion: list[list[int]] = []
@@ -145,7 +145,7 @@ class Evaluation(Record):
         return metrics, sure
 
 
-def known(scores: Scores) -> Scores:
+def finite(scores: Scores) -> Scores:
     """Without what is not a number."""
     return {name: value for name, value in scores.items() if not np.isnan(value)}
 
@@ -155,20 +155,20 @@ def estimates(
 ) -> dict[str, Estimate]:
     """Means with their intervals, where both are numbers."""
     found = {}
-    for name, value in known(means).items():
+    for name, value in finite(means).items():
         low, high = intervals.get(name, (np.nan, np.nan))
         sure = {} if np.isnan(low) else {"low": low, "high": high}
         found[name] = Estimate(value=value, samples=samples[name], **sure)
     return found
 
 
-def over_angles(
+def summarise_angles(
     curve: list[float], degrees: list[float], interval: tuple[float, float] | None = None
-) -> OverAngles:
+) -> AngleSummary:
     """Summary of a score by angle, 0 degrees the first."""
     worst = int(np.argmin(curve))
     low, high = interval or (None, None)
-    return OverAngles(
+    return AngleSummary(
         by_angle=curve,
         upright=curve[0],
         mean=float(np.mean(curve)),

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from wsipipe.training.evaluation.figures import draw_angle_curves
-from wsipipe.training.evaluation.record import Estimate, Evaluation, OverAngles
+from wsipipe.training.evaluation.record import AngleSummary, Estimate, Evaluation
 
-DRAWN = {"nuclei": ("dice", "aji", "pq"), "tissue": ("accuracy", "balanced_accuracy", "auc")}
+MAIN_SCORES = {"nuclei": ("dice", "aji", "pq"), "tissue": ("accuracy", "balanced_accuracy", "auc")}
 TITLES = {
     "label_dice": "Label Dice",
     "auc": "AUC",
@@ -42,7 +42,7 @@ def comparison(evaluations: dict[str, Evaluation], scores: Sequence[str] | None 
     """
     rows = []
     for name, one in evaluations.items():
-        for score in scores or DRAWN[one.task]:
+        for score in scores or MAIN_SCORES[one.task]:
             if score in one.original:
                 rows.append([name, _title(score), *_row(one, score)])
     columns = ["network", "score", "original", "mirrored", "turned, 0°", "mean ± sd", "worst", "drop"]
@@ -71,8 +71,10 @@ def draw_comparison(evaluations: dict[str, Evaluation], score: str, path: Path) 
     draw_angle_curves(curves, degrees, path, _title(score))
 
 
-def _drawn(evaluation: Evaluation) -> dict[str, OverAngles]:
-    return {name: evaluation.turned[name] for name in DRAWN[evaluation.task] if name in evaluation.turned}
+def _drawn(evaluation: Evaluation) -> dict[str, AngleSummary]:
+    return {
+        name: evaluation.turned[name] for name in MAIN_SCORES[evaluation.task] if name in evaluation.turned
+    }
 
 
 def _heading(evaluation: Evaluation) -> str:
@@ -145,7 +147,7 @@ def _row(evaluation: Evaluation, score: str) -> list[str]:
     return [*cells, _percent(over.upright), spread, _percent(over.worst), _percent(over.drop)]
 
 
-def _interval(one: Estimate | OverAngles) -> str:
+def _interval(one: Estimate | AngleSummary) -> str:
     if one.low is None or one.high is None:
         return "-"
     return f"{_percent(one.low)} to {_percent(one.high)}"

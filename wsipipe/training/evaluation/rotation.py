@@ -23,7 +23,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Pose:
+class Rotation:
     """How a test image lies: turned counter-clockwise about its middle, then mirrored.
 
     Attributes:
@@ -40,11 +40,11 @@ class Pose:
         return f"mirrored {self.mirror}" if self.mirror else f"{self.degrees:g} degrees"
 
 
-UPRIGHT = Pose()
-MIRRORED = (Pose(mirror="left-right"), Pose(mirror="up-down"))
+UPRIGHT = Rotation()
+MIRRORED = (Rotation(mirror="left-right"), Rotation(mirror="up-down"))
 
 
-def turns(step_degrees: float) -> tuple[Pose, ...]:
+def rotations(step_degrees: float) -> tuple[Rotation, ...]:
     """Poses over a whole turn, 0 degrees the first.
 
     Raises:
@@ -55,7 +55,7 @@ def turns(step_degrees: float) -> tuple[Pose, ...]:
         raise ConfigError(
             f"--angles {step_degrees:g} does not divide 360 degrees; give 10, 15, 30, 45 or 90."
         )
-    return tuple(Pose(index * step_degrees) for index in range(count))
+    return tuple(Rotation(index * step_degrees) for index in range(count))
 
 
 def mirrored[T: np.generic](array: npt.NDArray[T], mirror: Mirror) -> npt.NDArray[T]:
@@ -76,11 +76,11 @@ def middle_square[T: np.generic](array: npt.NDArray[T], side_px: int | None = No
     return array[y : y + side, x : x + side]
 
 
-class Plane:
+class RotatableImage:
     """A square RGB image (S, S, 3) uint8 that can be turned about its middle by any angle.
 
     Args:
-        image: What is shown; beyond its edges the splines see it reflected.
+        image: What is shown; beyond its edges the splines see it reflect.
     """
 
     def __init__(self, image: Rgb) -> None:
@@ -91,37 +91,37 @@ class Plane:
         channels = np.moveaxis(self.image, 2, 0)
         return [ndimage.spline_filter(one.astype(np.float32), 3, np.float32, "mirror") for one in channels]
 
-    def at(self, pose: Pose, side_px: int | None = None) -> Rgb:
-        """The image in a pose, or its middle square of an even side (side, side, 3) uint8."""
+    def at(self, rotation: Rotation, side_px: int | None = None) -> Rgb:
+        """The image in a rotation, or its middle square of an even side (side, side, 3) uint8."""
         side = side_px or len(self.image)
-        quarter, rest = divmod(pose.degrees, 90)
+        quarter, rest = divmod(rotation.degrees, 90)
         if not rest:
             turned = middle_square(np.rot90(self.image, int(quarter)), side)
         else:
-            where = _inverse(pose.degrees, len(self.image), side)
+            where = _inverse(rotation.degrees, len(self.image), side)
             channels = [
                 ndimage.affine_transform(one, *where, (side, side), order=3, mode="mirror", prefilter=False)
                 for one in self._splines
             ]
             turned = np.clip(np.rint(np.stack(channels, axis=2)), 0, 255).astype(np.uint8)
-        return np.ascontiguousarray(mirrored(turned, pose.mirror))
+        return np.ascontiguousarray(mirrored(turned, rotation.mirror))
 
 
-def turned_labels(labels: Labels, pose: Pose) -> Labels:
-    """Square labels (S, S) in a pose, by the nearest pixel; 0 comes in at the corners."""
-    quarter, rest = divmod(pose.degrees, 90)
+def rotate_labels(labels: Labels, rotation: Rotation) -> Labels:
+    """Square labels (S, S) in a rotation, by the nearest pixel; 0 comes in at the corners."""
+    quarter, rest = divmod(rotation.degrees, 90)
     if not rest:
-        return mirrored(np.rot90(labels, int(quarter)), pose.mirror)
-    where = _inverse(pose.degrees, len(labels), len(labels))
-    return mirrored(ndimage.affine_transform(labels, *where, order=0, mode="grid-constant"), pose.mirror)
+        return mirrored(np.rot90(labels, int(quarter)), rotation.mirror)
+    where = _inverse(rotation.degrees, len(labels), len(labels))
+    return mirrored(ndimage.affine_transform(labels, *where, order=0, mode="grid-constant"), rotation.mirror)
 
 
-def on_disc(image: Rgb) -> Rgb:
+def mask_outside_disc(image: Rgb) -> Rgb:
     """Square image (S, S, 3) with white outside its inscribed disc."""
     return np.where(disc(len(image))[..., None], image, np.uint8(WHITE))
 
 
-def reflected(image: Rgb, side_px: int) -> Rgb:
+def pad_reflect(image: Rgb, side_px: int) -> Rgb:
     """Image (H, W, 3) in the middle of a square of even side >= ``side_px``, continued by reflection."""
     even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
     side = max(side_px + side_px % 2, *even.shape[:2])

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from wsipipe.errors import ConfigError
 from wsipipe.models.predictor import Predictor
-from wsipipe.training.evaluation.record import Setting
-from wsipipe.training.evaluation.rotation import MIRRORED, Pose, turns
+from wsipipe.training.evaluation.record import EvaluationSetup
+from wsipipe.training.evaluation.rotation import MIRRORED, Rotation, rotations
 from wsipipe.training.samples import Field, Tile
 
 Progress = Callable[[int, int], None]
@@ -14,7 +14,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class EvaluationSettings:
     """Which samples are scored, and how they are turned.
 
     Attributes:
@@ -37,15 +37,15 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Refuse a step that does not divide a turn, before any data are read."""
-        _ = self.turns
+        _ = self.rotations
 
     @property
-    def turns(self) -> tuple[Pose, ...]:
+    def rotations(self) -> tuple[Rotation, ...]:
         """Poses of the turned test sets, upright the first."""
-        return turns(self.angles) if self.angles is not None else ()
+        return rotations(self.angles) if self.angles is not None else ()
 
     @property
-    def mirrors(self) -> tuple[Pose, ...]:
+    def mirrors(self) -> tuple[Rotation, ...]:
         """Poses of the mirrored test sets."""
         return MIRRORED if self.mirror else ()
 
@@ -69,16 +69,16 @@ class Plan:
         return [chosen[index * len(chosen) // count] for index in range(count)]
 
 
-class Ticks:
-    """Counts what passes through it, and tells the plan's progress.
+class ProgressCounter:
+    """Counts what passes through it, and tells the settings's progress.
 
     Args:
-        plan: Whose progress.
+        settings: Whose progress.
         total: How many will pass.
     """
 
-    def __init__(self, plan: Plan, total: int) -> None:
-        self.progress, self.done, self.total = plan.progress, 0, total
+    def __init__(self, settings: EvaluationSettings, total: int) -> None:
+        self.progress, self.done, self.total = settings.progress, 0, total
 
     def __call__[T](self, passed: T) -> T:
         """What was given."""
@@ -87,10 +87,10 @@ class Ticks:
         return passed
 
 
-def setting_of(predictors: Sequence[Predictor], groups: Sequence[str]) -> Setting:
+def setup_of(predictors: Sequence[Predictor], groups: Sequence[str]) -> EvaluationSetup:
     """What runs (the first of several folds gives its name), on the samples of these groups."""
     first, names = predictors[0], sorted(set(groups))
-    return Setting(
+    return EvaluationSetup(
         weights=first.card.name,
         weights_sha256=[one.card.sha256 for one in predictors],
         mpp=first.card.mpp,

@@ -1,4 +1,4 @@
-"""What a classifier says of one tile in one pose: the pipeline's answer for the cell at the tile's middle.
+"""Class probabilities of one tile in one rotation, as the pipeline computes them for its middle cell.
 
 The pipeline answers a cell from a window around it (7 x 7 cells, 112 um, for the shipped weights), so the
 cell in the middle of a tile is answered from the tile. A tile is shown continued by reflection, as tissue
@@ -14,8 +14,8 @@ import numpy.typing as npt
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.weights import ModelCard
 from wsipipe.tiling.resample import Axis, resample, taps
-from wsipipe.training.evaluation.inference import NATIVE_TOLERANCE, Predict
-from wsipipe.training.evaluation.rotation import Plane, Pose, reflected
+from wsipipe.training.evaluation.inference import NATIVE_TOLERANCE, PatchPredictor
+from wsipipe.training.evaluation.rotation import RotatableImage, Rotation, pad_reflect
 from wsipipe.training.samples import Rgb, Tile
 
 CONTEXT_PX = 64
@@ -32,7 +32,7 @@ class TileClassifier:
         card: Its card.
     """
 
-    predict: Predict
+    predict: PatchPredictor
     card: ModelCard
 
     def __post_init__(self) -> None:
@@ -47,19 +47,19 @@ class TileClassifier:
                 "classes; evaluate it on fields with nuclei, or name weights that classify tissue."
             )
 
-    def show(self, tile: Tile) -> "ShownTile":
+    def prepare(self, tile: Tile) -> "PreparedTile":
         """The tile on a plane that covers the canvas at every angle."""
         step = self._step(tile)
         own_px = max(max(tile.image.shape[:2]) / step, WINDOW_UM / self.card.mpp)
         unit_px = self.predict.lattice_px
         units = math.ceil(own_px / unit_px) // 2 * 2 + 1 + 2 * math.ceil(CONTEXT_PX / unit_px)
         side_px = units * unit_px
-        plane = reflected(tile.image, math.ceil(side_px * step * math.sqrt(2)) + 4)
-        return ShownTile(Plane(plane), side_px, step)
+        plane = pad_reflect(tile.image, math.ceil(side_px * step * math.sqrt(2)) + 4)
+        return PreparedTile(RotatableImage(plane), side_px, step)
 
-    def answer(self, shown: "ShownTile", pose: Pose) -> npt.NDArray[np.float64]:
+    def classify(self, shown: "PreparedTile", rotation: Rotation) -> npt.NDArray[np.float64]:
         """Probabilities (classes,) of the cell at the tile's middle; the mean of four if it lies between."""
-        maps = self.predict(shown.at(pose)).astype(np.float64)
+        maps = self.predict(shown.at(rotation)).astype(np.float64)
         last = maps.shape[1] // 2
         middle = slice((maps.shape[1] - 1) // 2, last + 1)
         return maps[:, middle, middle].mean(axis=(1, 2))
@@ -70,7 +70,7 @@ class TileClassifier:
 
 
 @dataclass(frozen=True, eq=False)
-class ShownTile:
+class PreparedTile:
     """A tile on its plane.
 
     Attributes:
@@ -79,13 +79,13 @@ class ShownTile:
         step: Px of the plane for each px of the canvas.
     """
 
-    plane: Plane
+    plane: RotatableImage
     side_px: int
     step: float
 
-    def at(self, pose: Pose) -> Rgb:
-        """The canvas (side, side, 3) uint8 in a pose."""
-        turned = self.plane.at(pose, math.ceil(self.side_px * self.step / 2) * 2 + 4)
+    def at(self, rotation: Rotation) -> Rgb:
+        """The canvas (side, side, 3) uint8 in a rotation."""
+        turned = self.plane.at(rotation, math.ceil(self.side_px * self.step / 2) * 2 + 4)
         along = taps(Axis(self.step, len(turned) / 2, self.side_px / 2), 0, self.side_px)
         start = along.span[0]
         return resample(turned[start:, start:], along, along)

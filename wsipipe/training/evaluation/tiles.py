@@ -1,4 +1,4 @@
-"""Evaluation of tissue networks: each tile upright, mirrored, and turned on its reflected plane."""
+"""Evaluation of tissue networks: each tile upright, mirrored, and turned on its reflect plane."""
 
 from collections.abc import Sequence
 
@@ -7,21 +7,28 @@ import numpy.typing as npt
 
 from wsipipe.errors import ConfigError
 from wsipipe.models.cards.weights import ModelCard
-from wsipipe.training.evaluation.learnt import learnt_among
 from wsipipe.training.evaluation.metrics import bootstrap, class_scores, confusion
-from wsipipe.training.evaluation.models import Part
-from wsipipe.training.evaluation.record import Evaluation, OverAngles, Scores, estimates, known, over_angles
-from wsipipe.training.evaluation.rotation import UPRIGHT, Pose
-from wsipipe.training.evaluation.settings import Plan, Ticks, setting_of
+from wsipipe.training.evaluation.models import ModelSamples
+from wsipipe.training.evaluation.record import (
+    AngleSummary,
+    Evaluation,
+    Scores,
+    estimates,
+    finite,
+    summarise_angles,
+)
+from wsipipe.training.evaluation.rotation import UPRIGHT, Rotation
+from wsipipe.training.evaluation.settings import EvaluationSettings, ProgressCounter, setup_of
 from wsipipe.training.evaluation.tile_outputs import TileClassifier
+from wsipipe.training.evaluation.trained_on import trained_among
 from wsipipe.training.samples import Tile
 
 Answers = npt.NDArray[np.float64]
-"""Probabilities (poses, tiles, classes)."""
+"""Probabilities (rotations, tiles, classes)."""
 Indices = npt.NDArray[np.int64]
 
 
-def evaluate_tiles(parts: Sequence[Part[Tile]], plan: Plan) -> Evaluation:
+def evaluate_tiles(parts: Sequence[ModelSamples[Tile]], settings: EvaluationSettings) -> Evaluation:
     """Evaluation of a tissue network, or of one a fold, on the tiles whose class it has.
 
     Raises:
@@ -31,30 +38,30 @@ def evaluate_tiles(parts: Sequence[Part[Tile]], plan: Plan) -> Evaluation:
     names = common_classes([part.card for part in parts])
     tiles = [tile for part in parts for tile in part.samples]
     strange = [tile.class_name for tile in tiles if tile.class_name not in names]
-    kept = plan.select([tile for tile in tiles if tile.class_name in names])
+    kept = settings.select([tile for tile in tiles if tile.class_name in names])
     asked = [(part, one) for part in parts for one in part.samples if one in kept]
     chosen = [tile for _, tile in asked]
-    poses = (UPRIGHT, *plan.mirrors, *plan.turns[1:])
+    rotations = (UPRIGHT, *settings.mirrors, *settings.rotations[1:])
     classifiers = [(TileClassifier(part.predictor, part.card), one) for part, one in asked]
-    answers = _answers(classifiers, poses, plan)
+    answers = _answers(classifiers, rotations, settings)
     truth = np.array([names.index(tile.class_name) for tile in chosen])
     groups = [tile.group for tile in chosen]
     means = class_scores(truth, answers[0])
-    intervals = bootstrap(groups, lambda one: class_scores(truth[one], answers[0][one]), seed=plan.seed)
-    mirrors, turned = np.split(answers[1:], [len(plan.mirrors)])
+    intervals = bootstrap(groups, lambda one: class_scores(truth[one], answers[0][one]), seed=settings.seed)
+    mirrors, turned = np.split(answers[1:], [len(settings.mirrors)])
     return Evaluation(
         task="tissue",
-        setting=setting_of([part.predictor for part in parts], groups),
-        **learnt_among(asked),
+        setting=setup_of([part.predictor for part in parts], groups),
+        **trained_among(asked),
         left_out={f"class {name} is not the network's": strange.count(name) for name in sorted(set(strange))},
         original=estimates(means, intervals, dict.fromkeys(means, len(chosen))),
         mirrored={
-            pose.name: known(class_scores(truth, one))
-            for pose, one in zip(plan.mirrors, mirrors, strict=True)
+            rotation.name: finite(class_scores(truth, one))
+            for rotation, one in zip(settings.mirrors, mirrors, strict=True)
         },
-        degrees=[pose.degrees for pose in plan.turns],
-        turned=_over_angles(truth, np.concatenate([answers[:1], turned]), groups, plan),
-        orientation_difference=_difference(answers, poses),
+        degrees=[rotation.degrees for rotation in settings.rotations],
+        turned=_over_angles(truth, np.concatenate([answers[:1], turned]), groups, settings),
+        orientation_difference=_difference(answers, rotations),
         classes=list(names),
         confusion=confusion(truth, answers[0].argmax(axis=1), len(names)).tolist(),
     )
@@ -72,19 +79,23 @@ def common_classes(cards: Sequence[ModelCard]) -> tuple[str, ...]:
     return names.pop()
 
 
-def _answers(asked: Sequence[tuple[TileClassifier, Tile]], poses: Sequence[Pose], plan: Plan) -> Answers:
-    ticks = Ticks(plan, len(asked) * len(poses))
+def _answers(
+    asked: Sequence[tuple[TileClassifier, Tile]], rotations: Sequence[Rotation], settings: EvaluationSettings
+) -> Answers:
+    ticks = ProgressCounter(settings, len(asked) * len(rotations))
     by_tile = []
     for classifier, tile in asked:
-        shown = classifier.show(tile)
-        by_tile.append([ticks(classifier.answer(shown, pose)) for pose in poses])
+        shown = classifier.prepare(tile)
+        by_tile.append([ticks(classifier.classify(shown, rotation)) for rotation in rotations])
     return np.array(by_tile).swapaxes(0, 1)
 
 
-def _over_angles(truth: Indices, turned: Answers, groups: Sequence[str], plan: Plan) -> dict[str, OverAngles]:
-    if not plan.turns:
+def _over_angles(
+    truth: Indices, turned: Answers, groups: Sequence[str], settings: EvaluationSettings
+) -> dict[str, AngleSummary]:
+    if not settings.rotations:
         return {}
-    degrees = [pose.degrees for pose in plan.turns]
+    degrees = [rotation.degrees for rotation in settings.rotations]
     at_angle = [class_scores(truth, one) for one in turned]
     # A tile's share of right angles averages to accuracy and recall over angles, without scoring each anew.
     share = (turned.argmax(axis=2) == truth).mean(axis=0)
@@ -94,14 +105,14 @@ def _over_angles(truth: Indices, turned: Answers, groups: Sequence[str], plan: P
         recalls = [part[labels == label].mean() for label in np.unique(labels)]
         return {"accuracy": float(part.mean()), "balanced_accuracy": float(np.mean(recalls))}
 
-    intervals = bootstrap(groups, means, seed=plan.seed)
+    intervals = bootstrap(groups, means, seed=settings.seed)
     return {
-        name: over_angles([row[name] for row in at_angle], degrees, intervals.get(name))
-        for name in known(at_angle[0])
+        name: summarise_angles([row[name] for row in at_angle], degrees, intervals.get(name))
+        for name in finite(at_angle[0])
     }
 
 
-def _difference(answers: Answers, poses: Sequence[Pose]) -> float | None:
-    """Largest difference of a probability among the poses that move whole pixels."""
-    exact = [index for index, pose in enumerate(poses) if index and pose.degrees % 90 == 0]
+def _difference(answers: Answers, rotations: Sequence[Rotation]) -> float | None:
+    """Largest difference of a probability among the rotations that move whole pixels."""
+    exact = [index for index, rotation in enumerate(rotations) if index and rotation.degrees % 90 == 0]
     return float(np.abs(answers[exact] - answers[0]).max()) if exact else None

@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 from wsipipe.errors import ConfigError
-from wsipipe.training.recipe import Augment, Samples
+from wsipipe.training.recipe import Augment, Sampling
 from wsipipe.training.samples import Field, Rgb
 from wsipipe.training.sampling import augment
 from wsipipe.training.sampling.prefetch import Arrays
@@ -33,7 +33,7 @@ class NucleiCrops:
         ConfigError: The shares leave nothing to draw from.
     """
 
-    def __init__(self, fields: Sequence[Field], mpp: float, samples: Samples, changes: Augment) -> None:
+    def __init__(self, fields: Sequence[Field], mpp: float, samples: Sampling, changes: Augment) -> None:
         self.mpp, self.samples, self.changes = mpp, samples, changes
         self.sources: dict[str, list[tuple[Field, Maps]]] = {}
         for field in fields:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from wsipipe.errors import ConfigError
-from wsipipe.training.recipe import Augment, Samples
+from wsipipe.training.recipe import Augment, Sampling
 from wsipipe.training.samples import Rgb, Tile
 from wsipipe.training.sampling import augment
 from wsipipe.training.sampling.prefetch import Arrays
@@ -16,7 +16,7 @@ GLASS = "BACK"
 GLASS_AROUND = 0.15
 
 
-class TissueCanvases:
+class TileMosaics:
     """Draws batches of canvases, every class equally often.
 
     Args:
@@ -31,7 +31,7 @@ class TissueCanvases:
     """
 
     def __init__(
-        self, tiles: Sequence[Tile], classes: Sequence[str], mpp: float, samples: Samples, changes: Augment
+        self, tiles: Sequence[Tile], classes: Sequence[str], mpp: float, samples: Sampling, changes: Augment
     ) -> None:
         self.classes, self.mpp, self.samples, self.changes = tuple(classes), mpp, samples, changes
         self.by_class = [[tile for tile in tiles if tile.class_name == name] for name in classes]

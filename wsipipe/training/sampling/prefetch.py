@@ -10,27 +10,27 @@ import numpy as np
 import numpy.typing as npt
 
 Arrays = dict[str, npt.NDArray[np.generic]]
-Draw = Callable[[np.random.Generator], Arrays]
+Sampler = Callable[[np.random.Generator], Arrays]
 AHEAD = 2
 
 
-def drawn(draw: Draw, seed: int, steps: range, workers: int = 0) -> Generator[Arrays]:
+def prefetched(sampler: Sampler, seed: int, steps: range, workers: int = 0) -> Generator[Arrays]:
     """Batch of each step, the next ones being drawn in the background.
 
     Args:
-        draw: Makes a batch; pickled to the workers.
+        sampler: Makes a batch; pickled to the workers.
         seed: With the step's number it alone decides what is drawn.
         steps: Numbers of the steps.
         workers: Processes that draw; 0 is one thread of this process.
     """
-    with _pool(draw, workers) as pool:
-        task = _worker_draw if workers else draw
+    with _pool(sampler, workers) as pool:
+        task = _sample_in_worker if workers else sampler
         waiting: deque[Future[Arrays]] = deque()
         ahead = iter(steps)
         try:
             for _ in steps:
                 for step in ahead:
-                    waiting.append(pool.submit(_draw, task, seed, step))
+                    waiting.append(pool.submit(_sample, task, seed, step))
                     if len(waiting) > AHEAD * max(workers, 1):
                         break
                 yield waiting.popleft().result()
@@ -39,27 +39,27 @@ def drawn(draw: Draw, seed: int, steps: range, workers: int = 0) -> Generator[Ar
                 future.cancel()
 
 
-def _draw(draw: Draw, seed: int, step: int) -> Arrays:
-    return draw(np.random.default_rng([seed, step]))
+def _sample(sampler: Sampler, seed: int, step: int) -> Arrays:
+    return sampler(np.random.default_rng([seed, step]))
 
 
-def _pool(draw: Draw, workers: int) -> Executor:
+def _pool(sampler: Sampler, workers: int) -> Executor:
     if not workers:
-        return ThreadPoolExecutor(1, thread_name_prefix="draw")
+        return ThreadPoolExecutor(1, thread_name_prefix="sampler")
     # The network has the other cores: a worker is one thread. Children inherit what is set here.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     # A forked child of a process that runs torch's threads can hang, so children start afresh.
-    return ProcessPoolExecutor(workers, get_context("spawn"), _keep, (draw,))
+    return ProcessPoolExecutor(workers, get_context("spawn"), _set_worker_sampler, (sampler,))
 
 
-_kept: list[Draw] = []
+_worker_sampler: list[Sampler] = []
 
 
-def _keep(draw: Draw) -> None:
+def _set_worker_sampler(sampler: Sampler) -> None:
     """Start of a worker: keeps the drawer with its images."""
-    _kept[:] = [draw]
+    _worker_sampler[:] = [sampler]
 
 
-def _worker_draw(rng: np.random.Generator) -> Arrays:
-    return _kept[0](rng)
+def _sample_in_worker(rng: np.random.Generator) -> Arrays:
+    return _worker_sampler[0](rng)

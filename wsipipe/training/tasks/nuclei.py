@@ -17,16 +17,16 @@ from wsipipe.models.predictor import Device
 from wsipipe.stages.nuclei.params import PROBABILITY_SCALE, InstanceParams
 from wsipipe.stages.stain import REFERENCE, colours, lookup, restained
 from wsipipe.training.datasets import read_fields
-from wsipipe.training.evaluation.calibration import Maps, choose, mean_scores, pixel_temperature
-from wsipipe.training.evaluation.inference import predictor_of, scene, stored_maps
-from wsipipe.training.learnt import learnt_of
+from wsipipe.training.evaluation.calibration import FieldMaps, choose, mean_scores, pixel_temperature
+from wsipipe.training.evaluation.inference import field_canvas, predictor_of, stored_maps
 from wsipipe.training.recipe import Recipe
 from wsipipe.training.samples import Field
 from wsipipe.training.sampling.batches import Batch
 from wsipipe.training.sampling.crops import NucleiCrops
-from wsipipe.training.sampling.prefetch import Draw
+from wsipipe.training.sampling.prefetch import Sampler
 from wsipipe.training.tasks.losses import nuclei_loss
 from wsipipe.training.tasks.task import Activation
+from wsipipe.training.training_range import training_range
 
 OUTPUTS = (
     Output(name="nucleus", description="inside a nucleus", color=(0, 160, 80)),
@@ -34,7 +34,7 @@ OUTPUTS = (
 )
 
 
-class Nuclei:
+class NucleiTask:
     """The task ``nuclei``: fields in, a network of two maps out.
 
     Attributes:
@@ -80,19 +80,21 @@ class Nuclei:
                 "be measured. Lower validation.folds, or hold out another source."
             )
 
-    def told(self, samples: Sequence[Field]) -> dict[str, str]:
+    def describe(self, samples: Sequence[Field]) -> dict[str, str]:
         """What was learnt from each source, in words."""
         sources = dict.fromkeys(field.source for field in samples)
-        return {name: _told([field for field in samples if field.source == name]) for name in sources}
+        return {name: _describe([field for field in samples if field.source == name]) for name in sources}
 
-    def learnt(self, samples: Sequence[Field]) -> Learnt | None:
+    def training_range(self, samples: Sequence[Field]) -> Learnt | None:
         """Ranges of colours and nuclei of these fields."""
-        return learnt_of(samples, self.recipe.mpp, self.stain_reference)
+        return training_range(samples, self.recipe.mpp, self.stain_reference)
 
-    def knows(self, network: nn.Module, card: ModelCard, samples: Sequence[Field], device: Device) -> None:
+    def known_features(
+        self, network: nn.Module, card: ModelCard, samples: Sequence[Field], device: Device
+    ) -> None:
         """Nuclei have no class "unknown"."""
 
-    def draw(self, samples: Sequence[Field]) -> Draw:
+    def sampler(self, samples: Sequence[Field]) -> Sampler:
         """Crops of these fields."""
         if self.stain_reference:
             samples = [self._restained(field, self.stain_reference) for field in samples]
@@ -100,16 +102,16 @@ class Nuclei:
 
     def _restained(self, field: Field, stain: StainReference) -> Field:
         """The field in the colours that the network will see it in: counted at the network's um/px."""
-        on = scene(field.image, field.labels, field.mpp, self.recipe.mpp, 1)
+        on = field_canvas(field.image, field.labels, field.mpp, self.recipe.mpp, 1)
         return replace(field, image=restained(field.image, lookup(colours(on.image), stain)))
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Of a batch of crops."""
         return nuclei_loss(network(batch["image"]), batch, self.recipe.loss)
 
-    def answers(
+    def predict(
         self, network: nn.Module, card: ModelCard, held_out: Sequence[Field], device: Device
-    ) -> list[Maps]:
+    ) -> list[FieldMaps]:
         """Truth and stored maps of the fields with instances, at the network's mpp."""
         predict = predictor_of(network, card, device)
         found = []
@@ -117,9 +119,9 @@ class Nuclei:
             if not field.has_instances:
                 continue
             lattice, stain = predict.lattice_px, card.stain_reference
-            on = scene(field.image, field.labels, field.mpp, card.mpp, lattice, stain)
+            on = field_canvas(field.image, field.labels, field.mpp, card.mpp, lattice, stain)
             nucleus, centre = stored_maps(predict, on)
-            found.append(Maps(on.labels[on.inside.slices], nucleus, centre, on.mpp))
+            found.append(FieldMaps(on.labels[on.inside.slices], nucleus, centre, on.mpp))
         return found
 
     def measure(
@@ -127,36 +129,36 @@ class Nuclei:
     ) -> dict[str, float]:
         """Dice, AJI and PQ at usual thresholds, quickly; ``score`` is AJI + PQ."""
         params = InstanceParams(nucleus_threshold=0.5, centre_threshold=0.4)
-        scores = mean_scores(self.answers(network, card, held_out, device), params)
+        scores = mean_scores(self.predict(network, card, held_out, device), params)
         return {name: scores[name] for name in ("dice", "aji", "pq")} | {
             "score": scores["aji"] + scores["pq"]
         }
 
-    def calibrated(self, card: ModelCard, answers: Sequence[Maps]) -> ModelCard:
-        """The card with temperature and instance parameters chosen on ``answers`` of held-out fields."""
-        said = np.concatenate([maps.nucleus.ravel() for maps in answers]) / PROBABILITY_SCALE
-        truth = np.concatenate([maps.truth.ravel() > 0 for maps in answers])
+    def calibrate(self, card: ModelCard, predictions: Sequence[FieldMaps]) -> ModelCard:
+        """The card with temperature and instance parameters chosen on ``predictions`` of held-out fields."""
+        said = np.concatenate([maps.nucleus.ravel() for maps in predictions]) / PROBABILITY_SCALE
+        truth = np.concatenate([maps.truth.ravel() > 0 for maps in predictions])
         temperature = pixel_temperature(said, truth)
-        choice = choose(tempered(answers, temperature))
+        choice = choose(tempered(predictions, temperature))
         chosen = {"thresholds": choice.thresholds, "instance_params": choice.instance_params}
         return card.model_copy(update={"temperature": temperature, **chosen})
 
-    def scored(self, card: ModelCard, answers: Sequence[Maps]) -> dict[str, float]:
+    def score(self, card: ModelCard, predictions: Sequence[FieldMaps]) -> dict[str, float]:
         """Mean scores of fields with the card's temperature and instance parameters."""
         thresholds = {f"{name}_threshold": value for name, value in card.thresholds.items()}
         params = InstanceParams(**thresholds, **card.instance_params)
-        return mean_scores(tempered(answers, card.temperature), params)
+        return mean_scores(tempered(predictions, card.temperature), params)
 
 
-def tempered(answers: Sequence[Maps], temperature: float) -> list[Maps]:
-    """Maps of a network at temperature 1 -> those at another, to a stored step."""
+def tempered(predictions: Sequence[FieldMaps], temperature: float) -> list[FieldMaps]:
+    """FieldMaps of a network at temperature 1 -> those at another, to a stored step."""
     probability = np.clip(np.arange(PROBABILITY_SCALE + 1) / PROBABILITY_SCALE, 1e-3, 1 - 1e-3)
     scores = np.log(probability / (1 - probability)) / temperature
     table = np.rint(PROBABILITY_SCALE / (1 + np.exp(-scores))).astype(np.uint8)
-    return [maps._replace(nucleus=table[maps.nucleus], centre=table[maps.centre]) for maps in answers]
+    return [maps._replace(nucleus=table[maps.nucleus], centre=table[maps.centre]) for maps in predictions]
 
 
-def _told(fields: Sequence[Field]) -> str:
+def _describe(fields: Sequence[Field]) -> str:
     """How many fields of one source there are, and at which um per px."""
     known = sum(field.has_instances for field in fields)
     partly = f", {known} with instances" if known < len(fields) else ""

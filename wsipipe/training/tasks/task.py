@@ -13,14 +13,14 @@ from wsipipe.models.cards.weights import ModelCard, Output, StainReference
 from wsipipe.models.predictor import Device
 from wsipipe.training.known_features import KnownFeatures
 from wsipipe.training.sampling.batches import Batch
-from wsipipe.training.sampling.prefetch import Draw
+from wsipipe.training.sampling.prefetch import Sampler
 
 Activation = Literal["sigmoid", "softmax"]
-Part = Sequence[Any]
+SampleList = Sequence[Any]
 """Some of the samples; of one type in each task."""
 
 
-class Task(Protocol):
+class TrainingTask(Protocol):
     """Samples in; batches, loss, and what is measured out."""
 
     activation: Activation
@@ -31,7 +31,7 @@ class Task(Protocol):
         ...
 
     @property
-    def samples(self) -> Part:
+    def samples(self) -> SampleList:
         """All fields or tiles."""
         ...
 
@@ -49,25 +49,25 @@ class Task(Protocol):
         """(n, kinds) what each sample brings to a fold; folds get even shares of every kind."""
         ...
 
-    def check(self, held_out: Part) -> None:
+    def check(self, held_out: SampleList) -> None:
         """Refuse held-out samples on which nothing can be measured, with a ConfigError."""
         ...
 
-    def told(self, samples: Part) -> dict[str, str]:
+    def describe(self, samples: SampleList) -> dict[str, str]:
         """What samples there are of each source, in words."""
         ...
 
-    def learnt(self, samples: Part) -> Learnt | None:
+    def training_range(self, samples: SampleList) -> Learnt | None:
         """What these samples look like, for the card."""
         ...
 
-    def knows(
-        self, network: nn.Module, card: ModelCard, samples: Part, device: Device
+    def known_features(
+        self, network: nn.Module, card: ModelCard, samples: SampleList, device: Device
     ) -> KnownFeatures | None:
         """Features of these samples, so that the network can say "unknown"; None where it cannot."""
         ...
 
-    def draw(self, samples: Part) -> Draw:
+    def sampler(self, samples: SampleList) -> Sampler:
         """What makes batches of these samples."""
         ...
 
@@ -75,20 +75,20 @@ class Task(Protocol):
         """Of a batch, one number."""
         ...
 
-    def answers(self, network: nn.Module, card: ModelCard, held_out: Part, device: Device) -> list[Any]:
+    def predict(self, network: nn.Module, card: ModelCard, held_out: SampleList, device: Device) -> list[Any]:
         """What the network says of held-out samples at the card's temperature, beside the truth."""
         ...
 
     def measure(
-        self, network: nn.Module, card: ModelCard, held_out: Part, device: Device
+        self, network: nn.Module, card: ModelCard, held_out: SampleList, device: Device
     ) -> dict[str, float]:
         """Scores on the way, quickly; ``score`` is what early stopping looks at."""
         ...
 
-    def calibrated(self, card: ModelCard, answers: Sequence[Any]) -> ModelCard:
-        """The card with what is chosen on ``answers`` of held-out samples, given at temperature 1."""
+    def calibrate(self, card: ModelCard, predictions: Sequence[Any]) -> ModelCard:
+        """The card with what is chosen on ``predictions`` of held-out samples, given at temperature 1."""
         ...
 
-    def scored(self, card: ModelCard, answers: Sequence[Any]) -> dict[str, float]:
-        """Scores of answers, given at temperature 1, with what the card has chosen."""
+    def score(self, card: ModelCard, predictions: Sequence[Any]) -> dict[str, float]:
+        """Scores of predictions, given at temperature 1, with what the card has chosen."""
         ...

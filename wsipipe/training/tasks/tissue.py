@@ -21,16 +21,16 @@ from wsipipe.training.device import autocast
 from wsipipe.training.evaluation.calibration import class_temperature
 from wsipipe.training.evaluation.metrics import class_scores
 from wsipipe.training.known_features import KnownFeatures, known_features
-from wsipipe.training.learnt import learnt_of
 from wsipipe.training.recipe import Recipe
 from wsipipe.training.samples import Tile
 from wsipipe.training.sampling.batches import Batch, as_input
-from wsipipe.training.sampling.mosaics import TissueCanvases, square
-from wsipipe.training.sampling.prefetch import Draw
+from wsipipe.training.sampling.mosaics import TileMosaics, square
+from wsipipe.training.sampling.prefetch import Sampler
 from wsipipe.training.tasks.losses import tissue_loss
 from wsipipe.training.tasks.task import Activation
+from wsipipe.training.training_range import training_range
 
-ABOUT = {
+KNOWN_CLASSES = {
     "ADI": ("adipose", (245, 222, 120)),
     "BACK": ("glass", (230, 230, 230)),
     "DEB": ("debris", (150, 130, 90)),
@@ -45,10 +45,10 @@ ABOUT = {
     "stroma": ("stroma", (240, 150, 190)),
 }
 COLOURS = ((31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189), (140, 86, 75))
-TOGETHER = 16
+BATCH = 16
 
 
-class Answers(NamedTuple):
+class TilePredictions(NamedTuple):
     """What a network says of held-out tiles.
 
     Attributes:
@@ -60,7 +60,7 @@ class Answers(NamedTuple):
     probabilities: npt.NDArray[np.float32]
 
 
-class Tissue:
+class TissueTask:
     """The task ``tissue``: tiles in, a dense classifier out.
 
     Attributes:
@@ -100,7 +100,7 @@ class Tissue:
     def check(self, held_out: Sequence[Tile]) -> None:
         """Any tile can be measured."""
 
-    def told(self, samples: Sequence[Tile]) -> dict[str, str]:
+    def describe(self, samples: Sequence[Tile]) -> dict[str, str]:
         """What was learnt from each source, in words."""
         pairs = Counter((tile.source, tile.class_name) for tile in samples)
         return {
@@ -108,11 +108,11 @@ class Tissue:
             for source in dict.fromkeys(tile.source for tile in samples)
         }
 
-    def learnt(self, samples: Sequence[Tile]) -> Learnt | None:
+    def training_range(self, samples: Sequence[Tile]) -> Learnt | None:
         """Ranges of the colours of these tiles."""
-        return learnt_of(samples, self.recipe.mpp)
+        return training_range(samples, self.recipe.mpp)
 
-    def knows(
+    def known_features(
         self, network: nn.Module, card: ModelCard, samples: Sequence[Tile], device: Device
     ) -> KnownFeatures | None:
         """Features of these tiles."""
@@ -120,11 +120,9 @@ class Tissue:
             return None
         return known_features(network, samples, card.mpp, torch.device(device))
 
-    def draw(self, samples: Sequence[Tile]) -> Draw:
+    def sampler(self, samples: Sequence[Tile]) -> Sampler:
         """Canvases of these tiles."""
-        return TissueCanvases(
-            samples, self.classes, self.recipe.mpp, self.recipe.samples, self.recipe.augment
-        )
+        return TileMosaics(samples, self.classes, self.recipe.mpp, self.recipe.samples, self.recipe.augment)
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
         """Of a batch of canvases; a tile's score is the mean of its cells'."""
@@ -132,38 +130,38 @@ class Tissue:
         per_tile = cells.shape[2] // self.recipe.samples.tiles
         return tissue_loss(functional.avg_pool2d(cells, per_tile), batch, self.recipe.loss)
 
-    def answers(
+    def predict(
         self, network: nn.Module, card: ModelCard, held_out: Sequence[Tile], device: Device
-    ) -> list[Answers]:
-        """Answers for tiles, each seen alone."""
+    ) -> list[TilePredictions]:
+        """TilePredictions for tiles, each seen alone."""
         where, side = torch.device(device), self.recipe.samples.side_px
         found = []
-        for start in range(0, len(held_out), TOGETHER):
-            tiles = held_out[start : start + TOGETHER]
+        for start in range(0, len(held_out), BATCH):
+            tiles = held_out[start : start + BATCH]
             images = as_input(np.stack([square(tile, card.mpp, side) for tile in tiles])).to(where)
             with torch.no_grad(), autocast(where, self.recipe.fit.precision):
                 scores = network.eval()(images).float() / card.temperature
             truth = np.array([self.classes.index(tile.class_name) for tile in tiles])
-            found.append(Answers(truth, scores.softmax(1).cpu().numpy()))
+            found.append(TilePredictions(truth, scores.softmax(1).cpu().numpy()))
         return found
 
     def measure(
         self, network: nn.Module, card: ModelCard, held_out: Sequence[Tile], device: Device
     ) -> dict[str, float]:
         """Accuracy and balanced accuracy of tiles; ``score`` is the latter."""
-        truth, probabilities = _joined(self.answers(network, card, held_out, device))
+        truth, probabilities = _join(self.predict(network, card, held_out, device))
         scores = class_scores(truth, probabilities)
         kept = {name: scores[name] for name in ("accuracy", "balanced_accuracy")}
         return kept | {"score": scores["balanced_accuracy"]}
 
-    def calibrated(self, card: ModelCard, answers: Sequence[Answers]) -> ModelCard:
-        """The card with the temperature chosen on ``answers`` of held-out tiles."""
-        truth, probabilities = _joined(answers)
+    def calibrate(self, card: ModelCard, predictions: Sequence[TilePredictions]) -> ModelCard:
+        """The card with the temperature chosen on ``predictions`` of held-out tiles."""
+        truth, probabilities = _join(predictions)
         return card.model_copy(update={"temperature": class_temperature(probabilities, truth)})
 
-    def scored(self, card: ModelCard, answers: Sequence[Answers]) -> dict[str, float]:
+    def score(self, card: ModelCard, predictions: Sequence[TilePredictions]) -> dict[str, float]:
         """Accuracy, balanced accuracy, AUC, and recall of each class; no temperature moves a decision."""
-        truth, probabilities = _joined(answers)
+        truth, probabilities = _join(predictions)
         right = probabilities.argmax(1) == truth
         recalls = {
             f"recall_{name}": float(right[truth == label].mean())
@@ -173,10 +171,10 @@ class Tissue:
         return class_scores(truth, probabilities) | recalls
 
 
-def _joined(answers: Sequence[Answers]) -> Answers:
-    return Answers(*(np.concatenate(parts) for parts in zip(*answers, strict=True)))
+def _join(predictions: Sequence[TilePredictions]) -> TilePredictions:
+    return TilePredictions(*(np.concatenate(parts) for parts in zip(*predictions, strict=True)))
 
 
 def _output(name: str, index: int) -> Output:
-    description, colour = ABOUT.get(name, (name, COLOURS[index % len(COLOURS)]))
+    description, colour = KNOWN_CLASSES.get(name, (name, COLOURS[index % len(COLOURS)]))
     return Output(name=name, description=description, color=colour)

@@ -6,7 +6,7 @@ import pytest
 from wsipipe.errors import ConfigError
 from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.training.evaluation.calibration import (
-    Maps,
+    FieldMaps,
     choose,
     class_temperature,
     mean_scores,
@@ -15,7 +15,7 @@ from wsipipe.training.evaluation.calibration import (
 from wsipipe.training.sampling.targets import centre_map
 
 
-def field(seed: int, nucleus: float, centre: float) -> Maps:
+def field(seed: int, nucleus: float, centre: float) -> FieldMaps:
     """Touching squares at 0.5 um/px; the maps need a nucleus threshold below ``nucleus`` etc."""
     rng = np.random.default_rng(seed)
     truth = np.zeros((96, 96), np.int32)
@@ -25,7 +25,7 @@ def field(seed: int, nucleus: float, centre: float) -> Maps:
         truth[y + 10 : y + 20, x : x + 20] = 2 * label + 1
     outside = np.where(truth == 0, rng.uniform(0, nucleus - 0.1, truth.shape), 0)
     maps = np.where(truth > 0, nucleus, outside), centre_map(truth) * centre
-    return Maps(truth, *(np.rint(250 * one).astype(np.uint8) for one in maps), 0.5)
+    return FieldMaps(truth, *(np.rint(250 * one).astype(np.uint8) for one in maps), 0.5)
 
 
 def test_thresholds_that_suit_the_maps_are_chosen() -> None:

@@ -8,7 +8,7 @@ import pytest
 from wsipipe.errors import ConfigError
 from wsipipe.models.cards.weights import find_weights, read_card, whole_card
 from wsipipe.training.evaluation.card_update import put_into_card
-from wsipipe.training.evaluation.record import Estimate, Evaluation, Setting, over_angles
+from wsipipe.training.evaluation.record import Estimate, Evaluation, EvaluationSetup, summarise_angles
 
 NUCLEI = "nuclei_gmr_unet_0.5"
 
@@ -16,7 +16,7 @@ NUCLEI = "nuclei_gmr_unet_0.5"
 def measured(folds: int) -> Evaluation:
     return Evaluation(
         task="nuclei",
-        setting=Setting(
+        setting=EvaluationSetup(
             weights=NUCLEI,
             weights_sha256=["0" * 64] * folds,
             mpp=0.5,
@@ -30,7 +30,7 @@ def measured(folds: int) -> Evaluation:
             "aji": Estimate(value=0.6, samples=1),
         },
         degrees=[0.0, 180.0],
-        turned={"dice": over_angles([0.8, 0.79], [0.0, 180.0])},
+        turned={"dice": summarise_angles([0.8, 0.79], [0.0, 180.0])},
     )
 
 

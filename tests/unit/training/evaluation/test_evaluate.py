@@ -16,15 +16,15 @@ from wsipipe.training.evaluation import evaluate as evaluation
 from wsipipe.training.evaluation.evaluate import evaluate
 from wsipipe.training.evaluation.fields import evaluate_fields
 from wsipipe.training.evaluation.inference import predictor_of
-from wsipipe.training.evaluation.models import Part
+from wsipipe.training.evaluation.models import ModelSamples
 from wsipipe.training.evaluation.record import Evaluation
 from wsipipe.training.evaluation.report import as_markdown, comparison, draw_comparison, write_report
-from wsipipe.training.evaluation.settings import Plan
+from wsipipe.training.evaluation.settings import EvaluationSettings
 from wsipipe.training.evaluation.tiles import common_classes, evaluate_tiles
 from wsipipe.training.samples import Field, Tile
 
 NUCLEI = {"in_channels": 3, "out_channels": 2, "widths": [2, 2], "kernel_sizes": [5, 3]}
-PLAN = Plan(angles=45, mirror=True)
+PLAN = EvaluationSettings(angles=45, mirror=True)
 
 
 def predictor(architecture: str, arguments: dict[str, object], names: str, activation: str) -> Predictor:
@@ -51,8 +51,8 @@ def rings() -> Predictor:
     return predictor("gmr_unet", NUCLEI, "nucleus centre", "sigmoid")
 
 
-def part(of: Predictor, samples: list[Any]) -> Part[Any]:
-    return Part(of, of.card, samples)
+def part(of: Predictor, samples: list[Any]) -> ModelSamples[Any]:
+    return ModelSamples(of, of.card, samples)
 
 
 def fields() -> list[Field]:
@@ -98,7 +98,7 @@ def test_a_ring_network_is_exact_at_the_eight_orientations(nuclei: Evaluation) -
 def test_a_plain_network_is_not() -> None:
     arguments = {"in_channels": 3, "out_channels": 2, "widths": [2, 2, 2, 2]}
     plain = predictor("plain_unet", arguments, "nucleus centre", "sigmoid")
-    found = evaluate_fields([part(plain, fields()[:1])], Plan(angles=90, mirror=True))
+    found = evaluate_fields([part(plain, fields()[:1])], EvaluationSettings(angles=90, mirror=True))
     assert found.orientation_difference is not None
     assert found.orientation_difference > 1e-4
 
@@ -119,21 +119,23 @@ def test_the_summary_follows_from_the_rows(nuclei: Evaluation) -> None:
 
 
 def test_groups_and_numbers_are_chosen() -> None:
-    chosen = Plan(groups=("breast", "liver")).select(fields())
+    chosen = EvaluationSettings(groups=("breast", "liver")).select(fields())
     assert [one.name for one in chosen] == ["f0", "f1", "f3"]
-    assert [one.name for one in Plan(max_samples=2).select(fields())] == ["f0", "f2"]
+    assert [one.name for one in EvaluationSettings(max_samples=2).select(fields())] == ["f0", "f2"]
     with pytest.raises(ConfigError, match=r"'skin' was asked for.*breast, colon, liver"):
-        Plan(groups=("skin",)).select(fields())
+        EvaluationSettings(groups=("skin",)).select(fields())
     with pytest.raises(ConfigError, match="nothing fits the network"):
-        Plan().select([])
+        EvaluationSettings().select([])
     with pytest.raises(ConfigError, match="does not divide"):
-        Plan(angles=7)
+        EvaluationSettings(angles=7)
 
 
 def test_progress_ends_at_its_total() -> None:
     told: list[tuple[int, int]] = []
-    plan = Plan(angles=180, mirror=True, max_samples=2, progress=lambda *now: told.append(now))
-    evaluate_fields([part(rings(), fields())], plan)
+    settings = EvaluationSettings(
+        angles=180, mirror=True, max_samples=2, progress=lambda *now: told.append(now)
+    )
+    evaluate_fields([part(rings(), fields())], settings)
     assert told == [(done, 10) for done in range(1, 11)]
 
 
@@ -204,8 +206,8 @@ def test_the_weights_say_what_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path:
     read = []
     monkeypatch.setattr(evaluation, "read_fields", lambda folder: read.append("fields") or fields()[:1])
     monkeypatch.setattr(evaluation, "read_tiles", lambda folder: read.append("tiles") or [])
-    found = evaluate("nuclei_gmr_unet_0.5", tmp_path, Plan(), precision="float32", device="cpu")
+    found = evaluate("nuclei_gmr_unet_0.5", tmp_path, EvaluationSettings(), precision="float32", device="cpu")
     assert (read, found.task, found.setting.weights) == (["fields"], "nuclei", "nuclei_gmr_unet_0.5")
     with pytest.raises(ConfigError, match="nothing fits"):
-        evaluate("tissue_gmr_resnet18_1.0", tmp_path, Plan(), precision="float32", device="cpu")
+        evaluate("tissue_gmr_resnet18_1.0", tmp_path, EvaluationSettings(), precision="float32", device="cpu")
     assert read == ["fields", "tiles"]

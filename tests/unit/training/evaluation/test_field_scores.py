@@ -5,8 +5,8 @@ import pytest
 
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.weights import ModelCard, Output, read_card
-from wsipipe.training.evaluation.field_scores import DiscField, FieldScorer, cropped
-from wsipipe.training.evaluation.rotation import MIRRORED, Pose, turns
+from wsipipe.training.evaluation.field_scores import DiscField, FieldScorer, crop_middle
+from wsipipe.training.evaluation.rotation import MIRRORED, Rotation, rotations
 from wsipipe.training.samples import Field
 from wsipipe.training.sampling.targets import centre_map
 
@@ -25,7 +25,7 @@ CARD = ModelCard(
 
 
 class Seer:
-    """Reads the answer in the picture: red is 1 - nucleus, green 1 - centre; ``skew`` adds a slope."""
+    """Reads the prediction in the picture: red is 1 - nucleus, green 1 - centre; ``skew`` adds a slope."""
 
     halo_px, lattice_px, stride = 8, 8, 1
 
@@ -33,9 +33,9 @@ class Seer:
         self.skew = skew
 
     def __call__(self, patch: np.ndarray) -> np.ndarray:
-        answer = 1 - patch[..., :2].astype(np.float32) / 255
+        prediction = 1 - patch[..., :2].astype(np.float32) / 255
         slope = np.linspace(0, self.skew, patch.shape[1], dtype=np.float32)[None, :, None]
-        return np.moveaxis(np.clip(answer - slope, 0, 1), 2, 0)
+        return np.moveaxis(np.clip(prediction - slope, 0, 1), 2, 0)
 
 
 def field(height: int = 120, width: int = 120, mpp: float = 0.5) -> Field:
@@ -55,14 +55,14 @@ def field(height: int = 120, width: int = 120, mpp: float = 0.5) -> Field:
 
 
 def test_who_sees_the_truth_scores_one() -> None:
-    scores = FieldScorer(Seer(), CARD).whole(field())
+    scores = FieldScorer(Seer(), CARD).score_whole(field())
     assert scores == dict.fromkeys(scores, 1.0)
     assert set(scores) == {"dice", "iou", "auc", "label_dice", "aji", "pq", "dq", "sq", "f1"}
 
 
 def test_turned_by_any_angle_nearly_one_and_by_quarters_the_very_same() -> None:
     scorer, ready = FieldScorer(Seer(), CARD), DiscField(field(120, 160))
-    scores = {pose.degrees: scorer.on_disc(ready, pose) for pose in turns(30)}
+    scores = {rotation.degrees: scorer.score_disc(ready, rotation) for rotation in rotations(30)}
     assert min(row["dice"] for row in scores.values()) > 0.97
     assert min(row["pq"] for row in scores.values()) > 0.93
     for quarter in (90, 180, 270):
@@ -72,40 +72,44 @@ def test_turned_by_any_angle_nearly_one_and_by_quarters_the_very_same() -> None:
 def test_a_network_that_looks_at_places_is_told_apart() -> None:
     scorer = FieldScorer(Seer(skew=0.8), CARD)
     ready = DiscField(field())
-    rows = [scorer.on_disc(ready, pose) for pose in turns(90)]
+    rows = [scorer.score_disc(ready, rotation) for rotation in rotations(90)]
     assert rows[0] != rows[1]
-    assert scorer.whole(field()) != scorer.whole(field(), MIRRORED[0])
+    assert scorer.score_whole(field()) != scorer.score_whole(field(), MIRRORED[0])
 
 
 def test_mirrored_fields_have_the_same_scores() -> None:
     scorer = FieldScorer(Seer(), CARD)
     for mpp in (0.25, 0.4):
         one = field(121, 94, mpp)
-        assert scorer.whole(one, MIRRORED[0]) == scorer.whole(one, MIRRORED[1]) == scorer.whole(one)
+        assert (
+            scorer.score_whole(one, MIRRORED[0])
+            == scorer.score_whole(one, MIRRORED[1])
+            == scorer.score_whole(one)
+        )
 
 
 def test_fields_and_networks_without_instances_have_pixel_scores() -> None:
     foreground = Field(**{**vars(field()), "has_instances": False})
-    assert set(FieldScorer(Seer(), CARD).whole(foreground)) == {"dice", "iou", "auc"}
+    assert set(FieldScorer(Seer(), CARD).score_whole(foreground)) == {"dice", "iou", "auc"}
     alone = CARD.model_copy(update={"outputs": CARD.outputs[:1]})
     scorer = FieldScorer(Seer(), alone)
-    assert set(scorer.whole(field())) == {"dice", "iou", "auc"}
-    assert set(scorer.on_disc(DiscField(field()), Pose(10))) == {"dice", "iou", "auc"}
+    assert set(scorer.score_whole(field())) == {"dice", "iou", "auc"}
+    assert set(scorer.score_disc(DiscField(field()), Rotation(10))) == {"dice", "iou", "auc"}
 
 
 def test_the_cards_thresholds_count() -> None:
     strict = CARD.model_copy(update={"instance_params": {"min_area_um2": 590.0}})
-    assert FieldScorer(Seer(), strict).whole(field())["pq"] == 0
+    assert FieldScorer(Seer(), strict).score_whole(field())["pq"] == 0
     low = CARD.model_copy(update={"thresholds": {"nucleus": 1.0, "centre": 0.5}})
     grey = Field(**{**vars(field()), "image": np.maximum(field().image, 20)})
-    assert FieldScorer(Seer(), low).whole(grey)["dice"] == 0
+    assert FieldScorer(Seer(), low).score_whole(grey)["dice"] == 0
 
 
 def test_only_the_middle() -> None:
-    small = cropped(field(), 64)
+    small = crop_middle(field(), 64)
     assert small.labels.shape == (64, 64)
     assert (small.image == field().image[28:92, 28:92]).all()
-    assert cropped(small, None) is small
+    assert crop_middle(small, None) is small
 
 
 def test_a_classifier_is_refused() -> None:

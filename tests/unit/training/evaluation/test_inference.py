@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from wsipipe.geometry import Orientation
 from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.tiling.resample import halve
-from wsipipe.training.evaluation.inference import Scene, instances, scene, stored_maps
+from wsipipe.training.evaluation.inference import FieldCanvas, field_canvas, instances, stored_maps
 from wsipipe.training.evaluation.instance_metrics import instance_scores
 from wsipipe.training.sampling.targets import centre_map
 
@@ -30,14 +30,14 @@ class Darkness:
 
     def __call__(self, patch: np.ndarray) -> np.ndarray:
         assert not (np.array(patch.shape[:2]) % self.lattice_px).any()
-        answer = 1 - patch.mean(axis=2, dtype=np.float32) / 255
-        answer[[0, -1]] = answer[:, [0, -1]] = 1
-        return np.stack([answer, answer])
+        prediction = 1 - patch.mean(axis=2, dtype=np.float32) / 255
+        prediction[[0, -1]] = prediction[:, [0, -1]] = 1
+        return np.stack([prediction, prediction])
 
 
 def test_own_mpp_is_a_plain_copy_on_white() -> None:
     image, labels = picture(21, 30)
-    got = scene(image[:20], labels[:20], 0.25, 0.252, 8)
+    got = field_canvas(image[:20], labels[:20], 0.25, 0.252, 8)
     assert got.image.shape == (24, 32, 3)
     assert got.mpp == 0.25
     assert (got.image[got.inside.slices] == image[:20]).all()
@@ -50,7 +50,7 @@ def test_own_mpp_is_a_plain_copy_on_white() -> None:
 
 def test_half_the_resolution_is_the_mean_of_four() -> None:
     image, labels = picture(40, 32)
-    got = scene(image, labels, 0.25, 0.5, 8)
+    got = field_canvas(image, labels, 0.25, 0.5, 8)
     assert (got.image[got.inside.slices] == halve(image)).all()
     assert got.inside.shape == (20, 16)
 
@@ -59,8 +59,8 @@ def test_half_the_resolution_is_the_mean_of_four() -> None:
 @given(st.integers(5, 40), st.integers(5, 40), st.sampled_from([0.25, 0.31, 0.5, 0.77]), ORIENTATIONS)
 def test_a_turned_field_is_the_turned_scene(h: int, w: int, mpp: float, orientation: Orientation) -> None:
     image, labels = picture(h, w)
-    straight = scene(image, labels, mpp, 0.5, 8)
-    turned = scene(orientation.apply(image), orientation.apply(labels), mpp, 0.5, 8)
+    straight = field_canvas(image, labels, mpp, 0.5, 8)
+    turned = field_canvas(orientation.apply(image), orientation.apply(labels), mpp, 0.5, 8)
     assert (turned.image == orientation.apply(straight.image)).all()
     assert (turned.labels == orientation.apply(straight.labels)).all()
 
@@ -71,14 +71,14 @@ def test_labels_lie_where_their_nuclei_do() -> None:
     labels[10:30, 8:25], labels[40:55, 20:40] = 1, 2
     image = np.repeat(np.where(labels > 0, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
     for mpp in (0.25, 0.36, 0.9):
-        got = scene(image, labels, mpp, 0.5, 8)
+        got = field_canvas(image, labels, mpp, 0.5, 8)
         share = ((got.image[..., 0] < 128) == (got.labels > 0)).mean()
         assert share > 0.985, mpp
 
 
 def test_maps_are_those_of_the_field_with_the_whole_reach_as_context() -> None:
     image, labels = picture(20, 36)
-    maps = stored_maps(Darkness(), scene(image, labels, 0.5, 0.5, 8))
+    maps = stored_maps(Darkness(), field_canvas(image, labels, 0.5, 0.5, 8))
     assert maps.shape == (2, 20, 36)
     assert np.abs(maps[0] / 250 - (1 - image.mean(axis=2) / 255)).max() <= 1 / 250
 
@@ -87,7 +87,7 @@ def test_too_little_context_would_show() -> None:
     predict = Darkness()
     predict.halo_px = 0
     image, labels = picture(24, 40)
-    maps = stored_maps(predict, scene(image, labels, 0.5, 0.5, 8))
+    maps = stored_maps(predict, field_canvas(image, labels, 0.5, 0.5, 8))
     assert (maps[0][0] == 250).all()
 
 
@@ -114,6 +114,6 @@ def test_true_maps_give_the_true_nuclei() -> None:
 
 
 def test_a_scene_is_plain_data() -> None:
-    got = scene(*picture(8, 8), 0.5, 0.5, 1)
-    assert isinstance(got, Scene)
+    got = field_canvas(*picture(8, 8), 0.5, 0.5, 1)
+    assert isinstance(got, FieldCanvas)
     assert got.inside.shape == (8, 8)

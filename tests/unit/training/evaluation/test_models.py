@@ -9,7 +9,7 @@ import pytest
 
 from wsipipe.errors import ConfigError
 from wsipipe.models.cards.weights import find_weights, read_card, write_card
-from wsipipe.training.evaluation.models import Source, samples_for, sources_of
+from wsipipe.training.evaluation.models import EvaluatedModel, evaluated_models, samples_for
 from wsipipe.training.samples import Field
 
 NUCLEI = "nuclei_gmr_unet_0.5"
@@ -35,7 +35,7 @@ def validated(tmp_path: Path) -> Path:
 
 
 def test_weights_are_asked_about_all() -> None:
-    (source,) = sources_of(NUCLEI)
+    (source,) = evaluated_models(NUCLEI)
     assert source.held_out is None
     assert source.card == read_card(NUCLEI)
     assert len(samples_for(source, [field("0"), field("1")])) == 2
@@ -43,25 +43,25 @@ def test_weights_are_asked_about_all() -> None:
 
 def test_a_fold_is_asked_about_what_it_held_out(validated: Path) -> None:
     samples = [field(name) for name in ("2", "0", "1", "other")]
-    asked = [[one.name for one in samples_for(source, samples)] for source in sources_of(validated)]
+    asked = [[one.name for one in samples_for(source, samples)] for source in evaluated_models(validated)]
     assert asked == [["0"], ["1"], ["2"]]
 
 
 def test_a_fold_is_judged_by_the_others(validated: Path) -> None:
-    cards = [source.card for source in sources_of(validated)]
+    cards = [source.card for source in evaluated_models(validated)]
     assert [card.thresholds["nucleus"] for card in cards] == pytest.approx([0.5, 0.45, 0.35])
     assert [card.instance_params["grow_um"] for card in cards] == [6, 5, 3]
 
 
 def test_missing_samples_are_told(validated: Path) -> None:
     with pytest.raises(ConfigError, match=r"lack 1, for example made/1"):
-        samples_for(sources_of(validated)[1], [field("0")])
-    assert samples_for(Source("x", read_card(NUCLEI), frozenset()), [field("0")]) == []
+        samples_for(evaluated_models(validated)[1], [field("0")])
+    assert samples_for(EvaluatedModel("x", read_card(NUCLEI), frozenset()), [field("0")]) == []
 
 
 def test_a_folder_without_finished_folds_is_told(validated: Path, tmp_path: Path) -> None:
     (validated / "fold2" / f"{NUCLEI}.safetensors").unlink()
     with pytest.raises(ConfigError, match="is its training finished"):
-        sources_of(validated)
+        evaluated_models(validated)
     with pytest.raises(ConfigError, match="has 0 folds"):
-        sources_of(tmp_path / "fold0")
+        evaluated_models(tmp_path / "fold0")

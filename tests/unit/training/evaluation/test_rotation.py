@@ -7,17 +7,17 @@ from scipy import ndimage
 from wsipipe.errors import ConfigError
 from wsipipe.training.evaluation.rotation import (
     MIRRORED,
-    Plane,
-    Pose,
+    RotatableImage,
+    Rotation,
     border,
     cut_labels,
     disc,
     drop_cut,
+    mask_outside_disc,
     middle_square,
-    on_disc,
-    reflected,
-    turned_labels,
-    turns,
+    pad_reflect,
+    rotate_labels,
+    rotations,
 )
 
 
@@ -28,31 +28,33 @@ def smooth(side: int, seed: int = 0) -> np.ndarray:
 
 
 def test_a_whole_turn_in_equal_steps() -> None:
-    assert [pose.degrees for pose in turns(90)] == [0, 90, 180, 270]
-    assert len(turns(10)) == 36
+    assert [rotation.degrees for rotation in rotations(90)] == [0, 90, 180, 270]
+    assert len(rotations(10)) == 36
     for step in (7.0, 0.0, -10.0):
         with pytest.raises(ConfigError, match="does not divide 360"):
-            turns(step)
+            rotations(step)
 
 
 @pytest.mark.parametrize("quarter", range(4))
 def test_quarter_turns_move_whole_pixels(quarter: int) -> None:
     image, labels = smooth(32), np.arange(32 * 32).reshape(32, 32)
-    pose = Pose(90.0 * quarter)
-    assert (Plane(image).at(pose) == np.rot90(image, quarter)).all()
-    assert (Plane(image).at(pose, 20) == np.rot90(image, quarter)[6:26, 6:26]).all()
-    assert (turned_labels(labels, pose) == np.rot90(labels, quarter)).all()
+    rotation = Rotation(90.0 * quarter)
+    assert (RotatableImage(image).at(rotation) == np.rot90(image, quarter)).all()
+    assert (RotatableImage(image).at(rotation, 20) == np.rot90(image, quarter)[6:26, 6:26]).all()
+    assert (rotate_labels(labels, rotation) == np.rot90(labels, quarter)).all()
 
 
 @pytest.mark.parametrize("quarter", range(4))
 def test_the_splines_turn_the_same_way(quarter: int) -> None:
     """So near a quarter turn the interpolated picture is nearly the exact one; the other way round is not."""
     image, labels = smooth(64), (smooth(64)[..., 0] > 128).astype(np.int32)
-    near, exact = Pose(90 * quarter + 0.01), Pose(90.0 * quarter)
-    gap = np.abs(Plane(image).at(near).astype(int) - Plane(image).at(exact))
+    near, exact = Rotation(90 * quarter + 0.01), Rotation(90.0 * quarter)
+    gap = np.abs(RotatableImage(image).at(near).astype(int) - RotatableImage(image).at(exact))
     assert gap.max() <= 1
-    assert (turned_labels(labels, near) != turned_labels(labels, exact))[disc(64)].mean() < 0.002
-    wrong = np.abs(Plane(image).at(Pose(90 * quarter + 90.0)).astype(int) - Plane(image).at(exact))
+    assert (rotate_labels(labels, near) != rotate_labels(labels, exact))[disc(64)].mean() < 0.002
+    wrong = np.abs(
+        RotatableImage(image).at(Rotation(90 * quarter + 90.0)).astype(int) - RotatableImage(image).at(exact)
+    )
     assert wrong.mean() > 10
 
 
@@ -61,25 +63,28 @@ def test_image_and_labels_turn_together_and_the_middle_is_the_middle() -> None:
     labels[20:40, 30:60] = 1
     image = np.repeat((255 * (labels == 0)).astype(np.uint8)[..., None], 3, axis=2)
     for degrees in (10, 45, 130, 215.5):
-        pose = Pose(degrees)
-        shown = Plane(image).at(pose)
-        assert ((shown[..., 0] < 128) == turned_labels(labels, pose))[disc(80)].mean() > 0.99
-        assert np.abs(shown[10:70, 10:70].astype(int) - Plane(image).at(pose, 60)).max() <= 1
+        rotation = Rotation(degrees)
+        shown = RotatableImage(image).at(rotation)
+        assert ((shown[..., 0] < 128) == rotate_labels(labels, rotation))[disc(80)].mean() > 0.99
+        assert np.abs(shown[10:70, 10:70].astype(int) - RotatableImage(image).at(rotation, 60)).max() <= 1
 
 
-@pytest.mark.parametrize("pose", MIRRORED)
-def test_mirrored_is_mirrored(pose: Pose) -> None:
+@pytest.mark.parametrize("rotation", MIRRORED)
+def test_mirrored_is_mirrored(rotation: Rotation) -> None:
     image = smooth(24)
-    flipped = image[:, ::-1] if pose.mirror == "left-right" else image[::-1]
-    assert (Plane(image).at(pose) == flipped).all()
+    flipped = image[:, ::-1] if rotation.mirror == "left-right" else image[::-1]
+    assert (RotatableImage(image).at(rotation) == flipped).all()
 
 
 def test_the_scene_is_the_disc_whatever_lies_in_the_corners() -> None:
     image = smooth(60)
     other = np.where(disc(60)[..., None], image, 7)
     for degrees in (0, 90):
-        assert (on_disc(Plane(image).at(Pose(degrees))) == on_disc(Plane(other).at(Pose(degrees)))).all()
-    assert (on_disc(image)[0, 0] == 255).all()
+        assert (
+            mask_outside_disc(RotatableImage(image).at(Rotation(degrees)))
+            == mask_outside_disc(RotatableImage(other).at(Rotation(degrees)))
+        ).all()
+    assert (mask_outside_disc(image)[0, 0] == 255).all()
     for mask in (disc(60), border(60)):
         assert (np.rot90(mask) == mask).all()
         assert (mask[::-1] == mask).all()
@@ -95,7 +100,7 @@ def test_a_middle_square_is_even_and_central() -> None:
 
 def test_a_tile_goes_on_by_reflection() -> None:
     tile = smooth(20)[:, :16]
-    plane = reflected(tile, 53)
+    plane = pad_reflect(tile, 53)
     assert plane.shape == (54, 54, 3)
     assert (plane[17:37, 19:35] == tile).all()
     assert (plane[17:37, 18] == tile[:, 0]).all()

@@ -5,7 +5,7 @@ import pytest
 
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.weights import read_card
-from wsipipe.training.evaluation.rotation import MIRRORED, Pose, turns
+from wsipipe.training.evaluation.rotation import MIRRORED, Rotation, rotations
 from wsipipe.training.evaluation.tile_outputs import CONTEXT_PX, TileClassifier
 from wsipipe.training.samples import Tile
 
@@ -32,28 +32,28 @@ def tile(height: int = 112, width: int = 112, mpp: float = 1.0, seed: int = 0) -
 def test_the_middle_cell_answers() -> None:
     predict, one = Means(), tile()
     classifier = TileClassifier(predict, CARD)
-    answer = classifier.answer(classifier.show(one), Pose())
+    prediction = classifier.classify(classifier.prepare(one), Rotation())
     assert predict.shape == (112 + 2 * CONTEXT_PX,) * 2
-    assert answer == pytest.approx(one.image[48:64, 48:64, 0].mean() / 255)
+    assert prediction == pytest.approx(one.image[48:64, 48:64, 0].mean() / 255)
 
 
 @pytest.mark.parametrize("sides", [(112, 112), (108, 100), (101, 90), (224, 224)])
 @pytest.mark.parametrize("mpp", [1.0, 1.037, 0.5])
 def test_the_eight_orientations_are_the_same_to_the_bit(sides: tuple[int, int], mpp: float) -> None:
     classifier = TileClassifier(Means(), CARD)
-    shown = classifier.show(tile(*sides, mpp))
-    straight = classifier.answer(shown, Pose())
-    for pose in (*turns(90), *MIRRORED):
-        assert (classifier.answer(shown, pose) == straight).all()
+    shown = classifier.prepare(tile(*sides, mpp))
+    straight = classifier.classify(shown, Rotation())
+    for rotation in (*rotations(90), *MIRRORED):
+        assert (classifier.classify(shown, rotation) == straight).all()
 
 
 def test_no_corner_comes_in_at_any_angle() -> None:
     """A grey tile on its plane stays grey all over the canvas, so nothing but tissue is ever shown."""
     grey = np.full((100, 108, 3), 90, np.uint8)
     one = Tile(name="grey", source="made", group="a", image=grey, class_name="TUM", mpp=1.037)
-    shown = TileClassifier(Means(), CARD).show(one)
+    shown = TileClassifier(Means(), CARD).prepare(one)
     for degrees in (0, 30, 45, 100):
-        assert (shown.at(Pose(degrees)) == 90).all()
+        assert (shown.at(Rotation(degrees)) == 90).all()
 
 
 def test_the_tile_lies_in_the_middle_at_its_size() -> None:
@@ -62,7 +62,7 @@ def test_the_tile_lies_in_the_middle_at_its_size() -> None:
         image=np.pad(np.zeros((32, 32, 3), np.uint8), ((96, 96), (96, 96), (0, 0)), constant_values=255),
     )  # fmt: skip
     classifier = TileClassifier(Means(), CARD)
-    assert classifier.answer(classifier.show(one), Pose()) == pytest.approx(0, abs=1e-6)
+    assert classifier.classify(classifier.prepare(one), Rotation()) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_network_that_does_not_classify_is_refused() -> None:

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from wsipipe.errors import ConfigError
-from wsipipe.training.recipe import Augment, Samples
+from wsipipe.training.recipe import Augment, Sampling
 from wsipipe.training.samples import Field
 from wsipipe.training.sampling.crops import MAPS, NucleiCrops, covered, resampled
 from wsipipe.training.sampling.targets import target_maps
 
 STILL = Augment(stain=0, scale=0, blur=0, jpeg=0, noise=0, cover=0, glass=0)
-SAMPLES = Samples(batch=6, side_px=40)
+SAMPLES = Sampling(batch=6, side_px=40)
 
 
 def field(has_instances: bool = True, source: str = "made") -> Field:
@@ -29,7 +29,7 @@ def field(has_instances: bool = True, source: str = "made") -> Field:
     )
 
 
-def crops(*fields: Field, samples: Samples = SAMPLES, **changes: float) -> NucleiCrops:
+def crops(*fields: Field, samples: Sampling = SAMPLES, **changes: float) -> NucleiCrops:
     return NucleiCrops(fields, 0.5, samples, STILL.model_copy(update=changes))
 
 
@@ -69,13 +69,13 @@ def test_a_batch_knows_where_it_may_not_judge(known: bool) -> None:
 
 def test_shares_decide_what_is_drawn() -> None:
     fields = field(source="a"), field(source="b"), field(False, source="b")
-    shares = Samples(batch=200, side_px=40, shares={"b": 2.0, "b_foreground": 0.0})
+    shares = Sampling(batch=200, side_px=40, shares={"b": 2.0, "b_foreground": 0.0})
     names = crops(*fields, samples=shares)(np.random.default_rng(0))["name"]
     assert 110 < sum(name.startswith("b/") for name in names) < 156
     known = crops(*fields, samples=shares)(np.random.default_rng(1))["known"]
     assert known.all()
     with pytest.raises(ConfigError, match="leaves none of the sources a"):
-        crops(field(source="a"), samples=Samples(shares={"a": 0.0}))
+        crops(field(source="a"), samples=Sampling(shares={"a": 0.0}))
 
 
 def test_glass_and_ink_take_nuclei_away() -> None:
@@ -97,7 +97,7 @@ def test_made_glass_has_no_nuclei() -> None:
 
 def test_turned_crops_stay_in_step_with_their_maps() -> None:
     drawer = NucleiCrops(
-        [field()], 0.25, Samples(batch=8, side_px=32), STILL.model_copy(update={"geometric": True})
+        [field()], 0.25, Sampling(batch=8, side_px=32), STILL.model_copy(update={"geometric": True})
     )
     batch = drawer(np.random.default_rng(1))
     dark = batch["image"][..., 0] < 160

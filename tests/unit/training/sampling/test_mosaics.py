@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from wsipipe.errors import ConfigError
-from wsipipe.training.recipe import Augment, Samples
+from wsipipe.training.recipe import Augment, Sampling
 from wsipipe.training.samples import Tile
-from wsipipe.training.sampling.mosaics import TissueCanvases, class_layout, mosaic, square
+from wsipipe.training.sampling.mosaics import TileMosaics, class_layout, mosaic, square
 
 STILL = Augment(stain=0, scale=0, blur=0, jpeg=0, noise=0)
 CLASSES = ("A", "BACK", "C")
@@ -23,7 +23,7 @@ TILES = [tile(20, "A"), tile(230, "BACK"), tile(120, "C")]
 
 
 def test_canvases_are_made_of_labelled_tiles() -> None:
-    canvases = TissueCanvases(TILES, CLASSES, 1.0, Samples(batch=3, side_px=112, tiles=3), STILL)
+    canvases = TileMosaics(TILES, CLASSES, 1.0, Sampling(batch=3, side_px=112, tiles=3), STILL)
     batch = canvases(np.random.default_rng(0))
     assert batch["image"].shape == (3, 336, 336, 3)
     assert batch["label"].shape == (3, 3, 3)
@@ -38,11 +38,11 @@ def test_tiles_turn_only_if_asked() -> None:
     image = np.full((160, 160, 3), 250, np.uint8)
     image[:80] = 30
     half = Tile(name="half", source="s", group="g", image=image, class_name="A", mpp=1.0)
-    samples = Samples(batch=8, side_px=64, tiles=1)
+    samples = Sampling(batch=8, side_px=64, tiles=1)
     found = {}
     for geometric in (False, True):
         changes = STILL.model_copy(update={"geometric": geometric})
-        images = TissueCanvases([half], ["A"], 1.0, samples, changes)(np.random.default_rng(0))["image"]
+        images = TileMosaics([half], ["A"], 1.0, samples, changes)(np.random.default_rng(0))["image"]
         left, right = images[:, :, :20].mean((1, 2, 3)), images[:, :, -20:].mean((1, 2, 3))
         found[geometric] = float(np.abs(left - right).max())
     assert found[False] < 1
@@ -51,7 +51,7 @@ def test_tiles_turn_only_if_asked() -> None:
 
 def test_a_class_without_tiles_is_told() -> None:
     with pytest.raises(ConfigError, match="no tile of C"):
-        TissueCanvases(TILES[:2], CLASSES, 1.0, Samples(), STILL)
+        TileMosaics(TILES[:2], CLASSES, 1.0, Sampling(), STILL)
 
 
 def test_layouts_hold_every_class_and_glass_lies_around_now_and_then() -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from wsipipe.training.sampling.prefetch import drawn
+from wsipipe.training.sampling.prefetch import prefetched
 
 
 def draw(rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -20,7 +20,7 @@ def fail(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def images(first: int, last: int, workers: int = 0, seed: int = 1) -> list[np.ndarray]:
-    return [batch["image"] for batch in drawn(draw, seed, range(first, last), workers)]
+    return [batch["image"] for batch in prefetched(draw, seed, range(first, last), workers)]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -33,11 +33,11 @@ def test_a_batch_depends_on_seed_and_step_alone(workers: int) -> None:
 
 def test_a_failure_of_the_drawer_is_the_run_s() -> None:
     with pytest.raises(OSError, match="disk gone"):
-        list(drawn(fail, 0, range(3)))
+        list(prefetched(fail, 0, range(3)))
 
 
 def test_it_can_be_left_early() -> None:
-    with closing(drawn(draw, 0, range(10**9))) as batches:
+    with closing(prefetched(draw, 0, range(10**9))) as batches:
         assert len(list(islice(batches, 2))) == 2
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from wsipipe.stages.stain import REFERENCE
-from wsipipe.training.learnt import learnt_of
 from wsipipe.training.samples import Field, Tile
+from wsipipe.training.training_range import training_range
 
 PINK, BROWN = (0.25, 0.9, 0.4), (0.3, 0.55, 0.8)
 
@@ -26,7 +26,7 @@ def field(od: tuple[float, float, float], mpp: float, seed: int = 0) -> Field:
 
 
 def test_nuclei_are_counted_in_mm_and_um() -> None:
-    found = learnt_of([field(PINK, 0.25), field(PINK, 0.25, 1)], 0.5)
+    found = training_range([field(PINK, 0.25), field(PINK, 0.25, 1)], 0.5)
     assert found is not None
     assert found.nuclei_per_mm2 == (round(16 / 0.064**2), round(16 / 0.064**2))
     assert found.nucleus_area_um2 == (25, 25)
@@ -36,14 +36,14 @@ def test_nuclei_are_counted_in_mm_and_um() -> None:
 @pytest.mark.parametrize(("od", "low", "high"), [(PINK, 100, 170), (BROWN, 180, 260)])
 def test_hues_are_those_of_the_data(od: tuple[float, float, float], low: float, high: float) -> None:
     tile = Tile(name="t", source="own", group="g", image=image(od), class_name="TUM", mpp=1.0)
-    found = learnt_of([tile], 1.0)
+    found = training_range([tile], 1.0)
     assert found is not None
     assert low <= found.hue_degrees[0] < found.hue_degrees[1] <= high
     assert found.nuclei_per_mm2 is found.nucleus_area_um2 is None
 
 
 def test_restained_data_have_the_hues_of_the_reference() -> None:
-    plain, restained = (learnt_of([field(BROWN, 0.5)], 0.5, stain) for stain in (None, REFERENCE))
+    plain, restained = (training_range([field(BROWN, 0.5)], 0.5, stain) for stain in (None, REFERENCE))
     assert plain is not None
     assert restained is not None
     assert restained.hue_degrees[1] < 185 < plain.hue_degrees[1]
@@ -51,4 +51,4 @@ def test_restained_data_have_the_hues_of_the_reference() -> None:
 
 
 def test_without_data_nothing_is_said() -> None:
-    assert learnt_of([], 0.5) is None
+    assert training_range([], 0.5) is None

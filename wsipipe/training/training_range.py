@@ -9,7 +9,7 @@ from wsipipe.models.cards.learnt import Learnt, Range
 from wsipipe.models.cards.weights import StainReference
 from wsipipe.stages.hues import HUES_UM, channel_counts, hue_counts, white_of
 from wsipipe.stages.stain import colours, lookup, restained
-from wsipipe.training.evaluation.inference import scene
+from wsipipe.training.evaluation.inference import field_canvas
 from wsipipe.training.samples import Field, Rgb, Tile
 
 RARE = 0.01
@@ -19,7 +19,7 @@ LARGEST_SHARE = 0.05
 """Of fields, whose numbers may lie beyond the ranges."""
 
 
-def learnt_of(
+def training_range(
     samples: Sequence[Field] | Sequence[Tile], mpp: float, stain: StainReference | None = None
 ) -> Learnt | None:
     """Ranges of fields or tiles; None of none.
@@ -48,8 +48,8 @@ def _coarse(one: Field | Tile, mpp: float, stain: StainReference | None) -> Rgb:
     """The sample at about 2 um/px, in the stain that the network will see it in."""
     image, nothing = one.image, np.zeros(one.image.shape[:2], np.int32)
     if stain:
-        image = restained(image, lookup(colours(scene(image, nothing, one.mpp, mpp, 1).image), stain))
-    on = scene(image, nothing, one.mpp, max(HUES_UM, one.mpp), 1)
+        image = restained(image, lookup(colours(field_canvas(image, nothing, one.mpp, mpp, 1).image), stain))
+    on = field_canvas(image, nothing, one.mpp, max(HUES_UM, one.mpp), 1)
     return on.image[on.inside.slices]
 
 

@@ -9,27 +9,27 @@ from typing import TypedDict
 
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.weights import ModelCard, find_weights
-from wsipipe.training.datasets.about import ABOUT, sharing
-from wsipipe.training.evaluation.models import Part
+from wsipipe.training.datasets.about import DATASETS, sharing
+from wsipipe.training.evaluation.models import ModelSamples
 from wsipipe.training.samples import Field, Tile
 
 MOST_GROUPS = 200
 MOST_NAMED = 8
 
 
-class Learnt(TypedDict):
+class TrainedOn(TypedDict):
     """Fields of an evaluation's record.
 
     Attributes:
-        learnt: Scored samples that the weights were trained on, by source.
+        trained_on: Scored samples that the weights were trained on, by source.
         caution: What that means, for a person; empty where there are none.
     """
 
-    learnt: dict[str, int]
+    trained_on: dict[str, int]
     caution: str
 
 
-def groups_learnt(samples: Iterable[Field | Tile]) -> dict[str, tuple[str, ...]]:
+def groups_trained_on(samples: Iterable[Field | Tile]) -> dict[str, tuple[str, ...]]:
     """Groups by source, for the card of a training; none are named where there are more than 200."""
     found: dict[str, set[str]] = {}
     for one in samples:
@@ -49,7 +49,7 @@ def held_out_beside(weights: str | Path) -> frozenset[str]:
         return frozenset()
 
 
-def is_learnt(card: ModelCard, one: Field | Tile) -> bool:
+def is_trained_on(card: ModelCard, one: Field | Tile) -> bool:
     """Whether a card says that its weights were trained on a sample: by group where it names groups."""
     groups = card.learnt_groups.get(one.source)
     if groups is not None:
@@ -57,7 +57,7 @@ def is_learnt(card: ModelCard, one: Field | Tile) -> bool:
     return any(_names(card, source) for source in sharing(one.source))
 
 
-def learnt_among[S: (Field, Tile)](asked: Sequence[tuple[Part[S], S]]) -> Learnt:
+def trained_among[S: (Field, Tile)](asked: Sequence[tuple[ModelSamples[S], S]]) -> TrainedOn:
     """Samples that their network was trained on, and a caution for whoever reads the scores.
 
     Args:
@@ -66,11 +66,11 @@ def learnt_among[S: (Field, Tile)](asked: Sequence[tuple[Part[S], S]]) -> Learnt
     learnt = [
         one
         for part, one in asked
-        if f"{one.source}/{one.name}" not in part.held_out and is_learnt(part.card, one)
+        if f"{one.source}/{one.name}" not in part.held_out and is_trained_on(part.card, one)
     ]
     counts = dict(sorted(Counter(one.source for one in learnt).items()))
     if not counts:
-        return Learnt(learnt={}, caution="")
+        return TrainedOn(trained_on={}, caution="")
     named = ", ".join(f"{count} of {source}" for source, count in counts.items())
     total = "all" if len(learnt) == len(asked) else f"{len(learnt)} of the {len(asked)}"
     caution = (
@@ -78,7 +78,7 @@ def learnt_among[S: (Field, Tile)](asked: Sequence[tuple[Part[S], S]]) -> Learnt
         f"({named}). Scores on them show what it remembers and are too good for new slides. "
         f"{_remedy([one for _, one in asked], learnt)}"
     )
-    return Learnt(learnt=counts, caution=caution)
+    return TrainedOn(trained_on=counts, caution=caution)
 
 
 def _remedy(scored: Sequence[Field | Tile], learnt: Sequence[Field | Tile]) -> str:
@@ -89,6 +89,6 @@ def _remedy(scored: Sequence[Field | Tile], learnt: Sequence[Field | Tile]) -> s
 
 
 def _names(card: ModelCard, source: str) -> bool:
-    title = re.escape(ABOUT[source].title if source in ABOUT else source)
+    title = re.escape(DATASETS[source].title if source in DATASETS else source)
     # Also as "before that, as NAME: TITLE: ...; TITLE: ...", of the weights that a training began from.
     return any(re.search(rf"(^|[:;] ){title}: ", line) for line in card.data)
