@@ -12,6 +12,7 @@ from pathlib import Path
 
 from wsipipe.errors import ConfigError
 from wsipipe.tiling.readers.files import is_zarr, parts_of
+from wsipipe.tiling.readers.plugins import added_format
 from wsipipe.tiling.search import SLIDE_SUFFIXES, is_result, search, search_glob
 from wsipipe.tiling.slide_list import read_manifest
 
@@ -100,7 +101,7 @@ def _slide(path: Path, mpp: float | None) -> SlideInput:
 
 def _paths_of(given: Path, places: Sequence[Path]) -> list[Path]:
     """The slides that one input names; ``places`` are all inputs."""
-    if os.path.isdir(given) and not is_zarr(given):
+    if os.path.isdir(given) and not (is_zarr(given) or added_format(given)):
         return _in_folder(given, places)
     if _is_there(given):
         return [given]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from wsipipe.tiling.readers.dicom import grouped, may_be_dicom
 from wsipipe.tiling.readers.files import is_zarr
+from wsipipe.tiling.readers.plugins import added_format
 
 IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 SCANNER_SUFFIXES = (".bif", ".czi", ".dcm", ".mrxs", ".ndpi", ".scn", ".svs", ".svslide", ".vms", ".vmu")
@@ -61,10 +62,11 @@ def contents_of(folder: Path) -> Contents:
     inside = {entry.name for entry in entries if _is_folder(entry)}
     zarrs = {name for name in inside if name.lower().endswith(".zarr") or is_zarr(folder / name)}
     mirax = {os.path.splitext(entry.name)[0] for entry in entries if entry.name.lower().endswith(".mrxs")}
-    closed = zarrs | mirax | {name for name in inside if is_result(folder / name)}
+    added = {entry.name for entry in entries if added_format(folder / entry.name)}
+    closed = zarrs | mirax | added | {name for name in inside if is_result(folder / name)}
     folders = [entry for entry in entries if entry.name in inside - closed]
-    files = [folder / entry.name for entry in entries if entry.name not in inside]
-    slides = [folder / name for name in zarrs if not name.lower().endswith(_TRUTH)]
+    files = [folder / entry.name for entry in entries if entry.name not in inside | added]
+    slides = [folder / name for name in zarrs | added if not name.lower().endswith(_TRUTH)]
     slides += [path for path in files if _is_named_slide(path)]
     found = [Found(path, (path.name,)) for path in slides]
     found += _dicom(folder, files, alone=not any(_is_named_slide(path) for path in files))

@@ -12,6 +12,7 @@ from wsipipe.tiling.readers.files import dicom_files, is_zarr
 from wsipipe.tiling.readers.image_reader import ImageReader, is_image
 from wsipipe.tiling.readers.openslide_reader import OpenSlideReader
 from wsipipe.tiling.readers.oriented import OrientedReader
+from wsipipe.tiling.readers.plugins import added_format
 from wsipipe.tiling.readers.tiff_head import is_tiff
 from wsipipe.tiling.readers.tiff_reader import TiffReader
 from wsipipe.tiling.readers.zarr_reader import ZarrReader
@@ -41,6 +42,8 @@ def _fitting(path: Path) -> Reader:
         raise open_error(path, cause, "check the path") from error
     except OSError as error:
         raise open_error(path, error.strerror or error, "check its permissions and its disk") from error
+    if added := added_format(path):
+        return added.open(path)
     if stat.S_ISDIR(mode):
         return _open_folder(path)
     if not stat.S_ISREG(mode):
