@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from wsipipe.common.block_mean import block_mean
 from wsipipe.geometry import Array
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write
 
@@ -28,15 +29,9 @@ def _four(pixels: Array) -> tuple[Array, Array, Array, Array]:
     )
 
 
-def box_mean(pixels: Array) -> Array:
-    """(..., 2h, 2w) uint8 -> (..., h, w) uint8, mean of 2x2 rounded half up; exact in any orientation."""
-    a, b, c, d = (part.astype(np.uint16) for part in _four(pixels))
-    return ((a + b + c + d + 2) >> 2).astype(np.uint8)
-
-
 def rgb_mean(pixels: Array) -> Array:
-    """RGB (2h, 2w, 3) uint8 -> (3, h, w) uint8, as :func:`box_mean`."""
-    return box_mean(np.moveaxis(pixels, 2, 0))
+    """RGB (2h, 2w, 3) uint8 -> (3, h, w) uint8, means of 2 x 2 pixels."""
+    return np.moveaxis(block_mean(pixels), 2, 0)
 
 
 def mode_of_four(pixels: Array) -> Array:

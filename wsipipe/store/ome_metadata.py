@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wsipipe.store import ome_metadata
-
 VERSION = "0.5"
 
 
@@ -88,14 +86,10 @@ def labels_attributes(names: Sequence[str]) -> dict[str, Any]:
     return {"ome": {"version": VERSION, "labels": list(names)}}
 
 
-TISSUE_CLASS = ome_metadata.LabelClass(1, "tissue", (255, 200, 0))
-
-
-NOT_COMPUTED_CLASS = ome_metadata.LabelClass(255, "not computed", (0, 0, 0), alpha=0)
-
-
+TISSUE_CLASS = LabelClass(1, "tissue", (255, 200, 0))
+NOT_COMPUTED_CLASS = LabelClass(255, "not computed", (0, 0, 0), alpha=0)
 RGB_CHANNELS = (
-    ome_metadata.LabelClass(0, "red", (255, 0, 0)),
-    ome_metadata.LabelClass(1, "green", (0, 255, 0)),
-    ome_metadata.LabelClass(2, "blue", (0, 0, 255)),
+    LabelClass(0, "red", (255, 0, 0)),
+    LabelClass(1, "green", (0, 255, 0)),
+    LabelClass(2, "blue", (0, 0, 255)),
 )

@@ -17,7 +17,7 @@ from wsipipe.stages.stage import Patch, ShardInput, ShardOutput, Stage
 from wsipipe.store import manifest
 from wsipipe.store.arrays import ShardFile, write_shards
 from wsipipe.store.geoparquet import write_parquet
-from wsipipe.store.tables import _tables, load_table, pack_table
+from wsipipe.store.tables import load_table, pack_table, stored_tables
 
 
 def run_shard(task: Task, attempt: int = 0) -> Done:
@@ -41,7 +41,7 @@ def run_shard(task: Task, attempt: int = 0) -> Done:
 def _run_shard(task: Task, stage: Stage, core: Region) -> Done:
     fault_injection.reach("worker.segfault", task.plan.slide.slide_id)
     reader = _reader(task, stage, core)
-    tables = {name: load_table(path) for name, path in _tables(task.work).items()}
+    tables = {name: load_table(path) for name, path in stored_tables(task.work).items()}
     model = _model(stage.weights, task, stage) if stage.weights else None
     output = stage.kernel(ShardInput(task.index, core, reader.read, tables, model))
     fault_injection.reach("shard.before_write")

@@ -8,7 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from wsipipe.geometry import Array
-from wsipipe.stages.nuclei.params import PROBABILITY_SCALE, InstanceParams
+from wsipipe.stages.nuclei.params import InstanceParams
+from wsipipe.store.encoding import PROBABILITY_MAX
 from wsipipe.store.tables import Table
 
 
@@ -47,7 +48,7 @@ def find_seeds(nucleus: Array, centre: Array, params: InstanceParams) -> tuple[A
 
 
 def _from_level(stored: Array, level: int) -> Array:
-    return (stored >= level) & (stored <= PROBABILITY_SCALE)
+    return (stored >= level) & (stored <= PROBABILITY_MAX)
 
 
 def _sums(labels: Array, values: Array, count: int) -> Array:
