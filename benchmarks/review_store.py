@@ -9,11 +9,12 @@ import shapely
 import zarr
 
 from wsipipe.common.about import RESEARCH_USE_NOTICE
+from wsipipe.common.block_mean import block_mean
 from wsipipe.geometry import Array, Region
 from wsipipe.review.sample import CLASSES, in_order
 from wsipipe.stages.nuclei.shape import shapes
 from wsipipe.stages.nuclei.table import measure
-from wsipipe.stages.pyramid import box_mean, level_count, mode_of_four
+from wsipipe.stages.pyramid import level_count, mode_of_four
 from wsipipe.stages.tile import RGB
 from wsipipe.store import manifest, ome_metadata
 from wsipipe.store.arrays import RESULT, ArraySpec, array_path, create_array, open_array
@@ -78,7 +79,7 @@ def _image(work: Path, rgb: Array, side_px: int, levels: int) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if (y, x) != (0, 0):
                     os.link(folder / "c" / "0" / "0" / "0", target)
-        pixels = box_mean(pixels)
+        pixels = np.moveaxis(block_mean(np.moveaxis(pixels, 0, 2)), 2, 0)
 
 
 def _nuclei(work: Path, block: Array, side_px: int, levels: int) -> None:

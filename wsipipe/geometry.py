@@ -1,5 +1,6 @@
 """Rectangles, levels and the eight orientations; (y, x) everywhere."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -65,6 +66,23 @@ class Region:
         """Whether the two share a pixel."""
         return self.y < other.end_y and other.y < self.end_y and self.x < other.end_x and other.x < self.end_x
 
+    def intersection(self, other: "Region") -> "Region":
+        """Return the part inside another region; 0 px where the two do not meet."""
+        part = self.relative_to(other).clipped(other.shape)
+        return Region(part.y + other.y, part.x + other.x, *part.shape)
+
+    def blocks(self, height_px: int, width_px: int | None = None) -> Iterator["Region"]:
+        """Split the region into blocks, row by row.
+
+        Args:
+            height_px: Rows of a block; fewer in the last row of blocks.
+            width_px: Columns of a block; as many as rows by default.
+        """
+        width_px = width_px or height_px
+        for y in range(self.y, self.end_y, height_px):
+            for x in range(self.x, self.end_x, width_px):
+                yield Region(y, x, min(height_px, self.end_y - y), min(width_px, self.end_x - x))
+
     def relative_to(self, outer: "Region") -> "Region":
         """The same rectangle, counted from ``outer``'s first pixel."""
         return Region(self.y - outer.y, self.x - outer.x, self.height, self.width)
@@ -79,6 +97,14 @@ class Region:
     def aligned(self, multiple: int) -> "Region":
         """The smallest region that covers this one with every edge on a multiple of ``multiple``."""
         return self.scaled(1, multiple).scaled(multiple)
+
+
+def hull(regions: Iterable[Region]) -> Region:
+    """Return the smallest region that contains all regions, at least one."""
+    regions = list(regions)
+    y, x = min(region.y for region in regions), min(region.x for region in regions)
+    end_y, end_x = max(region.end_y for region in regions), max(region.end_x for region in regions)
+    return Region(y, x, end_y - y, end_x - x)
 
 
 @dataclass(frozen=True)

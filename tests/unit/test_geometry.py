@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsipipe.geometry import Orientation, Region
+from wsipipe.geometry import Orientation, Region, hull
 
 coordinates, extents = st.integers(-50, 50), st.integers(0, 50)
 regions = st.builds(Region, coordinates, coordinates, extents, extents)
@@ -47,6 +47,41 @@ def test_meets_is_sharing_a_pixel(one: Region, other: Region) -> None:
     assert one.meets(other) == bool(set(_pixels(one)) & set(_pixels(other))) or not (
         one.area_px and other.area_px
     )
+
+
+@FEW
+@given(regions, regions)
+def test_the_intersection_is_what_both_cover(one: Region, other: Region) -> None:
+    assert set(_pixels(one.intersection(other))) == set(_pixels(one)) & set(_pixels(other))
+
+
+@FEW
+@given(regions, st.integers(1, 20), st.one_of(st.none(), st.integers(1, 20)))
+def test_blocks_cover_each_pixel_once(region: Region, height: int, width: int | None) -> None:
+    blocks = list(region.blocks(height, width))
+    pixels = [pixel for block in blocks for pixel in _pixels(block)]
+    assert len(pixels) == len(set(pixels))
+    assert set(pixels) == set(_pixels(region))
+    assert all(block.height <= height and block.width <= (width or height) for block in blocks)
+
+
+@FEW
+@given(st.lists(regions, min_size=1, max_size=4))
+def test_the_hull_is_the_smallest_region_around_all(several: list[Region]) -> None:
+    around = hull(several)
+    assert all(one.intersection(around) == one for one in several)
+    smaller = [
+        Region(around.y + 1, around.x, around.height - 1, around.width),
+        Region(around.y, around.x + 1, around.height, around.width - 1),
+        Region(around.y, around.x, around.height - 1, around.width),
+        Region(around.y, around.x, around.height, around.width - 1),
+    ]
+    for less in smaller:
+        outside = (min(one.y for one in several) < less.y) or (max(one.end_y for one in several) > less.end_y)
+        outside |= (min(one.x for one in several) < less.x) or (
+            max(one.end_x for one in several) > less.end_x
+        )
+        assert outside
 
 
 def test_relative_to_moves_the_origin() -> None:

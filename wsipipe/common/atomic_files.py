@@ -13,7 +13,6 @@ from typing import Any
 from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import StorageError, StorageFullError, WsipipeError
 
-_BLOCK_BYTES = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PROBE_BYTES = 1 << 16
 
@@ -118,9 +117,6 @@ def json_bytes(value: Any) -> bytes:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in blocks."""
-    digest = hashlib.sha256()
+    """Return the SHA-256 of a file in hex, read in blocks."""
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

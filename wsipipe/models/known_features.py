@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from wsipipe.models.cards.weights import ModelCard, check_known, file_sha256, known_path
+from wsipipe.common.atomic_files import sha256_of
+from wsipipe.models.cards.weights import ModelCard, check_known, known_path
 
 Directions = npt.NDArray[np.floating]
 
@@ -39,4 +40,4 @@ def write_known(directions: Directions, weights: Path) -> str:
     """Write directions (n, F) as float16 beside ``weights``; returns the file's SHA-256."""
     path = known_path(weights)
     np.save(path, directions.astype("<f2"), allow_pickle=False)
-    return file_sha256(path)
+    return sha256_of(path)

@@ -107,7 +107,7 @@ def _nuclei_dice(one: Look, other: Look) -> dict[str, float | None]:
     names = list(dict.fromkeys(["", *one.class_names, *other.class_names]))
     sums = np.zeros((len(names), 3), np.int64)
     where = _common(one, other, _BLOCK_PX // 8)
-    for block in _blocks(one.shape):
+    for block in Region(0, 0, *one.shape).blocks(_BLOCK_PX):
         there = where[block.scaled(1, _BLOCK_PX // 8).slices]
         if not there.any():
             continue
@@ -130,14 +130,6 @@ def _class_numbers(look: Look, block: Region, names: list[str]) -> Array:
     ids, at = np.unique(look.labels(block), return_inverse=True)
     numbers = [names.index(look.class_of(int(identity))) + 1 if identity else 0 for identity in ids]
     return np.array(numbers)[at].reshape(block.shape)
-
-
-def _blocks(shape: tuple[int, int]) -> list[Region]:
-    return [
-        Region(y, x, _BLOCK_PX, _BLOCK_PX).clipped(shape)
-        for y in range(0, shape[0], _BLOCK_PX)
-        for x in range(0, shape[1], _BLOCK_PX)
-    ]
 
 
 def _dice(one: int, other: int, both: int) -> float | None:

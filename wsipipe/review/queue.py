@@ -112,7 +112,7 @@ def _nucleus(source: Source, kind: str, row: int) -> Item:
 def _uncertain_tissue(source: Source, count: int) -> list[Item]:
     array = source.result.probabilities["tissue_class"]
     found: list[tuple[int, int, int]] = []
-    for block in _blocks(array.shape[-2:]):
+    for block in Region(0, 0, *array.shape[-2:]).blocks(_BLOCK_PX):
         stored = read_region(array, block, 255)
         best = np.where((stored > PROBABILITY_MAX).any(0), 255, stored.max(0)).astype(np.int64)
         found += _lowest(best, block, count)
@@ -140,7 +140,7 @@ def _disagreeing(source: Source, count: int) -> list[Item]:
     factor = source.shape[0] // array.shape[-2]
     cell = max(1, _CELL_PX // factor)
     found: list[tuple[float, int, int]] = []
-    for block in _blocks(array.shape[-2:]):
+    for block in Region(0, 0, *array.shape[-2:]).blocks(_BLOCK_PX):
         stored = read_region(array, block, 255).reshape(-1, *block.shape)[0].astype(float)
         stored[stored > PROBABILITY_MAX] = 0
         for y in range(0, block.height, cell):
@@ -153,12 +153,4 @@ def _disagreeing(source: Source, count: int) -> list[Item]:
         )
         for value, y, x in sorted(found)[:count]
         if value < 0
-    ]
-
-
-def _blocks(shape: tuple[int, int]) -> list[Region]:
-    return [
-        Region(y, x, _BLOCK_PX, _BLOCK_PX).clipped(shape)
-        for y in range(0, shape[0], _BLOCK_PX)
-        for x in range(0, shape[1], _BLOCK_PX)
     ]

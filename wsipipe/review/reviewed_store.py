@@ -17,7 +17,7 @@ import numpy as np
 import zarr
 
 from wsipipe.common.atomic_files import storage_errors, sync_file, sync_folder, write_json
-from wsipipe.geometry import Region
+from wsipipe.geometry import Region, hull
 from wsipipe.review.session import Session
 from wsipipe.stages.pyramid import mode_of_four
 from wsipipe.store import ome_metadata
@@ -142,7 +142,7 @@ def _wanted(session: Session, name: str, shard_px: int) -> _Shards:
         cells = change.box.scaled(1, shard_px)
         for index in ((y, x) for y in range(cells.y, cells.end_y) for x in range(cells.x, cells.end_x)):
             touching.setdefault(index, []).append(entry.number)
-            boxes[index] = _hull(boxes.get(index), change.box)
+            boxes[index] = hull([boxes.get(index, change.box), change.box])
     return {
         index: {"acts": hashlib.sha256(repr(numbers).encode()).hexdigest(), "box": _as_list(boxes[index])}
         for index, numbers in touching.items()
@@ -161,7 +161,7 @@ def _rewrite(
         with storage_errors(folder):
             array[shard.slices] = layer.read(shard)
         written.append(_durable(folder / "0", (row, column)))
-        dirty.append(_inside(Region(*box), shard))
+        dirty.append(Region(*box).intersection(shard))
     for level in range(1, len(list(folder.glob("[0-9]*/zarr.json")))):
         dirty = sorted({region.scaled(1, 2) for region in dirty}, key=lambda region: (region.y, region.x))
         written += _rewrite_parents(folder, level, dirty, _OUTSIDE[name])
@@ -182,7 +182,7 @@ def _rewrite_parents(folder: Path, level: int, dirty: list[Region], outside: int
         shard = Region(row * side, column * side, side, side).clipped(array.shape)
         pixels = np.array(read_region(array, shard, outside))
         for region in dirty:
-            part = _inside(region, shard)
+            part = region.intersection(shard)
             if part.area_px:
                 children = read_region(finer, part.scaled(2), outside)
                 pixels[part.relative_to(shard).slices] = mode_of_four(children)
@@ -216,19 +216,7 @@ def _note_down(note: Path, began: str, shards: _Shards) -> None:
 
 def _union(one: dict[str, Any] | None, other: dict[str, Any] | None) -> list[int]:
     boxes = [Region(*found["box"]) for found in (one, other) if found]
-    return _as_list(_hull(boxes[0], boxes[-1]))
-
-
-def _hull(one: Region | None, other: Region) -> Region:
-    if one is None:
-        return other
-    y, x = min(one.y, other.y), min(one.x, other.x)
-    return Region(y, x, max(one.end_y, other.end_y) - y, max(one.end_x, other.end_x) - x)
-
-
-def _inside(region: Region, limits: Region) -> Region:
-    part = region.relative_to(limits).clipped(limits.shape)
-    return Region(part.y + limits.y, part.x + limits.x, *part.shape)
+    return _as_list(hull(boxes))
 
 
 def _as_list(box: Region) -> list[int]:

@@ -9,11 +9,12 @@ import pyarrow as pa
 import zarr
 
 from wsipipe.common.about import RESEARCH_USE_NOTICE
+from wsipipe.common.block_mean import block_mean
 from wsipipe.geometry import Array, Region
 from wsipipe.review.label_ops import whole
 from wsipipe.stages.nuclei.shape import shapes
 from wsipipe.stages.nuclei.table import TissueMap, measure
-from wsipipe.stages.pyramid import box_mean, mode_of_four
+from wsipipe.stages.pyramid import mode_of_four
 from wsipipe.stages.tile import RGB
 from wsipipe.stages.tissue import LEGEND
 from wsipipe.store import manifest, ome_metadata
@@ -71,7 +72,7 @@ class _Writer:
         )
         if self.has_image:
             self._array("image/0", np.moveaxis(self.rgb, 2, 0))
-            self._array("image/1", box_mean(np.moveaxis(self.rgb, 2, 0)))
+            self._array("image/1", np.moveaxis(block_mean(self.rgb), 2, 0))
         self._labels("tissue", self.tissue, 16, [*LEGEND, NOT_COMPUTED_CLASS])
         self._labels("tissue_class", self.classes, CLASS_DOWNSAMPLE, [*CLASSES, NOT_COMPUTED_CLASS])
         self._labels("nuclei", self.nuclei, 1, [])

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from wsipipe.errors import ConfigError
-from wsipipe.geometry import Array, Region
+from wsipipe.geometry import Array, Region, hull
 from wsipipe.review import label_ops
 from wsipipe.review.journal.edit import Act, Entry
 from wsipipe.review.journal.pixel_diff import change_between
 from wsipipe.review.label_ops import Point
-from wsipipe.review.slide import Look, around
+from wsipipe.review.slide import Look
 
 MOST_PX = 1 << 26
 """Largest window of one act."""
@@ -187,7 +187,7 @@ class Session(Look):
 
 
 def _together(regions: Sequence[Region]) -> Region:
-    window = around(regions)
+    window = hull(regions)
     if window.area_px > MOST_PX:
         raise ConfigError(
             f"One act was to change {window.height} x {window.width} px, the most is {MOST_PX}; these nuclei "

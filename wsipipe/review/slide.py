@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from wsipipe.errors import ConfigError, StorageError
-from wsipipe.geometry import Array, Region
+from wsipipe.geometry import Array, Region, hull
 from wsipipe.review.journal.edit import Act, Entry
 from wsipipe.review.journal.history import State, Verdict
 from wsipipe.review.journal.journal import SUFFIX, Header, Journal, check_belongs, read_journal
@@ -173,7 +173,7 @@ class Look:
             raise ConfigError(
                 f"{self.source.slide_id} has no nucleus {identity}; ids are 1 to {self.next_id - 1}."
             )
-        return around(boxes)
+        return hull(boxes)
 
     def area_px(self, identity: int) -> int:
         """Area of a nucleus now; 0 if it is gone."""
@@ -314,10 +314,3 @@ def checked_name(user: str) -> str:
             f"ann.b."
         )
     return user
-
-
-def around(regions: Sequence[Region]) -> Region:
-    """The smallest region that holds all of them."""
-    y, x = min(region.y for region in regions), min(region.x for region in regions)
-    end_y, end_x = max(region.end_y for region in regions), max(region.end_x for region in regions)
-    return Region(y, x, end_y - y, end_x - x)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from wsipipe.common.block_mean import block_mean
 from wsipipe.geometry import Array
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write
 
@@ -25,12 +26,6 @@ def _four(pixels: Array) -> tuple[Array, Array, Array, Array]:
         pixels[..., 1::2, 0::2],
         pixels[..., 1::2, 1::2],
     )
-
-
-def box_mean(pixels: Array) -> Array:
-    """(..., 2h, 2w) uint8 -> (..., h, w) uint8, mean of 2x2 rounded half up; exact in any orientation."""
-    a, b, c, d = (part.astype(np.uint16) for part in _four(pixels))
-    return ((a + b + c + d + 2) >> 2).astype(np.uint8)
 
 
 def mode_of_four(pixels: Array) -> Array:
@@ -62,7 +57,7 @@ def pyramid_stage(base: Write, level: int, base_downsample: int, shard_px: int) 
     def kernel(shard: ShardInput) -> ShardOutput:
         pixels = shard.read(finer).pixels
         # An image is read with its channels last.
-        coarser = box_mean(np.moveaxis(pixels, 2, 0)) if base.kind == "image" else mode_of_four(pixels)
+        coarser = np.moveaxis(block_mean(pixels), 2, 0) if base.kind == "image" else mode_of_four(pixels)
         return ShardOutput({write.name: coarser})
 
     return Stage(f"pyramid {write.name}", downsample, shard_px, (read,), (write,), kernel)

@@ -58,11 +58,9 @@ def probability_name(output: str) -> str:
 
 def blocks(core: Region, side_px: int, wanted: Array, unit: int) -> Iterator[Region]:
     """Squares of ``side_px`` of ``core`` that hold anything ``wanted`` (a mask of cells of ``unit`` px)."""
-    for y in range(core.y, core.end_y, side_px):
-        for x in range(core.x, core.end_x, side_px):
-            block = Region(y, x, side_px, side_px).relative_to(core).clipped(core.shape)
-            if wanted[block.scaled(1, unit).slices].any():
-                yield block
+    for block in Region(0, 0, *core.shape).blocks(side_px):
+        if wanted[block.scaled(1, unit).slices].any():
+            yield block
 
 
 def segment_stage(params: SegmentParams, card: ModelCard, grid: CanvasGrid, shard_px: int) -> Stage:

@@ -196,11 +196,9 @@ def write_shards(work: Path, name: str, region: Region, pixels: Array, effort: s
         array[(*leading, *region.slices)] = pixels
     side = array.shards[-1]
     files = []
-    for y in range(region.y, region.end_y, side):
-        for x in range(region.x, region.end_x, side):
-            shard = Region(y, x, side, side).clipped(array.shape[-2:])
-            wrote = pixels[(..., *shard.relative_to(region).slices)]
-            files.append(_seal(work, folder, (y // side, x // side), shard, wrote, array.ndim))
+    for shard in region.blocks(side):
+        wrote = pixels[(..., *shard.relative_to(region).slices)]
+        files.append(_seal(work, folder, (shard.y // side, shard.x // side), shard, wrote, array.ndim))
     return files
 
 

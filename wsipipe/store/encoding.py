@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 PROBABILITY_MAX = 250
+"""Stored value of probability 1; values above it are no probability."""
 UNREADABLE = 254
 NOT_COMPUTED = 255
 

@@ -35,5 +35,6 @@ def read_table(path: Path) -> Table:
         return {name: file[name] for name in file.files}
 
 
-def _tables(work: Path) -> dict[str, Path]:
+def stored_tables(work: Path) -> dict[str, Path]:
+    """Return the tables of a work directory by name."""
     return {path.stem: path for path in sorted((work / "tables").glob("*.npz"))}

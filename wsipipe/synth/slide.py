@@ -1,7 +1,5 @@
 """A synthetic slide as functions of a region: its pixels, nuclei and tissue, none of them ever held whole."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 
@@ -47,10 +45,9 @@ class SyntheticSlide:
     def rgb(self, region: Region) -> npt.NDArray[np.uint8]:
         """Region of level 0 -> RGB (height, width, 3) uint8."""
         out = np.empty((*region.shape, 3), np.uint8)
-        for block in _blocks(region):
-            here = block.relative_to(region).clipped(region.shape)
-            there = Region(here.y + region.y, here.x + region.x, *here.shape).relative_to(block)
-            out[here.slices] = self._block(block)[there.slices]
+        for block in region.aligned(BLOCK_PX).blocks(BLOCK_PX):
+            part = block.intersection(region)
+            out[part.relative_to(region).slices] = self._block(block)[part.relative_to(block).slices]
         return out
 
     def nuclei(self, region: Region) -> npt.NDArray[np.uint32]:
@@ -133,13 +130,6 @@ class SyntheticSlide:
         y, x = (y + offset) % TEXTURE_PX, x % TEXTURE_PX
         part = texture[y : y + BLOCK_PX, x : x + BLOCK_PX]
         return part.T if upright else part
-
-
-def _blocks(region: Region) -> Iterator[Region]:
-    whole = region.aligned(BLOCK_PX)
-    for y in range(whole.y, whole.end_y, BLOCK_PX):
-        for x in range(whole.x, whole.end_x, BLOCK_PX):
-            yield Region(y, x, BLOCK_PX, BLOCK_PX)
 
 
 def _overlap(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tifffile
 import zarr
 
+from wsipipe.common.block_mean import block_mean
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.synth.slide import SyntheticSlide
@@ -146,26 +147,18 @@ def _scratch_level(path: Path, shape: tuple[int, int]) -> Pixels:
 
 def _tiles(source: Source, shape: tuple[int, int], coarser: Pixels | None) -> Iterator[Pixels]:
     """The level's tiles in file order; the strips they come from are averaged into ``coarser`` on the way."""
-    for y in range(0, shape[0], _STRIP_PX):
-        strip = _padded(source(Region(y, 0, min(_STRIP_PX, shape[0] - y), shape[1])), TILE_PX)
+    for region in Region(0, 0, *shape).blocks(_STRIP_PX, shape[1]):
+        strip = _padded(source(region), TILE_PX)
         if coarser is not None:
-            part = coarser[y // _STEP : (y + _STRIP_PX) // _STEP]
-            part[:] = _shrunk(strip)[: part.shape[0], : part.shape[1]]
-        for row in range(0, strip.shape[0], TILE_PX):
-            for column in range(0, strip.shape[1], TILE_PX):
-                yield np.ascontiguousarray(strip[row : row + TILE_PX, column : column + TILE_PX])
+            part = coarser[region.y // _STEP : (region.y + _STRIP_PX) // _STEP]
+            part[:] = block_mean(strip, _STEP)[: part.shape[0], : part.shape[1]]
+        for tile in Region(0, 0, *strip.shape[:2]).blocks(TILE_PX):
+            yield np.ascontiguousarray(strip[tile.slices])
 
 
 def _padded(strip: Pixels, multiple: int) -> Pixels:
     rows, columns = (-side % multiple for side in strip.shape[:2])
     return np.pad(strip, ((0, rows), (0, columns), (0, 0)), "edge") if rows or columns else strip
-
-
-def _shrunk(strip: Pixels) -> Pixels:
-    """Means of 4 x 4 px, rounded to nearest; (H, W, 3) -> (H / 4, W / 4, 3) uint8."""
-    rows = strip[0::4].astype(np.uint16) + strip[1::4] + strip[2::4] + strip[3::4]
-    total = rows[:, 0::4] + rows[:, 1::4] + rows[:, 2::4] + rows[:, 3::4]
-    return ((total + 8) >> 4).astype(np.uint8)
 
 
 def _array_source(pixels: Pixels) -> Source:
@@ -189,7 +182,7 @@ def _write_nuclei(group: zarr.Group, slide: SyntheticSlide) -> int:
     """Writes the ids at level 0, chunk by chunk; returns how many nuclei there are."""
     array = _create(group, "nuclei", slide.shape, "uint32")
     seen = np.zeros(slide.most_ids + 1, np.bool_)
-    for chunk in _chunks(slide.shape):
+    for chunk in Region(0, 0, *slide.shape).blocks(_CHUNK_PX):
         labels = slide.nuclei(chunk)
         seen[labels] = True
         array[chunk.slices] = labels
@@ -205,7 +198,7 @@ def _write_tissue(group: zarr.Group | None, slide: SyntheticSlide) -> float:
     height, width = (-(-side // TISSUE_DOWNSAMPLE) for side in slide.shape)
     array = None if group is None else _create(group, "tissue", (height, width), "uint8")
     covered_px = 0
-    for chunk in _chunks((height, width)):
+    for chunk in Region(0, 0, height, width).blocks(_CHUNK_PX):
         tissue = slide.tissue(chunk, TISSUE_DOWNSAMPLE)
         covered_px += int(tissue.sum())
         if array is not None:
@@ -216,9 +209,3 @@ def _write_tissue(group: zarr.Group | None, slide: SyntheticSlide) -> float:
 def _create(group: zarr.Group, name: str, shape: tuple[int, int], dtype: str) -> zarr.Array[Any]:
     chunks = min(_CHUNK_PX, shape[0]), min(_CHUNK_PX, shape[1])
     return group.create_array(name, shape=shape, dtype=dtype, chunks=chunks, fill_value=0)
-
-
-def _chunks(shape: tuple[int, int]) -> Iterator[Region]:
-    for y in range(0, shape[0], _CHUNK_PX):
-        for x in range(0, shape[1], _CHUNK_PX):
-            yield Region(y, x, _CHUNK_PX, _CHUNK_PX).clipped(shape)

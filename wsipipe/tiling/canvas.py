@@ -8,10 +8,10 @@ import math
 
 import numpy as np
 
+from wsipipe.common.block_mean import block_mean
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.tiling.readers.base import Pixels
-from wsipipe.tiling.resample import halve
 from wsipipe.tiling.slide import COARSE_AT_ONCE_PX, DECODED_AT_ONCE_PX, Lattice, Mask, Slide, blocks
 
 
@@ -73,7 +73,7 @@ class Canvas:
         for part in blocks(region, factor, DECODED_AT_ONCE_PX):
             large = self.read(part.scaled(factor))
             for _ in range(factor.bit_length() - 1):
-                large = halve(large)
+                large = block_mean(large)
             small[part.relative_to(region).slices] = large
         return small
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipipe.errors import SlideError
-from wsipipe.tiling.mask_samples import Samples, open_mask
+from wsipipe.tiling.mask_samples import MaskSamples, open_mask
 from wsipipe.tiling.morphology import Mask
 
 Positions = npt.NDArray[np.floating[Any]]
@@ -69,7 +69,7 @@ def _check_aspect(path: Path, shape: tuple[int, int], extent: tuple[float, float
         )
 
 
-def _tissue(path: Path, samples: Samples) -> Mask:
+def _tissue(path: Path, samples: MaskSamples) -> Mask:
     level = samples.colours.max(axis=2)
     coloured: Mask = level >= _LOSSY_LEAST if samples.lossy else level > 0
     if samples.opacity is not None and samples.opacity.min() != samples.opacity.max():

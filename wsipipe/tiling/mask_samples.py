@@ -15,22 +15,12 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from wsipipe.errors import SlideError
 from wsipipe.geometry import Array
+from wsipipe.tiling.readers.oriented import ORIENTATION_STEPS
 
 Indices = npt.NDArray[np.int64]
 
 _MOST_BYTES = 1 << 30
 _ORIENTATION_TAG = 274
-# Orientation -> rows of the file lie along x, rows run backwards, columns run backwards.
-_TURNS = {
-    1: (False, False, False),
-    2: (False, False, True),
-    3: (False, True, True),
-    4: (False, True, False),
-    5: (True, False, False),
-    6: (True, True, False),
-    7: (True, True, True),
-    8: (True, False, True),
-}
 _TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 _BYTES_OF_MODE = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "LA": 4, "PA": 4}
@@ -40,7 +30,7 @@ _LOSSY_COMPRESSIONS = {6, 7, 33003, 33004, 33005, 34712, 34887, 50001, 50002}
 
 
 @dataclass(frozen=True)
-class Samples:
+class MaskSamples:
     """What a mask holds at chosen px.
 
     Attributes:
@@ -61,7 +51,7 @@ class MaskPicture(Protocol):
 
     shape: tuple[int, int]
 
-    def sample(self, rows: Indices, columns: Indices) -> Samples:
+    def sample(self, rows: Indices, columns: Indices) -> MaskSamples:
         """Samples at the crossings of upright rows (H,) and columns (W,)."""
 
 
@@ -113,9 +103,9 @@ class _PillowMask:
         self._orientation = image.getexif().get(_ORIENTATION_TAG, 1)
         self.shape = _upright((image.height, image.width), self._orientation)
 
-    def sample(self, rows: Indices, columns: Indices) -> Samples:
+    def sample(self, rows: Indices, columns: Indices) -> MaskSamples:
         image, mode = self._image, self._image.mode
-        of_file = _Turned(rows, columns, (image.height, image.width), self._orientation)
+        of_file = _StoredIndices(rows, columns, (image.height, image.width), self._orientation)
         stored = np.stack([self._row(row, None)[of_file.columns] for row in of_file.rows])
         if mode in _NUMBERS and not image.has_transparency_data:
             values, alpha = stored, False
@@ -128,7 +118,7 @@ class _PillowMask:
         values = of_file.upright(values)
         samples = _split(values, alpha, image.format in _LOSSY_FORMATS)
         hidden = mode in ("P", "PA") and bool(stored.min() != stored.max())
-        return Samples(samples.colours, samples.opacity, samples.lossy, hidden)
+        return MaskSamples(samples.colours, samples.opacity, samples.lossy, hidden)
 
     def _row(self, row: int, mode: str | None) -> Array:
         """One row of the file, (W,) or (W, S)."""
@@ -151,8 +141,8 @@ class _TiffMask:
     def _file_shape(self) -> tuple[int, int]:
         return self._key.imagelength, self._key.imagewidth
 
-    def sample(self, rows: Indices, columns: Indices) -> Samples:
-        of_file = _Turned(rows, columns, self._file_shape, self._orientation)
+    def sample(self, rows: Indices, columns: Indices) -> MaskSamples:
+        of_file = _StoredIndices(rows, columns, self._file_shape, self._orientation)
         key = self._key
         stored = np.zeros((len(of_file.rows), len(of_file.columns), key.samplesperpixel), key.dtype)
         for segment, (plane, _, y, x, _), shape in self._page.segments(maxworkers=1):
@@ -165,13 +155,13 @@ class _TiffMask:
             stored[at_y[:, None], at_x[None, :], planes] = taken
         return self._meant(of_file.upright(stored))
 
-    def _meant(self, stored: Array) -> Samples:
+    def _meant(self, stored: Array) -> MaskSamples:
         """Stored values (H, W, S) as colours: palettes looked up, white-is-zero turned round."""
         key, lossy = self._key, int(self._key.compression) in _LOSSY_COMPRESSIONS
         photometric = tifffile.PHOTOMETRIC(key.photometric)
         if photometric == tifffile.PHOTOMETRIC.PALETTE and key.colormap is not None:
             colours = np.moveaxis(key.colormap[:, stored[..., 0].astype(np.int64)], 0, -1)
-            return Samples(colours, None, lossy, bool(stored.min() != stored.max()))
+            return MaskSamples(colours, None, lossy, bool(stored.min() != stored.max()))
         # tifffile stores boolean arrays as white-is-zero without turning them: True is what was marked.
         of_numpy = key.bitspersample == 1 and key.software.startswith("tifffile")
         if photometric == tifffile.PHOTOMETRIC.MINISWHITE and stored.dtype.kind in "bu" and not of_numpy:
@@ -201,15 +191,15 @@ def _page(path: Path, tiff: tifffile.TiffFile) -> Any:
     return pages[0]
 
 
-class _Turned:
+class _StoredIndices:
     """Upright rows and columns as rows and columns of a file with an orientation tag."""
 
     def __init__(self, rows: Indices, columns: Indices, shape: tuple[int, int], orientation: int) -> None:
-        self._swapped, rows_back, columns_back = _TURNS.get(orientation, _TURNS[1])
+        self._swapped, flip_y, flip_x = ORIENTATION_STEPS.get(orientation, ORIENTATION_STEPS[1])
         if self._swapped:
-            rows, columns = columns, rows
-        self.rows = shape[0] - 1 - rows if rows_back else rows
-        self.columns = shape[1] - 1 - columns if columns_back else columns
+            rows, columns, flip_y, flip_x = columns, rows, flip_x, flip_y
+        self.rows = shape[0] - 1 - rows if flip_y else rows
+        self.columns = shape[1] - 1 - columns if flip_x else columns
 
     def upright(self, values: Array) -> Array:
         """Values (file rows, file columns, ...) in their upright order."""
@@ -217,13 +207,13 @@ class _Turned:
 
 
 def _upright(shape: tuple[int, int], orientation: int) -> tuple[int, int]:
-    return shape[::-1] if _TURNS.get(orientation, _TURNS[1])[0] else shape
+    return shape[::-1] if ORIENTATION_STEPS.get(orientation, ORIENTATION_STEPS[1])[0] else shape
 
 
-def _split(values: Array, alpha: bool, lossy: bool) -> Samples:
+def _split(values: Array, alpha: bool, lossy: bool) -> MaskSamples:
     values = values if values.ndim == 3 else values[..., None]
     colours = np.nan_to_num(values[..., : values.shape[2] - alpha])
-    return Samples(colours, values[..., -1] if alpha else None, lossy)
+    return MaskSamples(colours, values[..., -1] if alpha else None, lossy)
 
 
 def _within(wanted: Indices, start: int, count: int) -> tuple[Indices, Indices]:

@@ -108,13 +108,6 @@ def resample(source: Array, rows: Taps, columns: Taps) -> Array:
     return summed.astype(np.uint8)
 
 
-def halve(image: Array) -> Array:
-    """Image (2 H, 2 W, ...) uint8 -> means of 2 x 2 px (H, W, ...) uint8, halves rounded up."""
-    wide = image.astype(np.uint16)
-    rows = wide[0::2] + wide[1::2]
-    return ((rows[:, 0::2] + rows[:, 1::2] + 2) >> 2).astype(np.uint8)
-
-
 def _area(middles: Ints, step: float) -> tuple[Ints, Ints]:
     """Weights by overlap: differences of a rounded running sum that is odd about the middle."""
     half = max(round(step * _ONE / 2), 1)

@@ -39,7 +39,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Contents:
+class FolderContents:
     """What one folder holds.
 
     Attributes:
@@ -51,7 +51,7 @@ class Contents:
     folders: tuple[Path, ...]
 
 
-def contents_of(folder: Path) -> Contents:
+def contents_of(folder: Path) -> FolderContents:
     """Look into one folder.
 
     Raises:
@@ -72,7 +72,7 @@ def contents_of(folder: Path) -> Contents:
     found += _dicom(folder, files, alone=not any(_is_named_slide(path) for path in files))
     folders.sort(key=lambda entry: (entry.is_symlink(), entry.name))
     in_order = sorted(found, key=lambda each: each.path)
-    return Contents(tuple(in_order), tuple(folder / entry.name for entry in folders))
+    return FolderContents(tuple(in_order), tuple(folder / entry.name for entry in folders))
 
 
 def search(folder: Path) -> list[Path]:
@@ -80,7 +80,7 @@ def search(folder: Path) -> list[Path]:
 
     A folder that cannot be listed counts as a slide, so that opening it tells why.
     """
-    return _each_once(_Search().matches(folder, ("**",)))
+    return _each_once(_SlideSearch().matches(folder, ("**",)))
 
 
 def search_glob(pattern: str) -> list[Path]:
@@ -91,7 +91,7 @@ def search_glob(pattern: str) -> list[Path]:
     parts = Path(pattern).parts
     first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
     root = Path(*parts[:first])
-    return _each_once(_Search().matches(root, parts[first:])) if os.path.isdir(root) else []
+    return _each_once(_SlideSearch().matches(root, parts[first:])) if os.path.isdir(root) else []
 
 
 def is_result(folder: Path) -> bool:
@@ -99,12 +99,12 @@ def is_result(folder: Path) -> bool:
     return os.path.isfile(folder / RESULT_MANIFEST)
 
 
-class _Search:
+class _SlideSearch:
     """One search; remembers the folders it has seen, for links may lead back to them."""
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, int]] = set()
-        self._known: dict[Path, Contents] = {}
+        self._known: dict[Path, FolderContents] = {}
 
     def matches(self, folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
         """Slides below a folder that fit the parts of a pattern, some of them more than once."""
@@ -126,7 +126,7 @@ class _Search:
                 if fnmatchcase(inner.name, first):
                     yield from self._as_slide(inner)
 
-    def _at_any_depth(self, folder: Path, contents: Contents, parts: tuple[str, ...]) -> Iterator[Path]:
+    def _at_any_depth(self, folder: Path, contents: FolderContents, parts: tuple[str, ...]) -> Iterator[Path]:
         place = os.path.realpath(folder), len(parts)
         if place in self._seen:
             return
@@ -144,7 +144,7 @@ class _Search:
             return
         yield from (slide.path for slide in slides if slide.path == folder)
 
-    def _look(self, folder: Path) -> Contents:
+    def _look(self, folder: Path) -> FolderContents:
         if folder not in self._known:
             self._known[folder] = contents_of(folder)
         return self._known[folder]

@@ -162,10 +162,9 @@ class Slide:
     def _source(self, level: Level, wanted: Region) -> tuple[Pixels, Pixels | None]:
         """RGB over white, and alpha (None: all scanned), of a region that may reach off the bounds."""
         frame = _bounds_at(self.bounds, level)
-        inside = wanted.relative_to(frame).clipped(frame.shape)
+        inside = wanted.intersection(frame)
         if inside.area_px == 0:
             return np.full((*wanted.shape, 3), 255, np.uint8), np.zeros(wanted.shape, np.uint8)
-        inside = Region(inside.y + frame.y, inside.x + frame.x, *inside.shape)
         try:
             fault_point("reader.read", self.path.name)
             fault_point("reader.hang", self.path.name)
@@ -228,9 +227,7 @@ def blocks(region: Region, step: float, limit_px: int) -> Iterator[Region]:
     """
     side = max(1, int(math.isqrt(limit_px) / max(step, 1.0)))
     height, width = (-(-length // max(1, -(-length // side))) for length in region.shape)
-    for y in range(region.y, region.end_y, max(height, 1)):
-        for x in range(region.x, region.end_x, max(width, 1)):
-            yield Region(y, x, min(height, region.end_y - y), min(width, region.end_x - x))
+    yield from region.blocks(max(height, 1), max(width, 1))
 
 
 def _axis(lattice: Lattice, level: Level, bounds: Region, axis: int) -> Axis:

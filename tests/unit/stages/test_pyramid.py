@@ -6,23 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from wsipipe.common.block_mean import block_mean
 from wsipipe.geometry import Array, Orientation, Region
-from wsipipe.stages.pyramid import box_mean, level_count, mode_of_four, pyramid_stage
+from wsipipe.stages.pyramid import level_count, mode_of_four, pyramid_stage
 from wsipipe.stages.stage import Patch, ShardInput, Write
 
 FEW = settings(max_examples=60, deadline=None)
 even = st.integers(1, 6).map(lambda side: 2 * side)
 shapes = st.tuples(even, even)
-pictures = hnp.arrays(np.uint8, shapes)
 few_ids = st.sampled_from([0, 1, 2, 7, 255, 2**31 - 1])
 labels = hnp.arrays(np.uint32, shapes, elements=few_ids)
 orientations = st.sampled_from(list(Orientation))
-
-
-@FEW
-@given(pictures, orientations)
-def test_means_turn_with_the_slide(picture: Array, orientation: Orientation) -> None:
-    np.testing.assert_array_equal(box_mean(orientation.apply(picture)), orientation.apply(box_mean(picture)))
 
 
 @FEW
@@ -48,13 +42,8 @@ def test_the_mode_is_the_commonest_and_the_largest_of_those(ids: Array) -> None:
 
 def test_sister_interpolation_invents_ids() -> None:
     ids = np.array([[7, 7], [255, 255]], np.uint8)
-    assert box_mean(ids) not in ids
+    assert block_mean(ids) not in ids
     assert mode_of_four(ids) in ids
-
-
-def test_means_are_rounded_half_up() -> None:
-    assert box_mean(np.array([[0, 0], [1, 1]], np.uint8)).tolist() == [[1]]
-    assert box_mean(np.full((2, 2), 255, np.uint8)).tolist() == [[255]]
 
 
 def test_an_image_is_read_with_channels_last_and_written_with_channels_first() -> None:
@@ -62,7 +51,7 @@ def test_an_image_is_read_with_channels_last_and_written_with_channels_first() -
     stage = pyramid_stage(Write("image/0", "image", "uint8", 255), 1, 1, 64)
     patch = Patch(picture, Region(0, 0, 4, 6))
     output = stage.kernel(ShardInput((0, 0), Region(0, 0, 2, 3), lambda name, around=None: patch))
-    np.testing.assert_array_equal(output.arrays["image/1"][1], box_mean(picture[..., 1]))
+    np.testing.assert_array_equal(output.arrays["image/1"][1], block_mean(picture[..., 1]))
 
 
 @pytest.mark.parametrize(("side", "levels"), [(64, 1), (1024, 1), (1088, 2), (2048, 2), (100_032, 8)])

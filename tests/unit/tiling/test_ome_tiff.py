@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tifffile
 
+from wsipipe.common.block_mean import block_mean
 from wsipipe.errors import SlideChangedError, SlideError
 from wsipipe.geometry import Region
 from wsipipe.pipeline.planning.checksums import check_slide, read_sums, write_sums
 from wsipipe.tiling.collect import collect
 from wsipipe.tiling.readers.dispatch import open_reader
 from wsipipe.tiling.readers.files import fingerprint, slide_files
-from wsipipe.tiling.resample import halve
 
 SPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 NAMES = ("r.ome.tif", "g.ome.tif", "b.ome.tif")
@@ -99,10 +99,10 @@ def test_planes_in_folders_and_pyramids(tmp_path):
             options = {"tile": (32, 32), "photometric": "minisblack", "metadata": None}
             own = xml if index == 0 else None
             tiff.write(PIXELS[..., index], subifds=1, description=own, **options)
-            tiff.write(halve(PIXELS)[..., index], subfiletype=1, **options)
+            tiff.write(block_mean(PIXELS)[..., index], subfiletype=1, **options)
     with closing(open_reader(tmp_path / names[0])) as reader:
         assert reader.facts.shapes == ((70, 90), (35, 45))
-        np.testing.assert_array_equal(reader.read_level(1, Region(0, 0, 35, 45))[0], halve(PIXELS))
+        np.testing.assert_array_equal(reader.read_level(1, Region(0, 0, 35, 45))[0], block_mean(PIXELS))
     assert slide_files(tmp_path / names[0]) == [tmp_path / name for name in names]
 
 

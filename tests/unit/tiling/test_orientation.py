@@ -8,10 +8,10 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
+from wsipipe.common.block_mean import block_mean
 from wsipipe.errors import SlideError
 from wsipipe.geometry import Region
 from wsipipe.tiling.readers.dispatch import open_reader
-from wsipipe.tiling.resample import halve
 from wsipipe.tiling.slide import open_slide
 
 VALUES = range(1, 9)
@@ -96,7 +96,7 @@ def test_jpeg_tiles_are_read_upright(tmp_path, value):
 @pytest.mark.parametrize("on_levels", [True, False])
 def test_pyramids_are_read_upright_at_every_level(tmp_path, value, on_levels):
     fine = noise(128, 192, 3)
-    levels = [fine, halve(fine), halve(halve(fine))]
+    levels = [fine, block_mean(fine), block_mean(block_mean(fine))]
     write_tiff(tmp_path / "a.tif", levels, value, on_levels, tile=(64, 64), compression="zlib")
     check_upright(tmp_path / "a.tif", fine, value)
     with open_slide(tmp_path / "a.tif") as slide:
@@ -113,7 +113,7 @@ def test_levels_of_odd_sides_agree_with_level_0(tmp_path, value):
     levels = [fine]
     for _ in range(4):
         height, width = (side // 2 * 2 for side in levels[-1].shape[:2])
-        levels.append(halve(levels[-1][:height, :width]))
+        levels.append(block_mean(levels[-1][:height, :width]))
     write_tiff(tmp_path / "a.tif", levels, value, tile=(64, 64), compression="zlib")
     write_tiff(tmp_path / "b.tif", [upright(fine, value)], 1, tile=(64, 64), compression="zlib")
     with open_slide(tmp_path / "a.tif") as slide, open_slide(tmp_path / "b.tif") as plain:
@@ -134,7 +134,7 @@ def test_sister_levels_taken_from_the_first_edge_disagree(tmp_path, monkeypatch)
 def test_a_level_that_says_it_lies_another_way_is_left_out(tmp_path):
     fine = noise(128, 128, 3)
     with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
-        for value, level in ((3, fine), (1, halve(fine))):
+        for value, level in ((3, fine), (1, block_mean(fine))):
             tag = [(274, "H", 1, value, True)]
             tiff.write(level, tile=(64, 64), photometric="rgb", subfiletype=int(value == 1), extratags=tag)
     with closing(open_reader(tmp_path / "a.tif")) as reader:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from wsipipe.common.block_mean import block_mean
 from wsipipe.geometry import Region
 from wsipipe.tiling.mpp import MppClues
 from wsipipe.tiling.readers.base import Facts, whole
 from wsipipe.tiling.readers.pyramid import levels_of
-from wsipipe.tiling.resample import halve
 from wsipipe.tiling.slide import open_slide
 
 SIDES = [
@@ -103,7 +103,7 @@ def test_every_level_of_a_small_slide_shows_what_level_0_shows(tmp_path, height,
     levels = [fine]
     for _ in range(5):
         rows, columns = (side // 2 * 2 for side in levels[-1].shape[:2])
-        levels.append(halve(levels[-1][:rows, :columns]))
+        levels.append(block_mean(levels[-1][:rows, :columns]))
     with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
         for index, level in enumerate(levels):
             tiff.write(level, subfiletype=int(index > 0), **options)

@@ -8,6 +8,7 @@ import tifffile
 import zarr
 from PIL import Image
 
+from wsipipe.common.block_mean import block_mean
 from wsipipe.errors import SlideError
 from wsipipe.geometry import Region
 from wsipipe.tiling.readers import files, tiff_segments
@@ -16,7 +17,6 @@ from wsipipe.tiling.readers.image_reader import ImageReader
 from wsipipe.tiling.readers.openslide_reader import OpenSlideReader
 from wsipipe.tiling.readers.tiff_reader import TiffReader
 from wsipipe.tiling.readers.zarr_reader import ZarrReader
-from wsipipe.tiling.resample import halve
 
 RNG_SEED = 11
 
@@ -100,7 +100,7 @@ def write_ome_pyramid(path, pixels):
         size = {"axes": "YXS", "PhysicalSizeX": 250, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.25}
         options = {"photometric": "rgb", "tile": (64, 64)}
         tiff.write(pixels, subifds=1, metadata=size, **options)
-        tiff.write(halve(pixels), subfiletype=1, **options)
+        tiff.write(block_mean(pixels), subfiletype=1, **options)
 
 
 def test_ome_tiff_pyramid_in_subifds_and_its_units(opened, tmp_path):
@@ -112,7 +112,7 @@ def test_ome_tiff_pyramid_in_subifds_and_its_units(opened, tmp_path):
     assert reader.facts.shapes == ((200, 160), (100, 80))
     assert reader.facts.clues.vendor == (0.25, 0.25)
     check_reads(reader, pixels)
-    check_reads(reader, halve(pixels), level=1)
+    check_reads(reader, block_mean(pixels), level=1)
 
 
 def test_tiff_resolution_tags_are_a_clue(opened, tmp_path):
@@ -216,12 +216,12 @@ def write_tiled(path, pixels, *levels):
 @pytest.mark.parametrize("kind", [OpenSlideReader, open_reader])
 def test_levels_of_a_tiled_tiff(opened, tmp_path, kind):
     pixels = noise(256, 192, 3)
-    write_tiled(tmp_path / "a.tif", pixels, halve(pixels))
+    write_tiled(tmp_path / "a.tif", pixels, block_mean(pixels))
     reader = opened(kind(tmp_path / "a.tif"))
     assert isinstance(reader, OpenSlideReader if kind is OpenSlideReader else TiffReader)
     assert reader.facts.shapes == ((256, 192), (128, 96))
     check_reads(reader, pixels)
-    check_reads(reader, halve(pixels), level=1)
+    check_reads(reader, block_mean(pixels), level=1)
 
 
 @pytest.mark.parametrize("kind", [OpenSlideReader, open_reader])
@@ -268,7 +268,7 @@ def write_zarr(path, pixels, version, axes="cyx", **array):
         if axis["name"] in "yx":
             axis["unit"] = "micrometer"
     datasets = []
-    for index, level in enumerate((pixels, halve(pixels))):
+    for index, level in enumerate((pixels, block_mean(pixels))):
         data = level.transpose(["yxc".index(a) for a in axes if a in "yxc"])
         data = data.reshape(
             [data.shape[[b for b in axes if b in "yxc"].index(a)] if a in "yxc" else 1 for a in axes]
@@ -292,7 +292,7 @@ def test_ome_zarr(opened, tmp_path, version, axes):
     assert reader.facts.shapes == ((100, 80), (50, 40))
     assert reader.facts.clues.vendor == (0.5, 0.5)
     check_reads(reader, pixels)
-    check_reads(reader, halve(pixels), level=1)
+    check_reads(reader, block_mean(pixels), level=1)
 
 
 def test_a_zarr_that_is_no_rgb_image_is_refused(tmp_path):

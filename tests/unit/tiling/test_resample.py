@@ -1,10 +1,10 @@
 import numpy as np
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from wsipipe.common.block_mean import block_mean
 from wsipipe.geometry import Orientation
-from wsipipe.tiling.resample import Axis, halve, resample, taps
+from wsipipe.tiling.resample import Axis, resample, taps
 
 STEPS = st.one_of(st.sampled_from([1.0, 2.0, 4.0, 1.37, 0.5]), st.floats(0.3, 9.0), st.floats(0.9999, 1.0001))
 LAW = settings(deadline=None, max_examples=60)
@@ -96,7 +96,7 @@ def test_area_weights_are_within_one_grey_level_of_the_exact_mean(seed, step):
 def test_aligned_whole_steps_are_copies_and_plain_means():
     source = noise(3, 32, 48)
     np.testing.assert_array_equal(sampled(source, 1.0, (32, 48)), source)
-    np.testing.assert_array_equal(sampled(source, 2.0, (16, 24)), halve(source))
+    np.testing.assert_array_equal(sampled(source, 2.0, (16, 24)), block_mean(source))
 
 
 def test_half_a_pixel_between_is_the_cubic_of_four_neighbours():
@@ -104,12 +104,6 @@ def test_half_a_pixel_between_is_the_cubic_of_four_neighbours():
     shifted = sampled(source.astype(np.uint8), 1.0, (9, 4))
     want = (-source[:-3] + 9 * source[1:-2] + 9 * source[2:-1] - source[3:] + 8) >> 4
     np.testing.assert_array_equal(shifted[2:7], want.clip(0, 255))
-
-
-@pytest.mark.parametrize("orientation", Orientation)
-def test_halve_commutes(orientation):
-    source = noise(1, 8, 12)
-    np.testing.assert_array_equal(halve(orientation.apply(source)), orientation.apply(halve(source)))
 
 
 def test_half_a_pixel_between_is_sharper_than_a_mean_and_never_overflows():

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wsipipe.common.block_mean import block_mean
 from wsipipe.errors import ConfigError, InternalError, MppError, SlideError
 from wsipipe.geometry import Region
 from wsipipe.tiling.canvas import Canvas
 from wsipipe.tiling.mpp import MppClues
 from wsipipe.tiling.readers.base import Facts
-from wsipipe.tiling.resample import halve
 from wsipipe.tiling.slide import Slide, blocks, open_slide
 
 
@@ -41,7 +41,7 @@ def noise(*shape):
 
 def pyramid():
     fine = noise(64, 96, 3)
-    return fine, halve(fine), halve(halve(fine))
+    return fine, block_mean(fine), block_mean(block_mean(fine))
 
 
 def test_reading_at_the_slides_own_mpp_is_a_copy():

@@ -11,12 +11,12 @@ from typing import IO
 
 from pydantic import ValidationError
 
+from wsipipe.common.atomic_files import sha256_of
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.weights import (
     KNOWN_SUFFIX,
     SUFFIX,
     ModelCard,
-    file_sha256,
     known_path,
     list_models,
     user_folder,
@@ -93,7 +93,7 @@ def check_weights(weights: Path, card: ModelCard, sha256: str | None, source: st
     """
     from safetensors import SafetensorError, safe_open
 
-    found = file_sha256(weights)
+    found = sha256_of(weights)
     for says, expected in (("its card", card.sha256), ("--sha256", sha256)):
         if expected is not None and expected.lower() != found:
             raise ModelError(
@@ -116,7 +116,7 @@ def _fetch_known(source: str, sha256: str, scratch: Path, to: Path) -> None:
     parts = urllib.parse.urlsplit(source)
     beside = urllib.parse.urlunsplit(parts._replace(path=parts.path.removesuffix(SUFFIX) + KNOWN_SUFFIX))
     _copy(beside, scratch, MAX_CARD_BYTES)
-    if file_sha256(scratch) != sha256:
+    if sha256_of(scratch) != sha256:
         raise ModelError(
             f"{beside} is not the file that the card of {source} describes: its SHA-256 is another. Nothing "
             "was kept. Fetch again, or ask its maker."

@@ -5,7 +5,6 @@ A model is files of one stem: ``NAME.safetensors``, ``NAME.json`` (the :class:`M
 say "unknown". Cards are read without torch, so that a workflow can be checked before any work is started.
 """
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from wsipipe.common.atomic_files import sha256_of
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.learnt import Known, Learnt
 from wsipipe.models.cards.markdown import card_text
@@ -202,7 +202,7 @@ def whole_card(weights: str | Path) -> ModelCard:
         ModelError: As :func:`read_card`, or the file is not the one that card and certificate describe.
     """
     path, card = find_weights(weights), read_card(weights)
-    found = file_sha256(path)
+    found = sha256_of(path)
     if found != card.sha256:
         raise ModelError(
             f"{path} has SHA-256 {found[:12]}..., its card says {card.sha256[:12]}...; the file is damaged "
@@ -234,7 +234,7 @@ def check_known(weights: str | Path, card: ModelCard) -> None:
         ModelError: It is missing, damaged or of other weights.
     """
     path = known_path(find_weights(weights))
-    if card.known is None or (path.is_file() and file_sha256(path) == card.known.sha256):
+    if card.known is None or (path.is_file() and sha256_of(path) == card.known.sha256):
         return
     raise ModelError(
         f"{path} is {'not the file that the card describes' if path.is_file() else 'missing'}. Restore it, "
@@ -274,9 +274,3 @@ def write_certificate(weights: str | Path, certificate: str) -> Path:
     path.write_text(certificate + "\n", encoding="utf-8")
     write_card(card, path.parent)
     return path
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

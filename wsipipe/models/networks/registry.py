@@ -9,8 +9,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from wsipipe.common.atomic_files import sha256_of
 from wsipipe.errors import ModelError
-from wsipipe.models.cards.weights import SUFFIX, ModelCard, file_sha256, find_weights, whole_card, write_card
+from wsipipe.models.cards.weights import SUFFIX, ModelCard, find_weights, whole_card, write_card
 from wsipipe.models.networks import baselines
 from wsipipe.models.networks.convnext import gmr_convnext_tiny
 from wsipipe.models.networks.densenet import gmr_densenet121, gmr_densenet161
@@ -148,6 +149,6 @@ def save(network: nn.Module, card: ModelCard, folder: Path, half: bool = False) 
     path = folder / f"{card.name}{SUFFIX}"
     save_file(tensors, path, metadata={"mode": card.mode})
     path.chmod(0o644)
-    card = card.model_copy(update={"sha256": file_sha256(path), **tiling_of(network)})
+    card = card.model_copy(update={"sha256": sha256_of(path), **tiling_of(network)})
     write_card(card, folder)
     return card

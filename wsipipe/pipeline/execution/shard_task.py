@@ -17,7 +17,7 @@ from wsipipe.stages.stage import Patch, ShardInput, ShardOutput, Stage
 from wsipipe.store import manifest
 from wsipipe.store.arrays import ShardFile, write_shards
 from wsipipe.store.geoparquet import write_parquet
-from wsipipe.store.tables import _tables, load_table, pack_table
+from wsipipe.store.tables import load_table, pack_table, stored_tables
 
 if TYPE_CHECKING:
     from wsipipe.models.predictor import Predictor
@@ -45,7 +45,7 @@ def run_shard(task: ShardTask, attempt: int = 0) -> ShardResult:
 def _run_shard(task: ShardTask, stage: Stage, core: Region) -> ShardResult:
     fault_point("worker.segfault", task.plan.slide.slide_id)
     reader = _reader(task, stage, core)
-    tables = {name: load_table(path) for name, path in _tables(task.work).items()}
+    tables = {name: load_table(path) for name, path in stored_tables(task.work).items()}
     model = _model(stage.network, task) if stage.network else None
     output = stage.kernel(ShardInput(task.index, core, reader.read, tables, model))
     fault_point("shard.before_write")

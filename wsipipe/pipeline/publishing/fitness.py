@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wsipipe.common.block_mean import block_mean
 from wsipipe.errors import MppError
 from wsipipe.geometry import Array, Region
 from wsipipe.models.cards.learnt import Learnt, Range
@@ -25,7 +26,6 @@ from wsipipe.stages.stain import STAIN, Lookup, restained
 from wsipipe.stages.tile import image_name
 from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.tables import load_table
-from wsipipe.tiling.resample import halve
 from wsipipe.tiling.slide import open_slide
 
 Measures = dict[str, float]
@@ -109,7 +109,7 @@ def _brightness(plan: Plan, sources: ShardInputs) -> float:
     """Median of the mean of red, green and blue over the computed part of the slide, tissue or glass."""
     tissue, downsample = sources.array(TISSUE), plan.downsample(TISSUE)
     counts = np.zeros(256, np.int64)
-    for band in _bands(tissue.shape):
+    for band in Region(0, 0, *tissue.shape).blocks(_BAND_PX):
         pixels = sources.canvas.read_coarse(downsample, band)[0]
         mean = pixels.sum(axis=2, dtype=np.uint32)[tissue[band.slices] <= 1] // 3
         counts += np.bincount(mean, minlength=256)
@@ -137,26 +137,19 @@ def _tissue_pixels(plan: Plan, sources: ShardInputs, lookup: Lookup | None) -> I
     unit = plan.downsample(TISSUE) >> wanted
     stored = min(wanted, plan.levels - 1)
     read = Read(image_name(stored), 1 << stored, outside=255)
-    for band in _bands(tissue.shape):
+    for band in Region(0, 0, *tissue.shape).blocks(_BAND_PX):
         in_tissue = tissue[band.slices] == 1
         if not in_tissue.any():
             continue
         pixels = sources.read(read, band.scaled(plan.downsample(TISSUE), 1 << stored)).pixels
         for _ in range(wanted - stored):
-            pixels = halve(pixels)
+            pixels = block_mean(pixels)
         yield (pixels if lookup is None else restained(pixels, lookup)), upsampled(in_tissue, unit)
-
-
-def _bands(shape: tuple[int, int]) -> Iterator[Region]:
-    """Squares of the tissue grid that cover it."""
-    for y in range(0, shape[0], _BAND_PX):
-        for x in range(0, shape[1], _BAND_PX):
-            yield Region(y, x, _BAND_PX, _BAND_PX).clipped(shape)
 
 
 def _nuclei(plan: Plan, sources: ShardInputs, nuclei: dict[str, Array]) -> Measures:
     tissue, mpp = sources.array(TISSUE), plan.facts.grid.mpp
-    px = sum(int((tissue[band.slices] == 1).sum()) for band in _bands(tissue.shape))
+    px = sum(int((tissue[band.slices] == 1).sum()) for band in Region(0, 0, *tissue.shape).blocks(_BAND_PX))
     tissue_mm2 = px * (mpp * plan.downsample(TISSUE) / 1000) ** 2
     found = {"tissue_mm2": tissue_mm2}
     if tissue_mm2 > 0:

@@ -7,9 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from wsipipe.errors import ConfigError
 from wsipipe.models.cards.weights import ModelCard
-
-PROBABILITY_SCALE = 250
-"""Stored value of probability 1; 254 (unreadable) and 255 (not computed) lie above it."""
+from wsipipe.store.encoding import PROBABILITY_MAX
 
 
 class InstanceParams(BaseModel):
@@ -90,7 +88,7 @@ def with_card(chosen: InstanceParams, card: ModelCard) -> InstanceParams:
 
 
 def _stored(probability: float) -> int:
-    return max(1, round(probability * PROBABILITY_SCALE))
+    return max(1, round(probability * PROBABILITY_MAX))
 
 
 def _at_least_px(area_um2: float, mpp: float) -> int:

@@ -12,10 +12,10 @@ from scipy import ndimage
 from wsipipe.geometry import Array
 from wsipipe.stages.grid import CanvasGrid
 from wsipipe.stages.nuclei.join import join_seeds
-from wsipipe.stages.nuclei.params import PROBABILITY_SCALE, InstanceParams
+from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.stages.segment import probability_name
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write
-from wsipipe.store.encoding import NOT_COMPUTED
+from wsipipe.store.encoding import NOT_COMPUTED, PROBABILITY_MAX
 from wsipipe.store.tables import Table
 
 SEEDS = "scratch/seeds"
@@ -76,7 +76,7 @@ def find_seeds(nucleus: Array, centre: Array, params: InstanceParams) -> tuple[A
 
 
 def _from_level(stored: Array, level: int) -> Array:
-    return (stored >= level) & (stored <= PROBABILITY_SCALE)
+    return (stored >= level) & (stored <= PROBABILITY_MAX)
 
 
 def _sums(labels: Array, values: Array, count: int) -> Array:

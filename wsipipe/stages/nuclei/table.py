@@ -13,12 +13,11 @@ from wsipipe.stages.classify import CLASS_MAP
 from wsipipe.stages.grid import CanvasGrid
 from wsipipe.stages.nuclei.number import NUMBERED, nuclei_in, patch_of
 from wsipipe.stages.nuclei.outline import outlines
-from wsipipe.stages.nuclei.params import PROBABILITY_SCALE
 from wsipipe.stages.nuclei.relabel import NUCLEI
 from wsipipe.stages.nuclei.shape import circularity, classes_at, eccentricity, mean_colours, shapes, solidity
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage
 from wsipipe.stages.tile import image_name
-from wsipipe.store.encoding import NOT_COMPUTED
+from wsipipe.store.encoding import NOT_COMPUTED, PROBABILITY_MAX
 from wsipipe.store.nuclei_table import SCHEMA, Affine
 from wsipipe.store.tables import Table
 
@@ -122,7 +121,7 @@ def measure(
         "eccentricity": eccentricity(shape),
         "solidity": solidity(polygons),
         "circularity": circularity(shape.area, perimeter),
-        "probability": rows["nucleus"] / shape.area / PROBABILITY_SCALE,
+        "probability": rows["nucleus"] / shape.area / PROBABILITY_MAX,
         **dict(zip(("mean_red", "mean_green", "mean_blue"), colours, strict=True)),
         "tissue_class": _class_names(y_px0, x_px0, tissue),
         "polygon": shapely.to_wkb(_polygons_level0(polygons, patch, affine)),

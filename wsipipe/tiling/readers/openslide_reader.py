@@ -97,17 +97,11 @@ def _read_by_blocks(handle: openslide.OpenSlide, level: int, region: Region) -> 
     blends them, by an amount that hangs on the corner. Fixed corners make it hang on nothing else.
     """
     rgba = np.empty((*region.shape, 4), np.uint8)
-    cover = region.scaled(1, _BLOCK_PX)
-    for row in range(cover.y, cover.end_y):
-        for column in range(cover.x, cover.end_x):
-            corner = Region(row * _BLOCK_PX, column * _BLOCK_PX, _BLOCK_PX, _BLOCK_PX)
-            end = min(corner.end_y, region.end_y), min(corner.end_x, region.end_x)
-            block = _read_from(
-                handle, level, Region(corner.y, corner.x, end[0] - corner.y, end[1] - corner.x)
-            )
-            start = max(corner.y, region.y), max(corner.x, region.x)
-            part = Region(*start, end[0] - start[0], end[1] - start[1])
-            rgba[part.relative_to(region).slices] = block[part.relative_to(corner).slices]
+    for block in region.aligned(_BLOCK_PX).blocks(_BLOCK_PX):
+        part = block.intersection(region)
+        from_corner = Region(block.y, block.x, part.end_y - block.y, part.end_x - block.x)
+        pixels = _read_from(handle, level, from_corner)
+        rgba[part.relative_to(region).slices] = pixels[part.relative_to(block).slices]
     return rgba
 
 

@@ -9,7 +9,7 @@ from wsipipe.tiling.readers.base import Facts, Pixels, Reader
 
 Size = tuple[int, int]
 
-_STEPS = {
+ORIENTATION_STEPS = {
     1: (False, False, False),
     2: (False, False, True),
     3: (False, True, True),
@@ -34,7 +34,7 @@ class OrientedReader:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._steps = _STEPS[reader.facts.orientation]
+        self._steps = ORIENTATION_STEPS[reader.facts.orientation]
         self.facts = self._upright(reader.facts)
 
     def read_level(self, level: int, region: Region) -> tuple[Pixels, Pixels | None]:

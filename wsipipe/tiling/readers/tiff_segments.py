@@ -97,5 +97,5 @@ class SegmentedPage:
 def _overlap(region: Region, corner: Region, shape: tuple[int, int]) -> tuple[Slices, Slices]:
     """Where a segment falls in the region, and the part of the segment that does."""
     segment = Region(corner.y, corner.x, *shape)
-    part = segment.relative_to(region).clipped(region.shape)
-    return part.slices, Region(part.y + region.y, part.x + region.x, *part.shape).relative_to(segment).slices
+    part = segment.intersection(region)
+    return part.relative_to(region).slices, part.relative_to(segment).slices

@@ -14,8 +14,9 @@ from wsipipe.errors import ConfigError
 from wsipipe.models.cards.learnt import Learnt
 from wsipipe.models.cards.weights import ModelCard, Output, StainReference
 from wsipipe.models.predictor import Device
-from wsipipe.stages.nuclei.params import PROBABILITY_SCALE, InstanceParams
+from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.stages.stain import REFERENCE, colours, lookup, restained
+from wsipipe.store.encoding import PROBABILITY_MAX
 from wsipipe.training.datasets import read_fields
 from wsipipe.training.evaluation.calibration import FieldMaps, choose, mean_scores, pixel_temperature
 from wsipipe.training.evaluation.inference import field_canvas, predictor_of, stored_maps
@@ -136,7 +137,7 @@ class NucleiTask:
 
     def calibrate(self, card: ModelCard, predictions: Sequence[FieldMaps]) -> ModelCard:
         """The card with temperature and instance parameters chosen on ``predictions`` of held-out fields."""
-        said = np.concatenate([maps.nucleus.ravel() for maps in predictions]) / PROBABILITY_SCALE
+        said = np.concatenate([maps.nucleus.ravel() for maps in predictions]) / PROBABILITY_MAX
         truth = np.concatenate([maps.truth.ravel() > 0 for maps in predictions])
         temperature = pixel_temperature(said, truth)
         choice = choose(tempered(predictions, temperature))
@@ -152,9 +153,9 @@ class NucleiTask:
 
 def tempered(predictions: Sequence[FieldMaps], temperature: float) -> list[FieldMaps]:
     """FieldMaps of a network at temperature 1 -> those at another, to a stored step."""
-    probability = np.clip(np.arange(PROBABILITY_SCALE + 1) / PROBABILITY_SCALE, 1e-3, 1 - 1e-3)
+    probability = np.clip(np.arange(PROBABILITY_MAX + 1) / PROBABILITY_MAX, 1e-3, 1 - 1e-3)
     scores = np.log(probability / (1 - probability)) / temperature
-    table = np.rint(PROBABILITY_SCALE / (1 + np.exp(-scores))).astype(np.uint8)
+    table = np.rint(PROBABILITY_MAX / (1 + np.exp(-scores))).astype(np.uint8)
     return [maps._replace(nucleus=table[maps.nucleus], centre=table[maps.centre]) for maps in predictions]
 
 

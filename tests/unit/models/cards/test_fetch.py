@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from wsipipe.common.atomic_files import sha256_of
 from wsipipe.errors import ModelError
 from wsipipe.models.cards import fetch as fetching
 from wsipipe.models.cards.fetch import fetch
 from wsipipe.models.cards.learnt import Known
 from wsipipe.models.cards.weights import (
     check_known,
-    file_sha256,
     find_weights,
     known_models,
     known_path,
@@ -40,7 +40,7 @@ def model(folder: Path, name: str = "mine", sha256: str | None = None) -> Path:
     path = folder / "download.safetensors"
     save_file({"weight": np.arange(6, dtype=np.float32)}, path)
     card = read_card("nuclei_gmr_unet_0.5")
-    card = card.model_copy(update={"name": name, "sha256": sha256 or file_sha256(path)})
+    card = card.model_copy(update={"name": name, "sha256": sha256 or sha256_of(path)})
     (folder / "download.json").write_text(card.model_dump_json())
     return path
 
@@ -51,7 +51,7 @@ def left(home: Path) -> list[str]:
 
 def test_a_path_is_fetched_and_then_found_by_name(home: Path, tmp_path: Path) -> None:
     source = model(tmp_path / "there")
-    path = fetch(str(source), file_sha256(source).upper())
+    path = fetch(str(source), sha256_of(source).upper())
     assert path == home / "mine.safetensors" == find_weights("mine")
     assert "mine" in known_models()
     assert whole_card("mine").name == "mine"
@@ -99,7 +99,7 @@ def test_a_wrong_hash_keeps_nothing(home: Path, tmp_path: Path) -> None:
 def test_what_is_no_safetensors_file_keeps_nothing(home: Path, tmp_path: Path) -> None:
     source = model(tmp_path)
     source.write_bytes(b"\x80\x04 a pickle, renamed")
-    card = read_card("nuclei_gmr_unet_0.5").model_copy(update={"name": "x", "sha256": file_sha256(source)})
+    card = read_card("nuclei_gmr_unet_0.5").model_copy(update={"name": "x", "sha256": sha256_of(source)})
     source.with_suffix(".json").write_text(card.model_dump_json())
     with pytest.raises(ModelError, match="no safetensors file"):
         fetch(str(source))

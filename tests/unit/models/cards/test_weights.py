@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from wsipipe.common.atomic_files import sha256_of
 from wsipipe.errors import ModelError
-from wsipipe.models.cards.weights import WEIGHTS_DIR, file_sha256, find_weights, list_models, read_card
+from wsipipe.models.cards.weights import WEIGHTS_DIR, find_weights, list_models, read_card
 
 SHIPPED = sorted(path.stem for path in WEIGHTS_DIR.glob("*.safetensors"))
 CLASSES = ("ADI", "BACK", "LYM", "MUC", "MUS", "NORM", "STR", "TUM")
@@ -19,7 +20,7 @@ def test_shipped_models_have_a_true_card(name: str) -> None:
     assert name in list_models()
     card = read_card(name)
     assert card.name == name
-    assert card.sha256 == file_sha256(find_weights(name))
+    assert card.sha256 == sha256_of(find_weights(name))
     assert "Research use only" in card.intended_use
 
 
