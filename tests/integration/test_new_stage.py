@@ -15,6 +15,9 @@ from wsipipe.pipeline.options import Resources
 from wsipipe.review.gui.layers import result_layers
 from wsipipe.stages.workflow import load_workflow, workflow_model
 
+# napari, for its label colours.
+pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "add_a_stage.md"
 
 
