@@ -12,7 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
-from wsipipe.models.cards.weights import find_weights, whole_card
+from wsipipe.models.cards.weights import find_weights, verified_card
 from wsipipe.training.evaluation.evaluate import evaluate
 from wsipipe.training.evaluation.models import sources_of
 from wsipipe.training.evaluation.record import Evaluation
@@ -51,7 +51,7 @@ def evaluated(name: str, weights: str, plan: Plan, asked: argparse.Namespace) ->
     kept = asked.out / f"{name}.json" if asked.out else None
     if kept and kept.is_file():
         before = Evaluation.model_validate_json(kept.read_bytes())
-        hashes = [whole_card(find_weights(source.weights)).sha256 for source in sources_of(weights)]
+        hashes = [verified_card(find_weights(source.weights)).sha256 for source in sources_of(weights)]
         if (before.setting.weights_sha256, before.degrees) == (hashes, [pose.degrees for pose in plan.turns]):
             return before
     one = evaluate(weights, asked.data, plan, device=asked.device, threads=asked.threads)

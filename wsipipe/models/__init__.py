@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wsipipe.models.cards.weights import ModelCard, known_models, read_card
+    from wsipipe.models.cards.card import ModelCard
+    from wsipipe.models.cards.weights import known_models, read_card
     from wsipipe.models.certificate.certify import certify
     from wsipipe.models.certificate.record import Certificate
     from wsipipe.models.conversion.gmr_conv_checkpoints import load_reference_state
@@ -25,7 +26,7 @@ _HOMES = {
     "Certificate": "wsipipe.models.certificate.record",
     "GMRConv2d": "wsipipe.models.gmr",
     "GMRConv3d": "wsipipe.models.gmr",
-    "ModelCard": "wsipipe.models.cards.weights",
+    "ModelCard": "wsipipe.models.cards.card",
     "Predictor": "wsipipe.models.predictor",
     "build": "wsipipe.models.networks.registry",
     "certify": "wsipipe.models.certificate.certify",

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from wsipipe.models.cards.weights import ModelCard, check_known, file_sha256, known_path
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.weights import check_known, file_sha256, known_path
 
 Directions = npt.NDArray[np.floating]
 

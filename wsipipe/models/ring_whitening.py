@@ -17,7 +17,7 @@ NOISE = 0.02
 FLOOR = 3e-4
 
 
-class RingMix(nn.Module):
+class RingWhitening(nn.Module):
     """``raw`` (out, in, n) -> ``weight`` (out, in, n) by a fixed symmetric matrix (n, n)."""
 
     def __init__(self, matrix: torch.Tensor) -> None:
@@ -44,13 +44,13 @@ def ring_covariance(layer: GMRConv2d | GMRConv3d, correlation_px: float = CORREL
     return taps @ alike @ taps.T
 
 
-def whitening(covariance: torch.Tensor) -> torch.Tensor:
+def whitening_matrix(covariance: torch.Tensor) -> torch.Tensor:
     """C (n, n) -> C ** -1/2, eigenvalues below 3e-4 of the largest raised to that."""
     values, vectors = torch.linalg.eigh(covariance)
     return vectors @ torch.diag(values.clamp(min=FLOOR * float(values.max())) ** -0.5) @ vectors.T
 
 
-def whiten(model: nn.Module, draw: bool = True) -> nn.Module:
+def add_whitening(model: nn.Module, draw: bool = True) -> nn.Module:
     """Give every ring convolution of ``model`` its training coordinates, in place.
 
     Args:
@@ -58,16 +58,16 @@ def whiten(model: nn.Module, draw: bool = True) -> nn.Module:
         draw: Draw new weights, He-like in the new coordinates; else the function stays as it is.
     """
     for layer in ring_layers(model):
-        matrix = whitening(ring_covariance(layer)).to(layer.weight)
+        matrix = whitening_matrix(ring_covariance(layer)).to(layer.weight)
         if draw:
             fan = layer.in_channels // layer.groups * layer.rings
             with torch.no_grad():
                 layer.weight.copy_(torch.randn_like(layer.weight) * (2 / fan) ** 0.5 @ matrix)
-        parametrize.register_parametrization(layer, "weight", RingMix(matrix))
+        parametrize.register_parametrization(layer, "weight", RingWhitening(matrix))
     return model
 
 
-def unwhiten(model: nn.Module) -> nn.Module:
+def remove_whitening(model: nn.Module) -> nn.Module:
     """Back to plain weights, in place, so that ``model`` can be saved; its function stays as it is."""
     for layer in ring_layers(model):
         if parametrize.is_parametrized(layer, "weight"):

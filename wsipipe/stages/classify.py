@@ -4,7 +4,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from wsipipe.geometry import Array, Region
-from wsipipe.models.cards.weights import ModelCard, Output
+from wsipipe.models.cards.card import ModelCard, Output
 from wsipipe.stages.grid import model_level
 from wsipipe.stages.segment import blocks
 from wsipipe.stages.stage import Frame, Read, ShardInput, ShardOutput, Stage, Write, upsampled

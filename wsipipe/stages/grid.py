@@ -3,7 +3,7 @@
 import math
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.cards.weights import ModelCard
+from wsipipe.models.cards.card import ModelCard
 
 MPP_TOLERANCE = 0.12
 

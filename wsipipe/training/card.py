@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from wsipipe.models.cards.learnt import Known
-from wsipipe.models.cards.weights import SUFFIX, ModelCard
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.training_range import Known
+from wsipipe.models.cards.weights import SUFFIX
 from wsipipe.models.known_features import write_known
 from wsipipe.training.datasets.about import licence_of, told
 from wsipipe.training.evaluation.learnt import groups_learnt
@@ -31,10 +32,10 @@ def blank_card(recipe: Recipe, task: Task, learnt: Part) -> ModelCard:
         stain_reference=task.stain_reference,
         sha256="0" * 64,
         data=tuple(told(source, count) for source, count in task.told(learnt).items()),
-        learnt_groups=groups_learnt(learnt),
+        trained_groups=groups_learnt(learnt),
         licence=recipe.licence or licence,
         non_commercial=forbids if recipe.non_commercial is None else recipe.non_commercial,
-        learnt=task.learnt(learnt),
+        training_range=task.learnt(learnt),
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from wsipipe.common.atomic_files import write_json
-from wsipipe.models.cards.weights import SUFFIX, ModelCard
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.weights import SUFFIX
 from wsipipe.models.networks.registry import load
 from wsipipe.training.card import with_metrics
 from wsipipe.training.fit import Outcome

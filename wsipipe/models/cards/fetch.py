@@ -12,10 +12,10 @@ from typing import IO
 from pydantic import ValidationError
 
 from wsipipe.errors import ModelError
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.weights import (
     KNOWN_SUFFIX,
     SUFFIX,
-    ModelCard,
     file_sha256,
     known_path,
     list_models,
@@ -149,7 +149,7 @@ def _read(path: Path, source: str) -> ModelCard:
 
 
 def _copy(source: str, to: Path, limit_bytes: int) -> None:
-    """Source into a file, in blocks, at most so many bytes."""
+    """LayerInput into a file, in blocks, at most so many bytes."""
     try:
         with _opened(source) as stream, to.open("wb") as file:
             while block := stream.read(_BLOCK_BYTES):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wsipipe.models.cards.weights import ModelCard
+    from wsipipe.models.cards.card import ModelCard
 
 NOT_CERTIFIED = "Not certified yet: `wsipipe certify {name} --write` measures it."
 
@@ -45,18 +45,19 @@ def _facts(card: "ModelCard") -> str:
 
 
 def _ranges(card: "ModelCard") -> list[str]:
-    if card.learnt is None:
+    found = card.training_range
+    if found is None:
         return []
     lines = [
         "What these data look like; `wsipipe run` warns where a slide is far from it.",
-        f"- hues of the dyes: {card.learnt.hue_degrees[0]:g} to {card.learnt.hue_degrees[1]:g} degrees",
-        f"- median brightness of a field: {card.learnt.least_brightness:g} or more",
+        f"- hues of the dyes: {found.hue_degrees[0]:g} to {found.hue_degrees[1]:g} degrees",
+        f"- median brightness of a field: {found.least_brightness:g} or more",
     ]
-    for about, found in (
-        ("nuclei a mm2 of a field", card.learnt.nuclei_per_mm2),
-        ("median area of a field's nuclei, um2", card.learnt.nucleus_area_um2),
+    for about, values in (
+        ("nuclei a mm2 of a field", found.nuclei_per_mm2),
+        ("median area of a field's nuclei, um2", found.nucleus_area_um2),
     ):
-        lines += [f"- {about}: {found[0]:g} to {found[1]:g}"] if found else []
+        lines += [f"- {about}: {values[0]:g} to {values[1]:g}"] if values else []
     if card.known:
         lines.append(
             f"- cells further than {card.known.limit:g} from all learnt features are `unknown`, as are "

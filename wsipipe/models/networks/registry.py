@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from wsipipe.errors import ModelError
-from wsipipe.models.cards.weights import SUFFIX, ModelCard, file_sha256, find_weights, whole_card, write_card
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.weights import SUFFIX, file_sha256, find_weights, verified_card, write_card
 from wsipipe.models.networks import baselines
 from wsipipe.models.networks.convnext import gmr_convnext_tiny
 from wsipipe.models.networks.densenet import gmr_densenet121, gmr_densenet161
@@ -90,7 +91,7 @@ def load(weights: str | Path) -> tuple[nn.Module, ModelCard]:
     Raises:
         ModelError: File or card are missing or damaged, do not belong together, or hold NaN.
     """
-    path, card = find_weights(weights), whole_card(weights)
+    path, card = find_weights(weights), verified_card(weights)
     network = build(card.architecture, card.arguments, card.mode)
     try:
         check_mode(path, card.mode)

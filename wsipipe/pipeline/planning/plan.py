@@ -12,7 +12,8 @@ from wsipipe.common.about import __version__
 from wsipipe.common.atomic_files import sha256_of
 from wsipipe.errors import ConfigError, ModelError
 from wsipipe.geometry import Region
-from wsipipe.models.cards.weights import ModelCard, Output, check_known, whole_card
+from wsipipe.models.cards.card import ModelCard, Output
+from wsipipe.models.cards.weights import check_known, verified_card
 from wsipipe.pipeline.planning.slide_facts import SlideFacts
 from wsipipe.stages.classify import CLASS_MAP, CLASS_PROBABILITIES, class_outputs, classify_stage
 from wsipipe.stages.grid import model_level
@@ -55,7 +56,7 @@ def workflow_cards(workflow: Workflow) -> dict[str, ModelCard]:
     cards: dict[str, ModelCard] = {}
     for stage, section in (("segment", workflow.segment), ("classify", workflow.classify)):
         try:
-            cards |= {stage: whole_card(section.weights)} if section else {}
+            cards |= {stage: verified_card(section.weights)} if section else {}
             if stage == "classify" and workflow.classify and workflow.classify.unknown:
                 check_known(workflow.classify.weights, cards[stage])
         except ModelError as error:
@@ -104,7 +105,7 @@ class Plan:
             "given_mask": sha256_of(self.slide.mask_path) if self.slide.mask_path else None,
             # Which groups were learnt changes no result; cards of earlier versions do not have it.
             "models": {
-                stage: card.model_dump(mode="json", exclude={"learnt_groups"})
+                stage: card.model_dump(mode="json", exclude={"trained_groups"})
                 for stage, card in self.cards.items()
             },
         }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
-from wsipipe.models.cards.weights import ModelCard
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.pipeline.cluster.task_pool import Pool
 from wsipipe.pipeline.planning.plan import Plan, lattice_px, workflow_cards
 from wsipipe.pipeline.planning.slide_facts import SlideFacts, inspect

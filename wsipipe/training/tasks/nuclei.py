@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.cards.learnt import Learnt
-from wsipipe.models.cards.weights import ModelCard, Output, StainReference
+from wsipipe.models.cards.card import ModelCard, Output, StainReference
+from wsipipe.models.cards.training_range import TrainingRange
 from wsipipe.models.predictor import Device
 from wsipipe.stages.nuclei.params import PROBABILITY_SCALE, InstanceParams
 from wsipipe.stages.stain import REFERENCE, colours, lookup, restained
@@ -85,7 +85,7 @@ class Nuclei:
         sources = dict.fromkeys(field.source for field in samples)
         return {name: _told([field for field in samples if field.source == name]) for name in sources}
 
-    def learnt(self, samples: Sequence[Field]) -> Learnt | None:
+    def learnt(self, samples: Sequence[Field]) -> TrainingRange | None:
         """Ranges of colours and nuclei of these fields."""
         return learnt_of(samples, self.recipe.mpp, self.stain_reference)
 

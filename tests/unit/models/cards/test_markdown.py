@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from wsipipe.errors import ModelError
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.markdown import card_text
 from wsipipe.models.cards.weights import (
-    ModelCard,
     certificate_path,
     find_weights,
     read_card,
-    whole_card,
+    verified_card,
     write_card,
     write_certificate,
 )
@@ -83,7 +83,7 @@ def test_a_certificate_goes_beside_its_weights(tmp_path: Path) -> None:
     path = copy_of_shipped(tmp_path)
     write_certificate(path, certificate_json(card().sha256))
     assert "Passed in float32" in path.with_suffix(".md").read_text()
-    assert whole_card(path) == card()
+    assert verified_card(path) == card()
 
 
 @pytest.mark.parametrize("text", [certificate_json("0" * 64), "{}", "not JSON", "[]"])
@@ -91,7 +91,7 @@ def test_a_certificate_of_other_weights_is_refused(tmp_path: Path, text: str) ->
     path = copy_of_shipped(tmp_path)
     certificate_path(path).write_text(text)
     with pytest.raises(ModelError, match="of other weights"):
-        whole_card(path)
+        verified_card(path)
 
 
 def test_new_weights_lose_the_old_certificate(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Range = tuple[Amount, Amount]
 
 
-class Learnt(BaseModel):
+class TrainingRange(BaseModel):
     """Ranges over the fields or tiles that a network learnt from, made by training.
 
     Attributes:
