@@ -1,6 +1,7 @@
-"""Networks that commute with the eight orientations, their weights, and how both are run.
+"""Orientation-equivariant networks, their weights and inference.
 
-Each name is imported when first used, so that ``import wsipipe.models`` does not load torch.
+The networks commute with the eight orientations of the pixel grid. Each name is imported when first used, so
+that ``import wsipipe.models`` does not load torch.
 """
 
 from importlib import import_module

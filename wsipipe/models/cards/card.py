@@ -1,4 +1,4 @@
-"""The model card: what a network is, its training data, and permitted use."""
+"""The model card: what a network is and how to use it."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,11 +8,11 @@ from wsipipe.models.cards.training_range import Known, TrainingRange
 
 
 class Output(BaseModel):
-    """One map or class that the network gives.
+    """One map or class that the network predicts.
 
     Attributes:
         name: Short name, used for arrays and tables.
-        description: What it means.
+        description: Meaning of the output.
         color: RGB, 0 to 255 each.
     """
 
@@ -24,7 +24,10 @@ class Output(BaseModel):
 
 
 class Normalisation(BaseModel):
-    """Pixels enter the network as (value - offset) / scale; white is 0, as the zero padding is."""
+    """Affine normalisation of pixels, (value - offset) / scale.
+
+    White becomes 0, like the zero padding.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,10 +39,12 @@ Density = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class StainReference(BaseModel):
-    """Optical density, -ln((value + 1) / 256), at most 2, of the tissue that a network learnt from.
+    """Stain statistics of the tissue a network was trained on.
+
+    Optical density is -ln((value + 1) / 256), at most 2.
 
     Attributes:
-        mean: Of red, green and blue.
+        mean: Mean optical density of red, green and blue.
         sd: Standard deviation of each.
     """
 
@@ -50,35 +55,39 @@ class StainReference(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """Everything about a set of weights but the weights.
+    """Everything about a set of weights except the weights.
 
     Attributes:
-        name: Stem of both files.
+        name: Stem of the model's files.
         architecture: Network class.
-        arguments: Its constructor's arguments.
+        arguments: Arguments of its constructor.
         mode: Kind of ring convolution.
-        mpp: Um per px the network was trained at.
-        stain: That it was trained on.
-        organ: That it was trained on, as ``colon``; empty if not said.
+        mpp: Pixel size of the training images, um/px.
+        stain: Stain of the training data.
+        organ: Organ of the training data, as ``colon``; empty if not specified.
         outputs: Maps or classes, in channel order.
         activation: ``sigmoid`` (independent maps) or ``softmax`` (one class).
-        temperature: Raw scores are divided by it first.
-        stain_reference: Colours that a slide's tissue is brought to first; None to take it as it is.
-        lattice_px: Origins and extents of patches are multiples of this; from the network when it is saved.
-        halo_px: Context a core on the lattice needs on each side, px of the network's image; likewise.
-        stride: Px of the image for each px of the answer; likewise.
-        sha256: Of the safetensors file.
-        data: What it was trained on.
-        trained_groups: Groups (organs, patients) it was trained on, by source; none for all of a source.
-        licence: Under which the weights may be used.
+        temperature: Divisor of the raw scores before the activation.
+        normalisation: Normalisation of the pixels.
+        stain_reference: Colours to which a slide's tissue is normalised; None for no stain normalisation.
+        lattice_px: Divisor of the origins and extents of patches; set from the network when it is saved.
+        halo_px: Context that a core on the lattice needs on each side, px of the network's image; set
+            likewise.
+        stride: Image px per output px; set likewise.
+        sha256: SHA-256 of the safetensors file.
+        data: Training data, one line per source.
+        trained_groups: Groups (organs, patients) in the training data, by source; none named for all of a
+            source.
+        licence: Licence of the weights.
         non_commercial: True if the data forbid commercial use.
-        thresholds: Chosen on validation data, by name.
+        intended_use: Permitted use.
+        thresholds: Thresholds chosen on validation data, by name.
         instance_params: The other parameters of the instance stages chosen with them, by name.
-        metrics: Measured on validation data, by name.
+        metrics: Scores on validation data, by name.
         intervals: (low, high) of the metrics, 95 %, by name.
-        notes: How metrics and weights came about.
-        training_range: What the training data looked like, for the checks of a slide; None to make none.
-        known: Features of the training data, for "unknown"; None if the network cannot say so.
+        notes: How weights and metrics were obtained.
+        training_range: Ranges of the training data that a slide is compared to; None for no comparison.
+        known: Features of the training data, for the class "unknown"; None if the network has none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
