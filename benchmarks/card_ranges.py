@@ -2,7 +2,7 @@
 
     python benchmarks/card_ranges.py WEIGHTS --data FOLDER... [--organ NAME]
 
-Trains nothing: the ranges of ``learnt`` are measured on the data, ``known`` (tissue) by the network on them.
+Trains nothing: ``training_range`` is measured on the data, ``known`` (tissue) by the network on them.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> None:
     samples = [one for folder in given.data for one in read(folder)]
     card = card.model_copy(
         update={
-            "learnt": training_range(samples, card.mpp, card.stain_reference),
+            "training_range": training_range(samples, card.mpp, card.stain_reference),
             "organ": given.organ,
         }
     )
@@ -40,7 +40,7 @@ def main() -> None:
         features = known_features(network, samples, card.mpp, torch.device("cpu"))
         card = with_known(card, features, weights.parent)
     write_card(card, weights.parent)
-    print(card.name, card.learnt, card.known)
+    print(card.name, card.training_range, card.known)
 
 
 if __name__ == "__main__":

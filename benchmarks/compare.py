@@ -12,7 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
-from wsipipe.models.cards.weights import find_weights, whole_card
+from wsipipe.models.cards.weights import find_weights, verified_card
 from wsipipe.training.evaluation.evaluate import evaluate
 from wsipipe.training.evaluation.models import evaluated_models
 from wsipipe.training.evaluation.record import Evaluation
@@ -53,7 +53,7 @@ def evaluated(name: str, weights: str, settings: EvaluationSettings, asked: argp
     kept = asked.out / f"{name}.json" if asked.out else None
     if kept and kept.is_file():
         before = Evaluation.model_validate_json(kept.read_bytes())
-        hashes = [whole_card(find_weights(source.weights)).sha256 for source in evaluated_models(weights)]
+        hashes = [verified_card(find_weights(source.weights)).sha256 for source in evaluated_models(weights)]
         if (before.setting.weights_sha256, before.degrees) == (
             hashes,
             [rotation.degrees for rotation in settings.rotations],

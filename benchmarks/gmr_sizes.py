@@ -3,7 +3,7 @@
     python benchmarks/gmr_sizes.py [--wide] [--json FILE]
 
 Every parameter is shaken and every BatchNorm set from noise
-(:func:`wsipipe.models.certificate.equivariance.shaken_copy`),
+(:func:`wsipipe.models.certificate.equivariance.perturbed_copy`),
 so that no zero hides a fault. U-Net and ResNet-18 are run at all sizes, in float64 by torch, in float32
 folded to plain convolutions and by ring kernels, with few channels, as float64 is slow, or all with
 ``--wide``; the others at three sizes, with all channels.
@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ModelError
-from wsipipe.models.certificate.equivariance import shaken_copy
+from wsipipe.models.certificate.equivariance import perturbed_copy
 from wsipipe.models.certificate.layer_outputs import TURNS, relative
 from wsipipe.models.freeze import freeze
 from wsipipe.models.gmr import Mode
@@ -74,7 +74,7 @@ def ways(network: nn.Module) -> dict[str, Call]:
 
 def size_rows(name: str, network: nn.Module, sizes: list[tuple[int, int]]) -> list[Row]:
     """One row a way: its worst size."""
-    shaken = shaken_copy(network, torch.randn(2, 3, 128, 128))
+    shaken = perturbed_copy(network, torch.randn(2, 3, 128, 128))
     rows: list[Row] = []
     for way, call in ways(shaken).items():
         dtype = torch.float64 if way == "float64" else torch.float32
@@ -98,7 +98,7 @@ def size_rows(name: str, network: nn.Module, sizes: list[tuple[int, int]]) -> li
 
 def cube_rows() -> list[Row]:
     """The network for volumes, in float64."""
-    network = shaken_copy(gmr_r3d(10), torch.randn(2, 1, 32, 32, 32))
+    network = perturbed_copy(gmr_r3d(10), torch.randn(2, 1, 32, 32, 32))
     rows: list[Row] = []
     for side in ((16, 16, 16), (16, 24, 32), (40, 16, 48), (64, 64, 64)):
         error = cube_error(network, side)

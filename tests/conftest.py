@@ -120,7 +120,7 @@ def tiny_weights(small_slide: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """Folder of ``tiny_nuclei.safetensors`` and ``tiny_tissue.safetensors``: quick and untrained."""
     import torch
 
-    from wsipipe.models.cards.weights import ModelCard
+    from wsipipe.models.cards.card import ModelCard
     from wsipipe.models.networks.registry import build, save
 
     folder = tmp_path_factory.mktemp("weights")

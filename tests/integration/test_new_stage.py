@@ -79,7 +79,7 @@ def test_one_file_becomes_a_published_verified_reviewable_label(
     assert names <= {"dark", "medium", "light"}
     assert names
     layers = {settings["name"]: settings for _, settings, kind in result_layers(result) if kind == "labels"}
-    assert "medium" in set(layers["brightness"]["features"]["name"])
+    assert "medium" in set(layers["brightness"]["features"]["class"])
 
 
 def expected(result: Any, tissue: np.ndarray) -> list[list[int]]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsipipe.geometry import Array, Orientation, Region
-from wsipipe.models.cards.weights import ModelCard, Output
+from wsipipe.models.cards.card import ModelCard, Output
 from wsipipe.stages.classify import CLASS_MAP, ClassifyParams, classify_stage
 from wsipipe.stages.grid import CanvasGrid
 from wsipipe.stages.segment import SegmentParams, segment_stage

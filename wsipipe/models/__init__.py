@@ -1,13 +1,15 @@
-"""Networks that commute with the eight orientations, their weights, and how both are run.
+"""Orientation-equivariant networks, their weights and inference.
 
-Each name is imported when first used, so that ``import wsipipe.models`` does not load torch.
+The networks commute with the eight orientations of the pixel grid. Each name is imported when first used, so
+that ``import wsipipe.models`` does not load torch.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wsipipe.models.cards.weights import ModelCard, known_models, read_card
+    from wsipipe.models.cards.card import ModelCard
+    from wsipipe.models.cards.weights import known_models, read_card
     from wsipipe.models.certificate.certify import certify
     from wsipipe.models.certificate.record import Certificate
     from wsipipe.models.conversion.gmr_conv_checkpoints import load_reference_state
@@ -25,7 +27,7 @@ _HOMES = {
     "Certificate": "wsipipe.models.certificate.record",
     "GMRConv2d": "wsipipe.models.gmr",
     "GMRConv3d": "wsipipe.models.gmr",
-    "ModelCard": "wsipipe.models.cards.weights",
+    "ModelCard": "wsipipe.models.cards.card",
     "Predictor": "wsipipe.models.predictor",
     "build": "wsipipe.models.networks.registry",
     "certify": "wsipipe.models.certificate.certify",

@@ -1,4 +1,7 @@
-"""Networks made ready for inference: BatchNorm folded, ring weights packed once, the fastest way chosen."""
+"""Preparation of networks for inference.
+
+BatchNorm is folded, ring weights are packed once, and the fastest implementation is chosen.
+"""
 
 import copy
 
@@ -15,16 +18,18 @@ from wsipipe.models.networks.blocks import ConvNorm
 
 
 def freeze(model: nn.Module, dtype: torch.dtype = torch.float32, exact: bool = False) -> nn.Module:
-    """Copy of ``model`` for inference on the device it is on, in ``dtype``, channels-last.
+    """Return a copy of ``model`` for inference.
+
+    It runs on the device it is on, in ``dtype``, channels-last.
 
     Args:
         model: Any network; its ring convolutions, and the BatchNorm after them, are folded.
         dtype: float32 or bfloat16; inputs must have it.
         exact: Run every convolution that can by the ring kernel, also where another way is faster, so that no
-            convolution depends on the orientation by so much as a rounding.
+            convolution depends on the orientation, not even by rounding.
 
     Raises:
-        ModelError: A weight is NaN or infinite, or ``exact`` is asked for and the kernel is not available.
+        ModelError: A weight is NaN or infinite, or ``exact`` is set and the kernel is not available.
     """
     model = copy.deepcopy(model).eval()
     for parent in list(model.modules()):
@@ -45,7 +50,7 @@ def _frozen(conv: nn.Module, norm: nn.Module | None, dtype: torch.dtype, exact: 
     if exact and not covered:
         raise ModelError(
             f"The layer {conv} cannot run bitwise exact here: it needs a compiler, no groups, no dilation "
-            f"and a side among {fused.SIDES['cpu']}. Use exact=False, which is exact to a rounding."
+            f"and a side among {fused.SIDES['cpu']}. Use exact=False, which is exact up to rounding."
         )
     if not (wanted and covered):
         return fuse(conv, norm)
@@ -55,7 +60,10 @@ def _frozen(conv: nn.Module, norm: nn.Module | None, dtype: torch.dtype, exact: 
 
 
 def _as_rings(conv: nn.Module) -> Rings | None:
-    """The rings of a GMR convolution, of a plain 1x1 as the one ring it is, else None."""
+    """Return a convolution as rings; None if it is neither GMR nor plain 1x1.
+
+    A plain 1x1 convolution is one ring.
+    """
     if isinstance(conv, GMRConv2d):
         # The profiles in float64: exp in float32 differs in its last bit between processors.
         return copy.deepcopy(conv).double().as_rings()

@@ -1,4 +1,4 @@
-"""The processor of this machine: its name, instruction sets and best precision for networks."""
+"""Processor name, instruction sets and best numerical precision."""
 
 import platform
 from functools import cache
@@ -10,25 +10,31 @@ INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd")
 
 @cache
 def _cpu_info() -> str:
-    """Text of ``/proc/cpuinfo``; empty where there is none."""
+    """Return the text of ``/proc/cpuinfo``; empty where there is none."""
     info = Path("/proc/cpuinfo")
     return info.read_text(encoding="utf-8") if info.is_file() else ""
 
 
 @cache
 def cpu_multiplies_bfloat16() -> bool:
-    """True if this CPU has AMX or AVX512-bf16 (Linux; elsewhere not known, so False)."""
+    """Return True if this CPU multiplies bfloat16 in hardware.
+
+    That is AMX or AVX512-bf16, on Linux; elsewhere it is not known, so False.
+    """
     return any(flag in _cpu_info() for flag in CPU_FLAGS)
 
 
 def best_precision(device: str) -> str:
-    """What ``auto`` means: bfloat16 on CUDA and on CPUs that multiply it in hardware, else float32."""
+    """Return the precision that ``auto`` selects.
+
+    It is bfloat16 on CUDA and on CPUs that multiply it in hardware, else float32.
+    """
     return "bfloat16" if device == "cuda" or cpu_multiplies_bfloat16() else "float32"
 
 
 @cache
 def processor_name() -> str:
-    """Name and instruction sets of this CPU, for example ``AMD EPYC (avx2)``."""
+    """Return name and instruction sets, as ``AMD EPYC (avx2)``."""
     lines = [line.partition(":") for line in _cpu_info().splitlines()]
     facts = {name.strip(): value.strip() for name, _, value in reversed(lines)}
     words = facts.get("flags", facts.get("Features", "")).split()

@@ -4,6 +4,7 @@ The predictor adds no context: the caller reads core + halo, and crops the core 
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -14,12 +15,13 @@ from torch import nn
 
 from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import ModelError
-from wsipipe.models.cards.weights import ModelCard, find_weights
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.weights import find_weights
 from wsipipe.models.freeze import freeze
 from wsipipe.models.kernels.fused import cpu_kind
 from wsipipe.models.kernels.ring_layer import RingConv2d
 from wsipipe.models.known_features import distance, read_known
-from wsipipe.models.networks.blocks import DenseClassifier, folded
+from wsipipe.models.networks.blocks import folded
 from wsipipe.models.networks.registry import load
 from wsipipe.models.precision import best_precision, processor_name
 
@@ -66,9 +68,9 @@ class Predictor:
         self.device, self.precision = device, precision
         self._dtype = DTYPES[precision]
         self._known = None if known is None else known.to(device)
-        self._network = ready(network, device, self._dtype)
+        self._network = prepare_network(network, device, self._dtype)
         self.by_rings = any(isinstance(module, RingConv2d) for module in self._network.modules())
-        self._scores = self._network.logit_map if isinstance(network, DenseClassifier) else self._network
+        self._scores = scores_of(self._network)
 
     def in_words(self) -> str:
         """Precision, implementation and processor, for the records of a run."""
@@ -133,7 +135,12 @@ class Predictor:
         return (pixels - how.offset) / how.scale
 
 
-def ready(network: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
+def scores_of(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    """How slides are run through it: the dense pass of a network that has one, else its forward."""
+    return getattr(network, "logit_map", network)
+
+
+def prepare_network(network: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
     """The network for inference: on a CPU by ring kernels, with the same bits turned; else folded and dense.
 
     Without a compiler for the kernels it runs dense, which is slower and the same turned to a rounding.

@@ -1,9 +1,10 @@
-"""Training coordinates of ring weights in which all rings matter alike.
+"""Whitened parametrisation of ring weights.
 
-Neighbouring pixels of an image are alike, so the rings of a kernel see nearly the same thing: at k = 9 the
-largest of five eigenvalues of their covariance is 1,500 times the smallest, and gradient descent learns
-blurs long before it learns edges. Learning ``raw`` with ``weight = raw @ C ** -1/2``, C being that
-covariance, makes the rings uncorrelated; the network, its function and its file stay what they are.
+It makes gradient descent treat all rings equally. Neighbouring pixels of an image are alike, so the rings of
+a kernel see nearly the same signal: at k = 9 the largest of five eigenvalues of their covariance is 1,500
+times the smallest, and gradient descent learns blurs long before it learns edges. Training ``raw`` with
+``weight = raw @ C ** -1/2``, where C is that covariance, makes the rings uncorrelated; the network, its
+function and its file do not change.
 """
 
 import torch
@@ -17,8 +18,11 @@ NOISE = 0.02
 FLOOR = 3e-4
 
 
-class RingMix(nn.Module):
-    """``raw`` (out, in, n) -> ``weight`` (out, in, n) by a fixed symmetric matrix (n, n)."""
+class RingWhitening(nn.Module):
+    """Parametrisation ``raw`` -> ``weight`` by a fixed symmetric matrix.
+
+    ``raw`` and ``weight`` are (out, in, n), the matrix (n, n).
+    """
 
     def __init__(self, matrix: torch.Tensor) -> None:
         super().__init__()
@@ -26,16 +30,19 @@ class RingMix(nn.Module):
         self.register_buffer("inverse", torch.linalg.inv(matrix))
 
     def forward(self, raw: torch.Tensor) -> torch.Tensor:
-        """Training coordinates -> the layer's."""
+        """Return ``weight`` (out, in, n) of ``raw`` (out, in, n)."""
         return raw @ self.matrix.to(raw.dtype)
 
     def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
-        """The layer's coordinates -> those of training."""
+        """Return ``raw`` (out, in, n) of ``weight`` (out, in, n)."""
         return weight @ self.inverse.to(weight.dtype)
 
 
 def ring_covariance(layer: GMRConv2d | GMRConv3d, correlation_px: float = CORRELATION_PX) -> torch.Tensor:
-    """Covariance (n, n) float64 of the layer's rings on images of correlation exp(-r / length)."""
+    """Return the covariance (n, n) float64 of a layer's rings.
+
+    It is that on images whose pixels are correlated by exp(-r / ``correlation_px``).
+    """
     values = layer.basis().detach().double()
     taps = nn.functional.pad(values, (0, 1))[:, layer._cells]
     axis = torch.arange(layer.kernel_size, dtype=torch.float64)
@@ -44,31 +51,37 @@ def ring_covariance(layer: GMRConv2d | GMRConv3d, correlation_px: float = CORREL
     return taps @ alike @ taps.T
 
 
-def whitening(covariance: torch.Tensor) -> torch.Tensor:
-    """C (n, n) -> C ** -1/2, eigenvalues below 3e-4 of the largest raised to that."""
+def whitening_matrix(covariance: torch.Tensor) -> torch.Tensor:
+    """Return C ** -1/2 of a covariance C (n, n).
+
+    Eigenvalues below 3e-4 of the largest are raised to that.
+    """
     values, vectors = torch.linalg.eigh(covariance)
     return vectors @ torch.diag(values.clamp(min=FLOOR * float(values.max())) ** -0.5) @ vectors.T
 
 
-def whiten(model: nn.Module, draw: bool = True) -> nn.Module:
-    """Give every ring convolution of ``model`` its training coordinates, in place.
+def add_whitening(model: nn.Module, draw: bool = True) -> nn.Module:
+    """Whiten every ring convolution of ``model``, in place.
 
     Args:
-        model: With GMR layers; others are left alone.
-        draw: Draw new weights, He-like in the new coordinates; else the function stays as it is.
+        model: Network with GMR layers; other layers are unchanged.
+        draw: Draw new weights, He-like in the whitened coordinates; else the function does not change.
     """
     for layer in ring_layers(model):
-        matrix = whitening(ring_covariance(layer)).to(layer.weight)
+        matrix = whitening_matrix(ring_covariance(layer)).to(layer.weight)
         if draw:
             fan = layer.in_channels // layer.groups * layer.rings
             with torch.no_grad():
                 layer.weight.copy_(torch.randn_like(layer.weight) * (2 / fan) ** 0.5 @ matrix)
-        parametrize.register_parametrization(layer, "weight", RingMix(matrix))
+        parametrize.register_parametrization(layer, "weight", RingWhitening(matrix))
     return model
 
 
-def unwhiten(model: nn.Module) -> nn.Module:
-    """Back to plain weights, in place, so that ``model`` can be saved; its function stays as it is."""
+def remove_whitening(model: nn.Module) -> nn.Module:
+    """Restore plain weights in place, so that ``model`` can be saved.
+
+    Its function does not change.
+    """
     for layer in ring_layers(model):
         if parametrize.is_parametrized(layer, "weight"):
             parametrize.remove_parametrizations(layer, "weight")
@@ -76,6 +89,6 @@ def unwhiten(model: nn.Module) -> nn.Module:
 
 
 def ring_layers(model: nn.Module) -> list[GMRConv2d | GMRConv3d]:
-    """The model's ring convolutions of more than one ring."""
+    """Return the model's ring convolutions with more than one ring."""
     kinds = (GMRConv2d, GMRConv3d)
     return [layer for layer in model.modules() if isinstance(layer, kinds) and layer.kernel_size > 1]

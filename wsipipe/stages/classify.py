@@ -6,7 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from wsipipe.geometry import Array, Region
-from wsipipe.models.cards.weights import ModelCard, check_known
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.weights import check_known
 from wsipipe.stages.grid import CanvasGrid, network_level, tissue_downsample
 from wsipipe.stages.segment import blocks
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write, upsampled

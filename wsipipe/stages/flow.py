@@ -9,7 +9,8 @@ from functools import partial
 
 from wsipipe.errors import ConfigError, ModelError
 from wsipipe.geometry import Region
-from wsipipe.models.cards.weights import ModelCard, whole_card
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.weights import verified_card
 from wsipipe.stages.classify import CLASS_MAP, ClassifyParams, classify_stage
 from wsipipe.stages.grid import CanvasGrid, network_level
 from wsipipe.stages.nuclei.grow import grow_stage
@@ -36,7 +37,7 @@ def workflow_cards(workflow: Workflow) -> dict[str, ModelCard]:
     cards: dict[str, ModelCard] = {}
     for name, params in workflow.networks().items():
         try:
-            cards[name] = whole_card(params.weights)
+            cards[name] = verified_card(params.weights)
             params.check_card(cards[name])
         except ModelError as error:
             raise ConfigError(f"{name}.weights: {error}") from error

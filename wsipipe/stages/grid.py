@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.cards.weights import ModelCard
+from wsipipe.models.cards.card import ModelCard
 
 MPP_TOLERANCE = 0.12
 MIN_LATTICE_PX = 64

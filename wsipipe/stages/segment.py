@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from wsipipe.geometry import Array, Region
-from wsipipe.models.cards.weights import ModelCard
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.stages.grid import CanvasGrid, network_level, tissue_downsample
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write, upsampled
 from wsipipe.stages.stage_params import NetworkParams

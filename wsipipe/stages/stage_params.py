@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.cards.weights import ModelCard
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.stages.grid import CanvasGrid
 from wsipipe.stages.stage import Read, Stage, Write
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipipe.geometry import Array
-from wsipipe.models.cards.weights import ModelCard, StainReference
+from wsipipe.models.cards.card import ModelCard, StainReference
 from wsipipe.stages.grid import CanvasGrid, network_level, tissue_downsample
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, upsampled
 from wsipipe.stages.tile import image_name

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from wsipipe.models.cards.learnt import Known
-from wsipipe.models.cards.weights import SUFFIX, ModelCard
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.training_range import Known
+from wsipipe.models.cards.weights import SUFFIX
 from wsipipe.models.known_features import write_known
 from wsipipe.training.datasets.about import describe_source, licence_of
 from wsipipe.training.evaluation.trained_on import groups_trained_on
@@ -31,10 +32,10 @@ def blank_card(recipe: Recipe, task: TrainingTask, train_samples: SampleList) ->
         stain_reference=task.stain_reference,
         sha256="0" * 64,
         data=tuple(describe_source(source, count) for source, count in task.describe(train_samples).items()),
-        learnt_groups=groups_trained_on(train_samples),
+        trained_groups=groups_trained_on(train_samples),
         licence=recipe.licence or licence,
         non_commercial=forbids if recipe.non_commercial is None else recipe.non_commercial,
-        learnt=task.training_range(train_samples),
+        training_range=task.training_range(train_samples),
     )
 
 
@@ -62,7 +63,7 @@ def fold_notes(done: str, fold: int | None, folds: int, groups: Iterable[str]) -
         groups: Held out, named if they are few.
     """
     if fold is None:
-        return f"{done} Learnt on all data; nothing was held out."
+        return f"{done} Trained on all data; nothing was held out."
     names = sorted(groups)
     named = f" ({', '.join(names)})" if len(names) <= MOST_NAMED else ""
     return (
@@ -79,6 +80,6 @@ def left_out_notes(done: str, sources: Iterable[str]) -> str:
         sources: Names of the sources that were held out whole.
     """
     return (
-        f"{done} Learnt without the data of {', '.join(sorted(sources))}, on which thresholds and metrics "
+        f"{done} Trained without the data of {', '.join(sorted(sources))}, on which thresholds and metrics "
         "were measured; the thresholds were chosen on it too."
     )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from wsipipe.common.atomic_files import write_json
-from wsipipe.models.cards.weights import SUFFIX, ModelCard
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.weights import SUFFIX
 from wsipipe.models.networks.registry import load
 from wsipipe.training.card import with_metrics
 from wsipipe.training.fit import FitStatus
@@ -69,7 +70,7 @@ def _calibrate(training: Training, out: Path, folds: int) -> None:
     together = [prediction for one in predictions for prediction in one]
     card = with_metrics(task.calibrate(card, together), mean)
     notes = (
-        f"{card.notes.split('.')[0]}. Learnt on all data. Metrics are the mean of {folds} folds by "
+        f"{card.notes.split('.')[0]}. Trained on all data. Metrics are the mean of {folds} folds by "
         f"{training.recipe.validation.group}, each measured by a network that had not learnt it and with "
         "thresholds chosen on the other folds; the card's thresholds are chosen on all folds."
     )

@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.cards.weights import ModelCard, find_weights, whole_card
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.weights import find_weights, verified_card
 from wsipipe.models.networks.registry import load
 from wsipipe.training.datasets.about import NOT_STATED
 
@@ -49,11 +50,11 @@ def load_pretrained(network: nn.Module, weights: str, mode: str) -> nn.Module:
 
 def inherit_licence(card: ModelCard, weights: str) -> ModelCard:
     """The card of what begins from ``weights``: it tells what these learnt from, and keeps their licence."""
-    before = whole_card(find_weights(weights))
+    before = verified_card(find_weights(weights))
     licences = dict.fromkeys((before.licence or NOT_STATED, card.licence))
     bound = {
         "data": (*card.data, f"before that, as {before.name}: {'; '.join(before.data)}"),
-        "learnt_groups": _together(card.learnt_groups, before.learnt_groups),
+        "trained_groups": _together(card.trained_groups, before.trained_groups),
         "licence": card.licence if before.licence == "CC0 1.0" else " and ".join(licences),
         "non_commercial": before.non_commercial or card.non_commercial,
     }

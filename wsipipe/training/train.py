@@ -18,10 +18,11 @@ from torch import nn
 from wsipipe.common.about import __version__
 from wsipipe.common.atomic_files import write_json
 from wsipipe.errors import ConfigError
-from wsipipe.models.cards.weights import ModelCard, find_weights, whole_card
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.weights import find_weights, verified_card
 from wsipipe.models.networks.registry import build, check_architecture, save
 from wsipipe.models.predictor import Device
-from wsipipe.models.ring_whitening import ring_layers, unwhiten, whiten
+from wsipipe.models.ring_whitening import add_whitening, remove_whitening, ring_layers
 from wsipipe.training.card import blank_card, fold_notes, left_out_notes, with_known, with_metrics
 from wsipipe.training.device import pick_device
 from wsipipe.training.fit import Fit, FitStatus, Objective
@@ -146,7 +147,7 @@ class Training:
             predictions = self.task.predict(fit.mean.eval(), card, held_out, self.where)
             card = self.task.calibrate(card, predictions)
             card = with_metrics(card, self.task.score(card, predictions))
-        network = unwhiten(fit.mean.cpu())
+        network = remove_whitening(fit.mean.cpu())
         card = with_known(card, self.task.known_features(network, card, train_samples, "cpu"), out)
         card = self.save(network, card, out)
         write_json(out / RESULT, {"identity": identity, "steps": fit.kept_step, "metrics": card.metrics})
@@ -243,7 +244,7 @@ class Training:
             layer.log_sigma.requires_grad_(given.train_widths)
         if given.start:
             network = load_pretrained(network, given.start, given.mode)
-        network = whiten(network, draw=not given.start) if given.whiten else network
+        network = add_whitening(network, draw=not given.start) if given.whiten else network
         return network.to(device=self.device, memory_format=torch.channels_last)
 
     def _identity(self, train_samples: SampleList, schedule: Schedule) -> str:
@@ -252,7 +253,7 @@ class Training:
         stain = self.task.stain_reference
         recipe |= {"stain": stain.model_dump()} if stain else {}
         start = self.recipe.network.start
-        recipe |= {"start": whole_card(find_weights(start)).sha256} if start else {}
+        recipe |= {"start": verified_card(find_weights(start)).sha256} if start else {}
         names = [[one.source, one.name, *one.image.shape, one.mpp] for one in train_samples]
         return hashlib.sha256(json.dumps([recipe, names], sort_keys=True).encode()).hexdigest()
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from wsipipe.models.cards.learnt import Learnt, Range
-from wsipipe.models.cards.weights import StainReference
+from wsipipe.models.cards.card import StainReference
+from wsipipe.models.cards.training_range import Range, TrainingRange
 from wsipipe.stages.hues import HUES_UM, channel_counts, hue_counts, white_of
 from wsipipe.stages.stain import colours, lookup, restained
 from wsipipe.training.evaluation.inference import field_canvas
@@ -21,7 +21,7 @@ LARGEST_SHARE = 0.05
 
 def training_range(
     samples: Sequence[Field] | Sequence[Tile], mpp: float, stain: StainReference | None = None
-) -> Learnt | None:
+) -> TrainingRange | None:
     """Ranges of fields or tiles; None of none.
 
     Args:
@@ -36,7 +36,7 @@ def training_range(
     brightness = [float(np.median(one.image.sum(axis=2) // 3)) for one in samples]
     fields = [one for one in samples if isinstance(one, Field) and one.has_instances and one.labels.any()]
     counts = [_nuclei(field) for field in fields]
-    return Learnt(
+    return TrainingRange(
         hue_degrees=_hues(images),
         least_brightness=_range(brightness, 0)[0],
         nuclei_per_mm2=_range([density for density, _ in counts], 0) if counts else None,

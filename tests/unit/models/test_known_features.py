@@ -8,7 +8,7 @@ import torch
 
 from wsipipe.errors import ModelError
 from wsipipe.geometry import Orientation
-from wsipipe.models.cards.learnt import Known
+from wsipipe.models.cards.training_range import Known
 from wsipipe.models.cards.weights import check_known, find_weights, known_path, read_card
 from wsipipe.models.known_features import distance, read_known, write_known
 from wsipipe.models.predictor import Precision, Predictor, load_predictor

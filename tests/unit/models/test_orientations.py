@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from wsipipe.errors import ModelError
-from wsipipe.models.certificate.equivariance import shaken_copy
+from wsipipe.models.certificate.equivariance import perturbed_copy
 from wsipipe.models.certificate.layer_outputs import TURNS, relative
 from wsipipe.models.freeze import freeze
 from wsipipe.models.networks.baselines import plain_unet
@@ -41,7 +41,7 @@ def network_of(name: str) -> nn.Module:
     """In float64, nothing in it zero, norms set from noise."""
     torch.manual_seed(0)
     made = TWIN() if name == "twin" else SMALL[name]()
-    return shaken_copy(made, torch.randn(2, 3, 64, 96))
+    return perturbed_copy(made, torch.randn(2, 3, 64, 96))
 
 
 def error_of(network: nn.Module, height: int, width: int, dtype: torch.dtype) -> float:

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from wsipipe.models.gmr import GMRConv2d, GMRConv3d
 from wsipipe.models.networks.registry import build
-from wsipipe.models.ring_whitening import FLOOR, ring_covariance, unwhiten, whiten, whitening
+from wsipipe.models.ring_whitening import (
+    FLOOR,
+    add_whitening,
+    remove_whitening,
+    ring_covariance,
+    whitening_matrix,
+)
 
 SMALL = {"in_channels": 3, "out_channels": 2, "widths": [4, 8], "kernel_sizes": [9, 5]}
 
@@ -16,7 +22,7 @@ SMALL = {"in_channels": 3, "out_channels": 2, "widths": [4, 8], "kernel_sizes": 
 @settings(deadline=None, max_examples=10)
 def test_rings_become_uncorrelated(side: int, mode: str) -> None:
     covariance = ring_covariance(GMRConv2d(1, 1, side, mode=mode))
-    matrix = whitening(covariance)
+    matrix = whitening_matrix(covariance)
     values = torch.linalg.eigvalsh(matrix @ covariance @ matrix)
     kept = torch.linalg.eigvalsh(covariance) / torch.linalg.eigvalsh(covariance).max() > FLOOR
     torch.testing.assert_close(values[-int(kept.sum()) :], torch.ones(int(kept.sum())).double())
@@ -45,16 +51,16 @@ def test_the_function_stays_and_so_does_the_file() -> None:
     network = build("gmr_unet", SMALL, "radial").eval()
     x = torch.randn(1, 3, 16, 16)
     before, names = network(x), list(network.state_dict())
-    whiten(network, draw=False)
+    add_whitening(network, draw=False)
     torch.testing.assert_close(network(x), before, rtol=1e-3, atol=1e-4)
     assert set(network.state_dict()) != set(names)
-    unwhiten(network)
+    remove_whitening(network)
     assert set(network.state_dict()) == set(names)
     torch.testing.assert_close(network(x), before, rtol=1e-3, atol=1e-4)
 
 
 def test_gradients_reach_the_training_coordinates() -> None:
-    network = whiten(build("gmr_unet", SMALL, "radial"))
+    network = add_whitening(build("gmr_unet", SMALL, "radial"))
     network(torch.randn(1, 3, 16, 16)).square().mean().backward()
     raw = [value for name, value in network.named_parameters() if name.endswith("weight.original")]
     assert raw
@@ -62,13 +68,13 @@ def test_gradients_reach_the_training_coordinates() -> None:
 
 
 def test_a_copy_is_plain_while_training_goes_on() -> None:
-    network = whiten(build("gmr_unet", SMALL, "radial"))
-    plain = unwhiten(copy.deepcopy(network))
+    network = add_whitening(build("gmr_unet", SMALL, "radial"))
+    plain = remove_whitening(copy.deepcopy(network))
     build("gmr_unet", SMALL, "radial").load_state_dict(plain.state_dict())
     with pytest.raises(RuntimeError):
         build("gmr_unet", SMALL, "radial").load_state_dict(network.state_dict())
 
 
 def test_three_dimensions() -> None:
-    layer = whiten(GMRConv3d(2, 3, 3))
+    layer = add_whitening(GMRConv3d(2, 3, 3))
     assert layer(torch.randn(1, 2, 5, 5, 5)).shape == (1, 3, 5, 5, 5)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from wsipipe.geometry import Region
-from wsipipe.models.cards.learnt import Known
-from wsipipe.models.cards.weights import ModelCard
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.training_range import Known
 from wsipipe.stages.classify import (
     CLASS_MAP,
     CLASS_PROBABILITIES,

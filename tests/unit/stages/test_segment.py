@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
-from wsipipe.models.cards.weights import ModelCard, StainReference
+from wsipipe.models.cards.card import ModelCard, StainReference
 from wsipipe.stages.grid import CanvasGrid, network_level
 from wsipipe.stages.segment import SegmentParams, blocks, segment_stage
 from wsipipe.stages.stage import Patch, ShardInput, ShardOutput

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from wsipipe.geometry import Array, Region
-from wsipipe.models.cards.weights import ModelCard, StainReference
+from wsipipe.models.cards.card import ModelCard, StainReference
 from wsipipe.stages.grid import CanvasGrid, tissue_downsample
 from wsipipe.stages.stage import Patch, ShardInput, Stage
 from wsipipe.stages.stain import DENSITY, REFERENCE, colours, lookup, restained, stain_stage

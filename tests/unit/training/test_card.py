@@ -48,7 +48,7 @@ def test_the_strictest_licence_is_the_card_s(sources: list[str], licence: str, f
 
 def test_groups_are_named_by_source() -> None:
     samples = [Sample("own", "b"), Sample("own", "a"), Sample("nucls")]
-    assert blank_card(recipe(), FewFields(), samples).learnt_groups == {"nucls": ("one",), "own": ("a", "b")}
+    assert blank_card(recipe(), FewFields(), samples).trained_groups == {"nucls": ("one",), "own": ("a", "b")}
 
 
 def test_the_recipe_may_say_the_licence() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wsipipe.models.cards.weights import ModelCard
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.known_features import distance, read_known
 from wsipipe.models.networks.registry import build
 from wsipipe.training.card import with_known

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.cards.weights import ModelCard, Output
+from wsipipe.models.cards.card import ModelCard, Output
 from wsipipe.models.networks.registry import build, load, save
 from wsipipe.models.ring_whitening import whiten
 from wsipipe.training.pretrained import inherit_licence, load_pretrained

@@ -152,7 +152,7 @@ def test_cross_validation_measures_each_fold_on_what_it_did_not_learn(nuclei: Pa
     assert not set(held_out[0]) & set(held_out[1])
     assert len(held_out[0] + held_out[1]) == 4
     card = read_card(tmp_path / "mine.safetensors")
-    assert "Learnt on all data" in card.notes
+    assert "Trained on all data" in card.notes
     assert "4 fields" in card.data[0]
     summary = json.loads((tmp_path / "cross_validation.json").read_text())
     assert summary["mean"] == card.metrics
@@ -174,7 +174,7 @@ def test_a_source_left_out_is_measured_and_never_learnt(nuclei: Path, tmp_path: 
     assert len(learnt) == len(held_out) == 4
     assert training.fold(tmp_path / "out", 0, 2) is FitStatus.FINISHED
     card = read_card(tmp_path / "out" / "mine.safetensors")
-    assert "Learnt without the data of other" in card.notes
+    assert "Trained without the data of other" in card.notes
     assert not any("other" in line for line in card.data)
 
 

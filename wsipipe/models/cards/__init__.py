@@ -1,1 +1,1 @@
-"""Weights and their cards: find, verify, fetch and describe them."""
+"""Model cards: find, verify, fetch and describe weights."""

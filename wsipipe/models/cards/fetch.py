@@ -1,4 +1,7 @@
-"""Weights of elsewhere into the user's folder: a URL or path, its card beside it, hashes that must agree."""
+"""Download weights and their card into the user's folder.
+
+The source is a URL or a path; the card lies beside the weights, and the hashes must agree.
+"""
 
 import re
 import tempfile
@@ -13,10 +16,10 @@ from pydantic import ValidationError
 
 from wsipipe.common.atomic_files import sha256_of
 from wsipipe.errors import ModelError
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.weights import (
     KNOWN_SUFFIX,
     SUFFIX,
-    ModelCard,
     known_path,
     list_models,
     user_folder,
@@ -31,22 +34,22 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def fetch(source: str, sha256: str | None = None, folder: Path | None = None) -> Path:
-    """Bring a model into ``folder``; afterwards its name finds it.
+    """Fetch a model into ``folder``, where its name finds it.
 
-    The card is read from the same place, ``.json`` in the place of ``.safetensors``; the weights must have
+    The card is read from the same place, with ``.json`` in place of ``.safetensors``; the weights must have
     the SHA-256 of the card. Nothing is kept if anything is wrong.
 
     Args:
         source: https address or path of a ``.safetensors`` file.
-        sha256: What the weights' hash must be besides; from a place that you trust.
-        folder: Where to; the user's folder if not said.
+        sha256: Expected SHA-256 of the weights, from a source that you trust; None to check only the card's.
+        folder: Target folder; the user's folder if None.
 
     Returns:
         The weight file.
 
     Raises:
-        ModelError: The file is of another kind, not there, too large, not what its hash says, or its name is
-            that of a model shipped.
+        ModelError: The file is of another kind, missing, too large or does not match its hash, or its name is
+            that of a shipped model.
     """
     check_kind(source)
     target = folder or user_folder()
@@ -67,59 +70,59 @@ def fetch(source: str, sha256: str | None = None, folder: Path | None = None) ->
 
 
 def check_kind(source: str) -> None:
-    """Refuse whatever is no https address or path of a ``.safetensors`` file.
+    """Refuse a source that is not safetensors over https or a path.
 
     Raises:
-        ModelError: Says what was given, and what to do.
+        ModelError: The source is of another kind.
     """
     parts = urllib.parse.urlsplit(source)
     if parts.scheme in ("http", "ftp"):
         raise ModelError(
-            f"{source} comes over {parts.scheme}, which anybody on the way can change. Use https."
+            f"{source} cannot be fetched: {parts.scheme} does not protect against tampering. Use https."
         )
     if Path(parts.path).suffix != SUFFIX:
         raise ModelError(
-            f"{source} is no {SUFFIX} file; only these are fetched, as pickled files (.pt, .pth, .bin, "
-            ".ckpt, .pkl) can run code when they are opened. Where you trust its maker, load it there, write "
-            "it with safetensors.torch.save_file, and give it a card (docs/evaluation.md)."
+            f"{source} cannot be fetched: it is not a {SUFFIX} file, and pickled files (.pt, .pth, .bin, "
+            ".ckpt, .pkl) can run code when they are opened. If you trust its author, load it, write it with "
+            "safetensors.torch.save_file and add a card (docs/evaluation.md)."
         )
 
 
 def check_weights(weights: Path, card: ModelCard, sha256: str | None, source: str) -> None:
-    """Refuse weights that are not the card's, or not those asked for, or no safetensors file.
+    """Refuse weights that do not match their hashes.
 
     Raises:
-        ModelError: Names both hashes, or what is wrong with the file.
+        ModelError: The SHA-256 is not the card's or not ``sha256``, or the file is not safetensors.
     """
     from safetensors import SafetensorError, safe_open
 
     found = sha256_of(weights)
-    for says, expected in (("its card", card.sha256), ("--sha256", sha256)):
+    for origin, expected in (("its card", card.sha256), ("--sha256", sha256)):
         if expected is not None and expected.lower() != found:
             raise ModelError(
-                f"{source} has SHA-256 {found}, {says} says {expected}. The file is damaged or another one; "
-                "nothing was kept. Fetch again, or ask its maker."
+                f"{source} has SHA-256 {found}, {origin} says {expected}. The file is damaged or another "
+                "one; nothing was kept. Fetch it again, or ask its author."
             )
     try:
         with safe_open(weights, framework="numpy") as file:
             file.keys()
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{source} is no safetensors file: {error}. Nothing was kept.") from error
+        raise ModelError(f"{source} is not a safetensors file: {error}. Nothing was kept.") from error
 
 
 def _fetch_known(source: str, sha256: str, scratch: Path, to: Path) -> None:
-    """The features that a classifier knows, which lie beside its weights.
+    """Fetch the known features of a classifier, which lie beside its weights.
 
     Raises:
-        ModelError: They are not there, or not what the card's hash says.
+        ModelError: The file is missing or does not match the card's hash.
     """
     parts = urllib.parse.urlsplit(source)
     beside = urllib.parse.urlunsplit(parts._replace(path=parts.path.removesuffix(SUFFIX) + KNOWN_SUFFIX))
     _copy(beside, scratch, MAX_CARD_BYTES)
     if sha256_of(scratch) != sha256:
         raise ModelError(
-            f"{beside} is not the file that the card of {source} describes: its SHA-256 is another. Nothing "
-            "was kept. Fetch again, or ask its maker."
+            f"{beside} is not the file that the card of {source} describes: its SHA-256 differs. Nothing was "
+            "kept. Fetch it again, or ask its author."
         )
     scratch.replace(to)
     to.chmod(0o644)
@@ -139,30 +142,30 @@ def _read(path: Path, source: str) -> ModelCard:
         raise ModelError(f"The card of {source} is wrong at {field}: {first['msg']}.") from error
     if not _NAME.fullmatch(card.name):
         raise ModelError(
-            f"The card of {source} names itself {card.name!r}; letters, digits, dots, dashes only."
+            f"The card of {source} names itself {card.name!r}. Use only letters, digits, dots and dashes."
         )
     if card.name in list_models():
         raise ModelError(
-            f"A model {card.name} comes with wsipipe and would hide the fetched one. Rename that in its card."
+            f"A model {card.name} comes with wsipipe and would hide the fetched one. Rename it in its card."
         )
     return card
 
 
 def _copy(source: str, to: Path, limit_bytes: int) -> None:
-    """Source into a file, in blocks, at most so many bytes."""
+    """Copy a source into a file, in blocks, up to ``limit_bytes``."""
     try:
         with _opened(source) as stream, to.open("wb") as file:
             while block := stream.read(_BLOCK_BYTES):
                 file.write(block)
                 if file.tell() > limit_bytes:
                     raise ModelError(
-                        f"{source} is larger than {limit_bytes:,} bytes, the most that is fetched; nothing "
-                        "was kept. Is it the right file?"
+                        f"{source} is larger than {limit_bytes:,} bytes, the limit; nothing was kept. Check "
+                        "the address."
                     )
     except OSError as error:
         raise ModelError(
             f"{source} could not be read: {error}. A model is two files side by side, NAME{SUFFIX} and its "
-            "card NAME.json; check address and network."
+            "card NAME.json. Check the address and the network connection."
         ) from error
 
 
@@ -174,7 +177,7 @@ def _opened(source: str) -> IO[bytes]:
 
 
 class _OnlyHttps(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect that leaves https."""
+    """Redirect handler that follows only https."""
 
     def redirect_request(
         self,
@@ -185,10 +188,10 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
         headers: HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        """The request to the new address.
+        """Return the request to the new address.
 
         Raises:
-            URLError: It is not https.
+            URLError: The address is not https.
         """
         if urllib.parse.urlsplit(newurl).scheme != "https":
             raise urllib.error.URLError(f"it redirects to {newurl}, which is not https")

@@ -1,26 +1,26 @@
-"""A model's card as Markdown, for people: the same facts as its JSON, and what its certificate says."""
+"""Model cards as Markdown, with a summary of the certificate."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wsipipe.models.cards.weights import ModelCard
+    from wsipipe.models.cards.card import ModelCard
 
-NOT_CERTIFIED = "Not certified yet: `wsipipe certify {name} --write` measures it."
+NOT_CERTIFIED = "Not certified yet. Run `wsipipe certify {name} --write`."
 
 
-def card_text(card: "ModelCard", certificate: Mapping[str, Any] | None = None) -> str:
-    """Markdown of a card.
+def card_text(card: "ModelCard", certificate: Mapping[str, object] | None = None) -> str:
+    """Return the Markdown of a card.
 
     Args:
         card: The card.
-        certificate: The JSON of its certificate, if it has one.
+        certificate: JSON of its certificate; None if it has none.
     """
     parts = [
         f"# {card.name}",
         f"**{card.intended_use}**" + (" **Non-commercial use only.**" if card.non_commercial else ""),
         _facts(card),
-        "## Learnt from\n\n" + "\n".join(f"- {source}" for source in card.data),
+        "## Training data\n\n" + "\n".join(f"- {source}" for source in card.data),
         *_ranges(card),
         "## Outputs\n\n" + "\n".join(f"- `{one.name}`: {one.description or '-'}" for one in card.outputs),
         *_chosen(card),
@@ -35,9 +35,10 @@ def _facts(card: "ModelCard") -> str:
         "network": f"`{card.architecture}`, mode `{card.mode}`",
         "um/px": f"{card.mpp:g}",
         **({"organ": card.organ} if card.organ else {}),
-        "stain": card.stain + (", brought to one reference on every slide" if card.stain_reference else ""),
+        "stain": card.stain
+        + (", normalised to one reference on every slide" if card.stain_reference else ""),
         "licence": card.licence,
-        "answer": f"{card.activation}, temperature {card.temperature:g}",
+        "activation": f"{card.activation}, temperature {card.temperature:g}",
         "tiling": f"halo {card.halo_px} px, lattice {card.lattice_px} px, stride {card.stride} px",
         "SHA-256": f"`{card.sha256}`",
     }
@@ -45,22 +46,23 @@ def _facts(card: "ModelCard") -> str:
 
 
 def _ranges(card: "ModelCard") -> list[str]:
-    if card.learnt is None:
+    found = card.training_range
+    if found is None:
         return []
     lines = [
-        "What these data look like; `wsipipe run` warns where a slide is far from it.",
-        f"- hues of the dyes: {card.learnt.hue_degrees[0]:g} to {card.learnt.hue_degrees[1]:g} degrees",
-        f"- median brightness of a field: {card.learnt.least_brightness:g} or more",
+        "Ranges of these data; `wsipipe run` warns about slides far outside of them.",
+        f"- hues of the dyes: {found.hue_degrees[0]:g} to {found.hue_degrees[1]:g} degrees",
+        f"- median brightness of a field: {found.least_brightness:g} or more",
     ]
-    for about, found in (
-        ("nuclei a mm2 of a field", card.learnt.nuclei_per_mm2),
-        ("median area of a field's nuclei, um2", card.learnt.nucleus_area_um2),
+    for label, values in (
+        ("nuclei per mm2 of a field", found.nuclei_per_mm2),
+        ("median area of a field's nuclei, um2", found.nucleus_area_um2),
     ):
-        lines += [f"- {about}: {found[0]:g} to {found[1]:g}"] if found else []
+        lines += [f"- {label}: {values[0]:g} to {values[1]:g}"] if values else []
     if card.known:
         lines.append(
-            f"- cells further than {card.known.limit:g} from all learnt features are `unknown`, as are "
-            f"{card.known.false_share:.0%} of what was learnt"
+            f"- cells further than {card.known.limit:g} from all known features are `unknown`, as are "
+            f"{card.known.false_share:.0%} of held-out cells of the trained classes"
         )
     first, *rest = lines
     return [first + "\n\n" + "\n".join(rest)]
@@ -76,18 +78,21 @@ def _chosen(card: "ModelCard") -> list[str]:
 
 def _measured(card: "ModelCard") -> list[str]:
     if not card.metrics:
-        return [f"## Measured\n\nNothing yet. {card.notes}".rstrip()]
+        return [f"## Scores\n\nNone yet. {card.notes}".rstrip()]
     rows = []
     for name, value in card.metrics.items():
         low, high = card.intervals.get(name, (None, None))
-        sure = "-" if low is None else f"{low:.4g} to {high:.4g}"
-        rows.append(f"| {name} | {value:.4g} | {sure} |")
+        interval = "-" if low is None else f"{low:.4g} to {high:.4g}"
+        rows.append(f"| {name} | {value:.4g} | {interval} |")
     table = "| score | value | 95 % interval |\n| --- | --- | --- |\n" + "\n".join(rows)
-    return [f"## Measured\n\n{table}\n\n{card.notes}".rstrip()]
+    return [f"## Scores\n\n{table}\n\n{card.notes}".rstrip()]
 
 
 def _certificate(certificate: Mapping[str, Any] | None) -> str:
-    """Verdict, and the largest error of the eight orientations on each of the two paths."""
+    """Return the verdict and the largest errors of the eight orientations.
+
+    One error is of the plain network, one of the ring kernels.
+    """
     if certificate is None:
         return ""
     verdict = "Passed" if certificate["passed"] else "**Failed**"
@@ -97,8 +102,8 @@ def _certificate(certificate: Mapping[str, Any] | None) -> str:
     ]
     if certificate.get("rings"):
         worst = _worst(certificate["rings"]["sizes"])
-        said = "the same bits" if worst == 0 else f"largest error {worst:.2g}"
-        lines.append(f"By the ring kernels, as slides are run: {said}.")
+        result = "bitwise identical" if worst == 0 else f"largest error {worst:.2g}"
+        lines.append(f"With the ring kernels, as on slides: {result}.")
     return "\n".join([*lines, *(f"- {reason}" for reason in certificate["reasons"])])
 
 

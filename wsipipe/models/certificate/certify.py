@@ -17,22 +17,22 @@ from wsipipe.models.certificate.measurements import (
     angle_errors,
     noise,
     size_errors,
+    sizes_to_try,
     tiling_error,
-    tried_sizes,
     up_to_multiple,
 )
-from wsipipe.models.certificate.receptive_field import measure_reach
+from wsipipe.models.certificate.receptive_field import measure_receptive_field
 from wsipipe.models.certificate.record import (
     BUDGETS,
     Certificate,
     Dtype,
     LayerError,
-    Reach,
-    Rings,
+    ReceptiveField,
+    RingKernelErrors,
     SizeErrors,
     Tiling,
 )
-from wsipipe.models.certificate.subject import Subject, load_subject
+from wsipipe.models.certificate.subject import NetworkUnderTest, load_network_under_test
 
 DEGREES = tuple(range(0, 360, 10))
 
@@ -61,8 +61,8 @@ def certify(
     if dtype not in BUDGETS:
         raise ModelError(f"dtype {dtype!r} is unknown; use {', '.join(BUDGETS)}.")
     torch_dtype, budget = getattr(torch, dtype), BUDGETS[dtype]
-    subject = load_subject(model, torch_dtype, lattice_px)
-    sizes = [size_errors(subject, *size, torch_dtype) for size in tried_sizes(subject.lattice_px)]
+    subject = load_network_under_test(model, torch_dtype, lattice_px)
+    sizes = [size_errors(subject, *size, torch_dtype) for size in sizes_to_try(subject.lattice_px)]
     taken = next((size for size in sizes if size.on_lattice and size.refused is None), None)
     if taken is None:
         raise ModelError(
@@ -72,13 +72,13 @@ def certify(
     answer = _kind(subject, taken, torch_dtype)
     layers = layer_errors(subject, taken.height_px, taken.width_px, torch_dtype)
     broken = next((layer for layer in layers if not layer.error <= budget), None)
-    reach = measure_reach(subject) if answer == "map" else None
+    reach = measure_receptive_field(subject) if answer == "map" else None
     halo = _halo(reach, subject.lattice_px)
     tiling = tiling_error(subject, halo, torch_dtype) if tiled and halo is not None else None
     rings = measure_rings(subject, sizes, halo if tiled else None, torch_dtype)
     reasons = [
         *orientation_reasons(sizes, broken, budget),
-        *reach_reasons(reach),
+        *receptive_field_reasons(reach),
         *tiling_reasons(tiling, budget),
         *ring_reasons(rings),
     ]
@@ -104,12 +104,12 @@ def certify(
     )
 
 
-def _kind(subject: Subject, taken: SizeErrors, dtype: torch.dtype) -> Literal["map", "vector"]:
+def _kind(subject: NetworkUnderTest, taken: SizeErrors, dtype: torch.dtype) -> Literal["map", "vector"]:
     answer = subject.answer(noise(subject, taken.height_px, taken.width_px, dtype))
     return "map" if answer.ndim == 4 else "vector"
 
 
-def _halo(reach: Reach | None, lattice_px: int) -> int | None:
+def _halo(reach: ReceptiveField | None, lattice_px: int) -> int | None:
     """What the network says, else what was measured, in whole cells; None if it cannot be tiled."""
     if reach is None or reach.formula_px is not None:
         return None if reach is None else reach.formula_px
@@ -117,13 +117,13 @@ def _halo(reach: Reach | None, lattice_px: int) -> int | None:
 
 
 def measure_rings(
-    subject: Subject, sizes: Sequence[SizeErrors], halo_px: int | None, dtype: torch.dtype
-) -> Rings | None:
+    subject: NetworkUnderTest, sizes: Sequence[SizeErrors], halo_px: int | None, dtype: torch.dtype
+) -> RingKernelErrors | None:
     """The same by ring kernels, at the sizes on the lattice; None if the weights are not run so."""
     if subject.by_rings is None:
         return None
     shipped = replace(subject, scores=subject.by_rings)
-    return Rings(
+    return RingKernelErrors(
         sizes=[size_errors(shipped, one.height_px, one.width_px, dtype) for one in sizes if one.on_lattice],
         tiling=None if halo_px is None else tiling_error(shipped, halo_px, dtype),
     )
@@ -153,7 +153,7 @@ def _worst(size: SizeErrors, budget: float) -> str:
     return f"{where}, the answer differs by {size.errors[name]:.2g} (budget {budget:g})."
 
 
-def reach_reasons(reach: Reach | None) -> list[str]:
+def receptive_field_reasons(reach: ReceptiveField | None) -> list[str]:
     """A text if an answer looks farther than a halo can be, or than the network says."""
     if reach is None:
         return []
@@ -175,7 +175,7 @@ def tiling_reasons(tiling: Tiling | None, budget: float) -> list[str]:
     return [f"Patches with {halo} differ from the whole by {tiling.error:.2g} (budget {budget:g})."]
 
 
-def ring_reasons(rings: Rings | None) -> list[str]:
+def ring_reasons(rings: RingKernelErrors | None) -> list[str]:
     """A text if a probability changes by as much as its last bit."""
     if rings is None or rings.worst == 0:
         return []

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ModelError
-from wsipipe.models.certificate.layer_outputs import TURNS, answer_error, leaf_errors, tensors_of
+from wsipipe.models.certificate.layer_outputs import TURNS, answer_error, output_errors, tensors_in
 
 BUDGET = 1e-9
-SHAKE = 0.1
+PERTURBATION = 0.1
 
 
-def first_broken(model: nn.Module, images: torch.Tensor) -> str | None:
+def first_non_equivariant_layer(model: nn.Module, images: torch.Tensor) -> str | None:
     """Name and kind of the first module that breaks the symmetry; None if the model commutes.
 
     Args:
@@ -27,7 +27,7 @@ def first_broken(model: nn.Module, images: torch.Tensor) -> str | None:
     Raises:
         ModelError: The model does not run on the images, or on the turned ones.
     """
-    shaken, images = shaken_copy(model, images), images.double()
+    shaken, images = perturbed_copy(model, images), images.double()
     straight = _answers(shaken, images)
     for turn in TURNS:
         pairs = zip(straight, _answers(shaken, turn(images, (2, 3))), strict=True)
@@ -36,21 +36,21 @@ def first_broken(model: nn.Module, images: torch.Tensor) -> str | None:
     else:
         return None
     with torch.no_grad():
-        leaves = leaf_errors(shaken, shaken, images)
+        leaves = output_errors(shaken, shaken, images)
     broken = next((leaf for leaf in leaves if leaf.error > BUDGET), None)
     if broken is None:
         return f"the forward of {type(model).__name__} itself"
     return f"{broken.name} ({broken.kind})"
 
 
-def shaken_copy(model: nn.Module, images: torch.Tensor) -> nn.Module:
+def perturbed_copy(model: nn.Module, images: torch.Tensor) -> nn.Module:
     """Copy in float64 and eval mode, parameters moved by about their own size, norms set from ``images``."""
     model = copy.deepcopy(model).double().eval()
     generator = torch.Generator().manual_seed(1)
     for parameter in model.parameters():
         size = float(parameter.data.abs().mean())
         noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter.device)
-        parameter.data += noise * (size if size > 1e-3 else SHAKE)
+        parameter.data += noise * (size if size > 1e-3 else PERTURBATION)
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
         norm.momentum = 1.0
@@ -62,7 +62,7 @@ def shaken_copy(model: nn.Module, images: torch.Tensor) -> nn.Module:
 def _answers(model: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
     try:
         with torch.no_grad():
-            return list(tensors_of(model(images)))
+            return list(tensors_in(model(images)))
     except ModelError:
         raise
     except Exception as error:

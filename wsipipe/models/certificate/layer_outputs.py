@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from wsipipe.models.certificate.record import LayerError
+
 Turn = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
 TURNS: tuple[Turn, Turn] = (lambda x, axes: torch.rot90(x, 1, axes), lambda x, axes: x.flip(axes[1]))
 # JSON has no infinity.
-UNLIKE = 1e6
+MISMATCH_ERROR = 1e6
 
 
-class Leaf(NamedTuple):
+class LayerOutput(NamedTuple):
     """One output of one call of a leaf module; ``#2`` after the name is its second."""
 
     name: str
@@ -26,27 +28,19 @@ class Leaf(NamedTuple):
     output: torch.Tensor
 
 
-class LeafError(NamedTuple):
-    """Largest difference between a leaf's output and the turned one's, over its largest value."""
-
-    name: str
-    kind: str
-    error: float
-
-
 @contextmanager
-def recorded_leaves(network: nn.Module) -> Iterator[list[Leaf]]:
+def recorded_outputs(network: nn.Module) -> Iterator[list[LayerOutput]]:
     """Collects what the leaf modules give, in the order of the run."""
-    calls: list[Leaf] = []
+    calls: list[LayerOutput] = []
     times: Counter[str] = Counter()
 
     def hook_of(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def keep(module: nn.Module, _: Any, output: Any) -> None:
-            for tensor in tensors_of(output):
+            for tensor in tensors_in(output):
                 times[name] += 1
                 label = name if times[name] == 1 else f"{name}#{times[name]}"
                 # A later layer may write in place.
-                calls.append(Leaf(label, type(module).__name__, tensor.detach().clone()))
+                calls.append(LayerOutput(label, type(module).__name__, tensor.detach().clone()))
 
         return keep
 
@@ -59,9 +53,9 @@ def recorded_leaves(network: nn.Module) -> Iterator[list[Leaf]]:
             handle.remove()
 
 
-def leaf_errors(
+def output_errors(
     network: nn.Module, run: Callable[[torch.Tensor], object], x: torch.Tensor
-) -> list[LeafError]:
+) -> list[LayerError]:
     """Error of each leaf of ``network``, in the order of the run, worst of a quarter turn and a mirror.
 
     Args:
@@ -70,8 +64,8 @@ def leaf_errors(
         x: The images.
     """
 
-    def leaves(images: torch.Tensor) -> list[Leaf]:
-        with recorded_leaves(network) as calls:
+    def leaves(images: torch.Tensor) -> list[LayerOutput]:
+        with recorded_outputs(network) as calls:
             run(images)
         return calls
 
@@ -80,7 +74,10 @@ def leaf_errors(
     for turn in TURNS:
         for index, (one, other) in enumerate(zip(straight, leaves(turn(x, (2, 3))), strict=False)):
             errors[index] = max(errors[index], _least(one.output, other.output, turn))
-    return [LeafError(leaf.name, leaf.kind, error) for leaf, error in zip(straight, errors, strict=True)]
+    return [
+        LayerError(name=leaf.name, kind=leaf.kind, error=error)
+        for leaf, error in zip(straight, errors, strict=True)
+    ]
 
 
 def answer_error(straight: torch.Tensor, turned: torch.Tensor, turn: Turn) -> float:
@@ -103,19 +100,19 @@ def _least(straight: torch.Tensor, turned: torch.Tensor, turn: Turn) -> float:
 def relative(found: torch.Tensor, truth: torch.Tensor) -> float:
     """Largest difference over the largest value of ``truth``; a million if shapes differ or it is NaN."""
     if found.shape != truth.shape:
-        return UNLIKE
+        return MISMATCH_ERROR
     if not truth.numel():
         return 0.0
     found, truth = found.double(), truth.double()
     error = float((found - truth).abs().max()) / (float(truth.abs().max()) or 1.0)
-    return error if math.isfinite(error) else UNLIKE
+    return error if math.isfinite(error) else MISMATCH_ERROR
 
 
-def tensors_of(output: object) -> Iterator[torch.Tensor]:
+def tensors_in(output: object) -> Iterator[torch.Tensor]:
     """Every floating tensor in tuples, lists and dicts."""
     if isinstance(output, torch.Tensor) and output.is_floating_point():
         yield output
     elif isinstance(output, dict):
-        yield from (tensor for value in output.values() for tensor in tensors_of(value))
+        yield from (tensor for value in output.values() for tensor in tensors_in(value))
     elif isinstance(output, list | tuple):
-        yield from (tensor for value in output for tensor in tensors_of(value))
+        yield from (tensor for value in output for tensor in tensors_in(value))

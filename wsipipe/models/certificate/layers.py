@@ -6,19 +6,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from wsipipe.models.certificate.layer_outputs import leaf_errors
+from wsipipe.models.certificate.layer_outputs import output_errors
 from wsipipe.models.certificate.measurements import SMALLEST_SIDE_PX, noise, up_to_multiple
 from wsipipe.models.certificate.record import LayerError
-from wsipipe.models.certificate.subject import Subject
+from wsipipe.models.certificate.subject import NetworkUnderTest
 
 
-def layer_errors(subject: Subject, height: int, width: int, dtype: torch.dtype) -> list[LayerError]:
+def layer_errors(subject: NetworkUnderTest, height: int, width: int, dtype: torch.dtype) -> list[LayerError]:
     """Worst error of each leaf module under a quarter turn and a mirror; these make all eight."""
-    leaves = leaf_errors(subject.network, subject.scores, noise(subject, height, width, dtype))
-    return [LayerError(name=name, kind=kind, error=error) for name, kind, error in leaves]
+    return output_errors(subject.network, subject.scores, noise(subject, height, width, dtype))
 
 
-def gflop_per_mpx(subject: Subject, dtype: torch.dtype) -> float:
+def gflop_per_mpx(subject: NetworkUnderTest, dtype: torch.dtype) -> float:
     """1e9 operations (two a multiply-add) of convolution and linear modules for each 1e6 px of image."""
     side = up_to_multiple(SMALLEST_SIDE_PX, subject.lattice_px)
     multiply_adds = 0

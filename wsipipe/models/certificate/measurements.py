@@ -11,7 +11,7 @@ from wsipipe.errors import ModelError
 from wsipipe.geometry import Orientation
 from wsipipe.models.certificate.layer_outputs import relative
 from wsipipe.models.certificate.record import AngleError, SizeErrors, Tiling
-from wsipipe.models.certificate.subject import Image, Subject, made_tissue, turned_places
+from wsipipe.models.certificate.subject import Image, NetworkUnderTest, rotated_positions, synthetic_tissue
 
 SMALLEST_SIDE_PX = 64
 ANGLE_SIDE_PX = 192
@@ -38,13 +38,15 @@ def turned_back(x: torch.Tensor, orientation: Orientation) -> torch.Tensor:
     return torch.rot90(x.flip(3) if mirrored else x, -turns, dims=(2, 3))
 
 
-def noise(subject: Subject, height: int, width: int, dtype: torch.dtype, seed: int = 0) -> torch.Tensor:
+def noise(
+    subject: NetworkUnderTest, height: int, width: int, dtype: torch.dtype, seed: int = 0
+) -> torch.Tensor:
     """White noise, the harshest picture, as the network wants it: (1, 3, H, W)."""
     image: Image = np.random.default_rng([seed, height, width]).random((height, width, 3))
     return subject.tensor(image, dtype)
 
 
-def tried_sizes(lattice_px: int) -> list[tuple[int, int]]:
+def sizes_to_try(lattice_px: int) -> list[tuple[int, int]]:
     """Square and oblong (height, width): three on the lattice, and three off it if it is not 1 px."""
     side = up_to_multiple(SMALLEST_SIDE_PX, lattice_px)
     on = [(side, side), (side, side + lattice_px), (side + lattice_px, 2 * side)]
@@ -55,7 +57,7 @@ def tried_sizes(lattice_px: int) -> list[tuple[int, int]]:
     )
 
 
-def size_errors(subject: Subject, height: int, width: int, dtype: torch.dtype) -> SizeErrors:
+def size_errors(subject: NetworkUnderTest, height: int, width: int, dtype: torch.dtype) -> SizeErrors:
     """Error of each orientation on noise of one size, or the network's refusal."""
     on_lattice = height % subject.lattice_px == 0 and width % subject.lattice_px == 0
     x = noise(subject, height, width, dtype)
@@ -73,7 +75,7 @@ def size_errors(subject: Subject, height: int, width: int, dtype: torch.dtype) -
     return SizeErrors(**size, errors=errors)
 
 
-def angle_errors(subject: Subject, degrees: Iterable[float], dtype: torch.dtype) -> list[AngleError]:
+def angle_errors(subject: NetworkUnderTest, degrees: Iterable[float], dtype: torch.dtype) -> list[AngleError]:
     """Error and drop at each angle, on made tissue that is turned exactly; maps are turned back by splines.
 
     A float64 network is measured in float32, ten times as fast: these errors are far above rounding.
@@ -89,18 +91,18 @@ def angle_errors(subject: Subject, degrees: Iterable[float], dtype: torch.dtype)
     return [_compared(subject, straight, one, angle) for one, angle in zip(found, angles, strict=True)]
 
 
-def _answers(subject: Subject, degrees: list[float], side: int, dtype: torch.dtype) -> list[Image]:
-    x = torch.cat([subject.tensor(made_tissue(side, side, angle), dtype) for angle in degrees])
+def _answers(subject: NetworkUnderTest, degrees: list[float], side: int, dtype: torch.dtype) -> list[Image]:
+    x = torch.cat([subject.tensor(synthetic_tissue(side, side, angle), dtype) for angle in degrees])
     return [answer.double().numpy() for answer in subject.answer(x)]
 
 
-def _compared(subject: Subject, straight: Image, found: Image, degrees: float) -> AngleError:
+def _compared(subject: NetworkUnderTest, straight: Image, found: Image, degrees: float) -> AngleError:
     if straight.ndim == 3:
         height, width = straight.shape[1:]
-        y, x = turned_places(height, width, -degrees)
+        y, x = rotated_positions(height, width, -degrees)
         places = [y + (height - 1) / 2, x + (width - 1) / 2]
         back = np.stack([ndimage.map_coordinates(one, places, order=3, mode="nearest") for one in found])
-        inside = np.hypot(*turned_places(height, width, 0)) <= (min(height, width) - 1) / 2
+        inside = np.hypot(*rotated_positions(height, width, 0)) <= (min(height, width) - 1) / 2
         straight, found = straight[:, inside], back[:, inside]
     else:
         straight, found = straight[:, None], found[:, None]
@@ -115,7 +117,7 @@ def _compared(subject: Subject, straight: Image, found: Image, degrees: float) -
     )
 
 
-def tiling_error(subject: Subject, halo_px: int, dtype: torch.dtype) -> Tiling:
+def tiling_error(subject: NetworkUnderTest, halo_px: int, dtype: torch.dtype) -> Tiling:
     """Two cores, cut from a strip with and without halo, against the whole strip; along x, then along y."""
     core = up_to_multiple(SMALLEST_SIDE_PX, subject.lattice_px)
     strip = noise(subject, core, 2 * (halo_px + core), dtype)

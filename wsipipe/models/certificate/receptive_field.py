@@ -4,15 +4,15 @@ import numpy as np
 import torch
 
 from wsipipe.models.certificate.measurements import noise, up_to_multiple
-from wsipipe.models.certificate.record import Reach
-from wsipipe.models.certificate.subject import Image, Subject
+from wsipipe.models.certificate.record import ReceptiveField
+from wsipipe.models.certificate.subject import Image, NetworkUnderTest
 
 LENGTHS_PX = (256, 512, 1024, 2048)
 BREADTH_PX = 32
 
 
-def measure_reach(subject: Subject) -> Reach:
-    """Reach of a network that answers with a map.
+def measure_receptive_field(subject: NetworkUnderTest) -> ReceptiveField:
+    """ReceptiveField of a network that answers with a map.
 
     It is measured on a strip along x and one along y, which is enough where kernels reach straight to each
     side. The strip grows until the gradient ends on it; under a norm that looks at the image it never does.
@@ -25,7 +25,7 @@ def measure_reach(subject: Subject) -> Reach:
         if influence[-1] == 0:
             break
     farthest = int(np.flatnonzero(influence)[-1]) + 1 if influence.any() else 0
-    return Reach(
+    return ReceptiveField(
         gradient_px=farthest if farthest < len(influence) else None,
         formula_px=subject.halo_px,
         image_px=length,
@@ -33,7 +33,7 @@ def measure_reach(subject: Subject) -> Reach:
     )
 
 
-def strip_lengths(subject: Subject) -> list[int]:
+def strip_lengths(subject: NetworkUnderTest) -> list[int]:
     """Lengths to try, px, of an odd number of cells; the first is enough if the network's formula is true."""
     cell = subject.lattice_px
     halos = [up_to_multiple(length // 2, cell) for length in LENGTHS_PX]
@@ -43,7 +43,7 @@ def strip_lengths(subject: Subject) -> list[int]:
     return [2 * halo + cell for halo in halos]
 
 
-def strip_gradient(subject: Subject, length: int, dim: int) -> Image:
+def strip_gradient(subject: NetworkUnderTest, length: int, dim: int) -> Image:
     """Sum of absolute gradients (length,) at each px along ``dim``, from all answers of the middle cell.
 
     Args:

@@ -10,13 +10,13 @@ Error = Annotated[float, AfterValidator(lambda error: float(f"{error:.3g}"))]
 BUDGETS: dict[Dtype, float] = {"float32": 1e-5, "float64": 1e-12, "bfloat16": 0.05}
 
 
-class Record(BaseModel):
+class CertificateRecord(BaseModel):
     """A frozen part of a certificate; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SizeErrors(Record):
+class SizeErrors(CertificateRecord):
     """How one image size came through the eight orientations.
 
     Attributes:
@@ -39,7 +39,7 @@ class SizeErrors(Record):
         return max(self.errors.values(), default=0.0)
 
 
-class LayerError(Record):
+class LayerError(CertificateRecord):
     """Error of one leaf module's output, worst of a quarter turn and a mirror.
 
     Attributes:
@@ -53,7 +53,7 @@ class LayerError(Record):
     error: Error
 
 
-class AngleError(Record):
+class AngleError(CertificateRecord):
     """One turn of the made picture, about its centre; compared on the disc that every angle shows.
 
     Attributes:
@@ -67,7 +67,7 @@ class AngleError(Record):
     agreement_drop: Error
 
 
-class Reach(Record):
+class ReceptiveField(CertificateRecord):
     """How far outside its own lattice cell an answer looks, px.
 
     Attributes:
@@ -83,7 +83,7 @@ class Reach(Record):
     influence: list[Error]
 
 
-class Tiling(Record):
+class Tiling(CertificateRecord):
     """Patches of core and halo, put together, against the whole.
 
     Attributes:
@@ -99,7 +99,7 @@ class Tiling(Record):
     error_without_halo: Error
 
 
-class Rings(Record):
+class RingKernelErrors(CertificateRecord):
     """The predictor by ring kernels, as slides are run: not one bit of a probability may change.
 
     Attributes:
@@ -116,7 +116,7 @@ class Rings(Record):
         return max([size.worst for size in self.sizes] + ([self.tiling.error] if self.tiling else []))
 
 
-class Certificate(Record):
+class Certificate(CertificateRecord):
     """What was measured on one network, and whether it keeps wsipipe's two promises.
 
     Attributes:
@@ -127,7 +127,7 @@ class Certificate(Record):
         dtype: In what it computed.
         budget: Largest error allowed.
         answer: A ``map`` of scores, or one ``vector`` an image.
-        parameters: Learnt numbers.
+        parameters: TrainingRange numbers.
         gflop_per_mpx: 1e9 multiplications and additions for each 1e6 px of image.
         lattice_px: Extents of patches are multiples of this.
         sizes: The eight orientations, by image size.
@@ -155,9 +155,9 @@ class Certificate(Record):
     layers: list[LayerError]
     first_broken_layer: LayerError | None
     angles: list[AngleError]
-    reach: Reach | None
+    reach: ReceptiveField | None
     tiling: Tiling | None
-    rings: Rings | None
+    rings: RingKernelErrors | None
     reasons: list[str]
     passed: bool
 

@@ -13,24 +13,24 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ModelError
-from wsipipe.models.cards.weights import Normalisation
+from wsipipe.models.cards.card import Normalisation
 from wsipipe.models.networks.blocks import folded
 from wsipipe.models.networks.registry import load
-from wsipipe.models.predictor import Predictor
+from wsipipe.models.predictor import Predictor, scores_of
 
 DEFAULT_LATTICE_PX = 32
 Image = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class NetworkUnderTest:
     """A network ready to be measured.
 
     Attributes:
         name: For the certificate.
         network: A copy in eval mode whose weights take no gradient.
         scores: Image (B, 3, H, W) -> raw scores (B, C, h, w) or (B, C).
-        parameters: Learnt numbers, before anything was folded.
+        parameters: TrainingRange numbers, before anything was folded.
         lattice_px: Extents of patches are multiples of this.
         halo_px: Context it says it needs; None if it says nothing.
         normalisation: How pixels of 0 to 255 enter it.
@@ -50,7 +50,7 @@ class Subject:
     by_rings: Callable[[torch.Tensor], torch.Tensor] | None = None
     independent: bool = False
 
-    def copied(self, dtype: torch.dtype) -> "Subject":
+    def copied(self, dtype: torch.dtype) -> "NetworkUnderTest":
         """The same with a copy of the network in another ``dtype``."""
         network = copy.deepcopy(self.network).to(dtype)
         return replace(self, network=network, scores=scores_of(network))
@@ -83,8 +83,10 @@ class Subject:
         return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
-def load_subject(model: str | Path | nn.Module, dtype: torch.dtype, lattice_px: int | None = None) -> Subject:
-    """Subject of a shipped model's name, a weight file, ``package.module:factory``, or a module.
+def load_network_under_test(
+    model: str | Path | nn.Module, dtype: torch.dtype, lattice_px: int | None = None
+) -> NetworkUnderTest:
+    """Load the network of a shipped model's name, a weight file, ``package.module:factory``, or a module.
 
     Weights are folded as they are when slides are run. A module is copied; the copy is in eval mode.
 
@@ -92,13 +94,13 @@ def load_subject(model: str | Path | nn.Module, dtype: torch.dtype, lattice_px: 
         ModelError: There is no such model, or it is no torch module.
     """
     if isinstance(model, nn.Module):
-        return subject_of(model, type(model).__name__, dtype, lattice_px)
+        return wrap_network(model, type(model).__name__, dtype, lattice_px)
     if ":" in str(model) and not Path(model).exists():
-        return subject_of(_imported(str(model)), str(model), dtype, lattice_px)
+        return wrap_network(_imported(str(model)), str(model), dtype, lattice_px)
     network, card = load(model)
     predictor = Predictor(network, card, "cpu", str(dtype).removeprefix("torch."))
     plain = folded(network.double()).to(dtype).requires_grad_(False)
-    return Subject(
+    return NetworkUnderTest(
         name=card.name,
         network=plain,
         scores=scores_of(plain),
@@ -112,11 +114,13 @@ def load_subject(model: str | Path | nn.Module, dtype: torch.dtype, lattice_px: 
     )
 
 
-def subject_of(network: nn.Module, name: str, dtype: torch.dtype, lattice_px: int | None = None) -> Subject:
-    """Subject of any module; ``lattice_px`` and ``halo_px`` are taken from it where it has them."""
+def wrap_network(
+    network: nn.Module, name: str, dtype: torch.dtype, lattice_px: int | None = None
+) -> NetworkUnderTest:
+    """Wrap any module; ``lattice_px`` and ``halo_px`` are taken from it where it has them."""
     network = copy.deepcopy(network).to(dtype).eval().requires_grad_(False)
     lattice = getattr(network, "lattice_px", DEFAULT_LATTICE_PX) if lattice_px is None else lattice_px
-    return Subject(
+    return NetworkUnderTest(
         name=name,
         network=network,
         scores=scores_of(network),
@@ -124,11 +128,6 @@ def subject_of(network: nn.Module, name: str, dtype: torch.dtype, lattice_px: in
         lattice_px=lattice,
         halo_px=getattr(network, "halo_px", None),
     )
-
-
-def scores_of(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """How slides are run through it: the dense pass of a network that has one, else its forward."""
-    return getattr(network, "logit_map", network)
 
 
 def _parameters(network: nn.Module) -> int:
@@ -152,14 +151,14 @@ def _imported(where: str) -> nn.Module:
     return made
 
 
-def made_tissue(height: int, width: int, degrees: float = 0.0, seed: int = 0) -> Image:
+def synthetic_tissue(height: int, width: int, degrees: float = 0.0, seed: int = 0) -> Image:
     """Picture (H, W, 3) in [0, 1]: dark ellipses and waves on a pink disc, white around; turned exactly.
 
     It is a formula of the place, not an array that is resampled, so a turn costs no sharpness. Its edges are
     as soft as a Gaussian of 2 px, so next to nothing in it is finer than 4 px.
     """
     rng = np.random.default_rng(seed)
-    y, x = turned_places(height, width, degrees)
+    y, x = rotated_positions(height, width, degrees)
     radius = 0.42 * min(height, width)
     inside = 1 / (1 + np.exp((np.hypot(y, x) - radius) / 2))
     waves = np.zeros_like(y)
@@ -177,7 +176,7 @@ def made_tissue(height: int, width: int, degrees: float = 0.0, seed: int = 0) ->
     return np.exp(-absorbance)
 
 
-def turned_places(height: int, width: int, degrees: float) -> tuple[Image, Image]:
+def rotated_positions(height: int, width: int, degrees: float) -> tuple[Image, Image]:
     """Place in the straight picture, (y, x) from the centre, of each px of the turned one."""
     y, x = np.meshgrid(
         np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2, indexing="ij"

@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ModelError
-from wsipipe.models.cards.weights import ModelCard
-from wsipipe.models.certificate.subject import scores_of
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.networks.blocks import folded
 from wsipipe.models.networks.registry import load
+from wsipipe.models.predictor import scores_of
 
 SUFFIXES = {".pt": "torchscript", ".onnx": "onnx"}
 NEEDED = ("onnx", "onnxscript")
@@ -27,7 +27,7 @@ OPSET = 18
 EXAMPLE_CELLS = 8
 
 
-class Exported(nn.Module):
+class ExportedNetwork(nn.Module):
     """RGB (B, 3, H, W) float32 in [0, 1] -> probabilities (B, C, H / stride, W / stride), or tile scores."""
 
     def __init__(self, network: nn.Module, card: ModelCard, tile: bool) -> None:
@@ -104,14 +104,14 @@ def export_onnx(weights: str | Path, path: Path, *, tile: bool = False) -> None:
         )
 
 
-def _prepared(weights: str | Path, path: Path, tile: bool) -> tuple[Exported, torch.Tensor]:
+def _prepared(weights: str | Path, path: Path, tile: bool) -> tuple[ExportedNetwork, torch.Tensor]:
     network, card = load(weights)
     if tile and not hasattr(network, "logit_map"):
         raise ModelError(f"{card.name} gives maps; --tile is for classifiers. Export it without.")
     path.parent.mkdir(parents=True, exist_ok=True)
     side = EXAMPLE_CELLS * card.lattice_px
     example = torch.rand(2, 3, side, side + card.lattice_px)
-    return Exported(network, card, tile).eval().requires_grad_(False), example
+    return ExportedNetwork(network, card, tile).eval().requires_grad_(False), example
 
 
 def export_card(card: ModelCard, tile: bool, side_px: int) -> dict[str, Any]:

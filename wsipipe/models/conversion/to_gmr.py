@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional
 
 from wsipipe.errors import ModelError
-from wsipipe.models.certificate.equivariance import first_broken
+from wsipipe.models.certificate.equivariance import first_non_equivariant_layer
 from wsipipe.models.gmr import GMRConv2d, Mode
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ REFUSED: dict[type[nn.Module], str] = {
 Symmetric = tuple[int, int, int, int]
 
 
-class Pool(nn.Module):
+class BlockPool2d(nn.Module):
     """Mean or maximum of each block of ``factor`` x ``factor`` px; refuses extents that it would cut."""
 
     def __init__(self, factor: int, largest: bool = False) -> None:
@@ -91,7 +91,7 @@ def convert_to_gmr(
                 done[child] = _converted(where, child, sides.get(child, 0), mode)
             parent._modules[name] = done.get(child)
     converted = holder[0]
-    broken = first_broken(converted, example)
+    broken = first_non_equivariant_layer(converted, example)
     if broken is not None:
         raise ModelError(
             f"The converted {type(model).__name__} does not commute with the eight orientations: the first "
@@ -130,13 +130,13 @@ def _ring_conv(where: str, conv: nn.Conv2d, side: int, mode: Mode) -> nn.Module:
     if kernel == 1:
         same = copy.deepcopy(conv)
         same.stride = (1, 1)
-        return nn.Sequential(Pool(stride), same)
+        return nn.Sequential(BlockPool2d(stride), same)
     side = kernel if dilation > 1 and kernel % 2 else side
     room = None if stride > 1 else padding + dilation * (side - kernel) // 2
     if room is not None and room < 0:
         side, room = kernel, padding
     ring = _ring_like(conv, side, mode, room, dilation)
-    return nn.Sequential(Pool(stride), ring) if stride > 1 else ring
+    return nn.Sequential(BlockPool2d(stride), ring) if stride > 1 else ring
 
 
 def _up_ring_conv(where: str, conv: nn.ConvTranspose2d, side: int, mode: Mode) -> nn.Module:
@@ -179,7 +179,7 @@ def _pool(where: str, pool: nn.MaxPool2d | nn.AvgPool2d, side: int, mode: Mode) 
     kernel, stride, padding, _ = _symmetric(where, pool)
     if stride == 1:
         return pool
-    return Pool(stride, largest=largest and kernel == stride and padding == 0)
+    return BlockPool2d(stride, largest=largest and kernel == stride and padding == 0)
 
 
 def _symmetric(where: str, module: nn.Module) -> Symmetric:

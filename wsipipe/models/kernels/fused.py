@@ -13,9 +13,9 @@ import torch
 from torch.nn import functional
 
 from wsipipe.models.kernels.build import Job, gpu_library, library
+from wsipipe.models.kernels.layer_input import AS_IS, LayerInput, as_layer_input, joined, joined_shape
 from wsipipe.models.kernels.packing import Packed, cpu_layout, pack
 from wsipipe.models.kernels.rings import Rings
-from wsipipe.models.kernels.source import AS_IS, Source, as_source, joined, joined_shape
 
 SIDES = {"cpu": (1, 3, 5, 7, 9, 11), "cuda": (3, 5, 7, 9)}
 DTYPES = (torch.float32, torch.bfloat16)
@@ -41,9 +41,9 @@ def cpu_kind() -> str:
 
 
 def run(
-    x: torch.Tensor | Source,
+    x: torch.Tensor | LayerInput,
     packed: Packed,
-    *more: Source,
+    *more: LayerInput,
     residual: torch.Tensor | None = None,
     relu: bool = False,
 ) -> torch.Tensor:
@@ -56,7 +56,7 @@ def run(
         residual: (B, out, H', W'), added to the result. CPU only.
         relu: Whether negative results become 0, after the residual. CPU only.
     """
-    sources = [as_source(x), *more]
+    sources = [as_layer_input(x), *more]
     batch, channels, height, width = joined_shape(sources)
     if channels != packed.channels:
         raise ValueError(f"The layer has {packed.channels} input channels, it was given {channels}.")
@@ -76,7 +76,7 @@ def run(
         )
     if residual is not None and residual.shape != out.shape:
         raise ValueError(f"The residual is {tuple(residual.shape)}, the result {tuple(out.shape)}.")
-    sources = [Source(_ready(source.features, packed), source.scale) for source in sources]
+    sources = [LayerInput(_ready(source.features, packed), source.scale) for source in sources]
     added = None if residual is None else _ready(residual, packed)
     job, name = job_of(sources, out, packed, added, relu), "f32" if packed.dtype == torch.float32 else "bf16"
     if out.device.type == "cpu":
@@ -91,7 +91,7 @@ def run(
     return out
 
 
-def joins(sources: Sequence[Source]) -> bool:
+def joins(sources: Sequence[LayerInput]) -> bool:
     """Whether the kernel can read these in one call: on a CPU, and no block of channels spans two of them."""
     if any(source.features.device.type != "cpu" for source in sources) or len(sources) > 2:
         return False
@@ -103,7 +103,7 @@ def _ready(x: torch.Tensor, packed: Packed) -> torch.Tensor:
     return x.to(packed.dtype).contiguous(memory_format=torch.channels_last)
 
 
-def resampled(source: Source) -> torch.Tensor:
+def resampled(source: LayerInput) -> torch.Tensor:
     """The features as a layer reads them, (B, C, H, W), with the same bits turned.
 
     The kernel does it for channels-last features on a CPU, torch for all others and whenever it is traced.
@@ -125,7 +125,7 @@ def resampled(source: Source) -> torch.Tensor:
 
 
 def job_of(
-    sources: Sequence[Source],
+    sources: Sequence[LayerInput],
     out: torch.Tensor,
     packed: Packed,
     residual: torch.Tensor | None = None,
@@ -253,5 +253,5 @@ def _cpu_grad(x: torch.Tensor, grad: torch.Tensor, rings: Rings, mix: torch.Tens
     )
     x, grad = (t.to(x.dtype).contiguous(memory_format=torch.channels_last) for t in (x, grad))
     name = "f32" if x.dtype == torch.float32 else "bf16"
-    getattr(library(), f"ring_grad_{name}")(ctypes.byref(job_of([Source(x)], grad, place)))
+    getattr(library(), f"ring_grad_{name}")(ctypes.byref(job_of([LayerInput(x)], grad, place)))
     return sums.sum(0).permute(3, 0, 2, 1).flatten(1, 2)[:outputs, : x.shape[1]]

@@ -14,7 +14,7 @@ PANELS = {torch.float32: (16, 32, 64), torch.bfloat16: (16, 32, 64, 128)}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class WeightLayout:
     """How a kernel wants its weights.
 
     Attributes:
@@ -63,13 +63,13 @@ class Packed:
     lanes: int
 
 
-def cpu_layout(channels: int, dtype: torch.dtype) -> Layout:
+def cpu_layout(channels: int, dtype: torch.dtype) -> WeightLayout:
     """What the CPU kernel of this machine wants."""
     kernel = library()
     if kernel is None:
         raise RuntimeError("The compiled ring kernel is not available; use impl='dense'.")
     half = dtype == torch.bfloat16 and bool(kernel.ring_bf16_products())
-    return Layout(
+    return WeightLayout(
         lanes=kernel.ring_lanes(),
         block=kernel.ring_block_channels(ctypes.c_int64(channels)),
         pairs=half,
@@ -78,13 +78,13 @@ def cpu_layout(channels: int, dtype: torch.dtype) -> Layout:
     )
 
 
-def gpu_layout(outputs: int, dtype: torch.dtype) -> Layout:
+def gpu_layout(outputs: int, dtype: torch.dtype) -> WeightLayout:
     """What the GPU kernel wants: the narrowest panel that holds all outputs, or the widest."""
     lanes = next((panel for panel in PANELS[dtype] if panel >= outputs), PANELS[dtype][-1])
-    return Layout(lanes=lanes, block=BLOCK, pairs=False, dtype=dtype, mixed=True)
+    return WeightLayout(lanes=lanes, block=BLOCK, pairs=False, dtype=dtype, mixed=True)
 
 
-def pack(rings: Rings, dtype: torch.dtype, layout: Layout | None = None) -> Packed:
+def pack(rings: Rings, dtype: torch.dtype, layout: WeightLayout | None = None) -> Packed:
     """Weights of ``rings`` for inputs of ``dtype``, in the layout of the device that they are on."""
     outputs, channels = rings.weight.shape[:2]
     if layout is None:

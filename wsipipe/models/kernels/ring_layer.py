@@ -5,9 +5,9 @@ from torch import nn
 from torch.nn import functional
 
 from wsipipe.models.kernels import fused
+from wsipipe.models.kernels.layer_input import LayerInput, as_layer_input, joined
 from wsipipe.models.kernels.packing import pack
 from wsipipe.models.kernels.rings import Rings
-from wsipipe.models.kernels.source import Source, as_source, joined
 
 
 class RingConv2d(nn.Module):
@@ -24,7 +24,7 @@ class RingConv2d(nn.Module):
         self.padding_mode, self.edge_px = padding_mode, edge_px
 
     def forward(
-        self, *inputs: torch.Tensor | Source, residual: torch.Tensor | None = None, relu: bool = False
+        self, *inputs: torch.Tensor | LayerInput, residual: torch.Tensor | None = None, relu: bool = False
     ) -> torch.Tensor:
         """Features (B, in, H, W) -> (B, out, H', W') in the dtype it was made for.
 
@@ -33,7 +33,7 @@ class RingConv2d(nn.Module):
             residual: Added to the result, (B, out, H', W').
             relu: Whether negative results become 0.
         """
-        sources = [as_source(x) for x in inputs]
+        sources = [as_layer_input(x) for x in inputs]
         if self.padding_mode == "zeros" and fused.joins(sources):
             return fused.run(sources[0], self.packed, *sources[1:], residual=residual, relu=relu)
         x = joined(sources)

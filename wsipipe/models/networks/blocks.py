@@ -12,9 +12,9 @@ from torch.nn import functional
 from wsipipe.errors import ModelError
 from wsipipe.models.gmr import GMRConv2d, GMRConv3d, Mode, fuse
 from wsipipe.models.kernels.fused import resampled
+from wsipipe.models.kernels.layer_input import POOLED, UPSAMPLED, LayerInput, as_layer_input, joined
 from wsipipe.models.kernels.ring_layer import RingConv2d
 from wsipipe.models.kernels.rings import CONVOLVE
-from wsipipe.models.kernels.source import POOLED, UPSAMPLED, Source, as_source, joined
 
 Span = tuple[int, int]
 Step = tuple[int, int]
@@ -72,13 +72,15 @@ def pool(x: torch.Tensor) -> torch.Tensor:
     """
     if x.ndim == 5:
         return functional.avg_pool3d(x, 2)
-    return resampled(Source(x, POOLED)) if torch.is_inference_mode_enabled() else functional.avg_pool2d(x, 2)
+    return (
+        resampled(LayerInput(x, POOLED)) if torch.is_inference_mode_enabled() else functional.avg_pool2d(x, 2)
+    )
 
 
 def upsample(x: torch.Tensor) -> torch.Tensor:
     """Bilinear by pixel centres: (B, C, H, W) -> (B, C, 2 H, 2 W); in inference mode the same bits turned."""
     if torch.is_inference_mode_enabled():
-        return resampled(Source(x, UPSAMPLED))
+        return resampled(LayerInput(x, UPSAMPLED))
     out = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
     if out.requires_grad and x.ndim == 4:
         # behind a concatenation the gradient comes in slices, for which torch's backward is slow
@@ -86,15 +88,15 @@ def upsample(x: torch.Tensor) -> torch.Tensor:
     return out
 
 
-def convolved(layer: nn.Module, *inputs: torch.Tensor | Source) -> torch.Tensor:
+def convolved(layer: nn.Module, *inputs: torch.Tensor | LayerInput) -> torch.Tensor:
     """What a convolution (or nothing in its place) makes of its inputs; of two, channel after channel."""
     if isinstance(layer, RingConv2d):
         return layer(*inputs)
-    return layer(joined([as_source(x) for x in inputs], pool, upsample))
+    return layer(joined([as_layer_input(x) for x in inputs], pool, upsample))
 
 
 def conv_relu(
-    layer: nn.Module, *inputs: torch.Tensor | Source, residual: torch.Tensor | None = None
+    layer: nn.Module, *inputs: torch.Tensor | LayerInput, residual: torch.Tensor | None = None
 ) -> torch.Tensor:
     """ReLU of a convolution, after ``residual`` was added; a frozen ring convolution does it in one pass.
 

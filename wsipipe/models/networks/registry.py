@@ -11,7 +11,8 @@ from torch import nn
 
 from wsipipe.common.atomic_files import sha256_of
 from wsipipe.errors import ModelError
-from wsipipe.models.cards.weights import SUFFIX, ModelCard, find_weights, whole_card, write_card
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.weights import SUFFIX, find_weights, verified_card, write_card
 from wsipipe.models.networks import baselines
 from wsipipe.models.networks.convnext import gmr_convnext_tiny
 from wsipipe.models.networks.densenet import gmr_densenet121, gmr_densenet161
@@ -91,7 +92,7 @@ def load(weights: str | Path) -> tuple[nn.Module, ModelCard]:
     Raises:
         ModelError: File or card are missing or damaged, do not belong together, or hold NaN.
     """
-    path, card = find_weights(weights), whole_card(weights)
+    path, card = find_weights(weights), verified_card(weights)
     network = build(card.architecture, card.arguments, card.mode)
     try:
         check_mode(path, card.mode)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from wsipipe.models.gmr import Mode
-from wsipipe.models.kernels.source import AS_IS, POOLED, Source
+from wsipipe.models.kernels.layer_input import AS_IS, POOLED, LayerInput
 from wsipipe.models.networks.blocks import (
     POOL,
     ConvFactory,
@@ -57,7 +57,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Features (B, in, H, W) -> (B, width, H, W) or half of it."""
-        read = Source(x, POOLED if self.halves else AS_IS)
+        read = LayerInput(x, POOLED if self.halves else AS_IS)
         return conv_relu(self.second, conv_relu(self.first, read), residual=convolved(self.shortcut, read))
 
 
@@ -82,8 +82,8 @@ class Bottleneck(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Features (B, in, H, W) -> (B, 4 width, H, W) or half of it."""
         scale = POOLED if self.halves else AS_IS
-        inner = conv_relu(self.second, Source(conv_relu(self.first, x), scale))
-        return conv_relu(self.third, inner, residual=convolved(self.shortcut, Source(x, scale)))
+        inner = conv_relu(self.second, LayerInput(conv_relu(self.first, x), scale))
+        return conv_relu(self.third, inner, residual=convolved(self.shortcut, LayerInput(x, scale)))
 
 
 def shortcut(in_channels: int, out_channels: int, straight: ConvFactory = plain_conv) -> nn.Module:
@@ -156,6 +156,6 @@ def layer_steps(
     return steps
 
 
-def reach(kernel_sizes: Sequence[int], window: int) -> int:
+def resnet_halo(kernel_sizes: Sequence[int], window: int) -> int:
     """Halo of GMR-ResNet-18's dense pass, px; 352 for (9, 9, 5, 5) and 7 cells."""
     return dense_halo(layer_steps(kernel_sizes, DEPTHS), window)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from wsipipe.models.gmr import Mode
-from wsipipe.models.kernels.source import POOLED, UPSAMPLED, Source
+from wsipipe.models.kernels.layer_input import POOLED, UPSAMPLED, LayerInput
 from wsipipe.models.networks.blocks import (
     POOL,
     ConvFactory,
@@ -33,7 +33,7 @@ class DoubleConv(nn.Module):
         self.first = ConvNorm(conv(in_channels, out_channels, kernel_size))
         self.second = ConvNorm(conv(out_channels, out_channels, kernel_size))
 
-    def forward(self, *inputs: torch.Tensor | Source) -> torch.Tensor:
+    def forward(self, *inputs: torch.Tensor | LayerInput) -> torch.Tensor:
         """Features (B, in, H, W), together or in two parts -> (B, out, H, W)."""
         return conv_relu(self.second, conv_relu(self.first, *inputs))
 
@@ -91,24 +91,24 @@ class GMRUNet(nn.Module):
     @property
     def halo_px(self) -> int:
         """Context a core on the lattice needs on each side, px."""
-        return reach(self.kernel_sizes)
+        return unet_halo(self.kernel_sizes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Image (B, in, H, W) -> raw scores (B, out, H, W); H and W multiples of ``lattice_px``."""
         check_divisible(x, self.lattice_px)
         skips = [self.down[0](x)]
         for block in self.down[1:]:
-            skips.append(block(Source(skips[-1], POOLED)))
+            skips.append(block(LayerInput(skips[-1], POOLED)))
         x = skips.pop()
         for bridge, block in zip(self.bridges, self.up, strict=True):
-            x = block(skips.pop(), Source(bridge(x), UPSAMPLED))
+            x = block(skips.pop(), LayerInput(bridge(x), UPSAMPLED))
         return self.head(x)
 
 
 gmr_unet = GMRUNet
 
 
-def reach(kernel_sizes: Sequence[int]) -> int:
+def unet_halo(kernel_sizes: Sequence[int]) -> int:
     """Halo of a U-Net, px: walks the structure backwards from one lattice cell of outputs.
 
     The paper's (9, 9, 5, 5) gives 120. Skips reach no further than the deeper way.

@@ -11,7 +11,7 @@ from typing import Any
 from wsipipe.common.about import __version__
 from wsipipe.common.atomic_files import sha256_of
 from wsipipe.geometry import Region
-from wsipipe.models.cards.weights import ModelCard
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.pipeline.planning.slide_facts import SlideFacts
 from wsipipe.stages.flow import completed, flow_levels, flow_stages
 from wsipipe.stages.stage import Kind, Stage, Write
@@ -54,7 +54,7 @@ class Plan:
             "given_mask": sha256_of(self.slide.mask_path) if self.slide.mask_path else None,
             # The groups that a network was trained on change no result; cards of earlier versions lack them.
             "models": {
-                stage: card.model_dump(mode="json", exclude={"learnt_groups"})
+                stage: card.model_dump(mode="json", exclude={"trained_groups"})
                 for stage, card in self.cards.items()
             },
         }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
-from wsipipe.models.cards.weights import ModelCard
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.pipeline.cluster.task_pool import TaskPool
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.slide_facts import SlideFacts, inspect

@@ -13,8 +13,8 @@ import numpy as np
 from wsipipe.common.block_mean import block_mean
 from wsipipe.errors import MppError
 from wsipipe.geometry import Array, Region
-from wsipipe.models.cards.learnt import Learnt, Range
-from wsipipe.models.cards.weights import ModelCard
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.training_range import Range, TrainingRange
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.reporting.outcome import SlideWarning
@@ -54,14 +54,14 @@ def measure_fit(plan: Plan, sources: ShardInputs, tables: Path) -> Measures:
         ``file_mpp`` where the user gave another; those that cannot be judged are left out.
     """
     measures = _file_mpp(plan)
-    cards = {stage: card for stage, card in plan.cards.items() if card.learnt}
+    cards = {stage: card for stage, card in plan.cards.items() if card.training_range}
     if not cards:
         return measures
     measures["brightness"] = _brightness(plan, sources)
     for stage, card in cards.items():
         adapts = card.stain_reference is not None
         lookup = load_table(tables / f"{STAIN}.npz")["lookup"] if adapts else None
-        measures |= _hue_share(plan, sources, f"{stage}_hue_share", card.learnt, lookup)
+        measures |= _hue_share(plan, sources, f"{stage}_hue_share", card.training_range, lookup)
     if any(stage.nuclei_rows for stage in plan.stages):
         measures |= _nuclei(plan, sources, load_table(tables / f"{NUMBERED}.npz"))
     return measures
@@ -71,14 +71,14 @@ def fit_warnings(plan: Plan, measures: Measures) -> list[SlideWarning]:
     """Warnings for what lies beyond the ranges of the cards; a dark slide is not judged further."""
     warnings = list(_other_mpp(plan, measures))
     for stage, card in plan.cards.items():
-        if card.learnt is None:
+        if card.training_range is None:
             continue
-        dark = _dark(card, card.learnt, measures)
+        dark = _dark(card, card.training_range, measures)
         if dark:
             return [*_other_mpp(plan, measures), dark]
         unlike = list(_unlike_stain(stage, card, measures))
         warnings += unlike
-        warnings += _unlike_nuclei(plan, card, card.learnt, measures, bool(unlike))
+        warnings += _unlike_nuclei(plan, card, card.training_range, measures, bool(unlike))
     return warnings
 
 
@@ -117,7 +117,7 @@ def _brightness(plan: Plan, sources: ShardInputs) -> float:
 
 
 def _hue_share(
-    plan: Plan, sources: ShardInputs, name: str, learnt: Learnt | None, lookup: Lookup | None
+    plan: Plan, sources: ShardInputs, name: str, learnt: TrainingRange | None, lookup: Lookup | None
 ) -> Measures:
     channels, hues = np.zeros((3, 256), np.int64), np.zeros(361, np.int64)
     for pixels, counted in _tissue_pixels(plan, sources, lookup):
@@ -159,7 +159,7 @@ def _nuclei(plan: Plan, sources: ShardInputs, nuclei: dict[str, Array]) -> Measu
     return found
 
 
-def _dark(card: ModelCard, learnt: Learnt, measures: Measures) -> SlideWarning | None:
+def _dark(card: ModelCard, learnt: TrainingRange, measures: Measures) -> SlideWarning | None:
     least = learnt.least_brightness / BRIGHTNESS_FACTOR
     if measures["brightness"] >= least:
         return None
@@ -174,9 +174,9 @@ def _dark(card: ModelCard, learnt: Learnt, measures: Measures) -> SlideWarning |
 
 def _unlike_stain(stage: str, card: ModelCard, measures: Measures) -> Iterator[SlideWarning]:
     share = measures.get(f"{stage}_hue_share", 1.0)
-    if card.learnt is None or share >= LEAST_HUE_SHARE:
+    if card.training_range is None or share >= LEAST_HUE_SHARE:
         return
-    low, high = card.learnt.hue_degrees
+    low, high = card.training_range.hue_degrees
     adapted = " even after they were adapted to it" if card.stain_reference else ""
     yield SlideWarning(
         "UNLIKE_STAIN",
@@ -201,7 +201,7 @@ def _stain_remedy(stage: str, card: ModelCard) -> str:
 
 
 def _unlike_nuclei(
-    plan: Plan, card: ModelCard, learnt: Learnt, measures: Measures, unlike_stain: bool
+    plan: Plan, card: ModelCard, learnt: TrainingRange, measures: Measures, unlike_stain: bool
 ) -> Iterator[SlideWarning]:
     cause = "The stain is the likely cause."
     if not unlike_stain:

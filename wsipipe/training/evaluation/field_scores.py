@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipipe.errors import ModelError
-from wsipipe.models.cards.weights import ModelCard
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.stages.nuclei.params import InstanceParams, with_card
 from wsipipe.training.evaluation.inference import (
     FieldCanvas,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from torch import nn
 
 from wsipipe.geometry import Array, Region
-from wsipipe.models.cards.weights import ModelCard, StainReference
+from wsipipe.models.cards.card import ModelCard, StainReference
 from wsipipe.models.predictor import Device, Precision, Predictor, choose_device, choose_precision
 from wsipipe.stages.nuclei.grow import grow_instances
 from wsipipe.stages.nuclei.join import grow_tables, join_seeds

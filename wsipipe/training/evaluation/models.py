@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import median
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.cards.weights import SUFFIX, ModelCard, read_card
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.weights import SUFFIX, read_card
 from wsipipe.models.predictor import Predictor
 from wsipipe.training.samples import Field, Tile
 

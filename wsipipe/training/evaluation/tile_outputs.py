@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipipe.errors import ModelError
-from wsipipe.models.cards.weights import ModelCard
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.tiling.resample import Axis, resample, taps
 from wsipipe.training.evaluation.inference import NATIVE_TOLERANCE, PatchPredictor
 from wsipipe.training.evaluation.rotation import RotatableImage, Rotation, pad_reflect

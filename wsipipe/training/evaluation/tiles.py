@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.cards.weights import ModelCard
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.training.evaluation.metrics import bootstrap, class_scores, confusion
 from wsipipe.training.evaluation.models import ModelSamples
 from wsipipe.training.evaluation.record import (

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypedDict
 
 from wsipipe.errors import ModelError
-from wsipipe.models.cards.weights import ModelCard, find_weights
+from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.weights import find_weights
 from wsipipe.training.datasets.about import DATASETS, sharing
 from wsipipe.training.evaluation.models import ModelSamples
 from wsipipe.training.samples import Field, Tile
@@ -51,7 +52,7 @@ def held_out_beside(weights: str | Path) -> frozenset[str]:
 
 def is_trained_on(card: ModelCard, one: Field | Tile) -> bool:
     """Whether a card says that its weights were trained on a sample: by group where it names groups."""
-    groups = card.learnt_groups.get(one.source)
+    groups = card.trained_groups.get(one.source)
     if groups is not None:
         return not groups or one.group in groups
     return any(_names(card, source) for source in sharing(one.source))

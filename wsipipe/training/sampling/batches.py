@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from wsipipe.models.cards.weights import Normalisation
+from wsipipe.models.cards.card import Normalisation
 from wsipipe.training.sampling.prefetch import Arrays
 
 Batch = dict[str, torch.Tensor]

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.cards.learnt import Learnt
-from wsipipe.models.cards.weights import ModelCard, Output, StainReference
+from wsipipe.models.cards.card import ModelCard, Output, StainReference
+from wsipipe.models.cards.training_range import TrainingRange
 from wsipipe.models.predictor import Device
 from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.stages.stain import REFERENCE, colours, lookup, restained
@@ -86,7 +86,7 @@ class NucleiTask:
         sources = dict.fromkeys(field.source for field in samples)
         return {name: _describe([field for field in samples if field.source == name]) for name in sources}
 
-    def training_range(self, samples: Sequence[Field]) -> Learnt | None:
+    def training_range(self, samples: Sequence[Field]) -> TrainingRange | None:
         """Ranges of colours and nuclei of these fields."""
         return training_range(samples, self.recipe.mpp, self.stain_reference)
 

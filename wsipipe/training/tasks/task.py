@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from wsipipe.models.cards.learnt import Learnt
-from wsipipe.models.cards.weights import ModelCard, Output, StainReference
+from wsipipe.models.cards.card import ModelCard, Output, StainReference
+from wsipipe.models.cards.training_range import TrainingRange
 from wsipipe.models.predictor import Device
 from wsipipe.training.known_features import KnownFeatures
 from wsipipe.training.sampling.batches import Batch
@@ -57,7 +57,7 @@ class TrainingTask(Protocol):
         """What samples there are of each source, in words."""
         ...
 
-    def training_range(self, samples: SampleList) -> Learnt | None:
+    def training_range(self, samples: SampleList) -> TrainingRange | None:
         """What these samples look like, for the card."""
         ...
 

@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn import functional
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.cards.learnt import Learnt
-from wsipipe.models.cards.weights import ModelCard, Output, StainReference
+from wsipipe.models.cards.card import ModelCard, Output, StainReference
+from wsipipe.models.cards.training_range import TrainingRange
 from wsipipe.models.networks.blocks import DenseClassifier
 from wsipipe.models.predictor import Device
 from wsipipe.training.datasets import read_tiles
@@ -108,7 +108,7 @@ class TissueTask:
             for source in dict.fromkeys(tile.source for tile in samples)
         }
 
-    def training_range(self, samples: Sequence[Tile]) -> Learnt | None:
+    def training_range(self, samples: Sequence[Tile]) -> TrainingRange | None:
         """Ranges of the colours of these tiles."""
         return training_range(samples, self.recipe.mpp)
 

@@ -14,14 +14,14 @@ from wsipipe.common.atomic_files import sha256_of
 from wsipipe.errors import ModelError
 from wsipipe.models.cards import fetch as fetching
 from wsipipe.models.cards.fetch import fetch
-from wsipipe.models.cards.learnt import Known
+from wsipipe.models.cards.training_range import Known
 from wsipipe.models.cards.weights import (
     check_known,
     find_weights,
     known_models,
     known_path,
     read_card,
-    whole_card,
+    verified_card,
     write_card,
 )
 from wsipipe.models.known_features import write_known
@@ -54,7 +54,7 @@ def test_a_path_is_fetched_and_then_found_by_name(home: Path, tmp_path: Path) ->
     path = fetch(str(source), sha256_of(source).upper())
     assert path == home / "mine.safetensors" == find_weights("mine")
     assert "mine" in known_models()
-    assert whole_card("mine").name == "mine"
+    assert verified_card("mine").name == "mine"
     assert left(home) == ["mine.json", "mine.md", "mine.safetensors"]
 
 

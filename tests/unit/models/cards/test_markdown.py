@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from wsipipe.errors import ModelError
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.markdown import card_text
 from wsipipe.models.cards.weights import (
-    ModelCard,
     certificate_path,
     find_weights,
     read_card,
-    whole_card,
+    verified_card,
     write_card,
     write_certificate,
 )
@@ -67,13 +67,13 @@ def test_the_text_says_what_the_card_says() -> None:
         assert part in text
     free = card().model_copy(update={"non_commercial": False, "metrics": {}})
     assert "Non-commercial" not in card_text(free)
-    assert "Nothing yet" in card_text(free)
+    assert "None yet" in card_text(free)
 
 
 def test_the_certificate_is_summed_up() -> None:
     text = card_text(card(), CERTIFICATE)
     assert "Passed in float32, budget 1e-05; largest error of the eight orientations 2e-07." in text
-    assert "the same bits" in text
+    assert "bitwise identical" in text
     failed = card_text(card(), CERTIFICATE | {"passed": False, "reasons": ["It is plain."], "rings": None})
     assert "**Failed**" in failed
     assert "- It is plain." in failed
@@ -83,7 +83,7 @@ def test_a_certificate_goes_beside_its_weights(tmp_path: Path) -> None:
     path = copy_of_shipped(tmp_path)
     write_certificate(path, certificate_json(card().sha256))
     assert "Passed in float32" in path.with_suffix(".md").read_text()
-    assert whole_card(path) == card()
+    assert verified_card(path) == card()
 
 
 @pytest.mark.parametrize("text", [certificate_json("0" * 64), "{}", "not JSON", "[]"])
@@ -91,7 +91,7 @@ def test_a_certificate_of_other_weights_is_refused(tmp_path: Path, text: str) ->
     path = copy_of_shipped(tmp_path)
     certificate_path(path).write_text(text)
     with pytest.raises(ModelError, match="of other weights"):
-        whole_card(path)
+        verified_card(path)
 
 
 def test_new_weights_lose_the_old_certificate(tmp_path: Path) -> None:

@@ -39,8 +39,7 @@ def test_shipped_weights_are_small() -> None:
 def test_cards_are_read_without_torch() -> None:
     lines = [
         "import sys",
-        "from wsipipe.models.cards.weights import read_card",
-        "read_card(sys.argv[1])",
+        "from wsipipe.models.cards.weights import read_cardread_card(sys.argv[1])",
         "print('torch' in sys.modules)",
     ]
     done = subprocess.run(
@@ -76,4 +75,13 @@ def test_a_wrong_field_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"x")
     (tmp_path / "model.json").write_text(json.dumps(card | {"mpp": -1}))
     with pytest.raises(ModelError, match="wrong at mpp"):
+        read_card(tmp_path / "model.safetensors")
+
+
+def test_an_unknown_key_is_named(tmp_path: Path) -> None:
+    card = json.loads((WEIGHTS_DIR / "nuclei_gmr_unet_0.5.json").read_text())
+    card["learnt"] = card.pop("training_range")
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match="wrong at learnt: Extra inputs are not permitted"):
         read_card(tmp_path / "model.safetensors")

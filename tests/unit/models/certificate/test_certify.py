@@ -12,13 +12,13 @@ from torch import nn
 from wsipipe.cli import app
 from wsipipe.errors import ExitCode, ModelError
 from wsipipe.geometry import Orientation
-from wsipipe.models.cards.weights import ModelCard, Output
+from wsipipe.models.cards.card import ModelCard, Output
 from wsipipe.models.certificate.certify import certify
 from wsipipe.models.certificate.figure import draw_certificate, summary
 from wsipipe.models.certificate.layers import gflop_per_mpx
 from wsipipe.models.certificate.measurements import angle_errors, turned, turned_back
 from wsipipe.models.certificate.record import Certificate, Dtype
-from wsipipe.models.certificate.subject import load_subject, made_tissue, subject_of
+from wsipipe.models.certificate.subject import load_network_under_test, synthetic_tissue, wrap_network
 from wsipipe.models.gmr import GMRConv2d
 from wsipipe.models.networks.baselines import plain_unet as plain_twin
 from wsipipe.models.networks.blocks import ConvNorm, plain_conv
@@ -149,9 +149,9 @@ def test_a_halo_that_is_too_small_is_told() -> None:
 @pytest.mark.parametrize("name", ["nuclei_gmr_unet_0.5", "tissue_gmr_resnet18_1.0"])
 def test_the_shipped_weights_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Orientations and layers; the rest is proven on small networks of the same classes."""
-    monkeypatch.setattr("wsipipe.models.certificate.certify.measure_reach", lambda subject: None)
+    monkeypatch.setattr("wsipipe.models.certificate.certify.measure_receptive_field", lambda subject: None)
     monkeypatch.setattr(
-        "wsipipe.models.certificate.certify.tried_sizes", lambda lattice_px: [(48, 64), (49, 64)]
+        "wsipipe.models.certificate.certify.sizes_to_try", lambda lattice_px: [(48, 64), (49, 64)]
     )
     certificate = certify(name, degrees=())
     assert certificate.passed, certificate.reasons
@@ -239,18 +239,18 @@ def test_turns_are_those_of_the_pipeline(orientation: Orientation) -> None:
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_made_tissue_turns_exactly_by_quarters(turns: int) -> None:
     np.testing.assert_allclose(
-        made_tissue(40, 40, 90 * turns), np.rot90(made_tissue(40, 40), turns), rtol=0, atol=1e-12
+        synthetic_tissue(40, 40, 90 * turns), np.rot90(synthetic_tissue(40, 40), turns), rtol=0, atol=1e-12
     )
 
 
 def test_angles_turn_the_right_way_back() -> None:
     """A network that does nothing but blur has only the error of the splines; mirrored turns are far off."""
     blur = GMRConv2d(3, 3, 5, bias=False)
-    subject = subject_of(blur, "blur", torch.float32)
+    subject = wrap_network(blur, "blur", torch.float32)
     found = angle_errors(subject, [0, 30, 90, 135], torch.float32)
     assert [angle.error < 1e-5 for angle in found] == [True, False, True, False]
     assert max(angle.error for angle in found) < 0.1
-    plain = subject_of(nn.Conv2d(3, 3, 5, padding=2, bias=False), "plain", torch.float32)
+    plain = wrap_network(nn.Conv2d(3, 3, 5, padding=2, bias=False), "plain", torch.float32)
     assert angle_errors(plain, [90], torch.float32)[0].error > 0.1
 
 
@@ -258,7 +258,7 @@ def test_operations_are_counted() -> None:
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 5, padding=2, groups=8), GMRConv2d(8, 2, 3)
     )
-    subject = subject_of(network, "three", torch.float32)
+    subject = wrap_network(network, "three", torch.float32)
     assert gflop_per_mpx(subject, torch.float32) == pytest.approx(2 * (27 * 8 + 25 * 8 + 9 * 16) * 1e6 / 1e9)
 
 
@@ -302,4 +302,4 @@ def test_the_command_line(
 
 
 def test_a_factory_is_imported() -> None:
-    assert load_subject("torch.nn:Identity", torch.float32).name == "torch.nn:Identity"
+    assert load_network_under_test("torch.nn:Identity", torch.float32).name == "torch.nn:Identity"

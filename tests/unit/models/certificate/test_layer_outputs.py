@@ -9,8 +9,8 @@ from torch import nn
 from wsipipe.models.certificate.layer_outputs import (
     TURNS,
     answer_error,
-    leaf_errors,
-    recorded_leaves,
+    output_errors,
+    recorded_outputs,
     relative,
 )
 from wsipipe.models.gmr import GMRConv2d
@@ -21,7 +21,7 @@ X = torch.randn(1, 3, 8, 12, generator=torch.Generator().manual_seed(0))
 def test_leaves_are_recorded_in_order_and_before_they_are_overwritten() -> None:
     relu = nn.ReLU(inplace=True)
     network = nn.Sequential(nn.Conv2d(3, 4, 1), relu, nn.Conv2d(4, 4, 1), relu)
-    with recorded_leaves(network) as calls, torch.no_grad():
+    with recorded_outputs(network) as calls, torch.no_grad():
         network(X)
     assert [(leaf.name, leaf.kind) for leaf in calls] == [
         ("0", "Conv2d"),
@@ -38,7 +38,7 @@ def test_leaves_are_recorded_in_order_and_before_they_are_overwritten() -> None:
 def test_each_leaf_has_its_error() -> None:
     network = nn.Sequential(GMRConv2d(3, 4, 5), nn.Conv2d(4, 2, 3, padding=1)).double()
     with torch.no_grad():
-        rings, plain = leaf_errors(network, network, X.double())
+        rings, plain = output_errors(network, network, X.double())
     assert rings.error < 1e-12 < 0.1 < plain.error
 
 

@@ -1,4 +1,4 @@
-"""Exported networks give what the predictor gives; the card is one that WSInfer reads."""
+"""ExportedNetwork networks give what the predictor gives; the card is one that WSInfer reads."""
 
 import json
 import warnings
@@ -10,8 +10,8 @@ import torch
 
 from wsipipe.cli import app
 from wsipipe.errors import ModelError
-from wsipipe.models.cards.weights import ModelCard, Output
-from wsipipe.models.conversion.deployment import Exported, export_network
+from wsipipe.models.cards.card import ModelCard, Output
+from wsipipe.models.conversion.deployment import ExportedNetwork, export_network
 from wsipipe.models.networks.registry import build, load, save
 from wsipipe.models.predictor import load_predictor
 
@@ -67,7 +67,7 @@ def test_torchscript_is_the_predictor(weights: Path, tmp_path: Path) -> None:
 
 
 def test_only_plain_convolutions_are_left(weights: Path) -> None:
-    kinds = {type(module).__name__ for module in Exported(*load(weights), tile=False).modules()}
+    kinds = {type(module).__name__ for module in ExportedNetwork(*load(weights), tile=False).modules()}
     assert not kinds & {"GMRConv2d", "BatchNorm2d", "ConvNorm"}
 
 

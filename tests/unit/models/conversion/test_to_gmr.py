@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from wsipipe.errors import ModelError
-from wsipipe.models.conversion.to_gmr import Pool, convert_to_gmr
+from wsipipe.models.conversion.to_gmr import BlockPool2d, convert_to_gmr
 from wsipipe.models.gmr import GMRConv2d
 
 
@@ -218,7 +218,7 @@ def test_extents_that_pooling_would_cut_are_refused() -> None:
     converted = convert_to_gmr(nn.Conv2d(3, 2, 3, 2, 1), 3)
     with pytest.raises(ModelError, match="9 x 8 px, no multiple of 2"):
         converted(torch.zeros(1, 3, 9, 8))
-    assert Pool(2, largest=True)(torch.arange(4.0).reshape(1, 1, 2, 2)).item() == 3
+    assert BlockPool2d(2, largest=True)(torch.arange(4.0).reshape(1, 1, 2, 2)).item() == 3
 
 
 def test_a_model_that_does_not_take_the_example_is_refused_with_the_way_out() -> None:

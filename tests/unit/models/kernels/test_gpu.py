@@ -12,9 +12,9 @@ from torch import nn
 from wsipipe.models.gmr import GMRConv2d
 from wsipipe.models.kernels.build import GPU_FLAGS, GPU_SOURCE
 from wsipipe.models.kernels.fused import fused, job_of
+from wsipipe.models.kernels.layer_input import LayerInput
 from wsipipe.models.kernels.packing import gpu_layout, pack
 from wsipipe.models.kernels.rings import dense
-from wsipipe.models.kernels.source import Source
 
 TURNS = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
 CASES = [
@@ -47,7 +47,9 @@ def emulated(emulator: ctypes.CDLL, x: torch.Tensor, layer: GMRConv2d) -> torch.
     shape = (len(x), packed.outputs, x.shape[2] + shrink, x.shape[3] + shrink)
     out = torch.full(shape, torch.nan, dtype=x.dtype).contiguous(memory_format=torch.channels_last)
     name = "ring_conv_cuda_f32" if x.dtype == torch.float32 else "ring_conv_cuda_bf16"
-    assert getattr(emulator, name)(ctypes.byref(job_of([Source(x)], out, packed)), None, packed.lanes) == 0
+    assert (
+        getattr(emulator, name)(ctypes.byref(job_of([LayerInput(x)], out, packed)), None, packed.lanes) == 0
+    )
     return out
 
 

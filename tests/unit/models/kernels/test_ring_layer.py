@@ -11,8 +11,8 @@ from wsipipe.models.freeze import freeze
 from wsipipe.models.gmr import GMRConv2d
 from wsipipe.models.kernels import fused
 from wsipipe.models.kernels.fused import joins, resampled
+from wsipipe.models.kernels.layer_input import AS_IS, POOLED, UPSAMPLED, LayerInput, Scale, joined
 from wsipipe.models.kernels.ring_layer import RingConv2d
-from wsipipe.models.kernels.source import AS_IS, POOLED, UPSAMPLED, Scale, Source, joined
 from wsipipe.models.networks.unet import GMRUNet
 
 pytestmark = pytest.mark.usefixtures("compiled")
@@ -32,18 +32,18 @@ def layer_of(channels: int, outputs: int, side: int, dtype: torch.dtype, **optio
     return freeze(nn.Sequential(conv), dtype, exact=True)[0]
 
 
-def source(channels: int, height: int, width: int, scale: Scale, dtype: torch.dtype) -> Source:
+def source(channels: int, height: int, width: int, scale: Scale, dtype: torch.dtype) -> LayerInput:
     """Random features that are (height, width) as the layer sees them, both even."""
     ways = {POOLED: (2 * height, 2 * width), AS_IS: (height, width), UPSAMPLED: (height // 2, width // 2)}
-    return Source(torch.randn(2, channels, *ways[scale]).to(dtype), scale)
+    return LayerInput(torch.randn(2, channels, *ways[scale]).to(dtype), scale)
 
 
-def turned(read: Source, turn: tuple[int, bool]) -> Source:
-    return Source(oriented(read.features, *turn), read.scale)
+def turned(read: LayerInput, turn: tuple[int, bool]) -> LayerInput:
+    return LayerInput(oriented(read.features, *turn), read.scale)
 
 
 def step_by_step(
-    layer: RingConv2d, read: list[Source], residual: torch.Tensor | None, relu: bool
+    layer: RingConv2d, read: list[LayerInput], residual: torch.Tensor | None, relu: bool
 ) -> torch.Tensor:
     out = layer(joined(read)).float()
     out = out if residual is None else out + residual.float()
@@ -108,7 +108,7 @@ def test_sister_features_one_px_aside_are_not() -> None:
     layer = layer_of(16, 16, 5, torch.float32)
     read = source(16, 24, 24, UPSAMPLED, torch.float32)
     with torch.inference_mode():
-        aside = Source(read.features.roll(1, -1), read.scale)
+        aside = LayerInput(read.features.roll(1, -1), read.scale)
         assert not torch.equal(layer(aside), layer(joined([read])))
 
 
@@ -145,8 +145,8 @@ def test_a_whole_frozen_network_is_the_same_step_by_step(
 
 
 def test_channels_that_fill_no_block_are_joined_first() -> None:
-    assert not joins([Source(torch.zeros(1, 20, 8, 8)), Source(torch.zeros(1, 12, 8, 8))])
-    assert joins([Source(torch.zeros(1, 16, 8, 8)), Source(torch.zeros(1, 12, 8, 8))])
+    assert not joins([LayerInput(torch.zeros(1, 20, 8, 8)), LayerInput(torch.zeros(1, 12, 8, 8))])
+    assert joins([LayerInput(torch.zeros(1, 16, 8, 8)), LayerInput(torch.zeros(1, 12, 8, 8))])
 
 
 def test_unlike_sizes_and_odd_ones_to_be_pooled_are_refused() -> None:
@@ -154,8 +154,8 @@ def test_unlike_sizes_and_odd_ones_to_be_pooled_are_refused() -> None:
     with pytest.raises(ValueError, match="differ"):
         layer(torch.zeros(1, 16, 8, 8), torch.zeros(1, 16, 8, 10))
     with pytest.raises(ValueError, match="even"):
-        layer(Source(torch.zeros(1, 32, 9, 8), POOLED))
+        layer(LayerInput(torch.zeros(1, 32, 9, 8), POOLED))
     with pytest.raises(ValueError, match="residual"):
         layer(torch.zeros(1, 32, 8, 8), residual=torch.zeros(1, 4, 8, 7))
     with pytest.raises(ValueError, match="whole blocks"):
-        fused.run(torch.zeros(1, 20, 8, 8), layer.packed, Source(torch.zeros(1, 12, 8, 8)))
+        fused.run(torch.zeros(1, 20, 8, 8), layer.packed, LayerInput(torch.zeros(1, 12, 8, 8)))

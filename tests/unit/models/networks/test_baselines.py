@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from wsipipe.models.certificate.equivariance import shaken_copy
+from wsipipe.models.certificate.equivariance import perturbed_copy
 from wsipipe.models.certificate.layer_outputs import TURNS, relative
 from wsipipe.models.networks import baselines
 from wsipipe.models.networks.blocks import folded
@@ -108,7 +108,7 @@ def test_tied_networks_commute_fold_and_learn() -> None:
 def test_tied_classifiers_commute(network: Callable[..., nn.Module], x: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     image = torch.randn(x, dtype=torch.float64)
-    shaken = shaken_copy(network(num_classes=3), image)
+    shaken = perturbed_copy(network(num_classes=3), image)
     with torch.inference_mode():
         straight = shaken.cells(image)
         for turn in TURNS:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from wsipipe.errors import ModelError
-from wsipipe.models.cards.weights import ModelCard, Output, read_card, write_card
+from wsipipe.models.cards.card import ModelCard, Output
+from wsipipe.models.cards.weights import read_card, write_card
 from wsipipe.models.networks.registry import GMR_NETWORKS, NETWORKS, build, load, save, tiling_of
 
 ARGUMENTS = {"out_channels": 2, "widths": [2, 3], "kernel_sizes": [3, 3]}

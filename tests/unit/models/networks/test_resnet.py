@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from wsipipe.errors import ModelError
 from wsipipe.models.networks.blocks import folded, plain_conv
-from wsipipe.models.networks.resnet import Bottleneck, GMRResNet18, gmr_resnet34, gmr_resnet50, reach
+from wsipipe.models.networks.resnet import Bottleneck, GMRResNet18, gmr_resnet34, gmr_resnet50, resnet_halo
 
 SMALL = {"num_classes": 3, "width": 4, "window": 3}
 
@@ -95,8 +95,8 @@ def test_one_kernel_size_a_stage_is_asked_for() -> None:
 
 
 def test_reach_is_the_measured_one_and_the_window() -> None:
-    assert reach((9, 9, 5, 5), 1) == 304
-    assert reach((9, 9, 5, 5), 7) == 352
+    assert resnet_halo((9, 9, 5, 5), 1) == 304
+    assert resnet_halo((9, 9, 5, 5), 7) == 352
 
 
 @pytest.mark.parametrize("deeper", [{}, {"depths": (1, 2, 2, 1), "block": Bottleneck}])

@@ -6,7 +6,7 @@ from torch import nn
 
 from wsipipe.errors import ModelError
 from wsipipe.models.networks.blocks import folded, plain_conv
-from wsipipe.models.networks.unet import GMRUNet, reach
+from wsipipe.models.networks.unet import GMRUNet, unet_halo
 
 SMALL = {"widths": (4, 6, 8, 10), "out_channels": 2}
 
@@ -96,8 +96,8 @@ def test_one_kernel_size_a_depth_is_asked_for() -> None:
 
 
 def test_reach_is_the_measured_one() -> None:
-    assert reach((9, 9, 5, 5)) == 120
-    assert reach((3, 3, 3, 3)) < 120
+    assert unet_halo((9, 9, 5, 5)) == 120
+    assert unet_halo((3, 3, 3, 3)) < 120
 
 
 @pytest.mark.parametrize("kernel_sizes", [(3, 3, 3, 3), (5, 3, 3)])

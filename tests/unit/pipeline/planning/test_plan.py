@@ -51,7 +51,7 @@ def test_where_the_slide_lies_does_not_change_it(plan: Plan) -> None:
 
 
 def test_which_groups_were_learnt_does_not_change_it(plan: Plan) -> None:
-    card = plan.cards["segment"].model_copy(update={"learnt_groups": {"monuseg": ("colon",)}})
+    card = plan.cards["segment"].model_copy(update={"trained_groups": {"monuseg": ("colon",)}})
     assert replace(plan, cards=plan.cards | {"segment": card}).id == plan.id
 
 

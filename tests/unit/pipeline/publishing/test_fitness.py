@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from wsipipe.geometry import Orientation, Region
-from wsipipe.models.cards.learnt import Learnt
+from wsipipe.models.cards.training_range import TrainingRange
 from wsipipe.models.cards.weights import WEIGHTS_DIR, list_models, read_card, write_card
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.fitness import fit_warnings
@@ -41,9 +41,10 @@ def codes(plan: Plan, **measures: float) -> list[str]:
 @pytest.mark.parametrize("name", list_models(WEIGHTS_DIR))
 def test_every_shipped_card_says_what_was_learnt(name: str) -> None:
     card = read_card(name)
-    assert card.learnt is not None
-    assert 20 < card.learnt.hue_degrees[0] < 100 < 140 < card.learnt.hue_degrees[1] < 185
-    assert (card.learnt.nuclei_per_mm2 is None) == (card.activation == "softmax") == (card.known is not None)
+    found = card.training_range
+    assert found is not None
+    assert 20 < found.hue_degrees[0] < 100 < 140 < found.hue_degrees[1] < 185
+    assert (found.nuclei_per_mm2 is None) == (card.activation == "softmax") == (card.known is not None)
     assert card.organ == ("colon" if card.activation == "softmax" else "")
 
 
@@ -76,7 +77,7 @@ def test_too_little_is_not_judged(plan: Plan) -> None:
 
 
 def test_cards_without_ranges_are_not_compared(plan: Plan) -> None:
-    card = plan.cards["segment"].model_copy(update={"learnt": None})
+    card = plan.cards["segment"].model_copy(update={"training_range": None})
     bare = Plan(plan.slide, plan.facts, plan.workflow, {"segment": card})
     assert fit_warnings(bare, ORDINARY | {"segment_hue_share": 0.0, "brightness": 0.0}) == []
 
@@ -94,10 +95,12 @@ def test_restaining_weights_are_not_told_to_be_tried_again(plan: Plan) -> None:
 def workflow(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """Tissue classes by tiny weights whose card says that H&E was learnt."""
     folder = tmp_path_factory.mktemp("learnt")
-    learnt = Learnt(hue_degrees=(60, 168), least_brightness=126)
+    trained = TrainingRange(hue_degrees=(60, 168), least_brightness=126)
     name = "tiny_tissue"
     (folder / f"{name}.safetensors").write_bytes((tiny_weights / f"{name}.safetensors").read_bytes())
-    write_card(read_card(tiny_weights / f"{name}.safetensors").model_copy(update={"learnt": learnt}), folder)
+    write_card(
+        read_card(tiny_weights / f"{name}.safetensors").model_copy(update={"training_range": trained}), folder
+    )
     weights = str(folder / f"{name}.safetensors")
     return Workflow.model_validate({"name": "tiny", "classify": {"weights": weights, "precision": "float32"}})
 

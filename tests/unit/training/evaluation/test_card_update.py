@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.cards.weights import find_weights, read_card, whole_card
+from wsipipe.models.cards.weights import find_weights, read_card, verified_card
 from wsipipe.training.evaluation.card_update import put_into_card
 from wsipipe.training.evaluation.record import Estimate, Evaluation, EvaluationSetup, summarise_angles
 
@@ -46,7 +46,7 @@ def test_scores_of_folds_go_into_the_card_of_the_final_weights(folder: Path) -> 
     before = read_card(folder / f"{NUCLEI}.safetensors")
     put_into_card(measured(3), folder)
     put_into_card(measured(3), folder)
-    card = whole_card(folder / f"{NUCLEI}.safetensors")
+    card = verified_card(folder / f"{NUCLEI}.safetensors")
     assert card.metrics == {
         "dice": 0.8123,
         "aji": 0.6,

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.cards.weights import ModelCard, Output, read_card
+from wsipipe.models.cards.card import ModelCard, Output
+from wsipipe.models.cards.weights import read_card
 from wsipipe.models.networks.registry import build, tiling_of
 from wsipipe.models.predictor import Predictor
 from wsipipe.training.evaluation import evaluate as evaluation

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from wsipipe.errors import ModelError
-from wsipipe.models.cards.weights import ModelCard, Output, read_card
+from wsipipe.models.cards.card import ModelCard, Output
+from wsipipe.models.cards.weights import read_card
 from wsipipe.training.evaluation.field_scores import DiscField, FieldScorer, crop_middle
 from wsipipe.training.evaluation.rotation import MIRRORED, Rotation, rotations
 from wsipipe.training.samples import Field

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from wsipipe.errors import ConfigError, ModelError
-from wsipipe.models.certificate.subject import made_tissue
+from wsipipe.models.certificate.subject import synthetic_tissue
 from wsipipe.models.networks.resnet import GMRResNet18
 from wsipipe.models.networks.unet import GMRUNet
 from wsipipe.training.evaluation.figures import (
@@ -31,7 +31,7 @@ def unet() -> nn.Module:
 
 
 def tissue(side: int) -> np.ndarray:
-    return (255 * made_tissue(side, side)).round().astype(np.uint8)
+    return (255 * synthetic_tissue(side, side)).round().astype(np.uint8)
 
 
 def has_content(path: Path) -> bool:

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.markdown import card_text
-from wsipipe.models.cards.weights import ModelCard, find_weights, read_card
+from wsipipe.models.cards.weights import find_weights, read_card
 from wsipipe.training.datasets.about import describe_source
 from wsipipe.training.evaluation.card_update import put_into_card
 from wsipipe.training.evaluation.models import ModelSamples
@@ -37,7 +38,7 @@ def field(source: str, group: str, name: str = "") -> Field:
 
 
 def card(**changes: object) -> ModelCard:
-    return read_card(NUCLEI).model_copy(update={"data": (), "learnt_groups": {}} | changes)
+    return read_card(NUCLEI).model_copy(update={"data": (), "trained_groups": {}} | changes)
 
 
 def overlap(of: ModelCard, fields: list[Field], held_out: frozenset[str] = frozenset()) -> dict:
@@ -66,7 +67,7 @@ def test_by_group_where_the_card_names_groups_else_by_source(source, group, expe
         "before that, as older: Data Science Bowl 2018, stained fields: 75 fields (CC0 1.0); "
         + describe_source("mine", "3 fields"),
     )
-    known = card(data=data, learnt_groups={"monuseg": ("breast", "colon"), "whole": ()})
+    known = card(data=data, trained_groups={"monuseg": ("breast", "colon"), "whole": ()})
     assert is_trained_on(known, field(source, group)) == expected
 
 
@@ -79,7 +80,7 @@ def test_shipped_cards_are_understood(source: str) -> None:
 
 
 def test_a_caution_counts_and_names_what_is_left() -> None:
-    known = card(learnt_groups={"monuseg": ("breast", "colon")})
+    known = card(trained_groups={"monuseg": ("breast", "colon")})
     fields = [field("monuseg", group) for group in ("breast", "colon", "colon", "liver", "lung")]
     found = overlap(known, fields)
     assert found["trained_on"] == {"monuseg": 3}
@@ -117,7 +118,7 @@ def test_groups_of_a_training() -> None:
 
 
 def test_weights_that_begin_from_others_learnt_both() -> None:
-    own = card(learnt_groups={"mine": ("a",)})
+    own = card(trained_groups={"mine": ("a",)})
     bound = inherit_licence(own, NUCLEI)
     assert is_trained_on(bound, field("mine", "a"))
     assert is_trained_on(bound, field("monuseg", "x"))

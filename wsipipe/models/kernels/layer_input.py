@@ -19,7 +19,7 @@ UPSAMPLED: Scale = 1
 Resample = Callable[[torch.Tensor], torch.Tensor]
 
 
-class Source(NamedTuple):
+class LayerInput(NamedTuple):
     """Features (B, C, h, w) and how they are read.
 
     Attributes:
@@ -31,12 +31,12 @@ class Source(NamedTuple):
     scale: Scale = AS_IS
 
 
-def as_source(x: torch.Tensor | Source) -> Source:
+def as_layer_input(x: torch.Tensor | LayerInput) -> LayerInput:
     """A tensor read as it is, or the source given."""
-    return Source(x) if isinstance(x, torch.Tensor) else x
+    return LayerInput(x) if isinstance(x, torch.Tensor) else x
 
 
-def joined_shape(sources: Sequence[Source]) -> tuple[int, int, int, int]:
+def joined_shape(sources: Sequence[LayerInput]) -> tuple[int, int, int, int]:
     """(B, C, H, W) of what a layer reads.
 
     Raises:
@@ -55,7 +55,7 @@ def joined_shape(sources: Sequence[Source]) -> tuple[int, int, int, int]:
 
 
 def joined(
-    sources: Sequence[Source], pool: Resample = exact_pool, upsample: Resample = exact_upsample
+    sources: Sequence[LayerInput], pool: Resample = exact_pool, upsample: Resample = exact_upsample
 ) -> torch.Tensor:
     """The features (B, C, [D,] H, W) that a layer reads."""
     ways: dict[int, Resample] = {POOLED: pool, AS_IS: lambda x: x, UPSAMPLED: upsample}

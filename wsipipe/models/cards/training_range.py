@@ -1,4 +1,4 @@
-"""What the data that a network learnt from looked like: ranges to which a slide is compared."""
+"""Ranges of the training data, which slides are compared to."""
 
 from typing import Annotated
 
@@ -8,13 +8,15 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Range = tuple[Amount, Amount]
 
 
-class Learnt(BaseModel):
-    """Ranges over the fields or tiles that a network learnt from, made by training.
+class TrainingRange(BaseModel):
+    """Ranges over the fields or tiles a network was trained on.
+
+    They are written by the training.
 
     Attributes:
         hue_degrees: Hues of the dyes' colour, least and most; see :mod:`wsipipe.stages.hues`.
         least_brightness: Least median brightness (mean of red, green and blue) of a field.
-        nuclei_per_mm2: Least and most nuclei a mm2 of a field; None where nothing is counted.
+        nuclei_per_mm2: Least and most nuclei per mm2 of a field; None where nothing is counted.
         nucleus_area_um2: Least and most median area of a field's nuclei; None likewise.
     """
 
@@ -27,12 +29,14 @@ class Learnt(BaseModel):
 
 
 class Known(BaseModel):
-    """Features that a classifier learnt from; see :mod:`wsipipe.models.known_features`.
+    """Features of the training data of a classifier.
+
+    See :mod:`wsipipe.models.known_features`.
 
     Attributes:
-        sha256: Of the file ``NAME.known.npy`` beside the weights.
+        sha256: SHA-256 of the file ``NAME.known.npy`` beside the weights.
         limit: Largest distance of features to the nearest known ones at which a class is given.
-        false_share: Share of cells of learnt classes, kept aside from the known ones, that are beyond it.
+        false_share: Share of held-out cells of the trained classes that lie beyond the limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
