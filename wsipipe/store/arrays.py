@@ -31,7 +31,7 @@ ZSTD_LEVELS = {"full": 5, "low": 1}
 class ContiguousJpeg(imagecodecs.zarr.Jpeg):
     """imagecodecs' JPEG codec, fed with contiguous pixels, which its encoder needs after a transpose."""
 
-    def _encode_sync(self, chunk_array: Any, chunk_spec: Any) -> Any:
+    def _encode_sync(self, chunk_array: zarr.Array, chunk_spec: Any) -> Any:
         pixels = np.ascontiguousarray(chunk_array.as_numpy_array())
         return super()._encode_sync(type(chunk_array).from_numpy_array(pixels), chunk_spec)
 
@@ -83,7 +83,7 @@ class ShardFile:
     sha256: str
     pixels_sha256: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """For the ledger and the manifest."""
         return asdict(self)
 
@@ -124,7 +124,7 @@ def create_array(work: Path, spec: ArraySpec) -> None:
         )
 
 
-def open_array(path: Path, effort: str | None = None) -> Any:
+def open_array(path: Path, effort: str | None = None) -> zarr.Array:
     """Opens one array so that a missing shard raises instead of reading as the fill value.
 
     Args:
@@ -150,7 +150,7 @@ def _with_level(codec: Codec, level: int) -> Codec:
     return codec
 
 
-def read_region(array: Any, region: Region, outside: int) -> Array:
+def read_region(array: zarr.Array, region: Region, outside: int) -> Array:
     """(..., height, width) of ``array``; pixels beyond it have the value ``outside``.
 
     Raises:
@@ -219,7 +219,7 @@ def _seal(
     return ShardFile(path.relative_to(work).as_posix(), path.stat().st_size, sha256_of(path), digest)
 
 
-def _inner_codecs(array: Any) -> Sequence[Codec]:
+def _inner_codecs(array: zarr.Array) -> Sequence[Codec]:
     sharding = array.metadata.codecs[0]
     if not isinstance(sharding, ShardingCodec):
         raise InternalError(f"{array.store_path} is not sharded; arrays are made by create_array only.")

@@ -6,14 +6,13 @@ import json
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 from wsipipe.errors import ConfigError
 
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 
-def stored_features(path: Path) -> list[Any]:
+def stored_features(path: Path) -> list[object]:
     """Features of a file in its order; of a FeatureCollection, a bare list or one Feature.
 
     Raises:
@@ -56,7 +55,7 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
     return [name for name in names if name.lower().endswith((".geojson", ".json"))]
 
 
-def _listed(path: Path, content: Any) -> list[Any]:
+def _listed(path: Path, content: object) -> list[object]:
     if isinstance(content, dict) and isinstance(content.get("features"), list):
         return list(content["features"])
     if isinstance(content, dict) and content.get("type") == "Feature":

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from shapely.geometry.base import BaseGeometry
+
 from wsipipe.errors import ConfigError
 from wsipipe.store.geojson_files import stored_features
 from wsipipe.store.geojson_outlines import read_outlines
@@ -103,7 +105,7 @@ def described(problems: Mapping[str, int]) -> str:
     return ", ".join([*named, *([f"{more:,} with other problems"] if more else [])])
 
 
-def label_of(classification: Any) -> str:
+def label_of(classification: object) -> str:
     """Class of QuPath in any of its forms -> ``Nucleus: Tumor``; empty for none."""
     if isinstance(classification, list):
         named = [label_of(one) for one in classification]
@@ -116,7 +118,7 @@ def label_of(classification: Any) -> str:
     return ": ".join(name for name in named if name)
 
 
-def _flat(features: Iterable[Any]) -> Iterator[Any]:
+def _flat(features: Iterable[object]) -> Iterator[object]:
     """Features and the child objects that hang under them, in the file's order."""
     waiting = list(features)[::-1]
     while waiting:
@@ -127,7 +129,9 @@ def _flat(features: Iterable[Any]) -> Iterator[Any]:
             waiting += children[::-1] if isinstance(children, list) else []
 
 
-def _object(feature: Any, outline: Any, nucleus: Any, problem: str) -> SlideObject:
+def _object(
+    feature: object, outline: BaseGeometry | None, nucleus: BaseGeometry | None, problem: str
+) -> SlideObject:
     about = _properties(feature)
     kind, name = _kind(feature, about), _text(about.get("name"))
     if not isinstance(feature, dict):
@@ -146,28 +150,28 @@ def _object(feature: Any, outline: Any, nucleus: Any, problem: str) -> SlideObje
     )
 
 
-def _kind(feature: Any, about: dict[str, Any]) -> Kind:
+def _kind(feature: object, about: dict[str, object]) -> Kind:
     stated = (about.get("objectType"), about.get("object_type"), about.get("type"), _get(feature, "id"))
     known = (_KINDS[one] for one in stated if isinstance(one, str) and one in _KINDS)
     return next(known, "")
 
 
-def _properties(feature: Any) -> dict[str, Any]:
+def _properties(feature: object) -> dict[str, object]:
     about = _get(feature, "properties")
     return about if isinstance(about, dict) else {}
 
 
-def _get(feature: Any, key: str) -> Any:
+def _get(feature: object, key: str) -> object:
     return feature.get(key) if isinstance(feature, dict) else None
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """Text or number as text; nothing else names anything."""
     is_name = isinstance(value, str | int | float) and not isinstance(value, bool)
     return str(value).strip() if is_name else ""
 
 
-def _number(value: Any) -> int:
+def _number(value: object) -> int:
     """Positive whole number, also as text, that fits a label; 0 for anything else."""
     text = _text(value).removesuffix(".0")
     number = int(text) if text.isdecimal() and len(text) <= 10 else 0

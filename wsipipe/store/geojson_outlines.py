@@ -1,11 +1,11 @@
 """GeoJSON geometries -> valid polygons with area, or what is wrong with each."""
 
 import json
-from typing import Any
 
 import numpy as np
 import shapely
 from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
 
 from wsipipe.geometry import Array
 
@@ -14,7 +14,7 @@ FARTHEST_PX = 2.0**31
 _POLYGONS = ("Polygon", "MultiPolygon")
 
 
-def read_outlines(geometries: list[Any]) -> tuple[Array, list[str]]:
+def read_outlines(geometries: list[object]) -> tuple[Array, list[str]]:
     """Polygons of geometries, and the problem of each geometry that is none.
 
     Polygons of a collection are united; rings that are not closed or cross themselves are mended.
@@ -37,7 +37,7 @@ def read_outlines(geometries: list[Any]) -> tuple[Array, list[str]]:
     return shapely.force_2d(read), problems
 
 
-def _mended(geometry: Any, read: Any) -> tuple[Any, str]:
+def _mended(geometry: object, read: BaseGeometry | None) -> tuple[BaseGeometry | None, str]:
     """Polygon of one difficult geometry, else None and its problem."""
     if geometry is None:
         return None, "without geometry"
@@ -52,7 +52,7 @@ def _mended(geometry: Any, read: Any) -> tuple[Any, str]:
     return None, f"{found.geom_type} without area"
 
 
-def _built(geometry: Any) -> Any:
+def _built(geometry: object) -> BaseGeometry | None:
     try:
         with np.errstate(invalid="ignore"):
             return shape(geometry)
@@ -60,12 +60,12 @@ def _built(geometry: Any) -> Any:
         return None
 
 
-def _united(found: Any) -> Any:
+def _united(found: BaseGeometry) -> BaseGeometry:
     """What has an area in a geometry, as Polygon or MultiPolygon; empty for nothing."""
     parts = shapely.get_parts(found) if found.geom_type not in _POLYGONS else np.array([found])
     nested = [part if part.geom_type in _POLYGONS else _united(part) for part in parts if _may_hold(part)]
     return shapely.union_all(nested) if len(nested) != 1 else nested[0]
 
 
-def _may_hold(part: Any) -> bool:
+def _may_hold(part: BaseGeometry) -> bool:
     return part.geom_type in (*_POLYGONS, "GeometryCollection")

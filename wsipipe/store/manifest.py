@@ -2,16 +2,41 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from wsipipe.common.atomic_files import json_bytes, sha256_of, write_json
 from wsipipe.errors import NoResultError, StorageError
 from wsipipe.store.arrays import RESULT, SCHEMA, ShardFile
 
 MANIFEST = "slide.zarr/manifest.json"
+
+
+class FileEntry(TypedDict):
+    """Size and SHA-256 of one file."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(TypedDict):
+    """Content of ``manifest.json``.
+
+    Attributes:
+        schema: Version of the store's layout.
+        plan: Identity of the plan.
+        files: Every file by path, relative to the slide's folder.
+        pixels: Digest of the pixels of each array, by path.
+        digest: SHA-256 of the rest of the manifest.
+    """
+
+    schema: int
+    plan: str
+    files: dict[str, FileEntry]
+    pixels: dict[str, str]
+    digest: str
 
 
 def describe(work: Path, path: Path) -> ShardFile:
@@ -23,38 +48,38 @@ def _array_of(path: str) -> str:
     return path.partition("/c/")[0]
 
 
-def build(plan_id: str, files: Iterable[ShardFile]) -> dict[str, Any]:
+def build(plan_id: str, files: Iterable[ShardFile]) -> Manifest:
     """The manifest of the planned files, in path order; nothing that depends on when or where it ran."""
     planned = sorted(
         (replace(file, path=file.path.removeprefix(f"{RESULT}/")) for file in files),
         key=lambda file: file.path,
     )
-    pixels: dict[str, Any] = {}
+    pixels: dict[str, hashlib._Hash] = {}
     for file in planned:
         if file.pixels_sha256:
             digest = pixels.setdefault(_array_of(file.path), hashlib.sha256())
             digest.update(f"{file.path} {file.pixels_sha256}\n".encode())
-    content = {
+    content: dict[str, object] = {
         "schema": SCHEMA,
         "plan": plan_id,
         "files": {file.path: {"bytes": file.size_bytes, "sha256": file.sha256} for file in planned},
         "pixels": {array: digest.hexdigest() for array, digest in pixels.items()},
     }
-    return content | {"digest": _digest(content)}
+    return cast(Manifest, content | {"digest": _digest(content)})
 
 
-def _digest(content: dict[str, Any]) -> str:
+def _digest(content: Mapping[str, object]) -> str:
     """Of the manifest itself, so that a flipped bit in it is found as one in any other file."""
     own = {key: value for key, value in content.items() if key != "digest"}
     return hashlib.sha256(json_bytes(own)).hexdigest()
 
 
-def write(work: Path, manifest: dict[str, Any]) -> None:
+def write(work: Path, manifest: Manifest) -> None:
     """Writes the manifest into the work directory, durably."""
     write_json(work / RESULT / MANIFEST, manifest)
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> Manifest:
     """The manifest of a published slide.
 
     Raises:
@@ -77,7 +102,7 @@ def read(folder: Path) -> dict[str, Any]:
         raise StorageError(
             f"{path} is damaged: it is not what was published. Run the workflow again with --restart."
         )
-    return manifest
+    return cast(Manifest, manifest)
 
 
 def _parsed(data: bytes) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 VERSION = "0.5"
 
@@ -19,7 +18,7 @@ class LabelClass:
 
 def multiscale(
     name: str, levels: int, mpp: float, downsample: int, channels: bool, kind: str
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """``multiscales`` of a group with datasets ``0`` .. ``levels - 1``, each half as fine as the one before.
 
     Args:
@@ -52,10 +51,10 @@ def multiscale(
 
 
 def image_attributes(
-    name: str, scales: dict[str, Any], channels: Sequence[LabelClass] = ()
-) -> dict[str, Any]:
+    name: str, scales: dict[str, object], channels: Sequence[LabelClass] = ()
+) -> dict[str, object]:
     """Attributes of an image group; ``channels`` adds ``omero`` names and colours."""
-    ome: dict[str, Any] = {"version": VERSION, "multiscales": [scales]}
+    ome: dict[str, object] = {"version": VERSION, "multiscales": [scales]}
     if channels:
         ome["omero"] = {
             "name": name,
@@ -72,16 +71,16 @@ def image_attributes(
     return {"ome": ome}
 
 
-def label_attributes(scales: dict[str, Any], classes: Sequence[LabelClass]) -> dict[str, Any]:
+def label_attributes(scales: dict[str, object], classes: Sequence[LabelClass]) -> dict[str, object]:
     """Attributes of a label group; a million nuclei stand in the table instead of here."""
-    label: dict[str, Any] = {"version": VERSION, "source": {"image": "../../"}}
+    label: dict[str, object] = {"version": VERSION, "source": {"image": "../../"}}
     if classes:
         label["colors"] = [{"label-value": item.value, "rgba": [*item.rgb, item.alpha]} for item in classes]
         label["properties"] = [{"label-value": item.value, "name": item.name} for item in classes]
     return {"ome": {"version": VERSION, "multiscales": [scales], "image-label": label}}
 
 
-def labels_attributes(names: Sequence[str]) -> dict[str, Any]:
+def labels_attributes(names: Sequence[str]) -> dict[str, object]:
     """Attributes of the ``labels`` group: the label images in it."""
     return {"ome": {"version": VERSION, "labels": list(names)}}
 

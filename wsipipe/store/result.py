@@ -3,14 +3,48 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import zarr
 
 from wsipipe.errors import NoResultError
 from wsipipe.store import manifest
 from wsipipe.store.arrays import open_array
+from wsipipe.store.manifest import Manifest
 from wsipipe.store.names import NUCLEI_TABLE
+
+if TYPE_CHECKING:
+    import geopandas
+
+
+class Provenance(TypedDict):
+    """Where a result comes from.
+
+    Attributes:
+        plan: Identity of the plan; the same slide and parameters give the same plan.
+        slide_id: Name of the slide.
+        vendor: Name of the slide's format.
+        slide_mpp: Um per px of level 0.
+        slide_mpp_source: Source of ``slide_mpp``: "option", "vendor", "tiff" or "objective".
+        canvas_mpp: Um per px of the image.
+        level0_offset_yx: Corner of the image in level-0 px, (y, x).
+        level0_px_per_canvas_px: Level-0 px per px of the image.
+        workflow: Parameters of each stage.
+        weights: Name, hash and calibration of the weights of each stage.
+        notice: Disclaimer.
+    """
+
+    plan: str
+    slide_id: str
+    vendor: str
+    slide_mpp: float
+    slide_mpp_source: str
+    canvas_mpp: float
+    level0_offset_yx: list[float]
+    level0_px_per_canvas_px: float
+    workflow: dict[str, object]
+    weights: dict[str, dict[str, object]]
+    notice: str
 
 
 @dataclass(frozen=True)
@@ -29,27 +63,28 @@ class Result:
         return self.folder / "slide.zarr"
 
     @cached_property
-    def attributes(self) -> dict[str, Any]:
+    def attributes(self) -> Provenance:
         """Provenance: plan, mpp and its source, workflow, weights."""
-        return dict(zarr.open_group(self.store, mode="r").attrs["wsipipe"])
+        found: Provenance = zarr.open_group(self.store, mode="r").attrs["wsipipe"]
+        return found
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Manifest:
         """Every file with its SHA-256, and a digest of the pixels of every array."""
         return manifest.read(self.folder)
 
     @property
-    def image(self) -> list[Any]:
+    def image(self) -> list[zarr.Array]:
         """Levels (3, y, x) uint8, finest first; empty for ``--image none``."""
         return _levels(self.store)
 
     @property
-    def labels(self) -> dict[str, list[Any]]:
+    def labels(self) -> dict[str, list[zarr.Array]]:
         """Levels (y, x) of each label image, finest first."""
         return {path.name: _levels(path) for path in _groups(self.store / "labels")}
 
     @property
-    def probabilities(self) -> dict[str, Any]:
+    def probabilities(self) -> dict[str, zarr.Array]:
         """uint8 arrays, probability times 250; 254 unreadable, 255 not computed."""
         return {path.name: open_array(path / "0") for path in _groups(self.store / "probabilities")}
 
@@ -63,7 +98,7 @@ class Result:
         scale, shift = scales["datasets"][0]["coordinateTransformations"]
         return (*scale["scale"][-2:], *shift["translation"][-2:])
 
-    def nuclei(self) -> Any:
+    def nuclei(self) -> "geopandas.GeoDataFrame":
         """The table of nuclei as a GeoDataFrame, one row a nucleus, ordered by id.
 
         Raises:
@@ -100,6 +135,6 @@ def _groups(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("*/zarr.json"))
 
 
-def _levels(folder: Path) -> list[Any]:
+def _levels(folder: Path) -> list[zarr.Array]:
     paths = sorted((path.parent for path in folder.glob("[0-9]*/zarr.json")), key=lambda path: int(path.name))
     return [open_array(path) for path in paths]
