@@ -1,4 +1,4 @@
-"""Features of GeoJSON files as QuPath stores them: plain, gzipped or in a ZIP archive."""
+"""Read features of plain, gzipped or zipped GeoJSON files."""
 
 import gzip
 import io
@@ -13,10 +13,12 @@ _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 
 def stored_features(path: Path) -> list[object]:
-    """Features of a file in its order; of a FeatureCollection, a bare list or one Feature.
+    """Return the features of a GeoJSON file in their order.
+
+    The file holds a FeatureCollection, a list of features or one feature.
 
     Raises:
-        ConfigError: It cannot be read or holds no features.
+        ConfigError: The file cannot be read or holds no features.
     """
     try:
         texts = _texts(path.read_bytes())
@@ -33,7 +35,10 @@ def stored_features(path: Path) -> list[object]:
 
 
 def holds_geojson(path: Path) -> bool:
-    """Whether a ZIP archive holds a GeoJSON file; reads its directory at most."""
+    """Return whether a ZIP archive holds a GeoJSON file.
+
+    Only the directory of the archive is read.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             return bool(_members(archive))

@@ -1,4 +1,4 @@
-"""The manifest of a published slide: every file with its SHA-256, every array with a digest of its pixels."""
+"""Manifest of a published slide: hashes of all files and arrays."""
 
 import hashlib
 import json
@@ -27,9 +27,9 @@ class Manifest(TypedDict):
     Attributes:
         schema: Version of the store's layout.
         plan: Identity of the plan.
-        files: Every file by path, relative to the slide's folder.
-        pixels: Digest of the pixels of each array, by path.
-        digest: SHA-256 of the rest of the manifest.
+        files: Size and hash of each file, by path relative to the folder of the slide.
+        pixels: Hash of the pixels of each array, by path.
+        digest: SHA-256 of the other fields.
     """
 
     schema: int
@@ -40,7 +40,7 @@ class Manifest(TypedDict):
 
 
 def describe(work: Path, path: Path) -> ShardFile:
-    """A small file of the work directory, digested."""
+    """Return size and hash of a small file of the work directory."""
     return ShardFile(path.relative_to(work).as_posix(), path.stat().st_size, sha256_of(path))
 
 
@@ -49,7 +49,10 @@ def _array_of(path: str) -> str:
 
 
 def build(plan_id: str, files: Iterable[ShardFile]) -> Manifest:
-    """The manifest of the planned files, in path order; nothing that depends on when or where it ran."""
+    """Build the manifest of the planned files, sorted by path.
+
+    It does not depend on when or where the slide was computed.
+    """
     planned = sorted(
         (replace(file, path=file.path.removeprefix(f"{RESULT}/")) for file in files),
         key=lambda file: file.path,
@@ -69,27 +72,27 @@ def build(plan_id: str, files: Iterable[ShardFile]) -> Manifest:
 
 
 def _digest(content: Mapping[str, object]) -> str:
-    """Of the manifest itself, so that a flipped bit in it is found as one in any other file."""
+    """Return the hash of the manifest itself, so that damage to it is detected."""
     own = {key: value for key, value in content.items() if key != "digest"}
     return hashlib.sha256(json_bytes(own)).hexdigest()
 
 
 def write(work: Path, manifest: Manifest) -> None:
-    """Writes the manifest into the work directory, durably."""
+    """Write the manifest durably into the work directory."""
     write_json(work / RESULT / MANIFEST, manifest)
 
 
 def read(folder: Path) -> Manifest:
-    """The manifest of a published slide.
+    """Read the manifest of a published slide.
 
     Raises:
-        NoResultError: There is none, so the slide was never published.
-        StorageError: It is damaged, or a newer wsipipe wrote it.
+        NoResultError: There is none, since the slide was not published.
+        StorageError: The manifest is damaged, or written by a newer wsipipe.
     """
     path = folder / MANIFEST
     if not path.is_file():
         raise NoResultError(
-            f"{folder} has no {MANIFEST}: it is not a finished result of wsipipe. Run the workflow again, or "
+            f"{folder} has no {MANIFEST}: it is no finished result of wsipipe. Run the workflow again, or "
             f"name the folder of one slide inside OUT."
         )
     data = path.read_bytes()
@@ -106,7 +109,7 @@ def read(folder: Path) -> Manifest:
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
-    """What the bytes hold; nothing where they are no JSON of a manifest."""
+    """Parse a manifest; empty if the bytes are no JSON of a manifest."""
     try:
         content = json.loads(data)
     except ValueError:
@@ -115,7 +118,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
 
 def damaged(folder: Path) -> list[str]:
-    """Files of a published slide that are missing or changed; empty when all is well."""
+    """List missing or changed files of a published slide."""
     return [
         path
         for path, entry in read(folder)["files"].items()
