@@ -1,6 +1,6 @@
-"""One slide's result on disk.
+"""The result of one slide on disk.
 
-``arrays`` writes the sharded Zarr arrays, ``ledger`` keeps the list of finished shards, ``manifest`` the
+``arrays`` writes the sharded Zarr arrays, ``ledger`` records finished shards, ``manifest`` holds the
 checksums of a published slide, ``result`` opens it. ``geoparquet`` and ``geojson`` write nuclei and classes
 for other tools.
 """

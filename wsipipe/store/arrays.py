@@ -1,7 +1,8 @@
-"""The slide's Zarr: names, shapes, codecs, whole-shard writes. The only module that opens its arrays.
+"""Create, write and read the sharded Zarr arrays of a slide.
 
-One shard, one task, one writer. A shard is written whole, made durable, read back and digested; what was
-never written reads as an error, not as background (docs/robustness.md, How a slide is written).
+Each shard is written by one task. It is written in full, synced, read back and hashed. Reading a shard that
+was never written is an error; it does not read as background (docs/robustness.md, How a slide is written).
+No other module opens the arrays of a store.
 """
 
 import hashlib
@@ -24,14 +25,17 @@ from wsipipe.geometry import Array, Region
 
 SCHEMA = 1
 RESULT = "result"
-"""Folder of the work directory that is published; everything beside it is scratch."""
+"""Folder of the work directory that is published; the rest is scratch."""
 ZSTD_LEVELS = {"full": 5, "low": 1}
 
 
 class ContiguousJpeg(imagecodecs.zarr.Jpeg):
-    """imagecodecs' JPEG codec, fed with contiguous pixels, which its encoder needs after a transpose."""
+    """JPEG codec of imagecodecs that copies pixels to contiguous memory.
 
-    def _encode_sync(self, chunk_array: Any, chunk_spec: Any) -> Any:
+    The encoder needs contiguous pixels, which a transpose does not give.
+    """
+
+    def _encode_sync(self, chunk_array: zarr.Array, chunk_spec: Any) -> Any:
         pixels = np.ascontiguousarray(chunk_array.as_numpy_array())
         return super()._encode_sync(type(chunk_array).from_numpy_array(pixels), chunk_spec)
 
@@ -41,13 +45,13 @@ register_codec("imagecodecs_jpeg", ContiguousJpeg)
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """One array of the store.
+    """Specification of one array of the store.
 
     Attributes:
         name: ``image/0``, ``labels/nuclei/0``, ``probabilities/nucleus/0``, ``scratch/seeds``, ...
         shape: (y, x), or (channel, y, x).
         dtype: numpy dtype name.
-        fill: Value of pixels in no shard; a published array has every shard.
+        fill: Value of pixels without a shard; a published array has all shards.
         shard_px: Side of a shard.
         chunk_px: Side of an inner chunk; divides ``shard_px``.
         codec: ``zstd`` or ``jpeg:QUALITY`` (three channels only).
@@ -69,13 +73,13 @@ class ArraySpec:
 
 @dataclass(frozen=True)
 class ShardFile:
-    """One durable file: where, how long, and what is in it.
+    """Path, size and hashes of one durable file.
 
     Attributes:
-        path: Relative to the work directory.
-        size_bytes: Length.
-        sha256: Of the file's bytes.
-        pixels_sha256: Of the decoded core, C order; empty for files that are no shards.
+        path: Path relative to the work directory.
+        size_bytes: Size of the file.
+        sha256: Hash of the file.
+        pixels_sha256: Hash of the decoded pixels in C order; empty for files other than shards.
     """
 
     path: str
@@ -83,13 +87,16 @@ class ShardFile:
     sha256: str
     pixels_sha256: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
-        """For the ledger and the manifest."""
+    def as_dict(self) -> dict[str, object]:
+        """Return the fields as written to the ledger."""
         return asdict(self)
 
 
 def array_path(name: str) -> str:
-    """Name of an array -> its path in the work directory; the image is the root multiscale."""
+    """Return the path of an array in the work directory.
+
+    The image is the root multiscale of ``slide.zarr``.
+    """
     if name.startswith("scratch/"):
         return f"scratch.zarr/{name.removeprefix('scratch/')}"
     return f"{RESULT}/slide.zarr/{name.removeprefix('image/')}"
@@ -101,14 +108,14 @@ def _codecs(spec: ArraySpec) -> dict[str, Any]:
         return {
             "filters": [TransposeCodec(order=(1, 2, 0))],
             "serializer": ContiguousJpeg(level=quality),
-            # JPEG decodes a flipped bit to other pixels without a word.
+            # JPEG decodes a flipped bit to other pixels without an error.
             "compressors": [Crc32cCodec()],
         }
     return {"compressors": [ZstdCodec(level=ZSTD_LEVELS["full"], checksum=True)]}
 
 
 def create_array(work: Path, spec: ArraySpec) -> None:
-    """Makes the array's metadata; pixels come shard by shard."""
+    """Create an array without pixels."""
     leading = spec.shape[:-2]
     with storage_errors(work / array_path(spec.name)):
         zarr.create_array(
@@ -124,12 +131,15 @@ def create_array(work: Path, spec: ArraySpec) -> None:
         )
 
 
-def open_array(path: Path, effort: str | None = None) -> Any:
-    """Opens one array so that a missing shard raises instead of reading as the fill value.
+def open_array(path: Path, effort: str | None = None) -> zarr.Array:
+    """Open an array so that missing shards raise an error.
+
+    Without this, a missing shard would read as the fill value.
 
     Args:
         path: Folder of the array.
-        effort: Opens for writing with that compression effort (zstd levels decode alike); None for reading.
+        effort: Compression effort for writing, ``full`` or ``low`` (all zstd levels decode alike); None opens
+            the array for reading.
     """
     if effort is None:
         opened = zarr.open_array(path, mode="r")
@@ -150,8 +160,16 @@ def _with_level(codec: Codec, level: int) -> Codec:
     return codec
 
 
-def read_region(array: Any, region: Region, outside: int) -> Array:
-    """(..., height, width) of ``array``; pixels beyond it have the value ``outside``.
+def read_region(array: zarr.Array, region: Region, outside: int) -> Array:
+    """Read a region of an array.
+
+    Args:
+        array: Array (..., height, width) of the store.
+        region: Region, which may extend beyond the array.
+        outside: Value of pixels beyond the array.
+
+    Returns:
+        (..., region height, region width).
 
     Raises:
         StorageError: A shard is missing or damaged.
@@ -164,7 +182,7 @@ def read_region(array: Any, region: Region, outside: int) -> Array:
     except Exception as error:
         raise StorageError(
             f"Reading {array.store_path} at y {inside.y}, x {inside.x}, {inside.height} x {inside.width} px "
-            f"failed: {error}. A shard is missing or damaged; run the same command again to make it anew."
+            f"failed: {error}. A shard is missing or damaged; run the same command again to recompute it."
         ) from error
     if inside == region:
         return found
@@ -175,17 +193,17 @@ def read_region(array: Any, region: Region, outside: int) -> Array:
 
 
 def write_shards(work: Path, name: str, region: Region, pixels: Array, effort: str) -> list[ShardFile]:
-    """Writes whole shards, makes them durable, reads them back and digests them.
+    """Write whole shards, sync them, read them back and hash them.
 
     Args:
-        work: The slide's work directory.
+        work: Work directory of the slide.
         name: Name of the array.
-        region: Core, from shard edge to shard edge (or to the array's end).
-        pixels: (..., height, width).
-        effort: ``full`` or ``low``.
+        region: Region between shard edges (or up to the end of the array).
+        pixels: Pixels (..., height, width) of the region.
+        effort: Compression effort, ``full`` or ``low``.
 
     Raises:
-        StorageError: The file system refused, or what was read back differs.
+        StorageError: Writing fails, or the pixels read back differ.
     """
     folder = work / array_path(name)
     array = open_array(folder, effort)
@@ -197,30 +215,30 @@ def write_shards(work: Path, name: str, region: Region, pixels: Array, effort: s
     side = array.shards[-1]
     files = []
     for shard in region.blocks(side):
-        wrote = pixels[(..., *shard.relative_to(region).slices)]
-        files.append(_seal(work, folder, (shard.y // side, shard.x // side), shard, wrote, array.ndim))
+        part = pixels[(..., *shard.relative_to(region).slices)]
+        files.append(_seal(work, folder, (shard.y // side, shard.x // side), shard, part, array.ndim))
     return files
 
 
 def _seal(
-    work: Path, folder: Path, index: tuple[int, int], shard: Region, wrote: Array, dimensions: int
+    work: Path, folder: Path, index: tuple[int, int], shard: Region, pixels: Array, dimensions: int
 ) -> ShardFile:
     path = folder / "c" / "/".join(["0"] * (dimensions - 2) + [str(i) for i in index])
     with storage_errors(path):
         sync_file(path)
     array = open_array(folder)
-    kept = read_region(array, shard, 0)
+    stored = read_region(array, shard, 0)
     lossless = not any(isinstance(codec, ContiguousJpeg) for codec in _inner_codecs(array))
-    if lossless and not np.array_equal(kept, wrote):
+    if lossless and not np.array_equal(stored, pixels):
         raise StorageError(
-            f"{path} reads back other pixels than were written; the disk is not to be trusted."
+            f"Writing {path} failed: other pixels were read back than were written. Check the disk."
         )
-    digest = hashlib.sha256(np.ascontiguousarray(kept).data).hexdigest()
+    digest = hashlib.sha256(np.ascontiguousarray(stored).data).hexdigest()
     return ShardFile(path.relative_to(work).as_posix(), path.stat().st_size, sha256_of(path), digest)
 
 
-def _inner_codecs(array: Any) -> Sequence[Codec]:
+def _inner_codecs(array: zarr.Array) -> Sequence[Codec]:
     sharding = array.metadata.codecs[0]
     if not isinstance(sharding, ShardingCodec):
-        raise InternalError(f"{array.store_path} is not sharded; arrays are made by create_array only.")
+        raise InternalError(f"{array.store_path} is not sharded; create arrays with create_array.")
     return sharding.codecs

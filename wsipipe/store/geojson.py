@@ -1,6 +1,7 @@
-"""Nuclei tables and class maps in; GeoJSON that QuPath opens, level-0 px, origin top left, out.
+"""Write nuclei and tissue classes as GeoJSON for QuPath.
 
-Streamed: one table, or one class, is in memory at a time. The same input gives the same bytes.
+Coordinates are level-0 px from the top left corner. Only one table, or one class, is in memory at a time.
+The same input gives the same bytes.
 
 Source: QuPath 0.5 documentation, "Exporting annotations" (objectType, classification, measurements,
 isLocked); RFC 7946 for the geometry.
@@ -27,7 +28,7 @@ _MEASUREMENTS = [field.name for field in SCHEMA if field.name not in ("id", "tis
 
 
 class ClassStyle(NamedTuple):
-    """How a tissue class is called and drawn."""
+    """Name and colour of a tissue class."""
 
     name: str
     color: RGB
@@ -36,16 +37,16 @@ class ClassStyle(NamedTuple):
 def write_nuclei_geojson(
     path: Path, tables: Iterable[pa.Table], slide_id: str, colors: Mapping[str, RGB] | None = None
 ) -> int:
-    """Write one detection a nucleus, gzipped.
+    """Write one gzipped detection per nucleus.
 
     Args:
-        path: The file, ``.geojson.gz``; replaced if there.
-        tables: With the columns of ``table.SCHEMA``; taken one at a time.
-        slide_id: Makes the objects' UUIDs unique among slides, and the same in every run.
-        colors: Colour by tissue class; nuclei of others get :data:`NUCLEUS_COLOR`.
+        path: Path of the ``.geojson.gz`` file; an existing file is replaced.
+        tables: Tables with the columns of ``nuclei_table.SCHEMA``, read one at a time.
+        slide_id: Name of the slide; makes UUIDs unique among slides and equal in all runs.
+        colors: Colour of nuclei by tissue class; default :data:`NUCLEUS_COLOR`.
 
     Returns:
-        Features written.
+        Number of features written.
     """
     features = (line for table in tables for line in _nuclei(table, slide_id, colors or {}))
     with (
@@ -58,18 +59,21 @@ def write_nuclei_geojson(
 def write_tissue_geojson(
     path: Path, class_map: Array, styles: Mapping[int, ClassStyle], affine: Affine, mpp: float, slide_id: str
 ) -> int:
-    """Write one locked annotation a connected region of a class, with the exact edges of its pixels.
+    """Write one locked annotation per connected region of a class.
+
+    Outlines follow the edges of the pixels exactly.
 
     Args:
-        path: The file, ``.geojson``; replaced if there.
-        class_map: (h, w) uint8; values without a style (254 unreadable, 255 not computed) are passed over.
-        styles: Name and colour by class.
-        affine: From class map px to level-0 px.
-        mpp: Um per class map px.
-        slide_id: As for :func:`write_nuclei_geojson`.
+        path: Path of the ``.geojson`` file; an existing file is replaced.
+        class_map: Classes (h, w) uint8; values without a style (254 unreadable, 255 not computed) are
+            skipped.
+        styles: Name and colour of each class.
+        affine: Transform of class map px to level-0 px.
+        mpp: Micrometres per px of the class map.
+        slide_id: Name of the slide; see :func:`write_nuclei_geojson`.
 
     Returns:
-        Features written.
+        Number of features written.
     """
     features = (
         _feature(
@@ -90,13 +94,16 @@ def write_tissue_geojson(
 
 
 def object_uuid(slide_id: str, nucleus: int) -> str:
-    """Id of a nucleus in GeoJSON. QuPath keeps it (0.4 to 0.6), even where a person changed the name."""
+    """Return the UUID of a nucleus in GeoJSON.
+
+    QuPath (0.4 to 0.6) keeps it, even if the user renames the object.
+    """
     return _uuid(f"{slide_id}/{nucleus}")
 
 
 def _nuclei(table: pa.Table, slide_id: str, colors: Mapping[str, RGB]) -> Iterator[str]:
     polygons = shapely.from_wkb(table["polygon"].to_numpy())
-    # a hundredth of a level-0 px is far below the distance of any two vertices: polygons stay valid
+    # Rounding to 0.01 level-0 px is far below the distance of any two vertices: polygons stay valid.
     geometries = shapely.to_geojson(shapely.transform(polygons, lambda points: points.round(2)))
     numbers = table.drop_columns("polygon").to_pylist()
     for row, geometry in zip(numbers, geometries, strict=True):
@@ -137,7 +144,14 @@ def _write_collection(file: BinaryIO | gzip.GzipFile, features: Iterable[str]) -
 
 
 def _regions(mask: Array) -> Array:
-    """Mask (h, w) bool -> the polygons (n,) of its regions in px, (x, y), by pixel edges, corners apart."""
+    """Return the polygons of the regions of a mask.
+
+    Args:
+        mask: (h, w) bool.
+
+    Returns:
+        (n,) polygons along pixel edges, (x, y) in px; pixels that touch at a corner only are apart.
+    """
     edges = np.diff(mask.astype(np.int8), axis=1, prepend=0, append=0)
     (y, begin), (_, end) = np.nonzero(edges == 1), np.nonzero(edges == -1)
     return shapely.get_parts(shapely.union_all(shapely.box(begin, y, end, y + 1)))

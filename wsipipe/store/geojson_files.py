@@ -1,4 +1,4 @@
-"""Features of GeoJSON files as QuPath stores them: plain, gzipped or in a ZIP archive."""
+"""Read features of plain, gzipped or zipped GeoJSON files."""
 
 import gzip
 import io
@@ -6,18 +6,19 @@ import json
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 from wsipipe.errors import ConfigError
 
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 
 
-def stored_features(path: Path) -> list[Any]:
-    """Features of a file in its order; of a FeatureCollection, a bare list or one Feature.
+def stored_features(path: Path) -> list[object]:
+    """Return the features of a GeoJSON file in their order.
+
+    The file holds a FeatureCollection, a list of features or one feature.
 
     Raises:
-        ConfigError: It cannot be read or holds no features.
+        ConfigError: The file cannot be read or holds no features.
     """
     try:
         texts = _texts(path.read_bytes())
@@ -34,7 +35,10 @@ def stored_features(path: Path) -> list[Any]:
 
 
 def holds_geojson(path: Path) -> bool:
-    """Whether a ZIP archive holds a GeoJSON file; reads its directory at most."""
+    """Return whether a ZIP archive holds a GeoJSON file.
+
+    Only the directory of the archive is read.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             return bool(_members(archive))
@@ -56,7 +60,7 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
     return [name for name in names if name.lower().endswith((".geojson", ".json"))]
 
 
-def _listed(path: Path, content: Any) -> list[Any]:
+def _listed(path: Path, content: object) -> list[object]:
     if isinstance(content, dict) and isinstance(content.get("features"), list):
         return list(content["features"])
     if isinstance(content, dict) and content.get("type") == "Feature":

@@ -1,6 +1,6 @@
-"""Objects of a GeoJSON file, in every form that QuPath 0.2 to 0.6 writes.
+"""Read objects of GeoJSON files written by QuPath 0.2 to 0.6.
 
-An object that cannot be used carries its problem; it never costs the other objects of the file.
+An object that cannot be used states its problem; the other objects of the file are still read.
 
 Source: QuPath's source code (GsonTools, QuPathTypeAdapters, ROITypeAdapters; 0.3 to 0.6): a
 FeatureCollection, a bare list or one Feature; classes as ``name``, ``names`` or ``parentClass``; types as
@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from shapely.geometry.base import BaseGeometry
 
 from wsipipe.errors import ConfigError
 from wsipipe.store.geojson_files import stored_features
@@ -36,12 +38,12 @@ _KINDS: dict[str, Kind] = {
 }
 _CHILDREN = ("childObjects", "children")
 SHOWN = 5
-"""Causes named in one message."""
+"""Maximal number of problems listed in one message."""
 
 
 @dataclass(frozen=True)
 class SlideObject:
-    """One object of a file.
+    """One object of a GeoJSON file.
 
     Attributes:
         outline: Valid Polygon or MultiPolygon with area, (x, y) in level-0 px; None where there is a problem.
@@ -51,7 +53,7 @@ class SlideObject:
         name: Name, empty for none.
         uuid: Id of the feature as text, empty for none.
         number: ``nucleus_id``, else the name where it is a number; 0 for none.
-        problem: Why it cannot be used; empty where it can.
+        problem: Reason why the object cannot be used; empty for none.
     """
 
     outline: Any
@@ -65,13 +67,13 @@ class SlideObject:
 
 
 def read_objects(path: Path) -> list[SlideObject]:
-    """Read all objects of a file, also those that cannot be used.
+    """Read all objects of a file, usable or not.
 
     Args:
-        path: ``.geojson`` or ``.json``, plain, gzipped or in a ZIP archive; in level-0 px of the slide.
+        path: ``.geojson`` or ``.json`` file in level-0 px of the slide, plain, gzipped or in a ZIP archive.
 
     Raises:
-        ConfigError: It cannot be read, is no GeoJSON, or holds no object that can be used.
+        ConfigError: The file cannot be read, is no GeoJSON, or holds no usable object.
     """
     features = list(_flat(stored_features(path)))
     outlines, problems = read_outlines([_get(feature, "geometry") for feature in features])
@@ -91,20 +93,30 @@ def read_objects(path: Path) -> list[SlideObject]:
 
 
 def left_out(objects: Iterable[SlideObject]) -> Counter[str]:
-    """Objects that cannot be used, by problem."""
+    """Count the unusable objects by problem."""
     return Counter(one.problem for one in objects if one.problem)
 
 
 def described(problems: Mapping[str, int]) -> str:
-    """Problems as one line, the commonest first: ``2 Point without area, 1 without geometry``."""
+    """Format problems as one line, most frequent first.
+
+    Example: ``2 Point without area, 1 without geometry``.
+    """
     ordered = sorted(problems.items(), key=lambda item: (-item[1], item[0]))
     named = [f"{count:,} {problem}" for problem, count in ordered[:SHOWN]]
     more = sum(count for _, count in ordered[SHOWN:])
     return ", ".join([*named, *([f"{more:,} with other problems"] if more else [])])
 
 
-def label_of(classification: Any) -> str:
-    """Class of QuPath in any of its forms -> ``Nucleus: Tumor``; empty for none."""
+def label_of(classification: object) -> str:
+    """Return the name of a QuPath class, such as ``Nucleus: Tumor``.
+
+    Args:
+        classification: Class in any form that QuPath writes.
+
+    Returns:
+        Name with the names of its parent classes; empty for no class.
+    """
     if isinstance(classification, list):
         named = [label_of(one) for one in classification]
     elif isinstance(classification, dict):
@@ -116,18 +128,20 @@ def label_of(classification: Any) -> str:
     return ": ".join(name for name in named if name)
 
 
-def _flat(features: Iterable[Any]) -> Iterator[Any]:
-    """Features and the child objects that hang under them, in the file's order."""
-    waiting = list(features)[::-1]
-    while waiting:
-        feature = waiting.pop()
+def _flat(features: Iterable[object]) -> Iterator[object]:
+    """Yield features and their child objects in the order of the file."""
+    pending = list(features)[::-1]
+    while pending:
+        feature = pending.pop()
         yield feature
         about = _properties(feature)
         for children in (about.get(key) for key in _CHILDREN):
-            waiting += children[::-1] if isinstance(children, list) else []
+            pending += children[::-1] if isinstance(children, list) else []
 
 
-def _object(feature: Any, outline: Any, nucleus: Any, problem: str) -> SlideObject:
+def _object(
+    feature: object, outline: BaseGeometry | None, nucleus: BaseGeometry | None, problem: str
+) -> SlideObject:
     about = _properties(feature)
     kind, name = _kind(feature, about), _text(about.get("name"))
     if not isinstance(feature, dict):
@@ -146,29 +160,29 @@ def _object(feature: Any, outline: Any, nucleus: Any, problem: str) -> SlideObje
     )
 
 
-def _kind(feature: Any, about: dict[str, Any]) -> Kind:
+def _kind(feature: object, about: dict[str, object]) -> Kind:
     stated = (about.get("objectType"), about.get("object_type"), about.get("type"), _get(feature, "id"))
     known = (_KINDS[one] for one in stated if isinstance(one, str) and one in _KINDS)
     return next(known, "")
 
 
-def _properties(feature: Any) -> dict[str, Any]:
+def _properties(feature: object) -> dict[str, object]:
     about = _get(feature, "properties")
     return about if isinstance(about, dict) else {}
 
 
-def _get(feature: Any, key: str) -> Any:
+def _get(feature: object, key: str) -> object:
     return feature.get(key) if isinstance(feature, dict) else None
 
 
-def _text(value: Any) -> str:
-    """Text or number as text; nothing else names anything."""
+def _text(value: object) -> str:
+    """Return a text or number as text, anything else as empty text."""
     is_name = isinstance(value, str | int | float) and not isinstance(value, bool)
     return str(value).strip() if is_name else ""
 
 
-def _number(value: Any) -> int:
-    """Positive whole number, also as text, that fits a label; 0 for anything else."""
+def _number(value: object) -> int:
+    """Return a positive integer, also given as text, that fits uint32; else 0."""
     text = _text(value).removesuffix(".0")
     number = int(text) if text.isdecimal() and len(text) <= 10 else 0
     return number if number < 2**32 else 0

@@ -1,4 +1,6 @@
-"""Nuclei tables by shard in; one GeoParquet file, ordered by id, out; a few thousand rows in memory.
+"""Write nuclei tables to one GeoParquet file, ordered by id.
+
+Only a few thousand rows are in memory at a time.
 
 Source: GeoParquet 1.1.0, sections "File metadata" and "Column metadata".
 """
@@ -16,21 +18,21 @@ from wsipipe.store.nuclei_table import SCHEMA
 _GEO = {
     "version": "1.1.0",
     "primary_column": "polygon",
-    # glass has no place on the globe: crs null says so
+    # Slides are not georeferenced, hence no crs.
     "columns": {"polygon": {"encoding": "WKB", "geometry_types": ["Polygon"], "crs": None}},
 }
 _BATCH_ROWS = 1024
 
 
 def write_parquet(path: Path, tables: Iterable[pa.Table]) -> int:
-    """Write tables with the columns of ``table.SCHEMA``, one row group each, as GeoParquet.
+    """Write tables as GeoParquet, one row group per table.
 
     Args:
-        path: The file; replaced if there.
-        tables: In the order of the file; taken one at a time.
+        path: Path of the file; an existing file is replaced.
+        tables: Tables with the columns of ``nuclei_table.SCHEMA``, in the order of the file.
 
     Returns:
-        Rows written.
+        Number of rows written.
     """
     rows = 0
     schema = SCHEMA.with_metadata({"geo": json.dumps(_GEO)})
@@ -42,29 +44,30 @@ def write_parquet(path: Path, tables: Iterable[pa.Table]) -> int:
 
 
 def in_id_order(parts: Sequence[Path], rows: int = 4096) -> Iterator[pa.Table]:
-    """Files of :func:`write_parquet`, each ordered by id -> tables of ``rows`` rows, all ordered by id.
+    """Merge files of :func:`write_parquet` into tables ordered by id.
 
     Args:
-        parts: Together they hold the ids 1..n, each once; shards of one row interleave.
-        rows: Ids in a table.
+        parts: Files, each ordered by id, that together hold the ids 1..n once; ids of shards in one row
+            interleave.
+        rows: Rows per table.
 
     Yields:
-        Tables; only files whose ids are due are open.
+        Tables; only the files with the next ids are open.
     """
     parts = [path for path in parts if pq.read_metadata(path).num_rows]
-    waiting = sorted((_Part(path) for path in parts), key=lambda part: part.first, reverse=True)
-    total = sum(part.rows for part in waiting)
+    pending = sorted((_Part(path) for path in parts), key=lambda part: part.first, reverse=True)
+    total = sum(part.rows for part in pending)
     due: list[_Part] = []
     for start in range(1, total + 1, rows):
-        while waiting and waiting[-1].first < start + rows:
-            due.append(waiting.pop())
+        while pending and pending[-1].first < start + rows:
+            due.append(pending.pop())
         table = pa.concat_tables([piece for part in due for piece in part.below(start + rows)])
         due = [part for part in due if part.rows]
         yield table.sort_by("id")
 
 
 class _Part:
-    """A file of rows by id, read forward."""
+    """Forward reader of a file ordered by id."""
 
     def __init__(self, path: Path) -> None:
         metadata = pq.read_metadata(path)
@@ -74,7 +77,7 @@ class _Part:
         self._held: list[pa.Table] = []
 
     def below(self, stop: int) -> list[pa.Table]:
-        """The rows with ids under ``stop`` that were not given yet."""
+        """Return the next rows with ids below ``stop``."""
         while (not self._held or _last_id(self._held[-1]) < stop) and (table := next(self._batches, None)):
             self._held.append(table)
         given = [table.filter(pc.field("id") < stop) for table in self._held]

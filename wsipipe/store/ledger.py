@@ -1,7 +1,7 @@
-"""What is done: one SQLite row for every durable shard, written by the driver alone.
+"""Ledger of finished shards: one SQLite row per durable shard.
 
-Order is the invariant: data durable, then ledger row (docs/robustness.md, How a slide is written). A row is
-only trusted together with its files, their sizes and their digests.
+Only the driver writes it. A row is written after its files are durable (docs/robustness.md, How a slide is
+written), and is trusted only together with its files, their sizes and their hashes.
 """
 
 import json
@@ -23,27 +23,29 @@ LEDGER = "ledger.sqlite"
 
 @contextmanager
 def _database_errors(work: Path) -> Iterator[None]:
-    """SQLite's errors of the file system as wsipipe's own."""
+    """Raise SQLite's file system errors as errors of wsipipe."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        # Of a full disk SQLite tells as an I/O error too, where its journal or a sync met it.
+        # SQLite reports a full disk as an I/O error if it occurs in its journal or in a sync.
         if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL or is_full(work):
             raise StorageFullError(
                 f"Writing {work / LEDGER} failed: {error}. Free space there and run the same command again; "
                 f"finished shards are kept."
             ) from error
         raise StorageError(
-            f"Writing {work / LEDGER} failed: {error}. Mend the disk or the permissions and run the same "
+            f"Writing {work / LEDGER} failed: {error}. Check the disk and its permissions, then run the same "
             f"command again."
         ) from error
 
 
 class Ledger:
-    """Done shards of one slide's work directory. Use it from the thread that opened it.
+    """Finished shards of the work directory of one slide.
+
+    Only the thread that opened the ledger may use it.
 
     Raises:
-        StorageError: The disk refuses; what the ledger knows is left as it is.
+        StorageError: The ledger cannot be written; its content stays as it is.
     """
 
     def __init__(self, work: Path) -> None:
@@ -56,7 +58,7 @@ class Ledger:
                 self._rows.close()
                 raise
             except sqlite3.DatabaseError:
-                # A damaged ledger knows nothing; shards without a row are made again.
+                # A damaged ledger is deleted; shards without a row are recomputed.
                 self._rows.close()
                 (work / LEDGER).unlink()
                 self._rows = sqlite3.connect(work / LEDGER, isolation_level=None)
@@ -81,7 +83,7 @@ class Ledger:
         self._rows.close()
 
     def record(self, stage: str, key: Key, files: list[ShardFile]) -> None:
-        """Adds a row; the files are durable already."""
+        """Add a row for a shard whose files are durable."""
         fault_point("ledger.before_commit")
         with _database_errors(self._work):
             self._rows.execute(
@@ -91,21 +93,25 @@ class Ledger:
         fault_point("ledger.after_commit")
 
     def files(self, stage: str) -> dict[Key, list[ShardFile]]:
-        """Recorded files of a stage by shard, in shard order."""
+        """Return the recorded files of a stage by shard, in shard order."""
         rows = self._rows.execute("SELECT y, x, files FROM shards WHERE stage = ? ORDER BY y, x", (stage,))
         return {(y, x): [ShardFile(**file) for file in json.loads(files)] for y, x, files in rows}
 
     def check(self, stage: str) -> tuple[set[Key], list[str]]:
-        """The shards of a stage whose files are all there, byte for byte; and the files that are not."""
-        kept: set[Key] = set()
+        """Check the files of all finished shards of a stage.
+
+        Returns:
+            Shards whose files are intact, and paths of missing or changed files.
+        """
+        intact: set[Key] = set()
         damaged: list[str] = []
         for key, files in self.files(stage).items():
-            wrong = [file.path for file in files if not self._is_whole(file)]
+            wrong = [file.path for file in files if not self._is_intact(file)]
             damaged += wrong
             if not wrong:
-                kept.add(key)
-        return kept, damaged
+                intact.add(key)
+        return intact, damaged
 
-    def _is_whole(self, file: ShardFile) -> bool:
+    def _is_intact(self, file: ShardFile) -> bool:
         path = self._work / file.path
         return path.is_file() and path.stat().st_size == file.size_bytes and sha256_of(path) == file.sha256

@@ -1,11 +1,11 @@
-"""The manifest of a published slide: every file with its SHA-256, every array with a digest of its pixels."""
+"""Manifest of a published slide: hashes of all files and arrays."""
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from wsipipe.common.atomic_files import json_bytes, sha256_of, write_json
 from wsipipe.errors import NoResultError, StorageError
@@ -14,8 +14,33 @@ from wsipipe.store.arrays import RESULT, SCHEMA, ShardFile
 MANIFEST = "slide.zarr/manifest.json"
 
 
+class FileEntry(TypedDict):
+    """Size and SHA-256 of one file."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(TypedDict):
+    """Content of ``manifest.json``.
+
+    Attributes:
+        schema: Version of the store's layout.
+        plan: Identity of the plan.
+        files: Size and hash of each file, by path relative to the folder of the slide.
+        pixels: Hash of the pixels of each array, by path.
+        digest: SHA-256 of the other fields.
+    """
+
+    schema: int
+    plan: str
+    files: dict[str, FileEntry]
+    pixels: dict[str, str]
+    digest: str
+
+
 def describe(work: Path, path: Path) -> ShardFile:
-    """A small file of the work directory, digested."""
+    """Return size and hash of a small file of the work directory."""
     return ShardFile(path.relative_to(work).as_posix(), path.stat().st_size, sha256_of(path))
 
 
@@ -23,48 +48,51 @@ def _array_of(path: str) -> str:
     return path.partition("/c/")[0]
 
 
-def build(plan_id: str, files: Iterable[ShardFile]) -> dict[str, Any]:
-    """The manifest of the planned files, in path order; nothing that depends on when or where it ran."""
+def build(plan_id: str, files: Iterable[ShardFile]) -> Manifest:
+    """Build the manifest of the planned files, sorted by path.
+
+    It does not depend on when or where the slide was computed.
+    """
     planned = sorted(
         (replace(file, path=file.path.removeprefix(f"{RESULT}/")) for file in files),
         key=lambda file: file.path,
     )
-    pixels: dict[str, Any] = {}
+    pixels: dict[str, hashlib._Hash] = {}
     for file in planned:
         if file.pixels_sha256:
             digest = pixels.setdefault(_array_of(file.path), hashlib.sha256())
             digest.update(f"{file.path} {file.pixels_sha256}\n".encode())
-    content = {
+    content: dict[str, object] = {
         "schema": SCHEMA,
         "plan": plan_id,
         "files": {file.path: {"bytes": file.size_bytes, "sha256": file.sha256} for file in planned},
         "pixels": {array: digest.hexdigest() for array, digest in pixels.items()},
     }
-    return content | {"digest": _digest(content)}
+    return cast(Manifest, content | {"digest": _digest(content)})
 
 
-def _digest(content: dict[str, Any]) -> str:
-    """Of the manifest itself, so that a flipped bit in it is found as one in any other file."""
+def _digest(content: Mapping[str, object]) -> str:
+    """Return the hash of the manifest itself, so that damage to it is detected."""
     own = {key: value for key, value in content.items() if key != "digest"}
     return hashlib.sha256(json_bytes(own)).hexdigest()
 
 
-def write(work: Path, manifest: dict[str, Any]) -> None:
-    """Writes the manifest into the work directory, durably."""
+def write(work: Path, manifest: Manifest) -> None:
+    """Write the manifest durably into the work directory."""
     write_json(work / RESULT / MANIFEST, manifest)
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """The manifest of a published slide.
+def read(folder: Path) -> Manifest:
+    """Read the manifest of a published slide.
 
     Raises:
-        NoResultError: There is none, so the slide was never published.
-        StorageError: It is damaged, or a newer wsipipe wrote it.
+        NoResultError: There is none, since the slide was not published.
+        StorageError: The manifest is damaged, or written by a newer wsipipe.
     """
     path = folder / MANIFEST
     if not path.is_file():
         raise NoResultError(
-            f"{folder} has no {MANIFEST}: it is not a finished result of wsipipe. Run the workflow again, or "
+            f"{folder} has no {MANIFEST}: it is no finished result of wsipipe. Run the workflow again, or "
             f"name the folder of one slide inside OUT."
         )
     data = path.read_bytes()
@@ -77,11 +105,11 @@ def read(folder: Path) -> dict[str, Any]:
         raise StorageError(
             f"{path} is damaged: it is not what was published. Run the workflow again with --restart."
         )
-    return manifest
+    return cast(Manifest, manifest)
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
-    """What the bytes hold; nothing where they are no JSON of a manifest."""
+    """Parse a manifest; empty if the bytes are no JSON of a manifest."""
     try:
         content = json.loads(data)
     except ValueError:
@@ -90,7 +118,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
 
 def damaged(folder: Path) -> list[str]:
-    """Files of a published slide that are missing or changed; empty when all is well."""
+    """List missing or changed files of a published slide."""
     return [
         path
         for path, entry in read(folder)["files"].items()

@@ -1,10 +1,9 @@
-"""Columns of the nuclei table, and how its pixels relate to level 0."""
+"""Schema of the nuclei table and its transform to level 0."""
 
 import pyarrow as pa
 
 Affine = tuple[float, float, float]
 """(offset y, offset x, step): level-0 px = offset + step * px, in continuous px."""
-
 
 _FLOAT32 = (
     *(
@@ -19,11 +18,13 @@ _FLOAT32 = (
     *("probability", "mean_red", "mean_green", "mean_blue"),
 )
 
-
 SCHEMA = pa.schema(
     [pa.field("id", pa.uint32(), nullable=False)]
     + [pa.field(f"centroid_{axis}_{unit}", pa.float64()) for unit in ("um", "px0") for axis in "yx"]
     + [pa.field(name, pa.float32()) for name in _FLOAT32]
     + [pa.field("tissue_class", pa.string()), pa.field("polygon", pa.binary(), nullable=False)]
 )
-"""Columns of ``nuclei.parquet``; colours are null without an image, the class where none was computed."""
+"""Columns of ``nuclei.parquet``.
+
+Colours are null without an image, the tissue class where none was computed.
+"""

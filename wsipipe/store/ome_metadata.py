@@ -1,15 +1,24 @@
-"""OME-Zarr 0.5 attributes of the store's groups (Source: OME-NGFF 0.5, multiscales, labels, image-label)."""
+"""OME-Zarr 0.5 attributes of the groups of a store.
+
+Source: OME-NGFF 0.5, sections multiscales, labels and image-label.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 VERSION = "0.5"
 
 
 @dataclass(frozen=True)
 class LabelClass:
-    """One value of a label image: id, name and colour (red, green, blue) with its opacity, 0 to 255."""
+    """A value of a label image with its name and colour.
+
+    Attributes:
+        value: Value of the pixels.
+        name: Name of the class.
+        rgb: Red, green and blue, 0 to 255.
+        alpha: Opacity, 0 to 255.
+    """
 
     value: int
     name: str
@@ -19,19 +28,21 @@ class LabelClass:
 
 def multiscale(
     name: str, levels: int, mpp: float, downsample: int, channels: bool, kind: str
-) -> dict[str, Any]:
-    """``multiscales`` of a group with datasets ``0`` .. ``levels - 1``, each half as fine as the one before.
+) -> dict[str, object]:
+    """Return the ``multiscales`` entry of a group.
+
+    The datasets are named ``0`` .. ``levels - 1``; each has half the resolution of the one before.
 
     Args:
-        name: What it shows.
-        levels: Datasets.
-        mpp: Um per px of the canvas.
+        name: Name of the image.
+        levels: Number of datasets.
+        mpp: Micrometres per px of the canvas.
         downsample: Canvas px per px of dataset 0.
-        channels: Whether a channel axis leads.
-        kind: How levels were made: ``mean`` or ``mode``.
+        channels: Whether the first axis is the channel.
+        kind: Method of downsampling: ``mean``, ``mode`` or ``none``.
 
     Returns:
-        One multiscale. A px's coordinate is its centre, hence the translation of coarse levels.
+        One multiscale. Coordinates are those of pixel centres, hence the translation of coarse levels.
     """
     axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "yx"]
     lead = [{"name": "c", "type": "channel"}] if channels else []
@@ -52,10 +63,16 @@ def multiscale(
 
 
 def image_attributes(
-    name: str, scales: dict[str, Any], channels: Sequence[LabelClass] = ()
-) -> dict[str, Any]:
-    """Attributes of an image group; ``channels`` adds ``omero`` names and colours."""
-    ome: dict[str, Any] = {"version": VERSION, "multiscales": [scales]}
+    name: str, scales: dict[str, object], channels: Sequence[LabelClass] = ()
+) -> dict[str, object]:
+    """Return the attributes of an image group.
+
+    Args:
+        name: Name of the image.
+        scales: Entry of :func:`multiscale`.
+        channels: Names and colours of the channels for ``omero``.
+    """
+    ome: dict[str, object] = {"version": VERSION, "multiscales": [scales]}
     if channels:
         ome["omero"] = {
             "name": name,
@@ -72,17 +89,22 @@ def image_attributes(
     return {"ome": ome}
 
 
-def label_attributes(scales: dict[str, Any], classes: Sequence[LabelClass]) -> dict[str, Any]:
-    """Attributes of a label group; a million nuclei stand in the table instead of here."""
-    label: dict[str, Any] = {"version": VERSION, "source": {"image": "../../"}}
+def label_attributes(scales: dict[str, object], classes: Sequence[LabelClass]) -> dict[str, object]:
+    """Return the attributes of a label group.
+
+    Args:
+        scales: Entry of :func:`multiscale`.
+        classes: Classes of the pixels; empty for nuclei, which are listed in the nuclei table.
+    """
+    label: dict[str, object] = {"version": VERSION, "source": {"image": "../../"}}
     if classes:
         label["colors"] = [{"label-value": item.value, "rgba": [*item.rgb, item.alpha]} for item in classes]
         label["properties"] = [{"label-value": item.value, "name": item.name} for item in classes]
     return {"ome": {"version": VERSION, "multiscales": [scales], "image-label": label}}
 
 
-def labels_attributes(names: Sequence[str]) -> dict[str, Any]:
-    """Attributes of the ``labels`` group: the label images in it."""
+def labels_attributes(names: Sequence[str]) -> dict[str, object]:
+    """Return the attributes of the ``labels`` group, which list its label images."""
     return {"ome": {"version": VERSION, "labels": list(names)}}
 
 

@@ -1,24 +1,60 @@
-"""A finished slide's folder -> arrays, table and provenance, for scripts and notebooks."""
+"""Open the result of a finished slide in scripts and notebooks."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 import zarr
 
 from wsipipe.errors import NoResultError
 from wsipipe.store import manifest
 from wsipipe.store.arrays import open_array
+from wsipipe.store.manifest import Manifest
 from wsipipe.store.names import NUCLEI_TABLE
+
+if TYPE_CHECKING:
+    import geopandas
+
+
+class Provenance(TypedDict):
+    """Where a result comes from.
+
+    Attributes:
+        plan: Identity of the plan; the same slide and parameters give the same plan.
+        slide_id: Name of the slide.
+        vendor: Name of the slide's format.
+        slide_mpp: Um per px of level 0.
+        slide_mpp_source: Source of ``slide_mpp``: "option", "vendor", "tiff" or "objective".
+        canvas_mpp: Um per px of the image.
+        level0_offset_yx: Corner of the image in level-0 px, (y, x).
+        level0_px_per_canvas_px: Level-0 px per px of the image.
+        workflow: Parameters of each stage.
+        weights: Name, hash and calibration of the weights of each stage.
+        notice: Disclaimer.
+    """
+
+    plan: str
+    slide_id: str
+    vendor: str
+    slide_mpp: float
+    slide_mpp_source: str
+    canvas_mpp: float
+    level0_offset_yx: list[float]
+    level0_px_per_canvas_px: float
+    workflow: dict[str, object]
+    weights: dict[str, dict[str, object]]
+    notice: str
 
 
 @dataclass(frozen=True)
 class Result:
-    """One finished slide. Arrays are opened, not read; a missing shard raises.
+    """The result of one finished slide.
+
+    Arrays are opened, not read; reading a missing shard raises an error.
 
     Attributes:
-        folder: ``OUT/SLIDE``.
+        folder: Folder ``OUT/SLIDE``.
     """
 
     folder: Path
@@ -29,47 +65,54 @@ class Result:
         return self.folder / "slide.zarr"
 
     @cached_property
-    def attributes(self) -> dict[str, Any]:
-        """Provenance: plan, mpp and its source, workflow, weights."""
-        return dict(zarr.open_group(self.store, mode="r").attrs["wsipipe"])
+    def attributes(self) -> Provenance:
+        """Provenance: plan, mpp and its source, workflow and weights."""
+        found: Provenance = zarr.open_group(self.store, mode="r").attrs["wsipipe"]
+        return found
 
     @cached_property
-    def manifest(self) -> dict[str, Any]:
-        """Every file with its SHA-256, and a digest of the pixels of every array."""
+    def manifest(self) -> Manifest:
+        """Manifest: hashes of all files and of the pixels of all arrays."""
         return manifest.read(self.folder)
 
     @property
-    def image(self) -> list[Any]:
-        """Levels (3, y, x) uint8, finest first; empty for ``--image none``."""
+    def image(self) -> list[zarr.Array]:
+        """Image levels (3, y, x) uint8, finest first; empty for ``--image none``."""
         return _levels(self.store)
 
     @property
-    def labels(self) -> dict[str, list[Any]]:
-        """Levels (y, x) of each label image, finest first."""
+    def labels(self) -> dict[str, list[zarr.Array]]:
+        """Levels (y, x) of each label image by name, finest first."""
         return {path.name: _levels(path) for path in _groups(self.store / "labels")}
 
     @property
-    def probabilities(self) -> dict[str, Any]:
-        """uint8 arrays, probability times 250; 254 unreadable, 255 not computed."""
+    def probabilities(self) -> dict[str, zarr.Array]:
+        """Probability maps by name, uint8.
+
+        Values are probabilities times 250; 254 is unreadable, 255 not computed.
+        """
         return {path.name: open_array(path / "0") for path in _groups(self.store / "probabilities")}
 
     def scale_um(self, group: str = "") -> tuple[float, float, float, float]:
-        """(um per px in y and x, um of the first px's centre in y and x) of level 0 of a group.
+        """Return the scale and translation of level 0 of a group.
 
         Args:
-            group: ``""`` for the image, or for example ``labels/nuclei``.
+            group: Path of the group, for example ``labels/nuclei``; ``""`` is the image.
+
+        Returns:
+            Micrometres per px in y and x, and position of the centre of the first px in y and x in um.
         """
         scales = zarr.open_group(self.store / group, mode="r").attrs["ome"]["multiscales"][0]
         scale, shift = scales["datasets"][0]["coordinateTransformations"]
         return (*scale["scale"][-2:], *shift["translation"][-2:])
 
-    def nuclei(self) -> Any:
-        """The table of nuclei as a GeoDataFrame, one row a nucleus, ordered by id.
+    def nuclei(self) -> "geopandas.GeoDataFrame":
+        """Read the table of nuclei, one row per nucleus, ordered by id.
 
         Raises:
-            NoResultError: The workflow had no nuclei.
+            NoResultError: The workflow did not compute nuclei.
         """
-        # geopandas takes a second to import; only those who ask for the table pay for it.
+        # geopandas takes a second to import, so it is imported only here.
         import geopandas
 
         path = self.folder / NUCLEI_TABLE
@@ -78,16 +121,19 @@ class Result:
         return geopandas.read_parquet(path)
 
     def damaged(self) -> list[str]:
-        """Files that are missing or changed since publishing; empty when all is well."""
+        """List files that are missing or changed since publishing."""
         return manifest.damaged(self.folder)
 
 
 def open_result(path: str | Path) -> Result:
-    """Opens a slide's folder inside OUT, or its ``slide.zarr``.
+    """Open the result of a finished slide.
+
+    Args:
+        path: Folder of the slide inside OUT, or its ``slide.zarr``.
 
     Raises:
-        NoResultError: It was never finished.
-        StorageError: It is damaged, or a newer wsipipe wrote it.
+        NoResultError: The folder holds no finished result.
+        StorageError: The result is damaged, or written by a newer wsipipe.
     """
     folder = Path(path)
     if folder.name == "slide.zarr":
@@ -100,6 +146,6 @@ def _groups(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("*/zarr.json"))
 
 
-def _levels(folder: Path) -> list[Any]:
+def _levels(folder: Path) -> list[zarr.Array]:
     paths = sorted((path.parent for path in folder.glob("[0-9]*/zarr.json")), key=lambda path: int(path.name))
     return [open_array(path) for path in paths]

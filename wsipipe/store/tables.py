@@ -1,4 +1,4 @@
-"""Tables of arrays by name, kept as npz files."""
+"""Tables of named arrays, stored as npz files."""
 
 import io
 from functools import lru_cache
@@ -12,14 +12,17 @@ Table = dict[str, Array]
 
 
 def pack_table(table: Table) -> bytes:
-    """Arrays by name -> bytes of an ``.npz`` file; the same arrays give the same bytes."""
+    """Encode a table as the bytes of an ``.npz`` file.
+
+    The same arrays give the same bytes.
+    """
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **{name: table[name] for name in sorted(table)})
     return buffer.getvalue()
 
 
 def load_table(path: Path) -> Table:
-    """As :func:`read_table`, kept in memory until the file changes."""
+    """Read a table and cache it until the file changes."""
     found = path.stat()
     return _load_table(path, found.st_mtime_ns, found.st_size)
 
@@ -30,7 +33,7 @@ def _load_table(path: Path, mtime_ns: int, size_bytes: int) -> Table:
 
 
 def read_table(path: Path) -> Table:
-    """Arrays by name, from an ``.npz`` file."""
+    """Read a table from an ``.npz`` file."""
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 

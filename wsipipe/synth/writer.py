@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -206,6 +205,6 @@ def _write_tissue(group: zarr.Group | None, slide: SyntheticSlide) -> float:
     return covered_px / (height * width)
 
 
-def _create(group: zarr.Group, name: str, shape: tuple[int, int], dtype: str) -> zarr.Array[Any]:
+def _create(group: zarr.Group, name: str, shape: tuple[int, int], dtype: str) -> zarr.Array:
     chunks = min(_CHUNK_PX, shape[0]), min(_CHUNK_PX, shape[1])
     return group.create_array(name, shape=shape, dtype=dtype, chunks=chunks, fill_value=0)

@@ -16,12 +16,12 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from wsipipe.errors import SlideError
 from wsipipe.geometry import Array
 from wsipipe.tiling.readers.oriented import ORIENTATION_STEPS
+from wsipipe.tiling.readers.tiff_head import is_tiff
 
 Indices = npt.NDArray[np.int64]
 
 _MOST_BYTES = 1 << 30
 _ORIENTATION_TAG = 274
-_TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 _BYTES_OF_MODE = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "LA": 4, "PA": 4}
 _NUMBERS = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "RGB", "RGBA", "LA")
@@ -67,7 +67,7 @@ def open_mask(path: Path) -> Iterator[MaskPicture]:
     with path.open("rb") as file:
         head = file.read(8)
         file.seek(0)
-        if head[:4] in _TIFF_HEADS:
+        if is_tiff(head):
             with tifffile.TiffFile(file) as tiff:
                 yield _TiffMask(path, tiff)
         elif head == _PNG_HEAD:

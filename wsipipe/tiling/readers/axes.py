@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from wsipipe.tiling.mpp import MppClues
 from wsipipe.tiling.readers.lengths import LENGTH_UM
 
 
-def clues_of_axes(axes: Sequence[Mapping[str, Any]], scale: Sequence[float] | None) -> MppClues:
+def clues_of_axes(axes: Sequence[Mapping[str, object]], scale: Sequence[float] | None) -> MppClues:
     """What the axes and the scale of an OME-Zarr multiscale say.
 
     Args:
@@ -26,7 +25,7 @@ def clues_of_axes(axes: Sequence[Mapping[str, Any]], scale: Sequence[float] | No
     return MppClues(vendor=(sizes["y"], sizes["x"]) if {"y", "x"} <= sizes.keys() else None)
 
 
-def scale_of(dimensions: int, *transforms: Sequence[Mapping[str, Any]] | None) -> list[float] | None:
+def scale_of(dimensions: int, *transforms: Sequence[Mapping[str, object]] | None) -> list[float] | None:
     """The product of the scales of several ``coordinateTransformations``, applied one after another.
 
     Args:

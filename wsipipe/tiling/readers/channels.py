@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 _NAMES = {"red": 0, "r": 0, "green": 1, "g": 1, "blue": 2, "b": 2}
 _COLOURS = {"FF0000": 0, "00FF00": 1, "0000FF": 2}
 _NUMBERED = re.compile(r"(channel|ch|c|image|[\s:_-]|\d)*", re.IGNORECASE)
 
 
-def rgb_order(channels: Sequence[Mapping[str, Any]]) -> list[int]:
+def rgb_order(channels: Sequence[Mapping[str, object]]) -> list[int]:
     """Indices of the red, the green and the blue channel; in file order where nothing tells them apart.
 
     Args:

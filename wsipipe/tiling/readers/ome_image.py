@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import tifffile
 
@@ -19,7 +18,7 @@ _COLOURS = (0xFF0000, 0x00FF00, 0x0000FF)
 _NUMBERED = re.compile(r"(channel|ch|c)?[\s:_-]*\d*([:_]\d+)*", re.IGNORECASE)
 
 
-def ome_image(path: Path, files: dict[Path, Any], slide: OmeSlide) -> TiffImage:
+def ome_image(path: Path, files: dict[Path, tifffile.TiffFile], slide: OmeSlide) -> TiffImage:
     """The pages of the slide; opens the files of the set that are needed.
 
     Args:
@@ -72,7 +71,7 @@ def _order(image: OmeImage, count: int) -> tuple[int, ...]:
     raise UnfitError(f"{count} channels{listed} that are not red, green and blue")
 
 
-def _page(path: Path, files: dict[Path, Any], slide: OmeSlide, index: int) -> Any:
+def _page(path: Path, files: dict[Path, tifffile.TiffFile], slide: OmeSlide, index: int) -> tifffile.TiffPage:
     """The TiffPage of a plane."""
     if index >= len(slide.planes):
         raise UnfitError(f"an OME-XML that does not say where plane {index} of its image lies")
@@ -87,7 +86,7 @@ def _page(path: Path, files: dict[Path, Any], slide: OmeSlide, index: int) -> An
     return pages[ifd]
 
 
-def _opened(path: Path, file: Path, uuid: str | None) -> Any:
+def _opened(path: Path, file: Path, uuid: str | None) -> tifffile.TiffFile:
     """The TiffFile of a companion, if it is the one that the OME-XML means."""
     if not file.is_file():
         raise open_error(path, f"{file.name} is missing, where one of its channels lies", SET_REMEDY)

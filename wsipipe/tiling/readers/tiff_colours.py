@@ -1,7 +1,5 @@
 """Which pixels of a TIFF page can be shown as RGB of 8 bits, and how they become it."""
 
-from typing import Any
-
 import numpy as np
 import tifffile
 
@@ -27,7 +25,7 @@ class UnfitError(ValueError):
     """A TIFF holds no image of 8-bit RGB or grey that could be the slide; says what it holds."""
 
 
-def fault(page: Any) -> str | None:
+def fault(page: tifffile.TiffPage) -> str | None:
     """What keeps the pixels of a TiffPage from being read as RGB of 8 bits; None where nothing does."""
     bits, kind = _samples(page)
     size = f"{bits} bit{'s' if bits > 1 else ''} a sample"
@@ -42,7 +40,7 @@ def fault(page: Any) -> str | None:
     return _colour_fault(page) or _codec_fault(page)
 
 
-def to_rgb(samples: Pixels, page: Any) -> tuple[Pixels, Pixels | None]:
+def to_rgb(samples: Pixels, page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
     """RGB (H, W, 3) uint8, and alpha (H, W) uint8 or None.
 
     Args:
@@ -65,14 +63,14 @@ def to_rgb(samples: Pixels, page: Any) -> tuple[Pixels, Pixels | None]:
     return rgb, alpha
 
 
-def _samples(page: Any) -> tuple[int, int]:
+def _samples(page: tifffile.TiffPage) -> tuple[int, int]:
     """Largest bits a sample, and the largest SampleFormat (1 is whole numbers without a sign)."""
     bits, kind = page.tags.valueof(258, page.bitspersample), page.tags.valueof(339, 1)
     largest = [max(map(int, value)) if isinstance(value, tuple) else int(value) for value in (bits, kind)]
     return largest[0], largest[1]
 
 
-def _colour_fault(page: Any) -> str | None:
+def _colour_fault(page: tifffile.TiffPage) -> str | None:
     photometric, count = int(page.photometric), page.samplesperpixel
     if photometric not in _COLOURS:
         return f"colours of the kind {getattr(page.photometric, 'name', photometric)}"
@@ -90,7 +88,7 @@ def _colour_fault(page: Any) -> str | None:
     return None
 
 
-def _codec_fault(page: Any) -> str | None:
+def _codec_fault(page: tifffile.TiffPage) -> str | None:
     """Pixels that tifffile has no decoder for, or whose colours it leaves as they are stored."""
     code = int(page.compression)
     name = getattr(page.compression, "name", code)
@@ -103,7 +101,7 @@ def _codec_fault(page: Any) -> str | None:
     return None
 
 
-def _palette(page: Any) -> Pixels:
+def _palette(page: tifffile.TiffPage) -> Pixels:
     """(256, 3) uint8; some writers fill the 16-bit table with 8-bit numbers."""
     table = np.array(page.tags.valueof(320), np.uint16).reshape(3, 256).T
     return (table >> 8 if table.max() > 255 else table).astype(np.uint8)

@@ -3,11 +3,15 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+
+from tifffile import TiffFile, TiffPage, TiffPageSeries
 
 from wsipipe.tiling.mpp import MppClues
 from wsipipe.tiling.readers.tiff_colours import UnfitError, fault
 from wsipipe.tiling.readers.tiff_resolution import clues_of_tags
+
+Level = tuple[TiffPage, ...]
+"""One page, or three that are red, green and blue."""
 
 LARGEST_SEGMENT_PX = 1 << 26
 _REDUCED, _MASK, _MACRO = 1, 4, 8
@@ -32,12 +36,12 @@ class TiffImage:
     """
 
     vendor: str
-    levels: tuple[tuple[Any, ...], ...]
+    levels: tuple[Level, ...]
     orientation: int
     clues: MppClues
 
 
-def plain_image(tiff: Any) -> TiffImage:
+def plain_image(tiff: TiffFile) -> TiffImage:
     """The largest image of a TIFF without OME-XML, with the smaller copies of it.
 
     Smaller copies are what is marked so: pages flagged as reduced, and SubIFDs. A thumbnail or macro
@@ -58,9 +62,7 @@ def plain_image(tiff: Any) -> TiffImage:
     return image_of("tiff", planes, reduced, clues_of_tags(main, unit))
 
 
-def image_of(
-    vendor: str, planes: tuple[Any, ...], reduced: list[tuple[Any, ...]], clues: MppClues
-) -> TiffImage:
+def image_of(vendor: str, planes: Level, reduced: list[Level], clues: MppClues) -> TiffImage:
     """The image of given pages, with those of the smaller ones that fit it, and their SubIFDs.
 
     Raises:
@@ -78,13 +80,13 @@ def image_of(
     return TiffImage(vendor=vendor, levels=levels, orientation=orientation(main), clues=clues)
 
 
-def orientation(page: Any) -> int:
+def orientation(page: TiffPage) -> int:
     """TIFF tag 274; 1 where it is left out or no value of 1 to 8."""
     value = page.tags.valueof(_ORIENTATION)
     return int(value) if value is not None and 1 <= int(value) <= 8 else 1
 
 
-def _colour_planes(tiff: Any, main: Any, same: list[Any]) -> tuple[Any, ...]:
+def _colour_planes(tiff: TiffFile, main: TiffPage, same: list[TiffPage]) -> Level:
     """The page, or three pages of which the file says that they are colours.
 
     Args:
@@ -110,7 +112,7 @@ def _colour_planes(tiff: Any, main: Any, same: list[Any]) -> tuple[Any, ...]:
     return (main,)
 
 
-def _series_of(tiff: Any, main: Any) -> Any:
+def _series_of(tiff: TiffFile, main: TiffPage) -> TiffPageSeries | None:
     """The series of several planes that a page belongs to, as tifffile understands the format; or None."""
     if tiff.is_ome:  # with XML that wsipipe does not trust; tifffile would expand its entities
         return None
@@ -121,12 +123,12 @@ def _series_of(tiff: Any, main: Any) -> Any:
     return None
 
 
-def _subifds(planes: tuple[Any, ...]) -> Iterable[tuple[Any, ...]]:
+def _subifds(planes: Level) -> Iterable[Level]:
     """Level by level the SubIFDs of all planes."""
     return list(zip(*(list(page.pages) if page.pages is not None else [] for page in planes), strict=False))
 
 
-def _fits(level: tuple[Any, ...], main: Any) -> bool:
+def _fits(level: Level, main: TiffPage) -> bool:
     """Whether pages can serve as a level: smaller, of the same kind, and not said to lie another way."""
     return all(
         0 < _area(page) < _area(main)
@@ -139,7 +141,7 @@ def _fits(level: tuple[Any, ...], main: Any) -> bool:
     )
 
 
-def _segment_fault(page: Any) -> str | None:
+def _segment_fault(page: TiffPage) -> str | None:
     """A compressed strip or tile so large that no part of it could be read alone."""
     height, width = page.chunks[:2]
     if page.is_memmappable or height * width <= LARGEST_SEGMENT_PX:
@@ -147,13 +149,13 @@ def _segment_fault(page: Any) -> str | None:
     return f"one compressed strip of it holds {height} x {width} px, which cannot be read in parts"
 
 
-def _likeness(page: Any) -> tuple[Any, ...]:
+def _likeness(page: TiffPage) -> tuple[int, ...]:
     return page.imagelength, page.imagewidth, page.samplesperpixel, int(page.photometric), orientation(page)
 
 
-def _is_reduced(page: Any) -> bool:
+def _is_reduced(page: TiffPage) -> bool:
     return bool(int(page.subfiletype) & _REDUCED) and not int(page.subfiletype) & _MACRO
 
 
-def _area(page: Any) -> int:
+def _area(page: TiffPage) -> int:
     return int(page.imagelength) * int(page.imagewidth)

@@ -1,7 +1,6 @@
 """OME-TIFF and plain TIFF, tiled or in strips, with or without a pyramid, through tifffile."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
@@ -29,7 +28,7 @@ class TiffReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._files: dict[Path, Any] = {}
+        self._files: dict[Path, tifffile.TiffFile] = {}
         try:
             self._files[path] = tifffile.TiffFile(path)
             image = self._image(self._files[path])
@@ -71,7 +70,7 @@ class TiffReader:
         for file in self._files.values():
             file.close()
 
-    def _image(self, tiff: Any) -> TiffImage:
+    def _image(self, tiff: tifffile.TiffFile) -> TiffImage:
         text = tiff.ome_metadata if tiff.is_ome else None
         slide = ome_slide(self._path, text) if text else None
         return plain_image(tiff) if slide is None else ome_image(self._path, self._files, slide)

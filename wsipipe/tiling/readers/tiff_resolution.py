@@ -1,7 +1,8 @@
 """Um per px from the resolution tags of a TIFF page, with ImageJ's unit where it states one."""
 
 import math
-from typing import Any
+
+from tifffile import TiffPage
 
 from wsipipe.tiling.mpp import MppClues, mpp_from_resolution
 from wsipipe.tiling.readers.lengths import LENGTH_UM
@@ -11,7 +12,7 @@ _DEFAULT_UNIT = 2
 _RATIONAL = (5, 10)
 
 
-def clues_of_tags(page: Any, unit_name: str | None = None) -> MppClues:
+def clues_of_tags(page: TiffPage, unit_name: str | None = None) -> MppClues:
     """What the tags XResolution, YResolution and ResolutionUnit of a page say.
 
     Args:
@@ -34,7 +35,7 @@ def clues_of_tags(page: Any, unit_name: str | None = None) -> MppClues:
     return MppClues(tiff=mpp_from_resolution(y, x, unit), tiff_tags=tags)
 
 
-def own_scale(first: Any, page: Any) -> float | None:
+def own_scale(first: TiffPage, page: TiffPage) -> float | None:
     """Px of the first level per px of another, as their resolution tags say; None where these are left out.
 
     Many writers give all levels the tags of the first, so the answer counts only where it fits the shapes.
@@ -47,7 +48,7 @@ def own_scale(first: Any, page: Any) -> float | None:
     return math.sqrt(y / own_y * (x / own_x))
 
 
-def _number(page: Any, code: int) -> float | None:
+def _number(page: TiffPage, code: int) -> float | None:
     """The value of a RATIONAL, FLOAT, DOUBLE or whole-number tag; 0 where a denominator is 0."""
     tag = page.tags.get(code)
     if tag is None:

@@ -2,9 +2,9 @@
 
 import math
 from collections import OrderedDict
-from typing import Any
 
 import numpy as np
+from tifffile import TiffPage
 
 from wsipipe.geometry import Region
 from wsipipe.tiling.readers.base import Pixels
@@ -24,7 +24,7 @@ class SegmentedPage:
         page: The same page.
     """
 
-    def __init__(self, page: Any) -> None:
+    def __init__(self, page: TiffPage) -> None:
         self._file = page.parent.filehandle
         self.page = page
         self._key = page.keyframe

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
@@ -52,7 +51,7 @@ def tags_of(path: Path) -> VendorTags:
     return VendorTags(orientation=turned, clues=clues_of_tags(page))
 
 
-def _largest_page(path: Path) -> Any:
+def _largest_page(path: Path) -> tifffile.TiffPage | None:
     """The largest TiffPage; None where the file is no TIFF, or one that only OpenSlide makes sense of."""
     with path.open("rb") as file:
         if not is_tiff(file.read(4)):

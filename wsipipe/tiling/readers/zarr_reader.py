@@ -77,7 +77,7 @@ def _not_allowed(path: Path, error: PermissionError) -> SlideError:
     return open_error(path, f"{error.filename}: {error.strerror}", "check the permissions of all its files")
 
 
-def _multiscale(path: Path) -> tuple[list[str], list[Any], list[int], MppClues]:
+def _multiscale(path: Path) -> tuple[list[str], list[zarr.Array], list[int], MppClues]:
     """Axis names, arrays finest first, order of the channels, and what the metadata says of the scale."""
     group = zarr.open_group(CheckedStore(path), mode="r")
     attributes = _ome(group)
@@ -100,7 +100,7 @@ def _area_px(names: Sequence[str], shape: Sequence[int]) -> int:
     return math.prod(side for name, side in zip(names, shape, strict=True) if name in ("y", "x"))
 
 
-def _admitted(array: Any) -> Any:
+def _admitted(array: zarr.Array) -> zarr.Array:
     """The array, if its codecs are plain decoders and none of its chunks is a bomb.
 
     Raises:
@@ -118,7 +118,7 @@ def _admitted(array: Any) -> Any:
     return array
 
 
-def _codecs(array: Any) -> Iterator[Any]:
+def _codecs(array: zarr.Array) -> Iterator[object]:
     """Every codec of an array, those inside shards too; numcodecs' own for Zarr v2."""
     metadata = array.metadata
     if metadata.zarr_format == 2:

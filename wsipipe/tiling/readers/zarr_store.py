@@ -1,8 +1,9 @@
 """Local Zarr files, with a check that Blosc chunks are whole."""
 
 from pathlib import Path
-from typing import Any
 
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
 _BLOSC_HEADER_BYTES = 16
@@ -22,7 +23,9 @@ class CheckedStore(LocalStore):
         super().__init__(root, read_only=read_only)
         self.blosc_arrays: set[str] = set()
 
-    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
         """Bytes of a file, None where there is none.
 
         Raises:
@@ -30,12 +33,14 @@ class CheckedStore(LocalStore):
         """
         return self._checked(key, byte_range, await super().get(key, prototype, byte_range))
 
-    def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
+    def get_sync(
+        self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
         """As :meth:`get`."""
         found = super().get_sync(key, prototype=prototype, byte_range=byte_range)
         return self._checked(key, byte_range, found)
 
-    def _checked(self, key: str, byte_range: Any, found: Any) -> Any:
+    def _checked(self, key: str, byte_range: ByteRequest | None, found: Buffer | None) -> Buffer | None:
         if found is None or byte_range is not None or not self._is_blosc_chunk(key):
             return found
         # Source: Blosc 1 chunk format: bytes 12 to 15 are the size of the whole chunk.
