@@ -2,7 +2,7 @@
 
     python benchmarks/gmr_sizes.py [--wide] [--json FILE]
 
-Every parameter is shaken and every BatchNorm set from noise
+Every parameter is perturbed and every BatchNorm set from noise
 (:func:`wsipipe.models.certificate.equivariance.perturbed_copy`),
 so that no zero hides a fault. U-Net and ResNet-18 are run at all sizes, in float64 by torch, in float32
 folded to plain convolutions and by ring kernels, with few channels, as float64 is slow, or all with
@@ -19,7 +19,7 @@ from torch import nn
 
 from wsipipe.errors import ModelError
 from wsipipe.models.certificate.equivariance import perturbed_copy
-from wsipipe.models.certificate.layer_outputs import TURNS, relative
+from wsipipe.models.certificate.layer_outputs import TURNS, relative_error
 from wsipipe.models.freeze import freeze
 from wsipipe.models.gmr import Mode
 from wsipipe.models.networks.blocks import folded
@@ -45,7 +45,7 @@ def all_sizes(lattice_px: int) -> list[tuple[int, int]]:
 def d4_error(call: Call, x: torch.Tensor) -> float:
     """Largest relative error of a map under a quarter turn and a mirror, which generate all eight."""
     straight = call(x)
-    return max(relative(call(turn(x, (2, 3))), turn(straight, (2, 3))) for turn in TURNS)
+    return max(relative_error(call(turn(x, (2, 3))), turn(straight, (2, 3))) for turn in TURNS)
 
 
 def cube_error(network: nn.Module, side: tuple[int, int, int]) -> float:
@@ -58,7 +58,7 @@ def cube_error(network: nn.Module, side: tuple[int, int, int]) -> float:
     ]
     with torch.inference_mode():
         straight = network.cells(x)
-        return max(relative(network.cells(turn(x)), turn(straight)) for turn in turns)
+        return max(relative_error(network.cells(turn(x)), turn(straight)) for turn in turns)
 
 
 def ways(network: nn.Module) -> dict[str, Call]:
@@ -74,9 +74,9 @@ def ways(network: nn.Module) -> dict[str, Call]:
 
 def size_rows(name: str, network: nn.Module, sizes: list[tuple[int, int]]) -> list[Row]:
     """One row a way: its worst size."""
-    shaken = perturbed_copy(network, torch.randn(2, 3, 128, 128))
+    perturbed = perturbed_copy(network, torch.randn(2, 3, 128, 128))
     rows: list[Row] = []
-    for way, call in ways(shaken).items():
+    for way, call in ways(perturbed).items():
         dtype = torch.float64 if way == "float64" else torch.float32
         with torch.inference_mode():
             errors = {size: d4_error(call, torch.randn(1, 3, *size, dtype=dtype)) for size in sizes}

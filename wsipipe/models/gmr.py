@@ -1,14 +1,15 @@
-"""The Gaussian-mixture ring convolution: a kernel that is the same in all orientations of the grid.
+"""The Gaussian-mixture ring convolution (GMR-Conv).
 
-A kernel of side k holds n rings instead of k * k taps. Its value depends only on the distance r of a cell
-from the centre, so turning or mirroring the input turns or mirrors the output. Cells with r >= k / 2 are 0.
+Its kernel is the same in all eight orientations of the grid: a kernel of side k holds n rings instead of k *
+k taps. Its value depends only on the distance r of a cell from the centre, so rotating or mirroring the input
+rotates or mirrors the output. Cells with r >= k / 2 are 0.
 
     radial   K(r) = sum_i weight_i exp(-(r - mu_i)^2 / (2 sigma_i^2)),  mu_i = i d,  d = k / (2 (n - 1))
     narrow   the same with d = 0.8 px, sigma 0.65 px at first, and a ring wherever mu_i < k / 2
     index    K(j) = sum_i weight_i exp(-(j - i)^2 / (2 sigma_i^2)) / (2.5066 sigma_i),  j a cell's hard ring
 
-Source: the GMR-Conv paper, Eq. 1 to 3 (radial); the authors' released code (index). Narrow is our own: no
-ring lies on the mask's edge, so a turn by any angle changes less.
+Source: the GMR-Conv paper, Eq. 1 to 3 (radial); the authors' released code (index). Narrow is specific to
+wsipipe: no ring lies on the mask's edge, so a rotation by any angle changes less.
 """
 
 import math
@@ -33,7 +34,9 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class _GMRConv(nn.Module):
-    """Shared by the 2-D and the 3-D layer; arguments as torch's Conv2d, and those that rings add.
+    """Base of the 2-D and 3-D layers.
+
+    Arguments are those of torch's Conv2d, and those of the rings.
 
     Args:
         in_channels: Channels in.
@@ -43,14 +46,14 @@ class _GMRConv(nn.Module):
         padding: Px on each side, ``"same"`` or ``"valid"``; None means same.
         dilation: Distance of neighbouring taps, px.
         groups: Separate channel groups.
-        bias: Whether a bias is learnt.
+        bias: Whether the layer has a bias.
         padding_mode: ``zeros``, ``reflect``, ``replicate`` or ``circular``.
         rings: Number of rings n; None means k // 2 + 1, or all that fit if ``narrow``.
         mode: ``radial`` (the paper), ``index`` (the authors' code) or ``narrow``.
-        impl: Way to compute it, all exact; ``auto`` takes the measured best.
-        train_sigma: Whether the ring widths are learnt.
-        device: Of the parameters.
-        dtype: Of the parameters.
+        impl: Implementation, all exact; ``auto`` takes the measured best.
+        train_sigma: Whether the ring widths are trained.
+        device: Device of the parameters.
+        dtype: Data type of the parameters.
 
     Attributes:
         weight: (out, in / groups, rings).
@@ -97,7 +100,7 @@ class _GMRConv(nn.Module):
         self.padding = _padding_px(padding, self.dilation * (self.kernel_size // 2))
         self.rings = _rings_of(self.kernel_size, mode) if rings is None else rings
         if self.rings < 2 and self.kernel_size > 1:
-            raise ModelError(f"{self.rings} rings cannot make a {self.kernel_size} px kernel; use 2 or more.")
+            raise ModelError(f"{self.rings} rings cannot make a {self.kernel_size} px kernel. Use 2 or more.")
         options = {"device": device, "dtype": dtype}
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, self.rings, **options))
         self.log_sigma = nn.Parameter(torch.empty(self.rings, **options), requires_grad=train_sigma)
@@ -105,7 +108,7 @@ class _GMRConv(nn.Module):
         radii, cells = radius_table(self.kernel_size, self.dims)
         self.register_buffer("_radii", radii.to(device), persistent=False)
         self.register_buffer("_cells", cells.to(device), persistent=False)
-        self.register_state_dict_post_hook(_note_mode)
+        self.register_state_dict_post_hook(_store_mode)
         self.register_load_state_dict_pre_hook(_refuse_other_mode)
         self.reset_parameters()
 
@@ -117,17 +120,17 @@ class _GMRConv(nn.Module):
         return self.kernel_size / (2 * max(self.rings - 1, 1))
 
     def reset_parameters(self) -> None:
-        """He initialisation: the kernel's mean squared norm is 2 per output, shared evenly by the rings.
+        """Initialise the weights after He, with equal energy per ring.
 
-        A ring of many tied taps has more energy than the centre for the same weight. With equal weights a
-        layer would start as a blur, and a deep network as a strong one; with equal energies it starts with
-        all scales.
+        The kernel's mean squared norm is 2 per output, shared evenly by the rings. A ring of many tied taps
+        has more energy than the centre for the same weight. With equal weights a layer would start as a blur,
+        and a deep network as a strong one; with equal energies it starts with all scales.
         """
         sigma = NARROW_SIGMA_PX if self.mode == "narrow" else self.ring_spacing / FWHM_PER_SIGMA
         nn.init.constant_(self.log_sigma, math.log(sigma))
         taps = torch.bincount(self._cells, minlength=len(self._radii) + 1)[:-1]
         energy = (self.basis().detach() ** 2 * taps).sum(1) * (self.rings * self.in_channels / self.groups)
-        # With more rings than radii some reach no cell; they are drawn like the strongest, not as infinity.
+        # With more rings than radii some contain no cell; they are drawn like the strongest, not as infinity.
         energy = torch.where(energy > 1e-6 * energy.max(), energy, energy.max())
         nn.init.normal_(self.weight)
         with torch.no_grad():
@@ -136,11 +139,17 @@ class _GMRConv(nn.Module):
             nn.init.zeros_(self.bias)
 
     def hard_rings(self) -> torch.Tensor:
-        """Hard ring (m,) int64 of each distinct radius; the edges are linspace(0, k / 2, n + 1)."""
+        """Return the hard ring (m,) int64 of each distinct radius.
+
+        The edges are linspace(0, k / 2, n + 1).
+        """
         return torch.floor(self._radii * (2 * self.rings / self.kernel_size)).long()
 
     def basis(self) -> torch.Tensor:
-        """Value of each ring's Gaussian at each distinct radius, (rings, m); float32 at least."""
+        """Return each ring's Gaussian at each distinct radius.
+
+        It is (rings, m), float32 at least.
+        """
         dtype = torch.promote_types(self.weight.dtype, torch.float32)
         if self.kernel_size == 1:
             return torch.ones(self.rings, 1, dtype=dtype, device=self.weight.device)
@@ -151,7 +160,10 @@ class _GMRConv(nn.Module):
         return torch.exp(-((self._radii.to(dtype) - ring * self.ring_spacing) ** 2) / (2 * sigma**2))
 
     def as_rings(self) -> Rings:
-        """The numbers that define the layer's result; the basis is float32 even under autocast."""
+        """Return the numbers that define the layer's result.
+
+        The basis is float32 even under autocast.
+        """
         with torch.autocast(self.weight.device.type, enabled=False):
             basis = self.basis()
         return Rings(
@@ -168,40 +180,55 @@ class _GMRConv(nn.Module):
         )
 
     def kernel(self) -> torch.Tensor:
-        """Dense kernel (out, in / groups, k, k[, k]), bitwise the same in every orientation."""
+        """Return the dense kernel (out, in / groups, k, k[, k]).
+
+        It is bitwise the same in every orientation.
+        """
         with torch.autocast(self.weight.device.type, enabled=False):
             return self.as_rings().kernel()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features (B, in, ...) -> (B, out, ...) in ``x``'s dtype, or autocast's."""
+        """Convolve features (B, in, ...) to (B, out, ...).
+
+        The output has the dtype of ``x``, or of autocast.
+        """
         if self.padding_mode != "zeros":
             x = functional.pad(x, (self.padding,) * (2 * self.dims), mode=self.padding_mode)
         return ring_conv(x, self.as_rings(), self.impl)
 
     def fuse(self, bn: nn.Module | None = None) -> nn.Module:
-        """The plain convolution that computes ``bn(self(x))`` in eval mode; see :func:`fuse`."""
+        """Return the equivalent plain convolution; see :func:`fuse`."""
         return fuse(self, bn)
 
     def extra_repr(self) -> str:
-        """Sizes and mode, as ``print`` shows them."""
+        """Return sizes and mode, as ``print`` shows them."""
         sizes = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
         return f"{sizes}, rings={self.rings}, mode={self.mode!r}"
 
 
 class GMRConv2d(_GMRConv):
-    """Convolution (B, in, H, W) -> (B, out, H', W') whose kernel depends on the radius alone."""
+    """Ring convolution of images (B, in, H, W) -> (B, out, H', W').
+
+    Its kernel depends only on the radius.
+    """
 
     dims = 2
 
 
 class GMRConv3d(_GMRConv):
-    """Convolution (B, in, D, H, W) -> (B, out, D', H', W') whose kernel depends on the radius alone."""
+    """Shell convolution of volumes (B, in, D, H, W) -> (B, out, D', H', W').
+
+    Its kernel depends only on the radius.
+    """
 
     dims = 3
 
 
 def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Optimiser groups: weights decay, ring widths, biases and norms do not."""
+    """Return optimiser groups with and without weight decay.
+
+    Weights decay; ring widths, biases and norms do not.
+    """
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
@@ -211,11 +238,13 @@ def param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object
 
 
 def fuse(conv: nn.Module, bn: nn.Module | None = None) -> nn.Module:
-    """The plain ``Conv2d`` or ``Conv3d`` that computes ``bn(conv(x))`` in eval mode; folded in float64.
+    """Return the plain convolution equal to ``bn(conv(x))`` in eval mode.
+
+    It is folded in float64.
 
     Args:
         conv: A :class:`GMRConv2d`, a :class:`GMRConv3d`, or a plain convolution.
-        bn: The BatchNorm that follows it, or None.
+        bn: BatchNorm that follows it, or None.
 
     Raises:
         ModelError: The folded kernel holds NaN or infinity.
@@ -226,7 +255,7 @@ def fuse(conv: nn.Module, bn: nn.Module | None = None) -> nn.Module:
         scale, shift = norm_as_affine(bn)
         kernel, bias = kernel * scale.view(-1, *(1,) * (kernel.ndim - 1)), bias * scale + shift
     if not (torch.isfinite(kernel).all() and torch.isfinite(bias).all()):
-        raise ModelError("The folded kernel holds NaN or infinity; load undamaged weights and fold again.")
+        raise ModelError("The folded kernel holds NaN or infinity. Load undamaged weights and fold again.")
     plain = {4: nn.Conv2d, 5: nn.Conv3d}[kernel.ndim](
         conv.in_channels,
         conv.out_channels,
@@ -246,32 +275,35 @@ def fuse(conv: nn.Module, bn: nn.Module | None = None) -> nn.Module:
 
 
 def norm_as_affine(bn: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scale and shift (C,) float64 that a BatchNorm applies in eval mode."""
+    """Return scale and shift (C,) float64 of a BatchNorm in eval mode."""
     std = torch.sqrt(bn.running_var.double() + bn.eps)
     weight = torch.ones_like(std) if bn.weight is None else bn.weight.detach().double()
     bias = torch.zeros_like(std) if bn.bias is None else bn.bias.detach().double()
     return weight / std, bias - bn.running_mean.double() * weight / std
 
 
-def _note_mode(layer: _GMRConv, state: object, prefix: str, metadata: dict[str, object]) -> None:
+def _store_mode(layer: _GMRConv, state: object, prefix: str, metadata: dict[str, object]) -> None:
     metadata["mode"] = layer.mode
 
 
 def _refuse_other_mode(
     layer: _GMRConv, state: object, prefix: str, metadata: dict[str, object], *_: object
 ) -> None:
-    says = metadata.get("mode", layer.mode)
-    if says != layer.mode:
+    stored = metadata.get("mode", layer.mode)
+    if stored != layer.mode:
         raise ModelError(
-            f"The checkpoint's {prefix.rstrip('.') or 'layer'} is of mode {says!r}, the model's of "
-            f"{layer.mode!r}; the same numbers make another kernel. Build the model with mode={says!r}."
+            f"The checkpoint's {prefix.rstrip('.') or 'layer'} is of mode {stored!r}, the model's of "
+            f"{layer.mode!r}, in which the same numbers make another kernel. Build the model with "
+            f"mode={stored!r}."
         )
 
 
 def _one_for_all(size: Size, what: str) -> int:
     sizes = {size} if isinstance(size, int) else set(size)
     if len(sizes) != 1:
-        raise ModelError(f"{what} {size} differs between axes; a symmetric kernel needs one number for all.")
+        raise ModelError(
+            f"{what} {size} differs between axes, but a symmetric kernel needs one for all. Give one number."
+        )
     return sizes.pop()
 
 
@@ -280,7 +312,7 @@ def _odd_side(kernel_size: Size) -> int:
     side = max(sides, default=0)
     if len(sides) != 1 or side < 1 or side % 2 == 0:
         raise ModelError(
-            f"A GMR kernel of {kernel_size} px was asked for; use a square of odd side, such as 5 or 9."
+            f"A GMR kernel cannot have {kernel_size} px. Use a square of odd side, such as 5 or 9."
         )
     return side
 
@@ -301,8 +333,8 @@ def _padding_px(padding: Size | str | None, same: int) -> int:
 def _refuse_stride(stride: Size) -> None:
     if {stride} != {1} if isinstance(stride, int) else set(stride) != {1}:
         raise ModelError(
-            f"stride {stride} was asked for; a strided grid breaks the symmetry of a GMR convolution. "
-            "Average pooling after it does the same and is symmetric."
+            f"A GMR convolution cannot have stride {stride}: a strided grid breaks its symmetry. Average "
+            "pooling after it does the same and is symmetric."
         )
 
 

@@ -1,6 +1,7 @@
-"""A network ready to be run: RGB patch in, probabilities out; weights folded, precision and device chosen.
+"""Inference: RGB patch in, probabilities out.
 
-The predictor adds no context: the caller reads core + halo, and crops the core out of the answer.
+Weights are folded, precision and device are chosen. The predictor adds no context: the caller reads core +
+halo, and crops the core out of the output.
 """
 
 import logging
@@ -29,25 +30,25 @@ log = logging.getLogger(__name__)
 notices = logging.getLogger("wsipipe.notice")
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float64"]
-Answer = npt.NDArray[np.float32]
+Probabilities = npt.NDArray[np.float32]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
 class Predictor:
-    """RGB patch (H, W, 3) uint8 -> probabilities (C, H / stride, W / stride) float32 in [0, 1].
+    """A network ready for inference.
 
-    Where the card has a ``stain_reference`` the patch is in that stain already, see
-    :mod:`wsipipe.stages.stain`.
+    RGB patch (H, W, 3) uint8 -> probabilities (C, H / stride, W / stride) float32 in [0, 1]. Where the card
+    has a ``stain_reference`` the patch must already be normalised to it, see :mod:`wsipipe.stages.stain`.
 
     Attributes:
-        card: What the network is.
+        card: Card of the network.
         halo_px: Context a core on the lattice needs on each side, px, a multiple of ``lattice_px``.
-        lattice_px: Origins and extents of patches must be multiples of this.
-        stride: Px of the patch for each px of the answer, along y and x.
+        lattice_px: Divisor of the origins and extents of patches.
+        stride: Patch px per output px, along y and x.
         outputs: Names of the C maps or classes.
-        device: Where it runs.
-        precision: In what it computes.
-        by_rings: Whether it runs by ring kernels, whose bits are the same turned.
+        device: Device of the network.
+        precision: Numerical precision.
+        by_rings: Whether it uses the ring kernels, whose results are bitwise equal in all orientations.
 
     The known features (n, F) are given by :func:`load_predictor`, for :meth:`with_unknown`.
     """
@@ -73,7 +74,7 @@ class Predictor:
         self._scores = scores_of(self._network)
 
     def in_words(self) -> str:
-        """Precision, implementation and processor, for the records of a run."""
+        """Return precision, implementation and processor, for the run record."""
         if self.device == "cuda":
             return f"{self.precision}, torch, {torch.cuda.get_device_name()}"
         kind = cpu_kind().removeprefix("cpu").strip() or "portable"
@@ -81,21 +82,28 @@ class Predictor:
         return f"{self.precision}, {implementation}, {processor_name()}"
 
     def __call__(self, patch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Probabilities (C, H / stride, W / stride) float32 in [0, 1] of a patch (H, W, 3) uint8.
+        """Return the probabilities of a patch.
+
+        Args:
+            patch: RGB (H, W, 3) uint8.
+
+        Returns:
+            Probabilities (C, H / stride, W / stride) float32 in [0, 1].
 
         Raises:
-            ModelError: The patch is not RGB uint8, H or W is no multiple of ``lattice_px``, or the answer
+            ModelError: The patch is not RGB uint8, H or W is no multiple of ``lattice_px``, or the output
                 holds NaN.
         """
         return self._checked(self.probabilities(self._normalised(patch))[0])
 
-    def with_unknown(self, patch: npt.NDArray[np.uint8]) -> tuple[Answer, npt.NDArray[np.bool_]]:
-        """As a call, and where (H / stride, W / stride) the features lie beyond what was learnt.
+    def with_unknown(self, patch: npt.NDArray[np.uint8]) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
+        """Return the probabilities, and where the features are unknown.
 
-        Only for a classifier whose card says what is ``known``.
+        The mask (H / stride, W / stride) marks features beyond those of the training data. Only for a
+        classifier whose card has ``known`` features.
 
         Raises:
-            ModelError: As of a call, or the card says nothing of it.
+            ModelError: As for a call, or the card has no known features.
         """
         if self._known is None or self.card.known is None:
             raise ModelError(f"The card of {self.card.name} does not say which features are known.")
@@ -105,30 +113,40 @@ class Predictor:
             unknown = distance(features, self._known)[0] > self.card.known.limit
             return self._checked(self._activated(scores)[0]), unknown.cpu().numpy()
 
-    def _checked(self, found: torch.Tensor) -> Answer:
+    def _checked(self, found: torch.Tensor) -> Probabilities:
         fault_point("model.oom")
         if fault_point("model.nan") or found.isnan().any():
             raise ModelError(
-                f"{self.card.name} answered NaN on a patch. The weights do not suit {self.precision}, or "
-                f"are damaged; set precision=float32, or restore them."
+                f"The output of {self.card.name} on a patch is NaN: the weights do not suit "
+                f"{self.precision}, or are damaged. Set precision=float32, or restore them."
             )
         return found.cpu().numpy()
 
     def probabilities(self, image: torch.Tensor) -> torch.Tensor:
-        """Normalised RGB (B, 3, H, W) in ``precision`` -> (B, C, H / stride, W / stride) float32, [0, 1]."""
+        """Return the probabilities of normalised images.
+
+        Args:
+            image: RGB (B, 3, H, W) in ``precision``.
+
+        Returns:
+            Probabilities (B, C, H / stride, W / stride) float32 in [0, 1].
+        """
         with torch.inference_mode():
             return self._activated(self._scores(image))
 
     def _activated(self, scores: torch.Tensor) -> torch.Tensor:
-        # In float64, since exp in float32 differs in its last bit between processors, and at the end of an
-        # array from what it is inside.
+        # In float64, since exp in float32 differs in its last bit between processors, and between the end
+        # and the inside of an array.
         scores = scores.double() / self.card.temperature
         return (scores.softmax(1) if self.card.activation == "softmax" else scores.sigmoid()).float()
 
     def _normalised(self, patch: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """(H, W, 3) -> (1, 3, H, W) around white = 0; exact even in bfloat16, whose 8 bits hold 0 to 255."""
+        """Return a patch (H, W, 3) as (1, 3, H, W), with white at 0.
+
+        It is exact even in bfloat16, whose 8 bits hold 0 to 255.
+        """
         if patch.dtype != np.uint8 or patch.ndim != 3 or patch.shape[2] != 3:
-            raise ModelError(f"The patch is {patch.shape} {patch.dtype}; give RGB, (H, W, 3) uint8.")
+            raise ModelError(f"The patch is {patch.shape} {patch.dtype}. Give RGB, (H, W, 3) uint8.")
         pixels = torch.from_numpy(np.ascontiguousarray(patch)).to(self.device)
         pixels = pixels.permute(2, 0, 1)[None].to(self._dtype)
         how = self.card.normalisation
@@ -136,14 +154,18 @@ class Predictor:
 
 
 def scores_of(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """How slides are run through it: the dense pass of a network that has one, else its forward."""
+    """Return the function that scores images.
+
+    It is the dense pass of a classifier, else the network's forward.
+    """
     return getattr(network, "logit_map", network)
 
 
 def prepare_network(network: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
-    """The network for inference: on a CPU by ring kernels, with the same bits turned; else folded and dense.
+    """Return the network for inference.
 
-    Without a compiler for the kernels it runs dense, which is slower and the same turned to a rounding.
+    On a CPU it uses the ring kernels, bitwise equal in all orientations; else it is folded and dense. Without
+    a compiler for the kernels it runs dense, which is slower and equal up to rounding.
     """
     if device == "cpu" and dtype != torch.float64:
         try:
@@ -160,17 +182,18 @@ def load_predictor(
     threads: int = 1,
     unknown: bool = False,
 ) -> Predictor:
-    """Predictor of a shipped model's name or a ``.safetensors`` path.
+    """Load the predictor of a model name or ``.safetensors`` path.
 
     Args:
-        weights: See :func:`wsipipe.models.cards.weights.find_weights`.
-        device: ``auto`` is CUDA where there is one.
-        precision: ``auto`` is bfloat16 on CUDA and on CPUs that multiply it in hardware, else float32.
-        threads: Of torch, on a CPU; for the whole process.
+        weights: Model name or path; see :func:`wsipipe.models.cards.weights.find_weights`.
+        device: ``cpu`` or ``cuda``; ``auto`` is CUDA where there is one.
+        precision: Numerical precision; ``auto`` is bfloat16 on CUDA and on CPUs that multiply it in hardware,
+            else float32.
+        threads: Number of CPU threads of torch, for the whole process.
         unknown: Load what :meth:`Predictor.with_unknown` needs.
 
     Raises:
-        ModelError: Weights or card are missing, damaged or unfit; CUDA is asked for and absent.
+        ModelError: Weights or card are missing, damaged or unfit, or CUDA is requested but not available.
     """
     fault_point("model.load")
     network, card = load(weights)
@@ -183,24 +206,24 @@ def load_predictor(
 
 
 def choose_device(device: Device) -> str:
-    """``cpu`` or ``cuda``.
+    """Return ``cpu`` or ``cuda``.
 
     Raises:
-        ModelError: CUDA is asked for and absent.
+        ModelError: CUDA is requested but not available, or the name is unknown.
     """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise ModelError(
-            "device cuda was asked for, but torch finds none. Use --device cpu or --device auto."
+            "device cuda is not available: torch finds no GPU. Use --device cpu or --device auto."
         )
     if device not in ("cpu", "cuda"):
-        raise ModelError(f"device {device!r} is unknown; use auto, cpu or cuda.")
+        raise ModelError(f"device {device!r} is unknown. Use auto, cpu or cuda.")
     return device
 
 
 def choose_precision(precision: Precision, device: str) -> str:
-    """``float32``, ``bfloat16`` or ``float64``.
+    """Return ``float32``, ``bfloat16`` or ``float64``.
 
     Raises:
         ModelError: The name is none of these.
@@ -208,5 +231,5 @@ def choose_precision(precision: Precision, device: str) -> str:
     if precision == "auto":
         return best_precision(device)
     if precision not in DTYPES:
-        raise ModelError(f"precision {precision!r} is unknown; use auto, {', '.join(DTYPES)}.")
+        raise ModelError(f"precision {precision!r} is unknown. Use auto, {', '.join(DTYPES)}.")
     return precision

@@ -13,7 +13,7 @@ from torch import nn
 
 from wsipipe.errors import ModelError
 from wsipipe.models.certificate.equivariance import perturbed_copy
-from wsipipe.models.certificate.layer_outputs import TURNS, relative
+from wsipipe.models.certificate.layer_outputs import TURNS, relative_error
 from wsipipe.models.freeze import freeze
 from wsipipe.models.networks.baselines import plain_unet
 from wsipipe.models.networks.blocks import DenseClassifier, folded
@@ -54,7 +54,7 @@ def error_of(network: nn.Module, height: int, width: int, dtype: torch.dtype) ->
     x = torch.randn(1, 3, height, width, dtype=dtype)
     with torch.inference_mode():
         straight = run(x)
-        return max(relative(run(turn(x, (2, 3))), turn(straight, (2, 3))) for turn in TURNS)
+        return max(relative_error(run(turn(x, (2, 3))), turn(straight, (2, 3))) for turn in TURNS)
 
 
 @pytest.mark.parametrize("name", SMALL)

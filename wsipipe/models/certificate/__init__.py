@@ -1,1 +1,1 @@
-"""Certificates: how exactly a network commutes with orientation and tiling, measured."""
+"""Certificates: measured errors of a network under orientation and tiling."""

@@ -1,6 +1,6 @@
-"""``certify``: does a network keep its answer when the image is turned, and when it is cut into patches?
+"""Certify that a network is equivariant and can be tiled.
 
-Works on any torch model (B, 3, H, W) -> map or vector. Everything is measured on made pictures on the CPU.
+Works on any torch model (B, 3, H, W) -> map or vector. Everything is measured on synthetic images on the CPU.
 """
 
 from collections.abc import Sequence
@@ -45,40 +45,43 @@ def certify(
     lattice_px: int | None = None,
     degrees: Sequence[float] = DEGREES,
 ) -> Certificate:
-    """Certificate of a network; it passes if nothing exceeds the budget of ``dtype``.
+    """Return the certificate of a network.
+
+    It passes if nothing exceeds the budget of ``dtype``.
 
     Args:
-        model: A shipped model's name, a ``.safetensors`` file, ``package.module:factory`` (which is imported,
-            so its code runs), or a torch module, of which a copy is measured.
-        dtype: In what it computes; the budget is 1e-5 in float32, 1e-12 in float64, 0.05 in bfloat16.
-        tiled: Also compare patches with the whole.
-        lattice_px: Extents it is made for are multiples of this; for a module that does not say it.
-        degrees: Angles at which error and drop are measured; they decide nothing.
+        model: Name of a shipped model, a ``.safetensors`` file, ``package.module:factory`` (which is
+            imported, so its code runs), or a torch module, of which a copy is measured.
+        dtype: Numerical precision; the budget is 1e-5 in float32, 1e-12 in float64, 0.05 in bfloat16.
+        tiled: Also compare patches with the whole image.
+        lattice_px: Divisor of the extents that the network takes; for a module that does not state it.
+        degrees: Angles at which error and drop are measured; they do not affect the verdict.
 
     Raises:
-        ModelError: There is no such model, it takes no size tried, or it answers NaN.
+        ModelError: There is no such model, it takes none of the sizes tried, or its output is NaN.
     """
     if dtype not in BUDGETS:
         raise ModelError(f"dtype {dtype!r} is unknown; use {', '.join(BUDGETS)}.")
     torch_dtype, budget = getattr(torch, dtype), BUDGETS[dtype]
     subject = load_network_under_test(model, torch_dtype, lattice_px)
     sizes = [size_errors(subject, *size, torch_dtype) for size in sizes_to_try(subject.lattice_px)]
-    taken = next((size for size in sizes if size.on_lattice and size.refused is None), None)
-    if taken is None:
+    accepted = next((size for size in sizes if size.on_lattice and size.refused is None), None)
+    if accepted is None:
         raise ModelError(
-            f"{subject.name} takes none of the sizes tried on a lattice of {subject.lattice_px} px; it says "
-            f"of {sizes[0].height_px} x {sizes[0].width_px} px: {sizes[0].refused} Give the right lattice."
+            f"{subject.name} takes none of the sizes tried on a lattice of {subject.lattice_px} px. Its "
+            f"error at {sizes[0].height_px} x {sizes[0].width_px} px: {sizes[0].refused} Give the right "
+            "lattice."
         )
-    answer = _kind(subject, taken, torch_dtype)
-    layers = layer_errors(subject, taken.height_px, taken.width_px, torch_dtype)
+    answer = _kind(subject, accepted, torch_dtype)
+    layers = layer_errors(subject, accepted.height_px, accepted.width_px, torch_dtype)
     broken = next((layer for layer in layers if not layer.error <= budget), None)
-    reach = measure_receptive_field(subject) if answer == "map" else None
-    halo = _halo(reach, subject.lattice_px)
+    field = measure_receptive_field(subject) if answer == "map" else None
+    halo = _halo(field, subject.lattice_px)
     tiling = tiling_error(subject, halo, torch_dtype) if tiled and halo is not None else None
     rings = measure_rings(subject, sizes, halo if tiled else None, torch_dtype)
     reasons = [
         *orientation_reasons(sizes, broken, budget),
-        *receptive_field_reasons(reach),
+        *receptive_field_reasons(field),
         *tiling_reasons(tiling, budget),
         *ring_reasons(rings),
     ]
@@ -96,7 +99,7 @@ def certify(
         layers=layers,
         first_broken_layer=broken,
         angles=angle_errors(subject, degrees, torch_dtype),
-        reach=reach,
+        reach=field,
         tiling=tiling,
         rings=rings,
         reasons=reasons,
@@ -104,22 +107,28 @@ def certify(
     )
 
 
-def _kind(subject: NetworkUnderTest, taken: SizeErrors, dtype: torch.dtype) -> Literal["map", "vector"]:
-    answer = subject.answer(noise(subject, taken.height_px, taken.width_px, dtype))
-    return "map" if answer.ndim == 4 else "vector"
+def _kind(subject: NetworkUnderTest, size: SizeErrors, dtype: torch.dtype) -> Literal["map", "vector"]:
+    output = subject.output(noise(subject, size.height_px, size.width_px, dtype))
+    return "map" if output.ndim == 4 else "vector"
 
 
-def _halo(reach: ReceptiveField | None, lattice_px: int) -> int | None:
-    """What the network says, else what was measured, in whole cells; None if it cannot be tiled."""
-    if reach is None or reach.formula_px is not None:
-        return None if reach is None else reach.formula_px
-    return None if reach.gradient_px is None else up_to_multiple(reach.gradient_px, lattice_px)
+def _halo(field: ReceptiveField | None, lattice_px: int) -> int | None:
+    """Return the declared halo, else the measured one in whole cells.
+
+    None if the network cannot be tiled.
+    """
+    if field is None or field.formula_px is not None:
+        return None if field is None else field.formula_px
+    return None if field.gradient_px is None else up_to_multiple(field.gradient_px, lattice_px)
 
 
 def measure_rings(
     subject: NetworkUnderTest, sizes: Sequence[SizeErrors], halo_px: int | None, dtype: torch.dtype
 ) -> RingKernelErrors | None:
-    """The same by ring kernels, at the sizes on the lattice; None if the weights are not run so."""
+    """Measure the errors with the ring kernels, at the sizes on the lattice.
+
+    None if the network does not run with the ring kernels.
+    """
     if subject.by_rings is None:
         return None
     shipped = replace(subject, scores=subject.by_rings)
@@ -130,55 +139,67 @@ def measure_rings(
 
 
 def orientation_reasons(sizes: Sequence[SizeErrors], broken: LayerError | None, budget: float) -> list[str]:
-    """One text for sizes on the lattice, one for sizes off it that should have been refused."""
+    """List failures under the eight orientations.
+
+    One text for sizes on the lattice, one for sizes off it that should have been refused.
+    """
     reasons = []
     on, off = ([size for size in sizes if size.on_lattice is side] for side in (True, False))
     worst = max(on, key=lambda size: size.worst)
     if not worst.worst <= budget:
         layer = "none, it breaks between layers" if broken is None else f"{broken.name} ({broken.kind})"
         reasons.append(
-            f"Turned {_worst(worst, budget)} First layer that breaks, or has just before it: {layer}."
+            f"The network is not equivariant. {_worst(worst, budget)} First layer that breaks, or that "
+            f"follows what breaks: {layer}."
         )
     worst = max(off, key=lambda size: size.worst, default=on[0])
     if not worst.on_lattice and not worst.worst <= budget:
         reasons.append(
-            f"It takes sizes off its lattice and breaks there; turned {_worst(worst, budget)} Refuse them."
+            "The network takes sizes off its lattice and is not equivariant there. "
+            f"{_worst(worst, budget)} Refuse these sizes."
         )
     return reasons
 
 
 def _worst(size: SizeErrors, budget: float) -> str:
     name = max(size.errors, key=lambda orientation: size.errors[orientation])
-    where = f"{name} at {size.height_px} x {size.width_px} px"
-    return f"{where}, the answer differs by {size.errors[name]:.2g} (budget {budget:g})."
+    where = f"orientation {name} at {size.height_px} x {size.width_px} px"
+    return f"In {where} the output differs by {size.errors[name]:.2g} (budget {budget:g})."
 
 
-def receptive_field_reasons(reach: ReceptiveField | None) -> list[str]:
-    """A text if an answer looks farther than a halo can be, or than the network says."""
-    if reach is None:
+def receptive_field_reasons(field: ReceptiveField | None) -> list[str]:
+    """List failures of the receptive field.
+
+    It must be finite and no larger than the declared halo.
+    """
+    if field is None:
         return []
-    if reach.gradient_px is None:
+    if field.gradient_px is None:
         return [
-            f"An answer depends on px at the end of a {reach.image_px} px image, so it cannot be tiled: does "
-            "a norm or an attention look at the whole image?"
+            f"The network cannot be tiled: an output depends on px at the end of a {field.image_px} px "
+            "image. Check for a norm or an attention over the whole image."
         ]
-    if reach.formula_px is not None and reach.gradient_px > reach.formula_px:
-        return [f"It says a halo of {reach.formula_px} px is enough, but looks {reach.gradient_px} px far."]
+    if field.formula_px is not None and field.gradient_px > field.formula_px:
+        return [
+            f"The network declares a halo of {field.formula_px} px, but its receptive field extends "
+            f"{field.gradient_px} px."
+        ]
     return []
 
 
 def tiling_reasons(tiling: Tiling | None, budget: float) -> list[str]:
-    """A text if patches show seams."""
+    """List failures of tiling, where patches show seams."""
     if tiling is None or tiling.error <= budget:
         return []
     halo = f"a halo of {tiling.halo_px} px"
-    return [f"Patches with {halo} differ from the whole by {tiling.error:.2g} (budget {budget:g})."]
+    return [f"Patches with {halo} differ from the whole image by {tiling.error:.2g} (budget {budget:g})."]
 
 
 def ring_reasons(rings: RingKernelErrors | None) -> list[str]:
-    """A text if a probability changes by as much as its last bit."""
+    """List failures of the ring kernels, whose results must be identical."""
     if rings is None or rings.worst == 0:
         return []
     return [
-        f"By ring kernels probabilities differ by {rings.worst:.2g}, turned or tiled; not a bit may differ."
+        f"With the ring kernels, probabilities differ by {rings.worst:.2g} when rotated or tiled; they must "
+        "be bitwise identical."
     ]

@@ -1,4 +1,4 @@
-"""A certificate -> one PNG: orientations, layers, angles, reach, and the verdict in words."""
+"""Draw a certificate: orientations, layers, angles, receptive field, verdict."""
 
 import textwrap
 from pathlib import Path
@@ -14,20 +14,26 @@ GOOD, BAD, INK = "#1b7f4d", "#b3261e", "#3b5b92"
 
 
 def draw_certificate(certificate: Certificate, path: Path) -> None:
-    """Draws what the certificate says; nothing is measured anew."""
+    """Draw a certificate as a PNG.
+
+    Nothing is measured again.
+    """
     figure = Figure(figsize=(12, 7.4), dpi=90, layout="constrained")
     grid = figure.add_gridspec(3, 2, height_ratios=(0.75, 2, 2))
-    _say(figure.add_subplot(grid[0, :]), certificate)
+    _draw_summary(figure.add_subplot(grid[0, :]), certificate)
     _draw_orientations(figure.add_subplot(grid[1, 0]), certificate)
     _draw_layers(figure.add_subplot(grid[1, 1]), certificate)
     _draw_angles(figure.add_subplot(grid[2, 0]), certificate)
-    _draw_reach(figure.add_subplot(grid[2, 1]), certificate)
+    _draw_receptive_field(figure.add_subplot(grid[2, 1]), certificate)
     figure.savefig(path, metadata={"Software": None})
 
 
 def summary(certificate: Certificate) -> list[str]:
-    """Lines of text: what it is, what was found, and each reason against it."""
-    reach, tiling = certificate.reach, certificate.tiling
+    """Return the certificate as lines of text.
+
+    The lines are the network, the results, and each reason for a failure.
+    """
+    field, tiling = certificate.reach, certificate.tiling
     errors = [angle.error for angle in certificate.angles]
     drops = [angle.agreement_drop for angle in certificate.angles]
     lines = [
@@ -35,30 +41,32 @@ def summary(certificate: Certificate) -> list[str]:
         f"budget {certificate.budget:g}",
         f"{certificate.parameters:,} parameters, {certificate.gflop_per_mpx:.1f} GFLOP per Mpx, lattice "
         f"{certificate.lattice_px} px",
-        f"eight orientations: largest error {certificate.worst_orientation_error:.2g}; between them: error "
-        f"up to {max(errors, default=0):.2g}, agreement drop up to {max(drops, default=0):.2%}",
+        f"eight orientations: largest error {certificate.worst_orientation_error:.2g}; angles between them: "
+        f"error up to {max(errors, default=0):.2g}, agreement drop up to {max(drops, default=0):.2%}",
     ]
-    if reach is not None:
+    if field is not None:
         measured = (
-            f"off the {reach.image_px} px image" if reach.gradient_px is None else f"{reach.gradient_px} px"
+            f"beyond the {field.image_px} px image"
+            if field.gradient_px is None
+            else f"{field.gradient_px} px"
         )
-        said = "nothing" if reach.formula_px is None else f"{reach.formula_px} px"
-        lines.append(f"reach by gradient: {measured}; halo by formula: {said}")
+        declared = "none" if field.formula_px is None else f"{field.formula_px} px"
+        lines.append(f"receptive field by gradient: {measured}; declared halo: {declared}")
     if tiling is not None:
         lines.append(
-            f"tiled with halo {tiling.halo_px} px against whole: {tiling.error:.2g}; with halo 0: "
-            f"{tiling.error_without_halo:.2g}"
+            f"difference between tiled and whole image: {tiling.error:.2g} with halo {tiling.halo_px} px; "
+            f"{tiling.error_without_halo:.2g} with halo 0"
         )
     if certificate.rings is not None:
         rings = certificate.rings.worst
         lines.append(
-            "by ring kernels, as slides are run: "
-            + ("the same bits" if rings == 0 else f"probabilities differ by {rings:.2g}")
+            "ring kernels, as on slides: "
+            + ("bitwise identical" if rings == 0 else f"probabilities differ by {rings:.2g}")
         )
-    return [*lines, *(f"Against it: {reason}" for reason in certificate.reasons)]
+    return [*lines, *(f"Reason: {reason}" for reason in certificate.reasons)]
 
 
-def _say(axes: Any, certificate: Certificate) -> None:
+def _draw_summary(axes: Any, certificate: Certificate) -> None:
     axes.set_axis_off()
     first, *lines = [part for line in summary(certificate) for part in textwrap.wrap(line, 165)]
     colour = GOOD if certificate.passed else BAD
@@ -81,7 +89,7 @@ def _draw_orientations(axes: Any, certificate: Certificate) -> None:
     axes.set_xticks(range(len(names)), names)
     _budget(axes, certificate)
     note = f"\nrefused: {', '.join(refused)} px" if refused else ""
-    axes.set_title("eight orientations: turned (R) and mirrored (M) against straight" + note, fontsize=9)
+    axes.set_title("error in the eight orientations: rotated (R), mirrored (M)" + note, fontsize=9)
     axes.legend(fontsize=7, loc="upper right", ncols=3)
 
 
@@ -90,7 +98,7 @@ def _draw_layers(axes: Any, certificate: Certificate) -> None:
     colours = [BAD if layer.error > certificate.budget else INK for layer in certificate.layers]
     axes.scatter(range(len(errors)), errors, c=colours, s=14)
     _budget(axes, certificate)
-    axes.set_title("layer by layer, in the order they run", fontsize=9)
+    axes.set_title("error per layer, in execution order", fontsize=9)
     axes.set_xlabel("layer", fontsize=8)
     axes.set_xlim(-1, len(errors))
     first = certificate.first_broken_layer
@@ -112,7 +120,7 @@ def _budget(axes: Any, certificate: Certificate) -> None:
 
 
 def _shown(error: float) -> float:
-    """An error where a logarithmic axis can show it."""
+    """Clip an error to the range of the logarithmic axis."""
     return min(max(error, LOWEST), 10.0)
 
 
@@ -130,21 +138,22 @@ def _draw_angles(axes: Any, certificate: Certificate) -> None:
         one.tick_params(labelsize=8)
     axes.set_xticks(range(0, 361, 45))
     axes.set_xlabel("degrees", fontsize=8)
-    axes.set_title("turns of made tissue, against 0 degrees", fontsize=9)
+    axes.set_title("rotations of synthetic tissue, against 0 degrees", fontsize=9)
 
 
-def _draw_reach(axes: Any, certificate: Certificate) -> None:
-    reach = certificate.reach
-    axes.set_title("how far an answer looks", fontsize=9)
-    if reach is None:
-        axes.text(0.5, 0.5, "a vector an image: no reach", ha="center", va="center", transform=axes.transAxes)
+def _draw_receptive_field(axes: Any, certificate: Certificate) -> None:
+    field = certificate.reach
+    axes.set_title("receptive field", fontsize=9)
+    if field is None:
+        label = "one vector per image: no receptive field"
+        axes.text(0.5, 0.5, label, ha="center", va="center", transform=axes.transAxes)
         axes.set_axis_off()
         return
-    axes.semilogy(np.arange(1, len(reach.influence) + 1), reach.influence, color=INK)
-    axes.set_xlabel("px outside the answer's lattice cell", fontsize=8)
+    axes.semilogy(np.arange(1, len(field.influence) + 1), field.influence, color=INK)
+    axes.set_xlabel("px outside the output's lattice cell", fontsize=8)
     axes.set_ylabel("gradient, relative", fontsize=8)
     axes.tick_params(labelsize=8)
-    if reach.formula_px is not None:
-        axes.axvline(reach.formula_px, color=GOOD, linestyle="--", linewidth=1)
+    if field.formula_px is not None:
+        axes.axvline(field.formula_px, color=GOOD, linestyle="--", linewidth=1)
         place = {"ha": "right", "va": "top", "rotation": 90, "transform": axes.get_xaxis_transform()}
-        axes.text(reach.formula_px, 0.95, "halo by formula", color=GOOD, fontsize=8, **place)
+        axes.text(field.formula_px, 0.95, "declared halo", color=GOOD, fontsize=8, **place)

@@ -1,13 +1,13 @@
-"""What each leaf module of a network gives, and how far it is from turning along with the image.
+"""Outputs of a network's leaf modules and their equivariance errors.
 
-A quarter turn and a mirror generate all eight orientations, so two turned runs decide.
+A quarter turn and a mirror generate all eight orientations, so two runs on transformed images decide.
 """
 
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -16,12 +16,15 @@ from wsipipe.models.certificate.record import LayerError
 
 Turn = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
 TURNS: tuple[Turn, Turn] = (lambda x, axes: torch.rot90(x, 1, axes), lambda x, axes: x.flip(axes[1]))
-# JSON has no infinity.
 MISMATCH_ERROR = 1e6
+"""Error of outputs of unlike shape, and of NaN; JSON has no infinity."""
 
 
 class LayerOutput(NamedTuple):
-    """One output of one call of a leaf module; ``#2`` after the name is its second."""
+    """One output of one call of a leaf module.
+
+    ``#2`` after the name marks its second output.
+    """
 
     name: str
     kind: str
@@ -30,12 +33,12 @@ class LayerOutput(NamedTuple):
 
 @contextmanager
 def recorded_outputs(network: nn.Module) -> Iterator[list[LayerOutput]]:
-    """Collects what the leaf modules give, in the order of the run."""
+    """Record the outputs of the leaf modules, in execution order."""
     calls: list[LayerOutput] = []
     times: Counter[str] = Counter()
 
-    def hook_of(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def keep(module: nn.Module, _: Any, output: Any) -> None:
+    def hook_of(name: str) -> Callable[[nn.Module, object, object], None]:
+        def keep(module: nn.Module, _: object, output: object) -> None:
             for tensor in tensors_in(output):
                 times[name] += 1
                 label = name if times[name] == 1 else f"{name}#{times[name]}"
@@ -56,49 +59,60 @@ def recorded_outputs(network: nn.Module) -> Iterator[list[LayerOutput]]:
 def output_errors(
     network: nn.Module, run: Callable[[torch.Tensor], object], x: torch.Tensor
 ) -> list[LayerError]:
-    """Error of each leaf of ``network``, in the order of the run, worst of a quarter turn and a mirror.
+    """Return the equivariance error of each leaf module, in execution order.
+
+    Each is the larger one of a quarter turn and a mirror.
 
     Args:
-        network: Whose leaves are looked at.
-        run: Runs it on images (B, C, H, W).
+        network: Network whose leaf modules are measured.
+        run: Function that runs it on images (B, C, H, W).
         x: The images.
     """
 
-    def leaves(images: torch.Tensor) -> list[LayerOutput]:
+    def outputs(images: torch.Tensor) -> list[LayerOutput]:
         with recorded_outputs(network) as calls:
             run(images)
         return calls
 
-    straight = leaves(x)
-    errors = [0.0] * len(straight)
+    upright = outputs(x)
+    errors = [0.0] * len(upright)
     for turn in TURNS:
-        for index, (one, other) in enumerate(zip(straight, leaves(turn(x, (2, 3))), strict=False)):
-            errors[index] = max(errors[index], _least(one.output, other.output, turn))
+        for index, (one, other) in enumerate(zip(upright, outputs(turn(x, (2, 3))), strict=False)):
+            errors[index] = max(errors[index], _smallest_error(one.output, other.output, turn))
     return [
         LayerError(name=leaf.name, kind=leaf.kind, error=error)
-        for leaf, error in zip(straight, errors, strict=True)
+        for leaf, error in zip(upright, errors, strict=True)
     ]
 
 
-def answer_error(straight: torch.Tensor, turned: torch.Tensor, turn: Turn) -> float:
-    """Error of an answer: maps ([B, C, H, W] or [B, H, W]) turn along, vectors stay."""
-    axes = {3: (1, 2), 4: (2, 3)}.get(straight.ndim)
-    ways = [] if axes is None else [relative(turned, turn(straight, axes))]
-    return min([*ways, relative(turned, straight)] if straight.ndim < 4 else ways)
+def equivariance_error(upright: torch.Tensor, rotated: torch.Tensor, turn: Turn) -> float:
+    """Return the error of an output; maps rotate along, vectors do not.
+
+    Maps are [B, C, H, W] or [B, H, W].
+    """
+    axes = {3: (1, 2), 4: (2, 3)}.get(upright.ndim)
+    ways = [] if axes is None else [relative_error(rotated, turn(upright, axes))]
+    return min([*ways, relative_error(rotated, upright)] if upright.ndim < 4 else ways)
 
 
-def _least(straight: torch.Tensor, turned: torch.Tensor, turn: Turn) -> float:
-    """Error inside a network: channels may stand last, and tokens (B, N, C) be in another order."""
-    ways = [answer_error(straight, turned, turn), relative(turned, straight)]
-    if straight.ndim == 4:
-        ways.append(relative(turned, turn(straight, (1, 2))))
-    if straight.ndim == 3:
-        ways.append(relative(turned.sort(1).values, straight.sort(1).values))
+def _smallest_error(upright: torch.Tensor, rotated: torch.Tensor, turn: Turn) -> float:
+    """Return the error inside a network, over the possible axis orders.
+
+    Channels may be last, and tokens (B, N, C) be in another order.
+    """
+    ways = [equivariance_error(upright, rotated, turn), relative_error(rotated, upright)]
+    if upright.ndim == 4:
+        ways.append(relative_error(rotated, turn(upright, (1, 2))))
+    if upright.ndim == 3:
+        ways.append(relative_error(rotated.sort(1).values, upright.sort(1).values))
     return min(ways)
 
 
-def relative(found: torch.Tensor, truth: torch.Tensor) -> float:
-    """Largest difference over the largest value of ``truth``; a million if shapes differ or it is NaN."""
+def relative_error(found: torch.Tensor, truth: torch.Tensor) -> float:
+    """Return the largest difference over the largest value of ``truth``.
+
+    It is a million if shapes differ or it is NaN.
+    """
     if found.shape != truth.shape:
         return MISMATCH_ERROR
     if not truth.numel():
@@ -109,7 +123,7 @@ def relative(found: torch.Tensor, truth: torch.Tensor) -> float:
 
 
 def tensors_in(output: object) -> Iterator[torch.Tensor]:
-    """Every floating tensor in tuples, lists and dicts."""
+    """Yield every floating-point tensor in tuples, lists and dicts."""
     if isinstance(output, torch.Tensor) and output.is_floating_point():
         yield output
     elif isinstance(output, dict):

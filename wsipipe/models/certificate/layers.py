@@ -1,7 +1,6 @@
-"""What is told of a network's layers: the error of each, and the cost."""
+"""Error of each layer of a network, and its cost."""
 
 import math
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,12 +12,18 @@ from wsipipe.models.certificate.subject import NetworkUnderTest
 
 
 def layer_errors(subject: NetworkUnderTest, height: int, width: int, dtype: torch.dtype) -> list[LayerError]:
-    """Worst error of each leaf module under a quarter turn and a mirror; these make all eight."""
+    """Return the worst error of each leaf module.
+
+    It is that of a quarter turn and a mirror, which generate all eight orientations.
+    """
     return output_errors(subject.network, subject.scores, noise(subject, height, width, dtype))
 
 
 def gflop_per_mpx(subject: NetworkUnderTest, dtype: torch.dtype) -> float:
-    """1e9 operations (two a multiply-add) of convolution and linear modules for each 1e6 px of image."""
+    """Return the cost in GFLOP per megapixel of image.
+
+    Counted are 1e9 operations (two per multiply-add) of convolution and linear modules for each 1e6 px.
+    """
     side = up_to_multiple(SMALLEST_SIDE_PX, subject.lattice_px)
     multiply_adds = 0
 
@@ -37,16 +42,19 @@ def gflop_per_mpx(subject: NetworkUnderTest, dtype: torch.dtype) -> float:
 
 
 def _is_counted(module: nn.Module) -> bool:
-    """Linear modules, and whatever has the sizes of a convolution, ring convolutions too."""
+    """Return True for linear modules and all kinds of convolution.
+
+    Ring convolutions have the sizes of a convolution too.
+    """
     sizes = ("in_channels", "out_channels", "kernel_size", "groups")
     return isinstance(module, nn.Linear) or all(hasattr(module, name) for name in sizes)
 
 
-def _multiply_adds(module: Any, given: torch.Tensor, output: torch.Tensor) -> int:
+def _multiply_adds(module: nn.Module, x: torch.Tensor, output: torch.Tensor) -> int:
     if isinstance(module, nn.Linear):
         return output.numel() * module.in_features
     side = module.kernel_size
     taps = side * side if isinstance(side, int) else math.prod(side)
     if isinstance(module, nn.ConvTranspose2d):
-        return given.numel() * module.out_channels // module.groups * taps
+        return x.numel() * module.out_channels // module.groups * taps
     return output.numel() * module.in_channels // module.groups * taps

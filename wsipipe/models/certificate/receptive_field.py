@@ -1,4 +1,7 @@
-"""Receptive reach by gradient: how far outside its own lattice cell an answer looks, measured in float64."""
+"""Receptive field by gradient, measured in float64.
+
+It is how far outside its own lattice cell an output depends on the image.
+"""
 
 import numpy as np
 import torch
@@ -12,10 +15,10 @@ BREADTH_PX = 32
 
 
 def measure_receptive_field(subject: NetworkUnderTest) -> ReceptiveField:
-    """ReceptiveField of a network that answers with a map.
+    """Measure the receptive field of a network whose output is a map.
 
-    It is measured on a strip along x and one along y, which is enough where kernels reach straight to each
-    side. The strip grows until the gradient ends on it; under a norm that looks at the image it never does.
+    It is measured on a strip along x and one along y, which is enough where kernels extend straight to each
+    side. The strip grows until the gradient ends on it; under a norm over the whole image it never does.
     """
     subject, cell = subject.copied(torch.float64), subject.lattice_px
     influence: Image = np.zeros(0)
@@ -34,7 +37,10 @@ def measure_receptive_field(subject: NetworkUnderTest) -> ReceptiveField:
 
 
 def strip_lengths(subject: NetworkUnderTest) -> list[int]:
-    """Lengths to try, px, of an odd number of cells; the first is enough if the network's formula is true."""
+    """Return strip lengths to try, px, of an odd number of cells.
+
+    The first is enough if the declared halo is true.
+    """
     cell = subject.lattice_px
     halos = [up_to_multiple(length // 2, cell) for length in LENGTHS_PX]
     if subject.halo_px is not None:
@@ -44,29 +50,34 @@ def strip_lengths(subject: NetworkUnderTest) -> list[int]:
 
 
 def strip_gradient(subject: NetworkUnderTest, length: int, dim: int) -> Image:
-    """Sum of absolute gradients (length,) at each px along ``dim``, from all answers of the middle cell.
+    """Return the sum of absolute gradients (length,) along a strip.
+
+    It is that of all outputs of the middle cell, at each px along ``dim``.
 
     Args:
-        subject: In float64.
-        length: Of the strip, px, an odd number of cells.
+        subject: Network in float64.
+        length: Length of the strip, px, an odd number of cells.
         dim: 2 for y, 3 for x.
     """
     breadth = up_to_multiple(BREADTH_PX, subject.lattice_px)
     shape = (length, breadth) if dim == 2 else (breadth, length)
     x = noise(subject, *shape, torch.float64).requires_grad_()
-    answer = subject.answer(x)
-    stride = length // answer.shape[dim]
-    cells = answer.narrow(
+    output = subject.output(x)
+    stride = length // output.shape[dim]
+    cells = output.narrow(
         dim, (length - subject.lattice_px) // 2 // stride, max(subject.lattice_px // stride, 1)
     )
-    # Random signs, so that answers do not cancel.
+    # Random signs, so that outputs do not cancel.
     weights = torch.randn(cells.shape, dtype=cells.dtype, generator=torch.Generator().manual_seed(0))
     (gradient,) = torch.autograd.grad((cells * weights).sum(), x)
     return gradient.abs().sum(dim=(0, 1, 5 - dim)).numpy()
 
 
 def influence_of(profile: Image, cell_px: int) -> Image:
-    """Larger of both sides at 1, 2, ... px outside the middle cell, over the largest inside it."""
+    """Return the relative influence at 1, 2, ... px outside the middle cell.
+
+    It is the larger one of both sides, over the largest inside the cell.
+    """
     halo = (len(profile) - cell_px) // 2
     before, inside, after = profile[:halo][::-1], profile[halo : halo + cell_px], profile[halo + cell_px :]
     return np.maximum(before, after) / (inside.max() or 1.0)

@@ -1,4 +1,4 @@
-"""What a certificate says, as strict JSON; read without torch."""
+"""Fields of a certificate, as strict JSON; read without torch."""
 
 from typing import Annotated, Literal, Self
 
@@ -17,14 +17,14 @@ class CertificateRecord(BaseModel):
 
 
 class SizeErrors(CertificateRecord):
-    """How one image size came through the eight orientations.
+    """Errors of one image size in the eight orientations.
 
     Attributes:
-        height_px: Of the image.
-        width_px: Of the image.
+        height_px: Image height.
+        width_px: Image width.
         on_lattice: True if both are multiples of the network's lattice.
-        refused: What the network said, if it did not take the size.
-        errors: By orientation, largest difference over the largest value of the straight answer.
+        refused: Message of the network if it did not take the size.
+        errors: Largest difference over the largest value of the upright output, by orientation.
     """
 
     height_px: int
@@ -40,12 +40,14 @@ class SizeErrors(CertificateRecord):
 
 
 class LayerError(CertificateRecord):
-    """Error of one leaf module's output, worst of a quarter turn and a mirror.
+    """Worst error of one leaf module's output.
+
+    It is that of a quarter turn and a mirror.
 
     Attributes:
         name: Dotted name in the network; ``#2`` is its second call.
-        kind: Its class.
-        error: As in :class:`SizeErrors`.
+        kind: Class of the module.
+        error: Largest difference over the largest value of the upright output.
     """
 
     name: str
@@ -54,12 +56,14 @@ class LayerError(CertificateRecord):
 
 
 class AngleError(CertificateRecord):
-    """One turn of the made picture, about its centre; compared on the disc that every angle shows.
+    """Error of one rotation of the synthetic image.
+
+    The image is rotated about its centre and compared on the disc that every angle shows.
 
     Attributes:
-        degrees: Counter-clockwise.
-        error: Root mean square difference over the spread of the straight answer.
-        agreement_drop: Share of px (or of answers) whose decision differs from the straight one's.
+        degrees: Angle, counter-clockwise.
+        error: Root mean square difference over the spread of the upright output.
+        agreement_drop: Share of px (or of outputs) whose decision differs from the upright one.
     """
 
     degrees: float
@@ -68,11 +72,11 @@ class AngleError(CertificateRecord):
 
 
 class ReceptiveField(CertificateRecord):
-    """How far outside its own lattice cell an answer looks, px.
+    """How far outside its own lattice cell an output depends on px.
 
     Attributes:
-        gradient_px: Measured: the farthest px with a gradient; None if it runs off the image.
-        formula_px: What the network says it needs (``halo_px``); None if it says nothing.
+        gradient_px: Distance of the farthest px with a gradient; None if it exceeds the image.
+        formula_px: Halo that the network declares (``halo_px``); None if it declares none.
         image_px: Length of the image on which it was measured.
         influence: Largest gradient at 1, 2, ... px outside the cell, over the largest inside.
     """
@@ -84,12 +88,12 @@ class ReceptiveField(CertificateRecord):
 
 
 class Tiling(CertificateRecord):
-    """Patches of core and halo, put together, against the whole.
+    """Error of assembled patches of core and halo against the whole image.
 
     Attributes:
         halo_px: Context on each side of a patch.
-        core_px: What a patch gives.
-        error: As in :class:`SizeErrors`.
+        core_px: Side of the part of a patch that is kept.
+        error: Largest difference over the largest value of the output of the whole image.
         error_without_halo: The same with halo 0.
     """
 
@@ -100,11 +104,13 @@ class Tiling(CertificateRecord):
 
 
 class RingKernelErrors(CertificateRecord):
-    """The predictor by ring kernels, as slides are run: not one bit of a probability may change.
+    """Errors of the predictor with the ring kernels, as on slides.
+
+    Probabilities must be bitwise identical.
 
     Attributes:
-        sizes: The eight orientations, by image size.
-        tiling: Tiled against whole; None if not asked for.
+        sizes: Errors in the eight orientations, by image size.
+        tiling: Error of tiling; None if it was not measured.
     """
 
     sizes: list[SizeErrors]
@@ -112,33 +118,33 @@ class RingKernelErrors(CertificateRecord):
 
     @property
     def worst(self) -> float:
-        """Largest error; 0 means the same bits."""
+        """Largest error; 0 means bitwise identical."""
         return max([size.worst for size in self.sizes] + ([self.tiling.error] if self.tiling else []))
 
 
 class Certificate(CertificateRecord):
-    """What was measured on one network, and whether it keeps wsipipe's two promises.
+    """Measured errors of one network, and the verdict.
 
     Attributes:
-        schema_version: Of this file.
+        schema_version: Version of this format.
         subject: Name of the weights, or of what was imported.
-        weights_sha256: Of the weight file, if there is one.
-        path: How it ran but for ``rings``: ``folded`` into plain convolutions, or as the ``module`` given.
-        dtype: In what it computed.
+        weights_sha256: SHA-256 of the weight file, if there is one.
+        path: How it ran except for ``rings``: ``folded`` into plain convolutions, or as the ``module`` given.
+        dtype: Numerical precision.
         budget: Largest error allowed.
-        answer: A ``map`` of scores, or one ``vector`` an image.
-        parameters: TrainingRange numbers.
+        answer: A ``map`` of scores, or one ``vector`` per image.
+        parameters: Number of trained parameters.
         gflop_per_mpx: 1e9 multiplications and additions for each 1e6 px of image.
-        lattice_px: Extents of patches are multiples of this.
-        sizes: The eight orientations, by image size.
-        layers: Each leaf module in the order it ran.
-        first_broken_layer: The first of them over budget; what breaks may also stand just before it.
-        angles: Turns in between.
-        reach: Receptive reach; None if the answer is a vector.
-        tiling: Tiled against whole; None if not asked for, or not possible.
-        rings: The same by ring kernels; None if slides are not run so (a module, float64, no compiler).
-        reasons: Why it does not pass; empty if it does.
-        passed: Whether it does.
+        lattice_px: Divisor of the extents of patches.
+        sizes: Errors in the eight orientations, by image size.
+        layers: Error of each leaf module in execution order.
+        first_broken_layer: First layer over budget; what breaks may also lie just before it.
+        angles: Errors at angles between the orientations.
+        reach: Receptive field; None if the output is a vector.
+        tiling: Error of tiling; None if it was not measured, or cannot be.
+        rings: Errors with the ring kernels; None if they are not used (a module, float64, no compiler).
+        reasons: Reasons for a failure; empty if it passes.
+        passed: Verdict.
     """
 
     schema_version: Literal[2] = 2
@@ -169,5 +175,5 @@ class Certificate(CertificateRecord):
 
     @property
     def worst_orientation_error(self) -> float:
-        """Largest error of the eight orientations, over all sizes the network takes."""
+        """Largest error of the eight orientations, over all accepted sizes."""
         return max(size.worst for size in self.sizes)

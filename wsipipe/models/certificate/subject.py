@@ -1,4 +1,7 @@
-"""What is certified: any torch model (B, 3, H, W) -> map or vector, and the made pictures it is shown."""
+"""The network under test, and synthetic test images.
+
+Any torch model (B, 3, H, W) -> map or vector can be tested.
+"""
 
 import copy
 import importlib
@@ -27,15 +30,16 @@ class NetworkUnderTest:
     """A network ready to be measured.
 
     Attributes:
-        name: For the certificate.
-        network: A copy in eval mode whose weights take no gradient.
-        scores: Image (B, 3, H, W) -> raw scores (B, C, h, w) or (B, C).
-        parameters: TrainingRange numbers, before anything was folded.
-        lattice_px: Extents of patches are multiples of this.
-        halo_px: Context it says it needs; None if it says nothing.
-        normalisation: How pixels of 0 to 255 enter it.
-        sha256: Of the weight file, if any.
-        by_rings: Image -> probabilities by ring kernels, as slides are run; None if they are not run so.
+        name: Name on the certificate.
+        network: Copy in eval mode whose weights take no gradient.
+        scores: Function from image (B, 3, H, W) to raw scores (B, C, h, w) or (B, C).
+        parameters: Number of trained parameters, before folding.
+        lattice_px: Divisor of the extents of patches.
+        halo_px: Context that it declares to need; None if it declares none.
+        normalisation: Normalisation of pixels of 0 to 255.
+        sha256: SHA-256 of the weight file, if any.
+        by_rings: Function from image to probabilities with the ring kernels, as on slides; None if they are
+            not used.
         independent: True if each channel is decided alone (sigmoid); False if the largest one wins.
     """
 
@@ -51,20 +55,29 @@ class NetworkUnderTest:
     independent: bool = False
 
     def copied(self, dtype: torch.dtype) -> "NetworkUnderTest":
-        """The same with a copy of the network in another ``dtype``."""
+        """Return this with a copy of the network in another ``dtype``."""
         network = copy.deepcopy(self.network).to(dtype)
         return replace(self, network=network, scores=scores_of(network))
 
     def tensor(self, image: Image, dtype: torch.dtype) -> torch.Tensor:
-        """Picture (H, W, 3) in [0, 1] -> (1, 3, H, W) as the network wants it."""
+        """Normalise an image for the network.
+
+        Args:
+            image: Image (H, W, 3) in [0, 1].
+            dtype: Numerical precision.
+
+        Returns:
+            Tensor (1, 3, H, W).
+        """
         pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
         return ((255 * pixels - self.normalisation.offset) / self.normalisation.scale).to(dtype)
 
-    def answer(self, image: torch.Tensor) -> torch.Tensor:
-        """Raw scores, float32 at least, and finite.
+    def output(self, image: torch.Tensor) -> torch.Tensor:
+        """Return raw scores, float32 at least, and finite.
 
         Raises:
-            ModelError: The size is refused; the answer is no map and no vector, or holds NaN or infinity.
+            ModelError: The size is refused, or the output is neither map nor vector, or holds NaN or
+                infinity.
         """
         try:
             scores = self.scores(image)
@@ -76,22 +89,29 @@ class NetworkUnderTest:
         if not isinstance(scores, torch.Tensor) or scores.ndim not in (2, 4):
             found = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
             raise ModelError(
-                f"{self.name} answers {found}; give a model that answers (B, C, h, w) or (B, C)."
+                f"The output of {self.name} is {found}. Give a model whose output is (B, C, h, w) or (B, C)."
             )
         if not torch.isfinite(scores).all():
-            raise ModelError(f"{self.name} answers NaN or infinity on a plain picture. Use other weights.")
+            raise ModelError(
+                f"The output of {self.name} on an ordinary image holds NaN or infinity. Use other weights."
+            )
         return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 def load_network_under_test(
     model: str | Path | nn.Module, dtype: torch.dtype, lattice_px: int | None = None
 ) -> NetworkUnderTest:
-    """Load the network of a shipped model's name, a weight file, ``package.module:factory``, or a module.
+    """Load the network under test.
 
     Weights are folded as they are when slides are run. A module is copied; the copy is in eval mode.
 
+    Args:
+        model: Name of a shipped model, weight file, ``package.module:factory``, or module.
+        dtype: Numerical precision.
+        lattice_px: Divisor of the extents that a module takes; None to read it from the module.
+
     Raises:
-        ModelError: There is no such model, or it is no torch module.
+        ModelError: There is no such model, or it is not a torch module.
     """
     if isinstance(model, nn.Module):
         return wrap_network(model, type(model).__name__, dtype, lattice_px)
@@ -117,7 +137,10 @@ def load_network_under_test(
 def wrap_network(
     network: nn.Module, name: str, dtype: torch.dtype, lattice_px: int | None = None
 ) -> NetworkUnderTest:
-    """Wrap any module; ``lattice_px`` and ``halo_px`` are taken from it where it has them."""
+    """Wrap any module as a network under test.
+
+    ``lattice_px`` and ``halo_px`` are read from it where it has them.
+    """
     network = copy.deepcopy(network).to(dtype).eval().requires_grad_(False)
     lattice = getattr(network, "lattice_px", DEFAULT_LATTICE_PX) if lattice_px is None else lattice_px
     return NetworkUnderTest(
@@ -142,20 +165,21 @@ def _imported(where: str) -> nn.Module:
     except (ImportError, AttributeError, TypeError) as error:
         raise ModelError(
             f"{where} could not be imported and called without arguments: {error}. Name a function of an "
-            "importable module that gives a torch model."
+            "importable module that returns a torch model."
         ) from error
     finally:
         sys.path.pop(0)
     if not isinstance(made, nn.Module):
-        raise ModelError(f"{where} gives {type(made).__name__}; it must give a torch.nn.Module.")
+        raise ModelError(f"{where} returns {type(made).__name__}. It must return a torch.nn.Module.")
     return made
 
 
 def synthetic_tissue(height: int, width: int, degrees: float = 0.0, seed: int = 0) -> Image:
-    """Picture (H, W, 3) in [0, 1]: dark ellipses and waves on a pink disc, white around; turned exactly.
+    """Return a synthetic tissue image (H, W, 3) in [0, 1].
 
-    It is a formula of the place, not an array that is resampled, so a turn costs no sharpness. Its edges are
-    as soft as a Gaussian of 2 px, so next to nothing in it is finer than 4 px.
+    It shows dark ellipses and waves on a pink disc, white around, rotated exactly: it is a formula of the
+    position, not an array that is resampled, so a rotation costs no sharpness. Its edges are as soft as a
+    Gaussian of 2 px, so next to nothing in it is finer than 4 px.
     """
     rng = np.random.default_rng(seed)
     y, x = rotated_positions(height, width, degrees)
@@ -177,7 +201,10 @@ def synthetic_tissue(height: int, width: int, degrees: float = 0.0, seed: int = 
 
 
 def rotated_positions(height: int, width: int, degrees: float) -> tuple[Image, Image]:
-    """Place in the straight picture, (y, x) from the centre, of each px of the turned one."""
+    """Return the upright positions of the px of a rotated image.
+
+    Positions are (y, x) from the centre.
+    """
     y, x = np.meshgrid(
         np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2, indexing="ij"
     )
@@ -186,7 +213,10 @@ def rotated_positions(height: int, width: int, degrees: float) -> tuple[Image, I
 
 
 def _ellipse(y: Image, x: Image, angle: float, long: float, short: float) -> Image:
-    """1 inside an ellipse of these half axes, px, with a soft edge."""
+    """Return 1 inside an ellipse, with a soft edge.
+
+    Half axes are in px.
+    """
     along, across = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
     distance = (np.hypot(along / long, across / short) - 1) * short
     return 1 / (1 + np.exp(np.clip(distance / 1.2, -50, 50)))

@@ -1,1 +1,4 @@
-"""Networks from and to other forms: other CNNs, the authors' checkpoints, TorchScript and ONNX."""
+"""Conversion of networks from and to other formats.
+
+Other CNNs, checkpoints of the GMR-Conv package, TorchScript and ONNX.
+"""

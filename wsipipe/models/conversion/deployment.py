@@ -1,16 +1,16 @@
-"""Networks for other programs: folded into plain convolutions, as TorchScript or ONNX, with a JSON card.
+"""Export of networks as TorchScript or ONNX, with a JSON card.
 
-The graph takes RGB (B, 3, H, W) float32 in [0, 1], H and W multiples of the lattice (which it does not
-check), and holds normalisation and activation: it gives what the predictor gives. Where the card has a
-``stain_reference``, slides must be brought to it first, see :mod:`wsipipe.stages.stain`. WSInfer takes the
-softmax itself; for it, ``tile`` gives a classifier's raw scores (B, classes) of a tile.
+The network is folded into plain convolutions. The graph takes RGB (B, 3, H, W) float32 in [0, 1], H and W
+multiples of the lattice (which it does not check), and includes normalisation and activation: its output is
+that of the predictor. Where the card has a ``stain_reference``, slides must be normalised to it first, see
+:mod:`wsipipe.stages.stain`. WSInfer takes the softmax itself; for it, ``tile`` exports a classifier's raw
+scores (B, classes) of a tile.
 """
 
 import json
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -28,7 +28,10 @@ EXAMPLE_CELLS = 8
 
 
 class ExportedNetwork(nn.Module):
-    """RGB (B, 3, H, W) float32 in [0, 1] -> probabilities (B, C, H / stride, W / stride), or tile scores."""
+    """A folded network with normalisation and activation.
+
+    RGB (B, 3, H, W) float32 in [0, 1] -> probabilities (B, C, H / stride, W / stride), or tile scores.
+    """
 
     def __init__(self, network: nn.Module, card: ModelCard, tile: bool) -> None:
         super().__init__()
@@ -36,7 +39,7 @@ class ExportedNetwork(nn.Module):
         self.card, self.tile = card, tile
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Probabilities, or with ``tile`` raw scores, of which the softmax is still to be taken."""
+        """Return probabilities, or with ``tile`` raw scores before the softmax."""
         how = self.card.normalisation
         run = self.network if self.tile else scores_of(self.network)
         scores = run((image * 255.0 - how.offset) / how.scale) / self.card.temperature
@@ -46,41 +49,49 @@ class ExportedNetwork(nn.Module):
 
 
 def export_network(weights: str | Path, path: Path, *, tile: bool = False) -> list[Path]:
-    """Writes ``path`` (``.pt`` or ``.onnx``) and its card beside it; returns both.
+    """Export a network to TorchScript (``.pt``) or ONNX (``.onnx``).
 
     Args:
-        weights: A shipped model's name or a ``.safetensors`` file.
-        path: File to write; its folder is made if absent.
-        tile: Raw scores of a tile, for a classifier alone.
+        weights: Name of a shipped model or a ``.safetensors`` file.
+        path: File to write; its folder is created if absent.
+        tile: Export the raw scores of a tile; for classifiers only.
+
+    Returns:
+        The file and its card beside it.
 
     Raises:
-        ModelError: The suffix is unknown, the weights are no classifier's, or ONNX is not installed.
+        ModelError: The suffix is unknown, ``tile`` is set but the weights are not a classifier's, or ONNX is
+            not installed.
     """
     if path.suffix not in SUFFIXES:
-        raise ModelError(f"{path} is neither TorchScript nor ONNX; name a file in {' or '.join(SUFFIXES)}.")
+        raise ModelError(
+            f"{path} is neither TorchScript nor ONNX. Name a file that ends with {' or '.join(SUFFIXES)}."
+        )
     write = export_torchscript if SUFFIXES[path.suffix] == "torchscript" else export_onnx
     write(weights, path, tile=tile)
     return [path, write_export_card(weights, path.with_suffix(".json"), tile=tile)]
 
 
 def export_torchscript(weights: str | Path, path: Path, *, tile: bool = False) -> None:
-    """Writes the folded network as TorchScript; see :func:`export_network`."""
+    """Write the folded network as TorchScript; see :func:`export_network`."""
     exported, example = _prepared(weights, path, tile)
     with warnings.catch_warnings():
-        # It says that it is old, but TorchScript is what WSInfer and QuPath read; and that the network checks
-        # extents now alone, which leaves H and W free.
+        # torch warns that TorchScript is deprecated, but WSInfer and QuPath read it, and that the network
+        # checks extents only while tracing, which leaves H and W free.
         warnings.simplefilter("ignore")
         torch.jit.save(torch.jit.trace(exported, example), path)
 
 
 def export_onnx(weights: str | Path, path: Path, *, tile: bool = False) -> None:
-    """Writes the folded network as one ONNX file; see :func:`export_network`.
+    """Write the folded network as one ONNX file; see :func:`export_network`.
 
     Raises:
         ModelError: The packages it needs are not installed.
     """
     if not all(find_spec(name) for name in NEEDED):
-        raise ModelError("ONNX needs packages that are not installed: pip install 'wsipipe[export]'.")
+        raise ModelError(
+            "ONNX export needs packages that are not installed. Run pip install 'wsipipe[export]'."
+        )
     exported, example = _prepared(weights, path, tile)
     lattice_px = exported.card.lattice_px
     free = {
@@ -107,15 +118,17 @@ def export_onnx(weights: str | Path, path: Path, *, tile: bool = False) -> None:
 def _prepared(weights: str | Path, path: Path, tile: bool) -> tuple[ExportedNetwork, torch.Tensor]:
     network, card = load(weights)
     if tile and not hasattr(network, "logit_map"):
-        raise ModelError(f"{card.name} gives maps; --tile is for classifiers. Export it without.")
+        raise ModelError(f"{card.name} gives maps, and --tile is for classifiers. Export it without --tile.")
     path.parent.mkdir(parents=True, exist_ok=True)
     side = EXAMPLE_CELLS * card.lattice_px
     example = torch.rand(2, 3, side, side + card.lattice_px)
     return ExportedNetwork(network, card, tile).eval().requires_grad_(False), example
 
 
-def export_card(card: ModelCard, tile: bool, side_px: int) -> dict[str, Any]:
-    """Card in the form of the WSInfer model zoo (its config 1.0), with what a user must know besides.
+def export_card(card: ModelCard, tile: bool, side_px: int) -> dict[str, object]:
+    """Return a card in the format of the WSInfer model zoo (config 1.0).
+
+    It has further keys, which a user must know.
 
     Source: SBU-BMI/wsinfer-zoo, ``model-config.schema.json``, which allows further keys.
     """
@@ -141,7 +154,10 @@ def export_card(card: ModelCard, tile: bool, side_px: int) -> dict[str, Any]:
 
 
 def write_export_card(weights: str | Path, path: Path, *, tile: bool = False) -> Path:
-    """Writes the card of an exported network, one tile or 512 px as its patch."""
+    """Write the card of an exported network.
+
+    Its patch is one tile, or 512 px.
+    """
     network, card = load(weights)
     window = getattr(network, "window", None)
     side_px = 512 if window is None else window * card.stride

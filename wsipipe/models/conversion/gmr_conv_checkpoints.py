@@ -1,10 +1,11 @@
-"""Checkpoints of the authors' package GMR-Conv 1.0.3 -> our networks in index mode.
+"""Import of checkpoints of the authors' package GMR-Conv 1.0.3.
 
-Their ResNets compute the same here to rounding. Their U-Net does where it was built with BatchNorm, ReLU,
-average pooling, the circular mask, Gaussian rings and interpolation (``GMRUNet(bridge=True, ...)`` takes it);
-but it interpolates by corners (``align_corners=True``), which cannot be tiled, and here by pixel centres: the
-same weights give slightly other maps, which a warning says. A checkpoint does not tell the activation, the
-kind of pooling, or whether the stem pools: build the network like the one that was trained.
+They are loaded into networks in index mode. The authors' ResNets compute the same here up to rounding. Their
+U-Net does where it was built with BatchNorm, ReLU, average pooling, the circular mask, Gaussian rings and
+interpolation (``GMRUNet(bridge=True, ...)`` takes it); but it interpolates by corners
+(``align_corners=True``), which cannot be tiled, and here by pixel centres: the same weights give slightly
+different maps, which a warning says. A checkpoint does not state the activation, the kind of pooling, or
+whether the stem pools: build the network like the one that was trained.
 """
 
 import logging
@@ -32,15 +33,17 @@ UNET_BRIDGE = re.compile(r"upcat_(\d)\.upsample\.preconv\.(\w+)$")
 
 
 def load_reference_state(model: nn.Module, state_dict: Mapping[str, torch.Tensor]) -> None:
-    """Load weights of the authors' GMR-ResNet or GMR-U-Net into ours, every one or none.
+    """Load weights of the authors' GMR-ResNet or GMR-U-Net.
+
+    All tensors are loaded, or none.
 
     Args:
         model: A :class:`GMRResNet`, or a :class:`GMRUNet` with ``bridge=True``, of mode ``index``.
-        state_dict: The authors' names -> tensors.
+        state_dict: Tensors by the authors' names.
 
     Raises:
-        ModelError: The mode is ``radial``, the checkpoint is of another kind or size of network, its rings
-            are not these, or it holds NaN; names the first tensor in the way.
+        ModelError: The mode is not ``index``, the checkpoint is of another kind or size of network, its rings
+            differ, or it holds NaN; names the first tensor that does not fit.
     """
     _refuse_radial(model)
     theirs = {name: tensor for name, tensor in state_dict.items() if not DERIVED.search(name)}
@@ -50,10 +53,10 @@ def load_reference_state(model: nn.Module, state_dict: Mapping[str, torch.Tensor
     elif isinstance(model, GMRUNet):
         ours = _without_conv_bias({_unet_name(name, len(model.up)): t for name, t in theirs.items()})
         log.warning(
-            "The authors' U-Net interpolates by corners, ours by pixel centres: maps differ a little."
+            "The authors' U-Net interpolates by corners, this one by pixel centres: maps differ slightly."
         )
     else:
-        raise ModelError(f"{type(model).__name__} has no counterpart in GMR-Conv; use a GMR ResNet or U-Net.")
+        raise ModelError(f"{type(model).__name__} has no counterpart in GMR-Conv. Use a GMR ResNet or U-Net.")
     tables = {name: ours.pop(name) for name in list(ours) if name.endswith(TABLE)}
     _refuse_misfits(model, ours)
     _refuse_other_rings(model, tables)
@@ -61,7 +64,7 @@ def load_reference_state(model: nn.Module, state_dict: Mapping[str, torch.Tensor
 
 
 def _resnet_name(name: str, depths: tuple[int, ...]) -> str:
-    """Our name of a ResNet's tensor."""
+    """Return the name here of a ResNet's tensor."""
     if found := RESNET_UNIT.match(name):
         stage, index, kind, unit, leaf = found.groups()
         part = "conv" if kind == "conv" else "norm"
@@ -79,7 +82,10 @@ def _block(stage: str, index: str, depths: tuple[int, ...]) -> str:
 
 
 def _unet_name(name: str, levels: int) -> str:
-    """Our name of a U-Net's tensor; their up-blocks count from the finest, ours from the coarsest."""
+    """Return the name here of a U-Net's tensor.
+
+    The authors count up-blocks from the finest, the network here from the coarsest.
+    """
     if found := UNET_UNIT.match(name):
         where, unit, part, leaf = found.groups()
         kind, _, level = where.partition("_")
@@ -92,13 +98,18 @@ def _unet_name(name: str, levels: int) -> str:
 
 
 def _without_conv_bias(tensors: Tensors) -> Tensors:
-    """A convolution's bias before BatchNorm moves only the mean that the norm takes away."""
+    """Merge convolution biases into the means of BatchNorm.
+
+    A convolution's bias before BatchNorm only shifts the mean that the norm subtracts.
+    """
     biases = {name: tensor for name, tensor in tensors.items() if name.endswith(".conv.bias")}
     rest = {name: tensor for name, tensor in tensors.items() if name not in biases}
     for name, bias in biases.items():
         mean = name.replace(".conv.bias", ".norm.running_mean")
         if mean not in rest:
-            raise ModelError(f"The checkpoint has no {mean}; only networks with BatchNorm can be loaded.")
+            raise ModelError(
+                f"The checkpoint has no {mean}. Use a network with BatchNorm; no other can be loaded."
+            )
         rest[mean] = rest[mean] - bias
     return rest
 
@@ -107,8 +118,8 @@ def _refuse_radial(model: nn.Module) -> None:
     modes = {module.mode for module in model.modules() if isinstance(module, GMRConv2d)}
     if modes != {"index"}:
         raise ModelError(
-            f"The authors' weights are of mode 'index', the model is of {sorted(modes) or 'no ring mode'}; "
-            "build it with mode='index'."
+            f"The authors' weights are of mode 'index', but the model is of {sorted(modes) or 'no ring mode'}"
+            "; build it with mode='index'."
         )
 
 
@@ -141,11 +152,12 @@ def _refuse_other_rings(model: nn.Module, tables: Tensors) -> None:
         masks = _masks(model.get_submodule(name.removesuffix(TABLE)))
         if not torch.equal(table.reshape(table.shape[-2:]), masks.to(table.dtype)):
             raise ModelError(
-                f"{name} holds other rings than ours; only fixed, circular ones (force_circular) are loaded."
+                f"{name} holds other rings than the model. Use a checkpoint with fixed, circular rings "
+                "(force_circular)."
             )
 
 
 def _masks(layer: GMRConv2d) -> torch.Tensor:
-    """Which cells each hard ring of ``layer`` has, (rings, k * k) bool."""
+    """Return the cells of each hard ring of ``layer``, (rings, k * k) bool."""
     rings = torch.cat([layer.hard_rings(), torch.tensor([-1], device=layer.weight.device)])
     return rings[layer._cells.flatten()] == torch.arange(layer.rings, device=rings.device)[:, None]

@@ -1,6 +1,6 @@
-"""Any CNN of torch -> one that commutes with the eight orientations, or an error that names the obstacle.
+"""Conversion of CNNs to networks that commute with the eight orientations.
 
-What stands in for what; kernels start anew, everything else keeps its values:
+Replacements; kernels are initialised, all other weights are kept:
 
     convolution k x k                     ring convolution, same size out
     the same with stride s                s x s average pooling, then ring convolution
@@ -8,9 +8,9 @@ What stands in for what; kernels start anew, everything else keeps its values:
     max or average pooling k x k, stride s  s x s pooling: of its kind if k = s, else average
     transposed convolution, stride s      bilinear up-sampling, then ring convolution
 
-The result is run on random images, every parameter shaken so that no zero hides a fault: it passes, or
-:class:`wsipipe.errors.ModelError` names the first module that breaks. Norms that look at the patch
-(InstanceNorm, GroupNorm) commute and are kept, with a warning: tiles of such a network show seams.
+The result is run on random images, with every parameter perturbed so that no zero hides a fault: it passes,
+or :class:`wsipipe.errors.ModelError` names the first module that breaks. Norms over the patch (InstanceNorm,
+GroupNorm) commute and are kept, with a warning: tiles of such a network show seams.
 """
 
 import copy
@@ -31,7 +31,7 @@ SEAMS = (nn.InstanceNorm2d, nn.GroupNorm)
 REFUSED: dict[type[nn.Module], str] = {
     nn.PixelShuffle: "channels become positions; use bilinear up-sampling and a convolution",
     nn.PixelUnshuffle: "positions become channels; use average pooling and a convolution",
-    nn.MaxUnpool2d: "it needs the places of the maxima; use bilinear up-sampling",
+    nn.MaxUnpool2d: "it needs the positions of the maxima; use bilinear up-sampling",
     nn.MultiheadAttention: "attention to positions has no ring form; use a convolutional block",
     nn.Conv1d: "only convolutions over two axes are converted",
     nn.Conv3d: "only convolutions over two axes are converted; see GMRConv3d",
@@ -40,24 +40,27 @@ Symmetric = tuple[int, int, int, int]
 
 
 class BlockPool2d(nn.Module):
-    """Mean or maximum of each block of ``factor`` x ``factor`` px; refuses extents that it would cut."""
+    """Mean or maximum of each block of ``factor`` x ``factor`` px.
+
+    Extents that are no multiples of ``factor`` are refused.
+    """
 
     def __init__(self, factor: int, largest: bool = False) -> None:
         super().__init__()
         self.factor, self.largest = factor, largest
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features (B, C, H, W) -> (B, C, H / factor, W / factor)."""
+        """Pool features (B, C, H, W) to (B, C, H / factor, W / factor)."""
         height, width = x.shape[-2:]
         if height % self.factor or width % self.factor:
             raise ModelError(
-                f"A pooling layer met {height} x {width} px, no multiple of {self.factor}; symmetric pooling "
-                "needs images whose extents are multiples of the network's whole stride. Pad the image."
+                f"A pooling layer got {height} x {width} px, no multiple of {self.factor}: symmetric pooling "
+                "needs images whose extents are multiples of the network's total stride. Pad the image."
             )
         return (functional.max_pool2d if self.largest else functional.avg_pool2d)(x, self.factor)
 
     def extra_repr(self) -> str:
-        """Factor and kind, as ``print`` shows them."""
+        """Return factor and kind, as ``print`` shows them."""
         return f"{self.factor}, largest={self.largest}"
 
 
@@ -67,15 +70,17 @@ def convert_to_gmr(
     mode: Mode = "radial",
     example: torch.Tensor | None = None,
 ) -> nn.Module:
-    """Copy of ``model``, in eval mode, that commutes with quarter turns and mirrors.
+    """Return a copy of ``model`` that commutes with quarter turns and mirrors.
+
+    The copy is in eval mode.
 
     Args:
         model: Images (B, C, H, W) -> maps or class scores. It is not changed.
         kernel_sizes: Odd kernel side, px: one for all, or one for each resolution at which the model
             convolves, finest first (the last serves the coarser ones too). Dilated convolutions keep theirs.
         mode: Ring profile, see :mod:`wsipipe.models.gmr`.
-        example: Two or more images that the model takes, their extents multiples of its whole stride; None
-            makes random ones of 64 x 96 px.
+        example: Two or more images that the model takes, their extents multiples of its total stride; None
+            for random ones of 64 x 96 px.
 
     Raises:
         ModelError: A module cannot be converted, or the result does not commute; names the module.
@@ -95,7 +100,7 @@ def convert_to_gmr(
     if broken is not None:
         raise ModelError(
             f"The converted {type(model).__name__} does not commute with the eight orientations: the first "
-            f"module that breaks is {broken}. Replace it, or what its caller does right before it (such as "
+            f"module that breaks is {broken}. Replace it, or the operation right before it (such as "
             "flattening positions, adding an encoding of position, or striding), by a symmetric form."
         )
     _warn_of_seams(converted)
@@ -103,11 +108,14 @@ def convert_to_gmr(
 
 
 def _converted(where: str, module: nn.Module, side: int, mode: Mode) -> nn.Module:
-    """What stands in for one module; the module itself where it commutes already or holds others."""
+    """Return the replacement of one module.
+
+    A module that already commutes, or that holds others, is returned itself.
+    """
     if type(module) in REFUSED:
         _refuse(where, module, REFUSED[type(module)])
     if isinstance(module, nn.LayerNorm) and len(module.normalized_shape) > 1:
-        _refuse(where, module, "it weighs each position by itself; normalise over channels only")
+        _refuse(where, module, "it has a weight per position; normalise over channels only")
     makers: dict[type, Callable[..., nn.Module]] = {
         nn.Conv2d: _ring_conv,
         nn.ConvTranspose2d: _up_ring_conv,
@@ -153,7 +161,10 @@ def _up_ring_conv(where: str, conv: nn.ConvTranspose2d, side: int, mode: Mode) -
 def _ring_like(
     conv: nn.Conv2d | nn.ConvTranspose2d, side: int, mode: Mode, padding: int | None, dilation: int
 ) -> GMRConv2d:
-    """Ring convolution of the channels, groups, bias, device and dtype of ``conv``."""
+    """Return a ring convolution like ``conv``.
+
+    It has the same channels, groups, bias, device and dtype.
+    """
     ring = GMRConv2d(
         conv.in_channels,
         conv.out_channels,
@@ -175,7 +186,7 @@ def _ring_like(
 def _pool(where: str, pool: nn.MaxPool2d | nn.AvgPool2d, side: int, mode: Mode) -> nn.Module:
     largest = isinstance(pool, nn.MaxPool2d)
     if largest and pool.return_indices:
-        _refuse(where, pool, "the places of the maxima turn with the image; do not ask for return_indices")
+        _refuse(where, pool, "the positions of the maxima rotate with the image; do not set return_indices")
     kernel, stride, padding, _ = _symmetric(where, pool)
     if stride == 1:
         return pool
@@ -183,7 +194,10 @@ def _pool(where: str, pool: nn.MaxPool2d | nn.AvgPool2d, side: int, mode: Mode) 
 
 
 def _symmetric(where: str, module: nn.Module) -> Symmetric:
-    """Kernel side, stride, padding and dilation, where they are the same along y and x."""
+    """Return kernel side, stride, padding and dilation.
+
+    They must be the same along y and x.
+    """
     kernel, dilation = _pair(module.kernel_size), _pair(getattr(module, "dilation", 1))
     padding = module.padding
     if isinstance(padding, str):
@@ -204,25 +218,25 @@ def _refuse(where: str, module: nn.Module, why: str) -> None:
 
 
 def _random_images(model: nn.Module) -> torch.Tensor:
-    """Two images (2, C, 64, 96) for the first convolution that the model holds."""
+    """Return two images (2, C, 64, 96) for the first convolution of the model."""
     first = next((module for module in model.modules() if isinstance(module, nn.Conv2d | GMRConv2d)), None)
     if first is None:
-        raise ModelError(f"{type(model[0]).__name__} has no 2-D convolution; there is nothing to convert.")
+        raise ModelError(f"{type(model[0]).__name__} has no 2-D convolution, so there is nothing to convert.")
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(2, first.in_channels, *EXTENT_PX, generator=generator)
     return images.to(first.weight.device, first.weight.dtype)
 
 
 def _sides(model: nn.Module, kernel_sizes: Sequence[int], example: torch.Tensor) -> dict[nn.Module, int]:
-    """Kernel side of each convolution of ``model``, by the resolution at which it runs."""
+    """Return the kernel side of each convolution, by its resolution."""
     areas: dict[nn.Module, int] = {}
 
-    def note(module: nn.Module, _: object, out: torch.Tensor) -> None:
+    def record(module: nn.Module, _: object, out: torch.Tensor) -> None:
         areas[module] = out.shape[-2] * out.shape[-1]
 
     convs = [module for module in model.modules() if type(module) in (nn.Conv2d, nn.ConvTranspose2d)]
     spatial = [module for module in convs if max(_pair(module.kernel_size)) > 1]
-    hooks = [module.register_forward_hook(note) for module in spatial]
+    hooks = [module.register_forward_hook(record) for module in spatial]
     try:
         with torch.inference_mode():
             model(example)
@@ -242,7 +256,7 @@ def _warn_of_seams(model: nn.Module) -> None:
     names = [name for name, module in model.named_modules() if isinstance(module, SEAMS)]
     if names:
         log.warning(
-            "%s and %d more norms look at the whole patch: the model commutes with the eight orientations, "
+            "%s and %d more norms depend on the whole patch: the model commutes with the eight orientations, "
             "but its tiles will show seams. Use BatchNorm to tile it.",
             names[0],
             len(names) - 1,

@@ -1,1 +1,4 @@
-"""Three exact ways to compute a ring convolution, the choice among them, and the compiled kernels."""
+"""Implementations of the ring convolution, and the choice among them.
+
+Three exact ways: dense, two-step, and fused by the compiled kernels.
+"""

@@ -1,4 +1,7 @@
-"""The compiled kernels: built once per machine kind into the user's cache, then loaded with ctypes."""
+"""Build and load the compiled kernels.
+
+They are built once per kind of machine into the user's cache, then loaded with ctypes.
+"""
 
 import ctypes
 import functools
@@ -32,7 +35,10 @@ class Job(ctypes.Structure):
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled CPU kernel, or None after one warning that says why and what it costs."""
+    """Return the compiled CPU kernel.
+
+    None after one warning that states the reason and the cost.
+    """
     try:
         return ctypes.CDLL(str(compiled(SOURCE, compiler("CXX", "g++"), FLAGS, processor())))
     except (OSError, subprocess.SubprocessError) as error:
@@ -42,7 +48,10 @@ def library() -> ctypes.CDLL | None:
 
 @functools.cache
 def gpu_library(capability: tuple[int, int]) -> ctypes.CDLL | None:
-    """The compiled kernel for GPUs of this compute capability, or None as in :func:`library`."""
+    """Return the compiled kernel for GPUs of a compute capability.
+
+    None as in :func:`library`.
+    """
     target = f"-arch=sm_{capability[0]}{capability[1]}"
     flags = (*GPU_FLAGS, target)
     try:
@@ -63,7 +72,11 @@ def _warn(error: Exception, remedy: str) -> None:
 
 
 def compiler(variable: str, usual: str) -> str:
-    """Path of a compiler: what the environment variable names, or the usual one of the search path.
+    """Return the path of a compiler.
+
+    Args:
+        variable: Environment variable that may name it.
+        usual: Default name on the search path.
 
     Raises:
         FileNotFoundError: There is none.
@@ -76,11 +89,11 @@ def compiler(variable: str, usual: str) -> str:
 
 
 def compiled(source: Path, compiler: str, flags: tuple[str, ...], machine: str) -> Path:
-    """Shared library of ``source``; built if this source was never built for this kind of machine.
+    """Return the shared library of ``source``, built if necessary.
 
-    The name holds a hash of source, flags, compiler and machine, so that a home directory shared by unlike
-    machines serves each its own. The file appears by one rename: two processes that build at the same time do
-    no harm.
+    It is built if this source was never built for this kind of machine. The name holds a hash of source,
+    flags, compiler and machine, so that a home directory shared by different machines has one for each. The
+    file appears by one rename: two processes that build at the same time do no harm.
     """
     target = target_of(source, compiler, flags, machine)
     if not target.exists():
@@ -94,13 +107,13 @@ def compiled(source: Path, compiler: str, flags: tuple[str, ...], machine: str) 
 
 
 def target_of(source: Path, compiler: str, flags: tuple[str, ...], machine: str) -> Path:
-    """Where the library of ``source`` for this kind of machine lies once it is built."""
+    """Return the path of the library of ``source`` for this kind of machine."""
     identity = "\n".join((source.read_text(), *flags, compiler, machine))
     return cache_folder() / f"{source.stem}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
 
 
 def state() -> str:
-    """Whether the compiled CPU kernel is there, in words; builds and loads nothing."""
+    """Describe whether the CPU kernel is compiled; builds and loads nothing."""
     try:
         target = target_of(SOURCE, compiler("CXX", "g++"), FLAGS, processor())
     except OSError as error:
@@ -109,14 +122,17 @@ def state() -> str:
 
 
 def cache_folder() -> Path:
-    """Where built kernels lie: $WSIPIPE_CACHE, $XDG_CACHE_HOME/wsipipe or ~/.cache/wsipipe."""
+    """Return the folder of built kernels.
+
+    It is $WSIPIPE_CACHE, $XDG_CACHE_HOME/wsipipe or ~/.cache/wsipipe.
+    """
     if CACHE_VARIABLE in os.environ:
         return Path(os.environ[CACHE_VARIABLE])
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wsipipe"
 
 
 def processor() -> str:
-    """Architecture and instruction sets of this processor, as text."""
+    """Return architecture and instruction sets of this processor, as text."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     wanted = (line for line in lines if line.startswith(("flags", "Features", "model name")))

@@ -1,9 +1,11 @@
-"""The measured choice of implementation, ``choice.json``, written by ``benchmarks/gmr.py --choose``.
+"""Choice of the fastest implementation, from measurements.
+
+The table ``choice.json`` is written by ``benchmarks/gmr.py --choose``:
 
     device kind -> "inference float32" -> kernel side -> [[from input channels, implementation], ...]
 
-A kind of CPU that was not measured takes the row of ``default``; a dtype or side that was not, the dense
-way. GPUs go the dense way until the benchmark was run on one.
+A kind of CPU that was not measured takes the row of ``default``; a dtype or side that was not, the dense way.
+GPUs use the dense way unless the benchmark was run on one.
 """
 
 import functools
@@ -24,17 +26,23 @@ DENSE: Rows = [(0, "dense")]
 
 @functools.cache
 def table() -> dict[str, dict[str, dict[str, Rows]]]:
-    """The measured table, as its module describes."""
+    """Return the measured table, as described in the module."""
     return json.loads(TABLE.read_text())
 
 
 def device_kind(device: torch.device) -> str:
-    """Name of the row that applies: as :func:`fused.cpu_kind` says, or ``cuda``."""
+    """Return the row of the table for a device.
+
+    It is the result of :func:`fused.cpu_kind`, or ``cuda``.
+    """
     return fused.cpu_kind() if device.type == "cpu" else device.type
 
 
 def choose(rings: Rings, device: torch.device, dtype: torch.dtype, training: bool) -> Way:
-    """The fastest implementation measured for such a layer; always one that covers it."""
+    """Return the fastest implementation measured for such a layer.
+
+    It always covers the layer.
+    """
     if rings.groups > 1:
         return "dense"
     purpose = f"{'training' if training else 'inference'} {str(dtype).removeprefix('torch.')}"

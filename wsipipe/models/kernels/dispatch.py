@@ -1,4 +1,4 @@
-"""Which of the exact ways runs a layer."""
+"""Dispatch of a layer to one of the exact implementations."""
 
 from typing import Literal
 
@@ -13,10 +13,10 @@ IMPLS = ("auto", "dense", "two_step", "fused")
 
 
 def ring_conv(x: torch.Tensor, rings: Rings, impl: Impl) -> torch.Tensor:
-    """Features (B, in, ...) -> (B, out, ...) in ``x``'s dtype, or autocast's.
+    """Convolve features (B, in, ...) to (B, out, ...).
 
-    ``fused`` goes the dense way where the compiled kernel does not cover the layer: 3-D, groups, dilation,
-    float64, or no compiler.
+    The result has the dtype of ``x``, or of autocast. ``fused`` falls back to dense where the compiled kernel
+    does not cover the layer: 3-D, groups, dilation, float64, or no compiler.
     """
     device = x.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype

@@ -1,7 +1,7 @@
-"""Pooling and up-sampling whose every sum has the same bits in all eight orientations.
+"""Pooling and up-sampling that are bitwise equal in all orientations.
 
-With the fused ring convolution they make whole networks orientation-exact to the last bit, not to a
-rounding: each sum is written so that turning the input only swaps the operands of an addition.
+With the fused ring convolution they make whole networks equivariant to the last bit, not only up to rounding:
+each sum is written so that rotating the input only swaps the operands of an addition.
 """
 
 import torch
@@ -9,9 +9,10 @@ from torch.nn import functional
 
 
 def exact_pool(x: torch.Tensor) -> torch.Tensor:
-    """Mean of each 2x2 block, diagonals first: (B, C, H, W) -> (B, C, H / 2, W / 2), even extents.
+    """Return the mean of each 2x2 block.
 
-    Like the other, in float32 at least, and rounded once.
+    (B, C, H, W) -> (B, C, H / 2, W / 2), even extents. Diagonals are added first, in float32 at least, and
+    the result is rounded once.
     """
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     falling = wide[..., 0::2, 0::2] + wide[..., 1::2, 1::2]
@@ -19,9 +20,10 @@ def exact_pool(x: torch.Tensor) -> torch.Tensor:
 
 
 def exact_upsample(x: torch.Tensor) -> torch.Tensor:
-    """Bilinear by pixel centres, like ``align_corners=False``: (B, C, H, W) -> (B, C, 2 H, 2 W).
+    """Up-sample twice, bilinearly by pixel centres.
 
-    (9 near + 3 (beside + above) + far) / 16, in float32 at least.
+    (B, C, H, W) -> (B, C, 2 H, 2 W), like ``align_corners=False``: (9 near + 3 (beside + above) + far) / 16,
+    in float32 at least, rounded once.
     """
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     edged = functional.pad(wide, (1, 1, 1, 1), mode="replicate")

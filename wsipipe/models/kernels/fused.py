@@ -1,8 +1,8 @@
-"""Fused ring convolution: ring sums that never leave the cache (or shared memory), then a matrix product.
+"""Fused ring convolution: ring sums in cache, then a matrix product.
 
-Rings are disjoint masks, so a pixel's ring sums are additions alone, and the Gaussian mix is either folded
-into the weights (index mode) or done per channel (radial mode). Every sum has one order in all eight
-orientations: turned input gives bitwise turned output.
+The ring sums never leave the cache (or shared memory). Rings are disjoint masks, so a pixel's ring sums are
+additions only, and the Gaussian mix is either folded into the weights (index mode) or done per channel
+(radial mode). Every sum has one order in all eight orientations: rotated input gives bitwise rotated output.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ DTYPES = (torch.float32, torch.bfloat16)
 
 
 def supports(rings: Rings, device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether a compiled kernel exists for the device and covers this layer."""
+    """Return whether a compiled kernel covers this layer on the device."""
     covered = rings.dims == 2 and rings.groups == 1 and rings.dilation == 1 and dtype in DTYPES
     if not covered or rings.kernel_size not in SIDES.get(device.type, ()):
         return False
@@ -33,7 +33,10 @@ def supports(rings: Rings, device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def cpu_kind() -> str:
-    """What the kernel uses here: ``cpu avx512_bf16``, ``cpu avx512``, ``cpu avx2`` or ``cpu``."""
+    """Return the instruction sets that the CPU kernel uses.
+
+    ``cpu avx512_bf16``, ``cpu avx512``, ``cpu avx2`` or ``cpu``.
+    """
     kernel = library()
     lanes = 0 if kernel is None else kernel.ring_lanes()
     width = {16: " avx512", 8: " avx2"}.get(lanes, "")
@@ -47,19 +50,21 @@ def run(
     residual: torch.Tensor | None = None,
     relu: bool = False,
 ) -> torch.Tensor:
-    """Features (B, in, H, W) -> (B, out, H', W') channels-last.
+    """Run the kernel: features (B, in, H, W) -> (B, out, H', W').
+
+    The output is channels-last.
 
     Args:
-        x: Features, or what is to be resampled while it is read; on a GPU as they are.
+        x: Features, or features to resample while they are read; on a GPU as they are.
         packed: Weights.
-        more: At most one second source, whose channels follow; see :func:`joins`. CPU only.
+        more: Second input, or none, whose channels follow; see :func:`joins`. CPU only.
         residual: (B, out, H', W'), added to the result. CPU only.
         relu: Whether negative results become 0, after the residual. CPU only.
     """
     sources = [as_layer_input(x), *more]
     batch, channels, height, width = joined_shape(sources)
     if channels != packed.channels:
-        raise ValueError(f"The layer has {packed.channels} input channels, it was given {channels}.")
+        raise ValueError(f"The layer has {packed.channels} input channels, but the features {channels}.")
     shrink = 2 * packed.padding - packed.kernel_size + 1
     if min(height, width) + shrink < 1:
         raise ValueError(f"{height} x {width} px are too few for a kernel of {packed.kernel_size} px.")
@@ -72,7 +77,7 @@ def run(
     around = bool(more) or residual is not None or relu or sources[0].scale != AS_IS
     if around and not joins(sources):
         raise ValueError(
-            "Only a CPU resamples, joins and activates in one pass, by whole blocks of channels."
+            "Only the CPU kernel resamples, joins and activates in one pass, by whole blocks of channels."
         )
     if residual is not None and residual.shape != out.shape:
         raise ValueError(f"The residual is {tuple(residual.shape)}, the result {tuple(out.shape)}.")
@@ -87,12 +92,15 @@ def run(
         stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
         code = kernel(ctypes.byref(job), stream, packed.lanes)
     if code:
-        raise RuntimeError(f"The GPU ring kernel failed with CUDA error {code}; use impl='dense'.")
+        raise RuntimeError(f"The GPU ring kernel failed with CUDA error {code}. Use impl='dense'.")
     return out
 
 
 def joins(sources: Sequence[LayerInput]) -> bool:
-    """Whether the kernel can read these in one call: on a CPU, and no block of channels spans two of them."""
+    """Return whether the kernel can read these inputs in one call.
+
+    It can on a CPU, if no block of channels spans two of them.
+    """
     if any(source.features.device.type != "cpu" for source in sources) or len(sources) > 2:
         return False
     block = cpu_layout(joined_shape(sources)[1], sources[0].features.dtype).block
@@ -104,9 +112,10 @@ def _ready(x: torch.Tensor, packed: Packed) -> torch.Tensor:
 
 
 def resampled(source: LayerInput) -> torch.Tensor:
-    """The features as a layer reads them, (B, C, H, W), with the same bits turned.
+    """Return the features as a layer reads them, (B, C, H, W).
 
-    The kernel does it for channels-last features on a CPU, torch for all others and whenever it is traced.
+    The result is bitwise equal in all orientations. The kernel resamples channels-last features on a CPU,
+    torch all others and whenever it is traced.
     """
     x = source.features
     covered = x.device.type == "cpu" and x.dtype in DTYPES and source.scale != AS_IS
@@ -131,7 +140,7 @@ def job_of(
     residual: torch.Tensor | None = None,
     relu: bool = False,
 ) -> Job:
-    """The kernel's arguments; the tensors must outlive the call."""
+    """Return the kernel's arguments; the tensors must outlive the call."""
     batch, channels, height, width = joined_shape(sources)
     first, second = sources[0], sources[1] if len(sources) > 1 else None
     return Job(
@@ -160,15 +169,19 @@ def job_of(
 
 
 def fused(x: torch.Tensor, rings: Rings) -> torch.Tensor:
-    """Features (B, in, H, W) -> (B, out, H', W') by the compiled kernel, differentiable."""
+    """Convolve features by the compiled kernel, differentiably.
+
+    (B, in, H, W) -> (B, out, H', W').
+    """
     return _Fused.apply(x, rings.weight, rings.basis, rings.bias, rings)
 
 
 class _Fused(torch.autograd.Function):
-    """Forward by the kernel; the input's gradient by the same kernel, the weights' from the ring sums.
+    """Autograd function of the compiled kernel.
 
-    The gradient of the input is a ring convolution too (a symmetric kernel is its own mirror image). On a GPU
-    that of the weights goes through the dense kernel's gradient, k ** 2 / n times the arithmetic.
+    The input's gradient is computed by the same kernel, since it is a ring convolution too (a symmetric
+    kernel is its own mirror image); that of the weights from the ring sums. On a GPU the latter goes through
+    the dense kernel's gradient, k ** 2 / n times the arithmetic.
     """
 
     @staticmethod
@@ -224,7 +237,10 @@ def _grad_profile(x: torch.Tensor, grad: torch.Tensor, rings: Rings) -> torch.Te
 
 
 def _grad_weight(x: torch.Tensor, grad: torch.Tensor, rings: Rings) -> torch.Tensor:
-    """Gradient (out, in, n); where widths are fixed, n products a channel do instead of one a radius."""
+    """Return the gradient (out, in, n) of the weights.
+
+    Where widths are fixed, n products per channel are enough instead of one per radius.
+    """
     mix = pack(rings, x.dtype).mix if x.device.type == "cpu" else None
     if mix is not None:
         return _cpu_grad(x, grad, rings, mix)
@@ -232,7 +248,10 @@ def _grad_weight(x: torch.Tensor, grad: torch.Tensor, rings: Rings) -> torch.Ten
 
 
 def _cpu_grad(x: torch.Tensor, grad: torch.Tensor, rings: Rings, mix: torch.Tensor | None) -> torch.Tensor:
-    """Gradient (out, in, rings of ``mix``), or (out, in, radii) without one; float32."""
+    """Return the gradient (out, in, rings of ``mix``), float32.
+
+    Without ``mix`` it is (out, in, radii).
+    """
     radii, outputs = rings.basis.shape[1], grad.shape[1]
     count = radii if mix is None else len(mix)
     layout = cpu_layout(x.shape[1], x.dtype)

@@ -1,7 +1,7 @@
-"""What a layer reads: features as they are, pooled, or up-sampled; or two of these, channel after channel.
+"""Inputs of a layer: features as they are, pooled or up-sampled.
 
-The CPU kernel resamples while it reads, so that neither resampled features nor their concatenation are ever
-written; everywhere else they are made first.
+A layer may read two of these, channel after channel. The CPU kernel resamples while it reads, so that neither
+resampled features nor their concatenation are ever written; everywhere else they are computed first.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import torch
 
 from wsipipe.models.kernels.exact import exact_pool, exact_upsample
 
-# The CPU kernel knows these numbers.
+# ring_conv.cpp uses the same numbers.
 Scale = Literal[-1, 0, 1]
 POOLED: Scale = -1
 AS_IS: Scale = 0
@@ -32,18 +32,18 @@ class LayerInput(NamedTuple):
 
 
 def as_layer_input(x: torch.Tensor | LayerInput) -> LayerInput:
-    """A tensor read as it is, or the source given."""
+    """Wrap a tensor to be read as it is; return other inputs unchanged."""
     return LayerInput(x) if isinstance(x, torch.Tensor) else x
 
 
-def joined_shape(sources: Sequence[LayerInput]) -> tuple[int, int, int, int]:
-    """(B, C, H, W) of what a layer reads.
+def joined_shape(inputs: Sequence[LayerInput]) -> tuple[int, int, int, int]:
+    """Return (B, C, H, W) of what a layer reads.
 
     Raises:
-        ValueError: The sources differ in batch or size, or an extent to be pooled is odd.
+        ValueError: The inputs differ in batch or size, or an extent to be pooled is odd.
     """
     shapes = []
-    for features, scale in sources:
+    for features, scale in inputs:
         batch, _, *extents = features.shape
         if scale < 0 and any(extent % 2 for extent in extents):
             raise ValueError(f"{extents[0]} x {extents[1]} px cannot be pooled: both must be even.")
@@ -51,13 +51,13 @@ def joined_shape(sources: Sequence[LayerInput]) -> tuple[int, int, int, int]:
     if len(set(shapes)) > 1:
         raise ValueError(f"The features differ in (batch, height, width): {shapes}.")
     batch, height, width = shapes[0]
-    return batch, sum(source.features.shape[1] for source in sources), height, width
+    return batch, sum(one.features.shape[1] for one in inputs), height, width
 
 
 def joined(
-    sources: Sequence[LayerInput], pool: Resample = exact_pool, upsample: Resample = exact_upsample
+    inputs: Sequence[LayerInput], pool: Resample = exact_pool, upsample: Resample = exact_upsample
 ) -> torch.Tensor:
-    """The features (B, C, [D,] H, W) that a layer reads."""
-    ways: dict[int, Resample] = {POOLED: pool, AS_IS: lambda x: x, UPSAMPLED: upsample}
-    made = [ways[source.scale](source.features) for source in sources]
-    return made[0] if len(made) == 1 else torch.cat(made, dim=1)
+    """Return the features (B, C, [D,] H, W) that a layer reads."""
+    resample: dict[int, Resample] = {POOLED: pool, AS_IS: lambda x: x, UPSAMPLED: upsample}
+    features = [resample[one.scale](one.features) for one in inputs]
+    return features[0] if len(features) == 1 else torch.cat(features, dim=1)

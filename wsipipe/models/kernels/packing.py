@@ -1,4 +1,4 @@
-"""A layer's weights in the order the compiled kernels read them."""
+"""Weights of a layer, packed in the order the compiled kernels read."""
 
 import ctypes
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ PANELS = {torch.float32: (16, 32, 64), torch.bfloat16: (16, 32, 64, 128)}
 
 @dataclass(frozen=True, kw_only=True)
 class WeightLayout:
-    """How a kernel wants its weights.
+    """Order of the weights that a kernel expects.
 
     Attributes:
         lanes: Outputs of one panel.
         block: Channels of one block.
         pairs: Whether channels come in pairs, as bfloat16 dot products take them.
-        dtype: Of the products.
+        dtype: Data type of the products.
         mixed: Whether the kernel always mixes; else rings may be plain sums of radii.
     """
 
@@ -34,10 +34,10 @@ class WeightLayout:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Packed:
-    """Packed weights, and the sizes that go with them.
+    """Packed weights and their sizes.
 
     Attributes:
-        weight: (out / lanes, blocks, rings, channels a block, lanes), rounded up with zeros.
+        weight: (out / lanes, blocks, rings, channels per block, lanes), rounded up with zeros.
         bias: (out rounded up,) float32.
         mix: (rings, radii) float32, or None where rings are sums of radii.
         ring_of: (radii,) int32, the ring of each radius.
@@ -46,7 +46,7 @@ class Packed:
         rings: Number of rings.
         kernel_size: Side, px.
         padding: Zeros on each side, px.
-        dtype: Of input and output.
+        dtype: Data type of input and output.
         lanes: Outputs of one panel.
     """
 
@@ -64,10 +64,10 @@ class Packed:
 
 
 def cpu_layout(channels: int, dtype: torch.dtype) -> WeightLayout:
-    """What the CPU kernel of this machine wants."""
+    """Return the layout for the CPU kernel of this machine."""
     kernel = library()
     if kernel is None:
-        raise RuntimeError("The compiled ring kernel is not available; use impl='dense'.")
+        raise RuntimeError("The compiled ring kernel is not available. Use impl='dense'.")
     half = dtype == torch.bfloat16 and bool(kernel.ring_bf16_products())
     return WeightLayout(
         lanes=kernel.ring_lanes(),
@@ -79,13 +79,19 @@ def cpu_layout(channels: int, dtype: torch.dtype) -> WeightLayout:
 
 
 def gpu_layout(outputs: int, dtype: torch.dtype) -> WeightLayout:
-    """What the GPU kernel wants: the narrowest panel that holds all outputs, or the widest."""
+    """Return the layout for the GPU kernel.
+
+    It is the narrowest panel that holds all outputs, or the widest.
+    """
     lanes = next((panel for panel in PANELS[dtype] if panel >= outputs), PANELS[dtype][-1])
     return WeightLayout(lanes=lanes, block=BLOCK, pairs=False, dtype=dtype, mixed=True)
 
 
 def pack(rings: Rings, dtype: torch.dtype, layout: WeightLayout | None = None) -> Packed:
-    """Weights of ``rings`` for inputs of ``dtype``, in the layout of the device that they are on."""
+    """Pack the weights of ``rings`` for inputs of ``dtype``.
+
+    The default layout is that of the device that they are on.
+    """
     outputs, channels = rings.weight.shape[:2]
     if layout is None:
         gpu = rings.weight.device.type == "cuda"
@@ -115,7 +121,10 @@ def pack(rings: Rings, dtype: torch.dtype, layout: WeightLayout | None = None) -
 
 
 def _factors(rings: Rings, mixed: bool) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
-    """Weights (out, in, rings), the mix (rings, radii) or None, and each radius's ring (radii,)."""
+    """Return weights, mix and the ring of each radius.
+
+    Weights are (out, in, rings), the mix (rings, radii) or None, the rings (radii,).
+    """
     # Products in float64, rounded once: a product of matrices in float32 depends on the processor.
     weight, basis = rings.weight.detach().double(), rings.basis.detach().double()
     count, radii = basis.shape

@@ -1,4 +1,7 @@
-"""A ring convolution of fixed weights, with what comes before and after it in the same pass."""
+"""Ring convolution of fixed weights for inference.
+
+It resamples before and activates after the convolution in the same pass.
+"""
 
 import torch
 from torch import nn
@@ -11,9 +14,9 @@ from wsipipe.models.kernels.rings import Rings
 
 
 class RingConv2d(nn.Module):
-    """Ring convolution (B, in, H, W) -> (B, out, H', W') of fixed weights, by the compiled kernel.
+    """Ring convolution of fixed weights, by the compiled kernel.
 
-    Its result has the same bits in all eight orientations.
+    (B, in, H, W) -> (B, out, H', W'), bitwise equal in all eight orientations.
     """
 
     def __init__(
@@ -26,11 +29,13 @@ class RingConv2d(nn.Module):
     def forward(
         self, *inputs: torch.Tensor | LayerInput, residual: torch.Tensor | None = None, relu: bool = False
     ) -> torch.Tensor:
-        """Features (B, in, H, W) -> (B, out, H', W') in the dtype it was made for.
+        """Convolve features (B, in, H, W) to (B, out, H', W').
+
+        The dtype is that of the packed weights.
 
         Args:
-            inputs: What to read; the channels of a second follow those of the first.
-            residual: Added to the result, (B, out, H', W').
+            inputs: Features to read; the channels of a second follow those of the first.
+            residual: (B, out, H', W'), added to the result.
             relu: Whether negative results become 0.
         """
         sources = [as_layer_input(x) for x in inputs]

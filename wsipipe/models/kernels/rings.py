@@ -1,4 +1,7 @@
-"""The numbers of one ring convolution, and its two plain ways: dense and two-step."""
+"""Numbers of one ring convolution, and its two plain implementations.
+
+Dense and two-step.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +14,12 @@ CONVOLVE = {2: functional.conv2d, 3: functional.conv3d}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rings:
-    """What a ring convolution computes, free of how.
+    """Numbers that define a ring convolution.
 
     Attributes:
-        weight: (out, in / groups, n), one factor a ring.
+        weight: (out, in / groups, n), one factor per ring.
         basis: (n, m), value of each ring at each distinct radius.
-        cells: (k ** dims,) which radius each cell of the kernel has; m marks a masked cell.
+        cells: (k ** dims,) radius of each cell of the kernel; m marks a masked cell.
         hard: (m,) hard ring of each radius where the basis is constant within one, else None.
         bias: (out,) or None.
         kernel_size: Side k, px.
@@ -38,19 +41,23 @@ class Rings:
     dims: int
 
     def kernel(self) -> torch.Tensor:
-        """Dense kernel (out, in / groups, k, k[, k]), bitwise the same in every orientation."""
+        """Return the dense kernel (out, in / groups, k, k[, k]).
+
+        It is bitwise the same in every orientation.
+        """
         return self.spread(self.weight.to(self.basis.dtype) @ self.basis)
 
     def spread(self, profile: torch.Tensor) -> torch.Tensor:
-        """Values (..., m) at the distinct radii -> (..., k, k[, k])."""
+        """Spread values (..., m) at the distinct radii to (..., k, k[, k])."""
         taps = _Spread.apply(functional.pad(profile, (0, 1)), self.cells)
         return taps.unflatten(-1, (self.kernel_size,) * self.dims)
 
 
 def radius_table(kernel_size: int, dims: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
-    """Distinct radii (m,) float64, and which one each cell (k ** dims,) int64 has; m marks a masked cell.
+    """Return the distinct radii, and the radius of each cell.
 
-    It is built from the integers u^2 + v^2, so cells of one orbit share one entry and no rounding parts them.
+    Radii are (m,) float64, cells (k ** dims,) int64; m marks a masked cell. The table is built from the
+    integers u^2 + v^2, so cells of one orbit share one entry and no rounding separates them.
     """
     offsets = torch.arange(kernel_size) - kernel_size // 2
     axes = torch.meshgrid(*[offsets] * dims, indexing="ij")
@@ -62,14 +69,20 @@ def radius_table(kernel_size: int, dims: int = 2) -> tuple[torch.Tensor, torch.T
 
 
 def dense(x: torch.Tensor, rings: Rings) -> torch.Tensor:
-    """Features (B, in, ...) -> (B, out, ...) by the materialised kernel: k ** 2 taps where n would do."""
+    """Convolve features (B, in, ...) to (B, out, ...) by the dense kernel.
+
+    It takes k ** 2 taps where n would be enough.
+    """
     bias = None if rings.bias is None else rings.bias.to(x.dtype)
     kernel = rings.kernel().to(x.dtype)
     return CONVOLVE[rings.dims](x, kernel, bias, 1, rings.padding, rings.dilation, rings.groups)
 
 
 def two_step(x: torch.Tensor, rings: Rings) -> torch.Tensor:
-    """Features (B, in, ...) -> (B, out, ...) by n depthwise ring filters, then 1x1: the paper's way."""
+    """Convolve features (B, in, ...) to (B, out, ...) in two steps.
+
+    They are n depthwise ring filters, then 1x1, as in the paper.
+    """
     convolve, channels = CONVOLVE[rings.dims], x.shape[1]
     ones = (1,) * rings.dims
     filters = rings.spread(rings.basis).to(x.dtype)[:, None].repeat(channels, *(1,) * (rings.dims + 1))
@@ -80,7 +93,10 @@ def two_step(x: torch.Tensor, rings: Rings) -> torch.Tensor:
 
 
 class _Spread(torch.autograd.Function):
-    """Copy each radius's value to its cells; the gradient is one matrix product, as a scatter is slow."""
+    """Copy each radius's value to its cells.
+
+    The gradient is one matrix product, as a scatter is slow.
+    """
 
     @staticmethod
     def forward(ctx: Any, profile: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What the ring networks are compared with: ordinary networks (``plain_*``) and hard-ring ones (``symm_*``).
+"""Baselines of the ring networks: ordinary (``plain_*``) and hard-ring (``symm_*``).
 
 The plain classifiers are torchvision's, with strides and max pooling as they are, given the dense pass of
 :class:`wsipipe.models.networks.blocks.DenseClassifier`; the plain U-Net is the GMR U-Net with 3x3
@@ -26,13 +26,15 @@ SMALL = (3, 3, 3, 3)
 
 
 class PlainClassifier(DenseClassifier):
-    """A classifier's body and linear head, run densely: (B, 3, H, W) -> class scores.
+    """A torchvision classifier with a dense pass.
+
+    (B, 3, H, W) -> class scores.
 
     Args:
         body: Image -> features of each cell.
         head: Features of a cell -> class scores.
-        steps: (kernel side, stride) of each layer on the way that reads furthest.
-        window: Odd number of cells a side that :meth:`logit_map` averages.
+        steps: (kernel side, stride) of each layer on the path with the largest receptive field.
+        window: Odd number of cells along a side that :meth:`logit_map` averages.
     """
 
     def __init__(self, body: nn.Module, head: nn.Linear, steps: list[Step], window: int) -> None:
@@ -41,12 +43,17 @@ class PlainClassifier(DenseClassifier):
         self.steps, self.window = steps, window
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Image (B, 3, H, W) -> features of each cell (B, F, H / stride, W / stride)."""
+        """Return the features of each cell.
+
+        Image (B, 3, H, W) -> (B, F, H / stride, W / stride).
+        """
         return self.body(x)
 
 
 class PlainSmpUnet(nn.Module):
-    """U-Net of segmentation-models-pytorch with a ResNet-18 encoder, fresh weights, strides and max pooling.
+    """U-Net of segmentation-models-pytorch with a ResNet-18 encoder.
+
+    Weights are not pretrained; strides and max pooling as they are.
 
     Args:
         in_channels: 3 for RGB.
@@ -62,7 +69,10 @@ class PlainSmpUnet(nn.Module):
         self.body = smp.Unet("resnet18", encoder_weights=None, in_channels=in_channels, classes=out_channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Image (B, in, H, W) -> raw scores (B, out, H, W); H and W multiples of ``lattice_px``."""
+        """Return raw scores (B, out, H, W) of an image (B, in, H, W).
+
+        H and W must be multiples of ``lattice_px``.
+        """
         scores: torch.Tensor = self.body(x)
         return scores
 
@@ -70,7 +80,10 @@ class PlainSmpUnet(nn.Module):
 def plain_resnet(
     name: str, depths: Sequence[int], convs: int, num_classes: int, window: int = 7
 ) -> nn.Module:
-    """ResNet as torchvision has it, a cell for each 32 px; ``convs`` spatial convolutions a block."""
+    """Return a ResNet of torchvision, with one cell per 32 px.
+
+    ``convs`` is the number of spatial convolutions per block.
+    """
     from torchvision import models
 
     net = models.get_model(name, weights=None, num_classes=num_classes)
@@ -83,7 +96,7 @@ def plain_resnet(
 
 
 def plain_densenet(name: str, depths: Sequence[int], num_classes: int, window: int = 7) -> nn.Module:
-    """DenseNet as torchvision has it, a cell for each 32 px."""
+    """Return a DenseNet of torchvision, with one cell per 32 px."""
     from torchvision import models
 
     net = models.get_model(name, weights=None, num_classes=num_classes)
@@ -94,7 +107,10 @@ def plain_densenet(name: str, depths: Sequence[int], num_classes: int, window: i
 
 
 def plain_convnext_tiny(num_classes: int, window: int = 7) -> nn.Module:
-    """ConvNeXt-T as torchvision has it, a cell for each 32 px, but its last norm is of each cell."""
+    """Return ConvNeXt-T of torchvision, with one cell per 32 px.
+
+    Its last norm is applied to each cell.
+    """
     from torchvision import models
 
     net = models.convnext_tiny(weights=None, num_classes=num_classes)
@@ -107,7 +123,10 @@ def plain_convnext_tiny(num_classes: int, window: int = 7) -> nn.Module:
 
 
 class Tied(nn.Module):
-    """One free value for each distance from the centre: (out, in, rings) -> (out, in, k, k[, k])."""
+    """Parametrisation with one free value per distance from the centre.
+
+    (out, in, rings) -> (out, in, k, k[, k]).
+    """
 
     def __init__(self, kernel_size: int, dims: int) -> None:
         super().__init__()
@@ -118,11 +137,14 @@ class Tied(nn.Module):
         self.register_buffer("cells", cells, persistent=False)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """Ring values (out, in, rings) -> kernel (out, in, k, k[, k])."""
+        """Return the kernel (out, in, k, k[, k]) of ring values (out, in, rings)."""
         return values[..., self.cells]
 
     def right_inverse(self, kernel: torch.Tensor) -> torch.Tensor:
-        """Ring values (out, in, rings): the first tap of each, so that a random kernel keeps its scale."""
+        """Return ring values (out, in, rings) of a kernel.
+
+        They are the first tap of each ring, so that a random kernel keeps its scale.
+        """
         cells = self.cells.flatten()
         first = [int((cells == ring).nonzero()[0]) for ring in range(self.rings)]
         return kernel.flatten(2)[..., first]
@@ -131,7 +153,10 @@ class Tied(nn.Module):
 def symm_conv(
     in_channels: int, out_channels: int, kernel_size: int, groups: int = 1, dims: int = 2
 ) -> nn.Module:
-    """Bias-free convolution with hard rings and no mask, same size out; 3x3 has three free values."""
+    """Return a bias-free convolution with hard rings and no mask.
+
+    The output has the same size; 3x3 has three free values.
+    """
     conv = {2: plain_conv, 3: plain_conv3d}[dims](in_channels, out_channels, kernel_size, groups)
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
     parametrize.register_parametrization(conv, "weight", Tied(kernel_size, dims))

@@ -1,4 +1,7 @@
-"""Parts the networks share: convolution with norm, folding, pooling, up-sampling, and how far each reads."""
+"""Building blocks of the networks.
+
+Convolution with norm, folding, pooling, up-sampling, and receptive fields.
+"""
 
 import copy
 from collections.abc import Sequence
@@ -22,27 +25,36 @@ POOL: Step = (2, 2)
 
 
 class ConvFactory(Protocol):
-    """Maker of bias-free convolutions, same size out; networks take one to become another kind's twin."""
+    """Factory of bias-free convolutions, same size out.
+
+    Networks take one to become a baseline of another kind of convolution.
+    """
 
     def __call__(self, in_channels: int, out_channels: int, kernel_size: int, groups: int = 1) -> nn.Module:
-        """The convolution (B, in, H, W) -> (B, out, H, W)."""
+        """Return the convolution (B, in, H, W) -> (B, out, H, W)."""
         ...
 
 
 def plain_conv3d(in_channels: int, out_channels: int, kernel_size: int, groups: int = 1) -> nn.Conv3d:
-    """Ordinary bias-free convolution of volumes, same size out."""
+    """Return an ordinary bias-free convolution of volumes, same size out."""
     padding = kernel_size // 2
     return nn.Conv3d(in_channels, out_channels, kernel_size, padding=padding, groups=groups, bias=False)
 
 
 def plain_conv(in_channels: int, out_channels: int, kernel_size: int, groups: int = 1) -> nn.Conv2d:
-    """Ordinary bias-free convolution, same size out: the twin that is not equivariant."""
+    """Return an ordinary bias-free convolution, same size out.
+
+    It is the baseline, which is not equivariant.
+    """
     padding = kernel_size // 2
     return nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, groups=groups, bias=False)
 
 
 def gmr_conv(mode: Mode, dims: int = 2) -> ConvFactory:
-    """Factory of bias-free ring (or, of 3 ``dims``, shell) convolutions of one ``mode``, same size out."""
+    """Return a factory of bias-free ring convolutions of one ``mode``.
+
+    With 3 ``dims`` they are shell convolutions. Same size out.
+    """
     kind = {2: GMRConv2d, 3: GMRConv3d}[dims]
 
     def make(in_channels: int, out_channels: int, kernel_size: int, groups: int = 1) -> nn.Module:
@@ -52,7 +64,7 @@ def gmr_conv(mode: Mode, dims: int = 2) -> ConvFactory:
 
 
 class ConvNorm(nn.Module):
-    """Convolution and BatchNorm; one unit, so that inference can fold it into a plain convolution."""
+    """Convolution and BatchNorm, which inference folds into one."""
 
     def __init__(self, conv: nn.Module) -> None:
         super().__init__()
@@ -61,14 +73,17 @@ class ConvNorm(nn.Module):
         self.norm = (nn.BatchNorm3d if volume else nn.BatchNorm2d)(conv.out_channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features (B, in, [D,] H, W) -> (B, out, [D,] H, W)."""
+        """Apply the layers to features.
+
+        (B, in, [D,] H, W) -> (B, out, [D,] H, W).
+        """
         return self.norm(self.conv(x))
 
 
 def pool(x: torch.Tensor) -> torch.Tensor:
-    """Mean of 2x2[x2] blocks: (B, C, [D,] H, W) -> half of each extent.
+    """Return the mean of 2x2[x2] blocks, half of each extent.
 
-    Of images in inference mode it has the same bits turned.
+    (B, C, [D,] H, W); in inference mode, images are bitwise equal in all orientations.
     """
     if x.ndim == 5:
         return functional.avg_pool3d(x, 2)
@@ -78,18 +93,24 @@ def pool(x: torch.Tensor) -> torch.Tensor:
 
 
 def upsample(x: torch.Tensor) -> torch.Tensor:
-    """Bilinear by pixel centres: (B, C, H, W) -> (B, C, 2 H, 2 W); in inference mode the same bits turned."""
+    """Up-sample twice, bilinearly by pixel centres.
+
+    (B, C, H, W) -> (B, C, 2 H, 2 W); in inference mode bitwise equal in all orientations.
+    """
     if torch.is_inference_mode_enabled():
         return resampled(LayerInput(x, UPSAMPLED))
     out = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
     if out.requires_grad and x.ndim == 4:
-        # behind a concatenation the gradient comes in slices, for which torch's backward is slow
+        # After a concatenation the gradient comes in slices, for which torch's backward is slow.
         out.register_hook(lambda grad: grad.contiguous(memory_format=torch.channels_last))
     return out
 
 
 def convolved(layer: nn.Module, *inputs: torch.Tensor | LayerInput) -> torch.Tensor:
-    """What a convolution (or nothing in its place) makes of its inputs; of two, channel after channel."""
+    """Apply a convolution (or an identity in its place) to its inputs.
+
+    Two inputs are joined channel after channel.
+    """
     if isinstance(layer, RingConv2d):
         return layer(*inputs)
     return layer(joined([as_layer_input(x) for x in inputs], pool, upsample))
@@ -98,21 +119,25 @@ def convolved(layer: nn.Module, *inputs: torch.Tensor | LayerInput) -> torch.Ten
 def conv_relu(
     layer: nn.Module, *inputs: torch.Tensor | LayerInput, residual: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """ReLU of a convolution, after ``residual`` was added; a frozen ring convolution does it in one pass.
+    """Return the ReLU of a convolution plus ``residual``.
 
-    ``layer`` must make a new tensor: in inference mode what it gives is written over.
+    A frozen ring convolution does it in one pass. ``layer`` must return a new tensor: in inference mode its
+    output is overwritten.
     """
     if isinstance(layer, RingConv2d):
         return layer(*inputs, residual=residual, relu=True)
     out = convolved(layer, *inputs)
     if torch.is_inference_mode_enabled():
-        # In place, as nobody needs what was before; large tensors cost page faults.
+        # In place, as the earlier values are not needed; large tensors cost page faults.
         return functional.relu_(out if residual is None else out.add_(residual))
     return functional.relu(out if residual is None else out + residual)
 
 
 def folded(model: nn.Module) -> nn.Module:
-    """Copy of ``model`` in eval mode, every convolution with its BatchNorm one plain one."""
+    """Return a copy in eval mode with every ConvNorm folded.
+
+    Each becomes one plain convolution.
+    """
     model = copy.deepcopy(model).eval()
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
@@ -127,7 +152,7 @@ def check_divisible(x: torch.Tensor, multiple: int) -> None:
     """Refuse extents that pooling would cut unevenly.
 
     Raises:
-        ModelError: An extent of ``x`` (B, C, [D,] H, W) is no multiple of ``multiple`` px.
+        ModelError: An extent of ``x`` (B, C, [D,] H, W) is not a multiple of ``multiple`` px.
     """
     extents = x.shape[2:]
     if any(extent % multiple for extent in extents):
@@ -142,7 +167,7 @@ def check_divisible(x: torch.Tensor, multiple: int) -> None:
 
 
 def check_stages(kernel_sizes: Sequence[int], stages: int) -> tuple[int, ...]:
-    """The kernel sizes as a tuple, one for each stage.
+    """Return the kernel sizes as a tuple, one for each stage.
 
     Raises:
         ModelError: There are more or fewer than ``stages``.
@@ -153,24 +178,33 @@ def check_stages(kernel_sizes: Sequence[int], stages: int) -> tuple[int, ...]:
 
 
 def before(span: Span, step: Step) -> Span:
-    """First and last px that a layer of (kernel side, stride) reads to make the px of ``span``."""
+    """Return the first and last px that a layer reads for ``span``.
+
+    The layer has (kernel side, stride).
+    """
     side, stride = step
     return span[0] * stride - (side - 1) // 2, span[1] * stride + side // 2
 
 
 def before_upsample(span: Span) -> Span:
-    """First and last px that bilinear 2x up-sampling reads to make the px of ``span``."""
+    """Return the first and last px that bilinear 2x up-sampling reads for ``span``."""
     return (span[0] - 1) // 2, (span[1] - 1) // 2 + 1
 
 
 def halo_of(span: Span, cell_px: int) -> int:
-    """Context a cell of ``cell_px`` at the origin needs on each side, px, aligned up to whole cells."""
-    reach = max(-span[0], span[1] - cell_px + 1)
-    return -(-reach // cell_px) * cell_px
+    """Return the halo of a cell of ``cell_px`` at the origin, px.
+
+    It is the context needed on each side, rounded up to whole cells.
+    """
+    halo_px = max(-span[0], span[1] - cell_px + 1)
+    return -(-halo_px // cell_px) * cell_px
 
 
 def dense_halo(steps: Sequence[Step], window: int) -> int:
-    """Halo of a dense pass, px: walks ``steps`` backwards from a window of ``window`` cells a side."""
+    """Return the halo of a dense pass, px.
+
+    ``steps`` are followed backwards from a window of ``window`` cells along a side.
+    """
     span = before((0, 0), (window, 1))
     for step in reversed(steps):
         span = before(span, step)
@@ -178,15 +212,16 @@ def dense_halo(steps: Sequence[Step], window: int) -> int:
 
 
 class DenseClassifier(nn.Module):
-    """Tile (B, C, H, W) -> class scores, or one dense pass -> a map of them, a cell for each ``stride`` px.
+    """Classifier that also runs densely over an image.
 
-    Volumes (B, C, D, H, W) too.
-
-    The head is linear, so the mean of the cells' scores is the score of the tile.
+    Tile (B, C, H, W) -> class scores; in one dense pass, image -> a map of them, with one cell per ``stride``
+    px. Also for volumes (B, C, D, H, W). The head is linear, so the mean of the cells' scores is the score of
+    the tile.
 
     Attributes:
-        steps: (kernel side, stride) of each layer on the way that reads furthest, first layer first.
-        window: Odd number of cells a side that :meth:`logit_map` averages.
+        steps: (kernel side, stride) of each layer on the path with the largest receptive field, first layer
+            first.
+        window: Odd number of cells along a side that :meth:`logit_map` averages.
         head: Features of a cell -> class scores.
     """
 
@@ -195,31 +230,40 @@ class DenseClassifier(nn.Module):
     head: nn.Linear
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Image (B, C, H, W) -> features of each cell (B, F, H / stride, W / stride)."""
+        """Return the features of each cell.
+
+        Image (B, C, H, W) -> (B, F, H / stride, W / stride).
+        """
         raise NotImplementedError(f"{type(self).__name__} must define features()")
 
     @property
     def stride(self) -> int:
-        """Px of the image for each cell, along each axis."""
+        """Image px per cell, along each axis."""
         return prod(stride for _, stride in self.steps)
 
     @property
     def lattice_px(self) -> int:
-        """Patch origins and extents must be multiples of this."""
+        """Divisor of patch origins and extents."""
         return self.stride
 
     @property
     def halo_px(self) -> int:
-        """Context a core on the lattice needs on each side for :meth:`logit_map`, px."""
+        """Context that :meth:`logit_map` needs on each side of a core, px.
+
+        The core lies on the lattice.
+        """
         return dense_halo(self.steps, self.window)
 
     def cells(self, x: torch.Tensor) -> torch.Tensor:
-        """Image (B, C, H, W) -> raw class scores of each cell (B, classes, H / stride, W / stride)."""
+        """Return raw class scores of each cell, without window means.
+
+        Image (B, C, H, W) -> (B, classes, H / stride, W / stride).
+        """
         check_divisible(x, self.stride)
         return self._scores(self.features(x))
 
     def _scores(self, features: torch.Tensor) -> torch.Tensor:
-        """Features of each cell -> its raw class scores."""
+        """Return raw class scores of the features of each cell."""
         dims = features.ndim - 2
         weight, bias = self.head.weight.reshape(*self.head.weight.shape, *(1,) * dims), self.head.bias
         if torch.is_inference_mode_enabled():
@@ -228,15 +272,21 @@ class DenseClassifier(nn.Module):
         return CONVOLVE[dims](features, weight, bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Tiles (B, C, H, W) -> raw class scores (B, classes)."""
+        """Return raw class scores (B, classes) of tiles (B, C, H, W)."""
         return self.cells(x).flatten(2).mean(dim=2)
 
     def logit_map(self, x: torch.Tensor) -> torch.Tensor:
-        """Image (B, C, H, W) -> raw class scores (B, classes, H / stride, W / stride), means of a window."""
+        """Return raw class scores of each cell, as means of a window.
+
+        Image (B, C, H, W) -> (B, classes, H / stride, W / stride).
+        """
         return self._window_means(self.cells(x))
 
     def logit_and_feature_maps(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """As :meth:`logit_map`, and the means (B, F, H / stride, W / stride) float64 of the features."""
+        """Return the :meth:`logit_map` and window means of the features.
+
+        The means are (B, F, H / stride, W / stride) float64.
+        """
         check_divisible(x, self.stride)
         features = self.features(x)
         return self._window_means(self._scores(features)), self._window_means(features.double())

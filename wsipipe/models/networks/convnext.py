@@ -1,9 +1,9 @@
-"""GMR-ConvNeXt-T: tile (B, 3, H, W) -> class scores, or one dense pass -> a map of them at stride 32.
+"""GMR-ConvNeXt-T, a classifier with a dense pass at stride 32.
 
 Depthwise ring convolutions; a 2x2 stride-2 convolution becomes 2x2 average pooling and 1x1; the 4x4 stride-4
 stem becomes two 5x5 ring convolutions (3 -> 16 -> 96), each with pooling, of as many weights as the 4x4 and
-144 more. 26.364 M parameters with 10 classes. The last norm is of each cell, before the mean, so that the
-score of a tile is the mean of its cells' scores. No stochastic depth.
+144 more. 26.364 M parameters with 10 classes. The last norm is applied to each cell, before the mean, so that
+the score of a tile is the mean of its cells' scores. No stochastic depth.
 
 Source: Liu et al., A ConvNet for the 2020s; the GMR-Conv paper, S11.
 """
@@ -32,15 +32,15 @@ LAYER_SCALE = 1e-6
 
 
 class ChannelNorm(nn.LayerNorm):
-    """LayerNorm over the channels of each pixel: (B, C, H, W) -> (B, C, H, W)."""
+    """LayerNorm over the channels of each pixel: (B, C, H, W), same out."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features (B, C, H, W) -> (B, C, H, W)."""
+        """Normalise features (B, C, H, W)."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class Stem(nn.Module):
-    """Image (B, 3, H, W) -> (B, width, H / 4, W / 4)."""
+    """First layers: image (B, 3, H, W) -> (B, width, H / 4, W / 4)."""
 
     def __init__(self, width: int, conv: ConvFactory, stem_px: int) -> None:
         super().__init__()
@@ -50,13 +50,19 @@ class Stem(nn.Module):
         self.second_norm = ChannelNorm(width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Image (B, 3, H, W) -> (B, width, H / 4, W / 4)."""
+        """Return the features.
+
+        Image (B, 3, H, W) -> (B, width, H / 4, W / 4).
+        """
         x = functional.gelu(self.first_norm(pool(self.first(x))))
         return self.second_norm(pool(self.second(x)))
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise convolution, norm, and two 1x1 around a GELU, added to the input: (B, C, H, W), same out."""
+    """Residual block of a depthwise convolution, norm and two 1x1.
+
+    A GELU lies between the 1x1. (B, C, H, W), same out.
+    """
 
     def __init__(self, width: int, kernel_size: int, conv: ConvFactory) -> None:
         super().__init__()
@@ -68,14 +74,20 @@ class ConvNeXtBlock(nn.Module):
         self.shift = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features (B, C, H, W) -> (B, C, H, W)."""
+        """Apply the layers to features.
+
+        (B, C, H, W) -> (B, C, H, W).
+        """
         inner = (self.depthwise(x) + self.shift[:, None, None]).permute(0, 2, 3, 1)
         inner = self.scale * self.shrink(functional.gelu(self.expand(self.norm(inner))))
         return x + inner.permute(0, 3, 1, 2)
 
 
 class Halve(nn.Module):
-    """Features (B, in, H, W) -> (B, out, H / 2, W / 2): norm, 2x2 mean, 1x1."""
+    """Norm, 2x2 mean, 1x1.
+
+    (B, in, H, W) -> (B, out, H / 2, W / 2).
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -83,21 +95,24 @@ class Halve(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features (B, in, H, W) -> (B, out, H / 2, W / 2)."""
+        """Apply the layers to features.
+
+        (B, in, H, W) -> (B, out, H / 2, W / 2).
+        """
         return self.conv(pool(self.norm(x)))
 
 
 class GMRConvNeXt(DenseClassifier):
-    """ConvNeXt of depthwise ring convolutions; GMR-ConvNeXt-T unless told otherwise.
+    """ConvNeXt of depthwise ring convolutions; by default GMR-ConvNeXt-T.
 
     Args:
         num_classes: Classes.
         width: Channels of the first stage; they double at each of the next three.
         depths: Blocks of each stage.
         kernel_sizes: Odd kernel side of each stage, px.
-        window: Odd number of stride-32 cells a side that :meth:`logit_map` averages.
+        window: Odd number of stride-32 cells along a side that :meth:`logit_map` averages.
         mode: Ring profile, see :mod:`wsipipe.models.gmr`.
-        conv: Another convolution (for a twin); None for the ring convolution.
+        conv: Another convolution (for a baseline); None for the ring convolution.
         stem_px: Odd kernel side in the stem, px.
     """
 
@@ -130,7 +145,10 @@ class GMRConvNeXt(DenseClassifier):
         self.head = nn.Linear(channels, num_classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Image (B, 3, H, W) -> features of each cell (B, F, H / 32, W / 32)."""
+        """Return the features of each cell.
+
+        Image (B, 3, H, W) -> (B, F, H / 32, W / 32).
+        """
         return self.norm(self.blocks(self.stem(x)))
 
 

@@ -1,4 +1,4 @@
-"""GMR-DenseNet-121 and -161: tile (B, 3, H, W) -> class scores, or one dense pass -> a map at stride 16.
+"""GMR-DenseNet-121 and -161, classifiers with a dense pass at stride 16.
 
 A 5x5 ring stem and 2x2 average pooling, then four dense blocks; each layer squeezes with 1x1 and adds
 ``growth`` maps by a ring convolution. Parameters with 10 classes: 5.678 M (121), 22.500 M (161).
@@ -32,7 +32,10 @@ SQUEEZE = 4
 
 
 class DenseLayer(nn.Module):
-    """Features (B, in, H, W) -> the same and ``growth`` new maps (B, in + growth, H, W)."""
+    """Layer that appends ``growth`` maps to its input.
+
+    (B, in, H, W) -> (B, in + growth, H, W).
+    """
 
     def __init__(self, in_channels: int, growth: int, kernel_size: int, conv: ConvFactory) -> None:
         super().__init__()
@@ -41,13 +44,19 @@ class DenseLayer(nn.Module):
         self.conv = conv(SQUEEZE * growth, growth, kernel_size)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features (B, in, H, W) -> (B, in + growth, H, W)."""
+        """Apply the layers to features.
+
+        (B, in, H, W) -> (B, in + growth, H, W).
+        """
         squeezed = conv_relu(self.squeeze, functional.relu(self.norm(x)))
         return torch.cat([x, self.conv(squeezed)], dim=1)
 
 
 class Transition(nn.Module):
-    """Half the channels at half the size: (B, in, H, W) -> (B, in / 2, H / 2, W / 2)."""
+    """Half the channels at half the size.
+
+    (B, in, H, W) -> (B, in / 2, H / 2, W / 2).
+    """
 
     def __init__(self, in_channels: int) -> None:
         super().__init__()
@@ -55,12 +64,15 @@ class Transition(nn.Module):
         self.conv = plain_conv(in_channels, in_channels // 2, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features (B, in, H, W) -> (B, in / 2, H / 2, W / 2)."""
+        """Apply the layers to features.
+
+        (B, in, H, W) -> (B, in / 2, H / 2, W / 2).
+        """
         return pool(self.conv(functional.relu(self.norm(x))))
 
 
 class GMRDenseNet(DenseClassifier):
-    """DenseNet of ring convolutions; GMR-DenseNet-121 unless told otherwise.
+    """DenseNet of ring convolutions; by default GMR-DenseNet-121.
 
     Args:
         num_classes: Classes.
@@ -68,9 +80,9 @@ class GMRDenseNet(DenseClassifier):
         growth: Maps that each layer adds.
         depths: Layers of each dense block.
         kernel_sizes: Odd kernel side in each dense block, px.
-        window: Odd number of stride-16 cells a side that :meth:`logit_map` averages.
+        window: Odd number of stride-16 cells along a side that :meth:`logit_map` averages.
         mode: Ring profile, see :mod:`wsipipe.models.gmr`.
-        conv: Another convolution (for a twin); None for the ring convolution.
+        conv: Another convolution (for a baseline); None for the ring convolution.
         stem_px: Odd kernel side of the stem, px.
     """
 
@@ -106,7 +118,10 @@ class GMRDenseNet(DenseClassifier):
         self.head = nn.Linear(channels, num_classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Image (B, 3, H, W) -> features of each cell (B, F, H / 16, W / 16)."""
+        """Return the features of each cell.
+
+        Image (B, 3, H, W) -> (B, F, H / 16, W / 16).
+        """
         return functional.relu(self.norm(self.blocks(pool(conv_relu(self.stem, x)))))
 
 

@@ -1,7 +1,8 @@
-"""GMR-R3D: volume (B, 1, D, H, W) -> class scores, or a map of them at stride 8, in step with the cube.
+"""GMR-R3D, a classifier of volumes with a dense pass at stride 8.
 
-A residual network of nine layers, of spherical-shell convolutions: its answer is the same in all 48
-orientations of the cube. 0.1758 M parameters with 10 classes; the paper's baseline for ModelNet.
+Volume (B, 1, D, H, W) -> class scores. A residual network of nine layers, of spherical-shell convolutions:
+its output is the same in all 48 orientations of the cube. 0.1758 M parameters with 10 classes; the paper's
+baseline for ModelNet.
 
 Source: the GMR-Conv paper, Tab. 5 and S2.2.
 """
@@ -33,9 +34,9 @@ class GMRR3D(DenseClassifier):
         in_channels: 1 for voxels.
         width: Channels of the first stage; they double at each of the next three.
         kernel_size: Odd kernel side, voxels.
-        window: Odd number of cells a side that :meth:`logit_map` averages.
+        window: Odd number of cells along a side that :meth:`logit_map` averages.
         mode: Ring profile, see :mod:`wsipipe.models.gmr`.
-        conv: Another convolution (for a twin); None for the shell convolution.
+        conv: Another convolution (for a baseline); None for the shell convolution.
     """
 
     def __init__(
@@ -64,7 +65,10 @@ class GMRR3D(DenseClassifier):
         self.steps: list[Step] = [layer, layer, layer, *[POOL, layer, layer] * (STAGES - 1)]
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Volume (B, C, D, H, W) -> features of each cell (B, F, D / 8, H / 8, W / 8)."""
+        """Return the features of each cell.
+
+        Volume (B, C, D, H, W) -> (B, F, D / 8, H / 8, W / 8).
+        """
         return self.blocks(conv_relu(self.stem, x))
 
 

@@ -1,4 +1,4 @@
-"""From a card to its network, and from a network to weights and card."""
+"""Build, load and save networks by name and card."""
 
 import difflib
 from collections.abc import Callable
@@ -30,7 +30,7 @@ GMR_NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "gmr_convnext_tiny": gmr_convnext_tiny,
     "gmr_r3d": gmr_r3d,
 }
-TWINS: dict[str, Callable[..., nn.Module]] = {
+BASELINES: dict[str, Callable[..., nn.Module]] = {
     "plain_unet": baselines.plain_unet,
     "smp_unet": baselines.smp_unet,
     "plain_resnet18": baselines.plain_resnet18,
@@ -47,29 +47,31 @@ TWINS: dict[str, Callable[..., nn.Module]] = {
     "symm_convnext_tiny": baselines.symm_convnext_tiny,
     "symm_r3d": baselines.symm_r3d,
 }
-NETWORKS = GMR_NETWORKS | TWINS
+NETWORKS = GMR_NETWORKS | BASELINES
 
 
 def build(architecture: str, arguments: dict[str, object], mode: str) -> nn.Module:
-    """The network with fresh weights, which :func:`load` or a training replaces.
+    """Build a network with initial weights.
+
+    :func:`load` or a training replaces them.
 
     Args:
         architecture: A name of :data:`NETWORKS`.
-        arguments: Of the network's constructor.
-        mode: Kind of ring convolution; networks without rings do not look at it.
+        arguments: Arguments of the network's constructor.
+        mode: Kind of ring convolution; ignored by networks without rings.
 
     Raises:
         ModelError: The architecture is unknown, or the arguments do not fit it.
     """
     check_architecture(architecture)
     try:
-        if architecture in TWINS:
-            return TWINS[architecture](**arguments)
+        if architecture in BASELINES:
+            return BASELINES[architecture](**arguments)
         return GMR_NETWORKS[architecture](**arguments, mode=mode)
     except TypeError as error:
         raise ModelError(
             f"{architecture} does not take {arguments}: {error}. Correct the arguments in its card, or "
-            f"network.arguments in its recipe."
+            "network.arguments in its recipe."
         ) from error
 
 
@@ -77,7 +79,7 @@ def check_architecture(name: str) -> None:
     """Refuse an architecture that this version does not have.
 
     Raises:
-        ModelError: Names the nearest one and the others.
+        ModelError: The architecture is unknown; names the nearest one and the others.
     """
     if name in NETWORKS:
         return
@@ -87,7 +89,9 @@ def check_architecture(name: str) -> None:
 
 
 def load(weights: str | Path) -> tuple[nn.Module, ModelCard]:
-    """Network in eval mode and float32, and its card; never with a weight that the file did not give.
+    """Load a network in eval mode and float32, and its card.
+
+    Every weight comes from the file.
 
     Raises:
         ModelError: File or card are missing or damaged, do not belong together, or hold NaN.
@@ -100,11 +104,11 @@ def load(weights: str | Path) -> tuple[nn.Module, ModelCard]:
         network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except (SafetensorError, RuntimeError) as error:
         raise ModelError(f"{path} does not fit {card.architecture}: {error}") from error
-    says = {name: getattr(card, name) for name in tiling_of(network)}
-    if says != tiling_of(network):
+    stated = {name: getattr(card, name) for name in tiling_of(network)}
+    if stated != tiling_of(network):
         raise ModelError(
-            f"The card of {path} says {says}, but the network has {tiling_of(network)}; tiles would show "
-            "seams. Correct the card."
+            f"The card of {path} states {stated}, but the network has {tiling_of(network)}, so tiles would "
+            "show seams. Correct the card."
         )
     broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor.float()).all()]
     if broken:
@@ -113,32 +117,39 @@ def load(weights: str | Path) -> tuple[nn.Module, ModelCard]:
 
 
 def check_mode(path: Path, mode: str) -> None:
-    """Refuse weights of the other kind of ring convolution: names and shapes are the same, kernels are not.
+    """Refuse weights of another kind of ring convolution.
+
+    Names and shapes are the same, but kernels are not.
 
     Raises:
-        ModelError: The file says another mode than ``mode``; a file that says none passes.
+        ModelError: The file states another mode than ``mode``; a file that states none passes.
     """
     with safe_open(path, framework="pt") as file:
-        says = (file.metadata() or {}).get("mode", mode)
-    if says != mode:
+        stored = (file.metadata() or {}).get("mode", mode)
+    if stored != mode:
         raise ModelError(
-            f"{path} holds weights of mode {says!r}, but mode {mode!r} was asked for; the same numbers make "
-            f"other kernels there. Set the card's mode to {says!r}."
+            f"{path} holds weights of mode {stored!r}, but mode {mode!r} was requested, in which the same "
+            f"numbers make other kernels. Set the card's mode to {stored!r}."
         )
 
 
 def tiling_of(network: nn.Module) -> dict[str, int]:
-    """What a card must say so that the network can be tiled without loading it."""
+    """Return the fields of a card that describe tiling.
+
+    With them a slide can be tiled without loading the network.
+    """
     return {name: getattr(network, name) for name in ("lattice_px", "halo_px", "stride")}
 
 
 def save(network: nn.Module, card: ModelCard, folder: Path, half: bool = False) -> ModelCard:
-    """Write weights and card (its ``sha256`` set anew) into ``folder``.
+    """Write weights and card into ``folder``.
+
+    The ``sha256`` of the returned card is that of the file.
 
     Args:
         network: The trained network.
         card: Its card.
-        folder: Made if absent.
+        folder: Target folder; created if absent.
         half: Store matrices as float16 (norms and ring widths stay float32).
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""GMR-ResNet-18, -34, -50: tile (B, 3, H, W) -> class scores, or one dense pass -> a map at stride 16.
+"""GMR-ResNet-18, -34 and -50, classifiers with a dense pass at stride 16.
 
 The stem is a 5x5 ring convolution and 2x2 average pooling; a stage that halves the size pools first, then
 convolves at stride 1. Parameters with 10 classes: 3.997 M (18), 16.131 M (50).
@@ -33,9 +33,10 @@ DEEPER = (3, 4, 6, 3)
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions and a shortcut: (B, in, H, W) -> (B, width, H, W), pooled 2x first if ``halves``.
+    """Two convolutions and a shortcut: (B, in, H, W) -> (B, width, H, W).
 
-    Volumes (B, in, D, H, W) too, with a ``straight`` 1x1x1 convolution for the shortcut.
+    It pools 2x first if ``halves``. Also for volumes (B, in, D, H, W), with a ``straight`` 1x1x1 convolution
+    for the shortcut.
     """
 
     convs = 2
@@ -56,15 +57,19 @@ class ResidualBlock(nn.Module):
         self.shortcut = shortcut(in_channels, width, straight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features (B, in, H, W) -> (B, width, H, W) or half of it."""
+        """Apply the layers to features.
+
+        (B, in, H, W) -> (B, width, H, W), or half of it.
+        """
         read = LayerInput(x, POOLED if self.halves else AS_IS)
         return conv_relu(self.second, conv_relu(self.first, read), residual=convolved(self.shortcut, read))
 
 
 class Bottleneck(nn.Module):
-    """1x1, one convolution, 1x1 and a shortcut: (B, in, H, W) -> (B, 4 width, H, W).
+    """1x1, one convolution, 1x1 and a shortcut.
 
-    If it ``halves``, it pools 2x after the first 1x1, as the authors' network does.
+    (B, in, H, W) -> (B, 4 width, H, W). If it ``halves``, it pools 2x after the first 1x1, like the authors'
+    network.
     """
 
     convs = 1
@@ -80,28 +85,31 @@ class Bottleneck(nn.Module):
         self.shortcut = shortcut(in_channels, 4 * width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Features (B, in, H, W) -> (B, 4 width, H, W) or half of it."""
+        """Apply the layers to features.
+
+        (B, in, H, W) -> (B, 4 width, H, W), or half of it.
+        """
         scale = POOLED if self.halves else AS_IS
         inner = conv_relu(self.second, LayerInput(conv_relu(self.first, x), scale))
         return conv_relu(self.third, inner, residual=convolved(self.shortcut, LayerInput(x, scale)))
 
 
 def shortcut(in_channels: int, out_channels: int, straight: ConvFactory = plain_conv) -> nn.Module:
-    """The block's second way: nothing, or 1x1 where the channels change."""
+    """Return the shortcut of a block: identity, or 1x1 if channels change."""
     same = in_channels == out_channels
     return nn.Identity() if same else ConvNorm(straight(in_channels, out_channels, 1))
 
 
 class GMRResNet(DenseClassifier):
-    """ResNet of ring convolutions; GMR-ResNet-18 unless told otherwise.
+    """ResNet of ring convolutions; by default GMR-ResNet-18.
 
     Args:
         num_classes: Classes.
         width: Channels of the first stage; they double at each of the next three.
         kernel_sizes: Odd kernel side of each stage, px.
-        window: Odd number of stride-16 cells a side that :meth:`logit_map` averages (7 cells = 112 px).
+        window: Odd number of stride-16 cells along a side that :meth:`logit_map` averages (7 cells = 112 px).
         mode: Ring profile, see :mod:`wsipipe.models.gmr`.
-        conv: Another convolution (for a twin); None for the ring convolution.
+        conv: Another convolution (for a baseline); None for the ring convolution.
         depths: Blocks of each stage.
         block: :class:`ResidualBlock` or :class:`Bottleneck`.
         stem_px: Odd kernel side of the stem, px.
@@ -136,7 +144,10 @@ class GMRResNet(DenseClassifier):
         self.head = nn.Linear(channels, num_classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Image (B, 3, H, W) -> features of each cell (B, F, H / 16, W / 16)."""
+        """Return the features of each cell.
+
+        Image (B, 3, H, W) -> (B, F, H / 16, W / 16).
+        """
         return self.blocks(pool(conv_relu(self.stem, x)))
 
 
@@ -149,7 +160,10 @@ gmr_resnet50 = partial(GMRResNet, depths=DEEPER, block=Bottleneck)
 def layer_steps(
     kernel_sizes: Sequence[int], depths: Sequence[int], convs: int = 2, stem_px: int = STEM_PX
 ) -> list[Step]:
-    """Kernel side and stride of each layer; shortcuts reach no further."""
+    """Return kernel side and stride of each layer.
+
+    Shortcuts have no larger receptive field.
+    """
     steps: list[Step] = [(stem_px, 1)]
     for side, depth in zip(kernel_sizes, depths, strict=True):
         steps += [POOL, *[(side, 1)] * (convs * depth)]
@@ -157,5 +171,8 @@ def layer_steps(
 
 
 def resnet_halo(kernel_sizes: Sequence[int], window: int) -> int:
-    """Halo of GMR-ResNet-18's dense pass, px; 352 for (9, 9, 5, 5) and 7 cells."""
+    """Return the halo of GMR-ResNet-18's dense pass, px.
+
+    It is 352 for (9, 9, 5, 5) and 7 cells.
+    """
     return dense_halo(layer_steps(kernel_sizes, DEPTHS), window)

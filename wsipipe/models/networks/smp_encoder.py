@@ -1,14 +1,15 @@
-"""Ring encoders for segmentation-models-pytorch: ``register()``, then ``smp.Unet("gmr_resnet18", ...)``.
+"""Ring encoders for segmentation-models-pytorch.
+
+Call ``register()``, then ``smp.Unet("gmr_resnet18", ...)``.
 
 The encoder keeps smp's convention (features at strides 1, 2, 4, 8, 16, 32): the stem pools to stride 2, and
 each of the four stages pools first; so the first stage runs at stride 4, twice that of the classifier, whose
 weights fit by name (``stem``, ``blocks``).
 
 The decoders of smp are ordinary 3x3 convolutions: turn them into ring convolutions with
-:func:`wsipipe.models.conversion.to_gmr.convert_to_gmr`. All up-sampling they use (nearest, bilinear)
-commutes with the eight orientations. What can also be tiled without seams: Unet, UnetPlusPlus
-and Linknet. The others look at the whole patch (pooled or attended context, GroupNorm, or
-``align_corners=True``).
+:func:`wsipipe.models.conversion.to_gmr.convert_to_gmr`. All up-sampling they use (nearest, bilinear) commutes
+with the eight orientations. Only Unet, UnetPlusPlus and Linknet can also be tiled without seams. The others
+depend on the whole patch (pooled or attended context, GroupNorm, or ``align_corners=True``).
 """
 
 from collections.abc import Sequence
@@ -28,14 +29,16 @@ MAX_DEPTH = 5
 
 
 class GMRResNetEncoder(nn.Module, EncoderMixin):
-    """Image (B, C, H, W) -> features at strides 1, 2, 4, ... 2**depth, finest first.
+    """GMR-ResNet encoder: feature maps at strides 1, 2, 4, ... 2**depth.
+
+    Image (B, C, H, W) -> maps, finest first.
 
     Args:
         depths: Blocks of each stage.
         block: Kind of residual block.
         kernel_sizes: Odd kernel side of each stage, px.
         mode: Ring profile, see :mod:`wsipipe.models.gmr`.
-        depth: How many times the size is halved, 1 to 5.
+        depth: Number of times the size is halved, 1 to 5.
         output_stride: 32; see :meth:`make_dilated` for 16 and 8.
     """
 
@@ -50,7 +53,7 @@ class GMRResNetEncoder(nn.Module, EncoderMixin):
     ) -> None:
         super().__init__()
         if not 1 <= depth <= MAX_DEPTH:
-            raise ModelError(f"depth {depth} was asked for; a ResNet encoder has 1 to {MAX_DEPTH}.")
+            raise ModelError(f"A ResNet encoder cannot have depth {depth}. Use 1 to {MAX_DEPTH}.")
         whole = GMRResNet(1, kernel_sizes=kernel_sizes, mode=mode, depths=depths, block=block)
         self.stem, self.mode = whole.stem, mode
         starts = [sum(depths[:stage]) for stage in range(len(depths) + 1)]
@@ -63,16 +66,19 @@ class GMRResNetEncoder(nn.Module, EncoderMixin):
             self.blocks[0].halves = True
 
     def set_in_channels(self, in_channels: int, pretrained: bool = True) -> None:
-        """Replace the stem's convolution by a fresh one of ``in_channels``."""
+        """Replace the stem's convolution by a new one of ``in_channels``."""
         if in_channels == self._in_channels:
             return
         self.stem.conv = gmr_conv(self.mode)(in_channels, self.stem.conv.out_channels, STEM_PX)
         self._in_channels, self._out_channels = in_channels, [in_channels, *self._out_channels[1:]]
 
     def make_dilated(self, output_stride: int) -> None:
-        """Keep the size from ``output_stride`` (8 or 16) on, and spread the kernels instead of pooling."""
+        """Keep the size from ``output_stride`` (8 or 16) on.
+
+        Kernels are dilated instead of pooling.
+        """
         if output_stride not in (8, 16):
-            raise ModelError(f"output_stride {output_stride} was asked for; use 8, 16 or 32.")
+            raise ModelError(f"output_stride cannot be {output_stride}. Use 8, 16 or 32.")
         for stage, (start, end) in enumerate(self._stages):
             rate = 2 ** (stage + 2) // output_stride
             if rate > 1:
@@ -82,7 +88,7 @@ class GMRResNetEncoder(nn.Module, EncoderMixin):
                         module.dilation, module.padding = rate, rate * (module.kernel_size // 2)
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Image (B, C, H, W) -> ``depth`` + 1 maps of features, finest first."""
+        """Return ``depth`` + 1 feature maps of an image (B, C, H, W), finest first."""
         check_divisible(x, self.output_stride)
         features = [x, pool(conv_relu(self.stem, x))]
         for start, end in self._stages:
@@ -91,7 +97,10 @@ class GMRResNetEncoder(nn.Module, EncoderMixin):
 
 
 def register() -> None:
-    """Make ``gmr_resnet18``, ``gmr_resnet34`` and ``gmr_resnet50`` known to smp, without trained weights."""
+    """Register ``gmr_resnet18``, ``gmr_resnet34`` and ``gmr_resnet50`` with smp.
+
+    They have no pretrained weights.
+    """
     kinds = {
         "gmr_resnet18": (DEPTHS, ResidualBlock),
         "gmr_resnet34": (DEEPER, ResidualBlock),

@@ -1,7 +1,7 @@
-"""GMR U-Net: image (B, 3, H, W) -> raw scores (B, outputs, H, W), in step with the eight orientations.
+"""GMR U-Net: image (B, 3, H, W) -> raw scores (B, outputs, H, W).
 
 Average pooling, bilinear up-sampling by pixel centres, BatchNorm, bias-free ring convolutions. The paper's
-configuration with one output has 177,595 parameters; its plain 3x3 twin has 488,001.
+configuration with one output has 177,595 parameters; its plain 3x3 baseline 488,001.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,10 @@ class DoubleConv(nn.Module):
         self.second = ConvNorm(conv(out_channels, out_channels, kernel_size))
 
     def forward(self, *inputs: torch.Tensor | LayerInput) -> torch.Tensor:
-        """Features (B, in, H, W), together or in two parts -> (B, out, H, W)."""
+        """Return features (B, out, H, W) of (B, in, H, W).
+
+        The input may come in two parts.
+        """
         return conv_relu(self.second, conv_relu(self.first, *inputs))
 
 
@@ -47,9 +50,9 @@ class GMRUNet(nn.Module):
         widths: Channels at each depth, finest first.
         kernel_sizes: Odd kernel side at each depth, px.
         mode: Ring profile, see :mod:`wsipipe.models.gmr`.
-        conv: Another convolution (for a twin); None for the ring convolution.
-        bridge: 1x1 convolution before each up-sampling, as the authors' release has (not the paper's count):
-            it halves the channels, but for the finest.
+        conv: Another convolution (for a baseline); None for the ring convolution.
+        bridge: Whether a 1x1 convolution precedes each up-sampling, as in the authors' release (not in the
+            paper's count): it halves the channels, except the finest.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class GMRUNet(nn.Module):
 
     @property
     def lattice_px(self) -> int:
-        """Patch origins and extents must be multiples of this."""
+        """Divisor of patch origins and extents."""
         return 2 ** (len(self.kernel_sizes) - 1)
 
     @property
@@ -94,7 +97,10 @@ class GMRUNet(nn.Module):
         return unet_halo(self.kernel_sizes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Image (B, in, H, W) -> raw scores (B, out, H, W); H and W multiples of ``lattice_px``."""
+        """Return raw scores (B, out, H, W) of an image (B, in, H, W).
+
+        H and W must be multiples of ``lattice_px``.
+        """
         check_divisible(x, self.lattice_px)
         skips = [self.down[0](x)]
         for block in self.down[1:]:
@@ -109,9 +115,10 @@ gmr_unet = GMRUNet
 
 
 def unet_halo(kernel_sizes: Sequence[int]) -> int:
-    """Halo of a U-Net, px: walks the structure backwards from one lattice cell of outputs.
+    """Return the halo of a U-Net, px.
 
-    The paper's (9, 9, 5, 5) gives 120. Skips reach no further than the deeper way.
+    The layers are followed backwards from one lattice cell of outputs. The paper's (9, 9, 5, 5) gives 120.
+    Skips have no larger receptive field than the deeper path.
     """
     cell_px = 2 ** (len(kernel_sizes) - 1)
     span = (0, cell_px - 1)

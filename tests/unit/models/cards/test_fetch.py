@@ -101,7 +101,7 @@ def test_what_is_no_safetensors_file_keeps_nothing(home: Path, tmp_path: Path) -
     source.write_bytes(b"\x80\x04 a pickle, renamed")
     card = read_card("nuclei_gmr_unet_0.5").model_copy(update={"name": "x", "sha256": sha256_of(source)})
     source.with_suffix(".json").write_text(card.model_dump_json())
-    with pytest.raises(ModelError, match="no safetensors file"):
+    with pytest.raises(ModelError, match="not a safetensors file"):
         fetch(str(source))
     assert not left(home)
 

@@ -16,7 +16,7 @@ from wsipipe.models.cards.card import ModelCard, Output
 from wsipipe.models.certificate.certify import certify
 from wsipipe.models.certificate.figure import draw_certificate, summary
 from wsipipe.models.certificate.layers import gflop_per_mpx
-from wsipipe.models.certificate.measurements import angle_errors, turned, turned_back
+from wsipipe.models.certificate.measurements import angle_errors, oriented, oriented_back
 from wsipipe.models.certificate.record import Certificate, Dtype
 from wsipipe.models.certificate.subject import load_network_under_test, synthetic_tissue, wrap_network
 from wsipipe.models.gmr import GMRConv2d
@@ -143,7 +143,7 @@ def test_a_halo_that_is_too_small_is_told() -> None:
 
     torch.manual_seed(0)
     certificate = certify(Boasting(widths=WIDTHS, kernel_sizes=KERNELS), tiled=True, degrees=FEW)
-    assert [reason.split()[0] for reason in certificate.reasons] == ["It", "Patches"]
+    assert [reason.split()[0] for reason in certificate.reasons] == ["The", "Patches"]
 
 
 @pytest.mark.parametrize("name", ["nuclei_gmr_unet_0.5", "tissue_gmr_resnet18_1.0"])
@@ -191,7 +191,7 @@ def test_a_twin_that_changes_bits_on_slides_fails(tmp_path: Path) -> None:
     certificate = certify(path, degrees=())
     assert certificate.rings is not None
     assert certificate.rings.worst > 1e-3
-    assert certificate.reasons[-1].startswith("By ring kernels probabilities differ")
+    assert certificate.reasons[-1].startswith("With the ring kernels, probabilities differ")
 
 
 def test_float64_and_modules_are_not_run_by_rings(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_what_cannot_be_measured_is_refused() -> None:
         certify(gmr_unet(), lattice_px=3)
     with pytest.raises(ModelError, match="could not be imported"):
         certify("no.such.module:network")
-    with pytest.raises(ModelError, match="must give a torch"):
+    with pytest.raises(ModelError, match="must return a torch"):
         certify("builtins:dict")
 
 
@@ -232,8 +232,8 @@ def test_the_module_that_is_given_is_left_as_it_was() -> None:
 @pytest.mark.parametrize("orientation", list(Orientation))
 def test_turns_are_those_of_the_pipeline(orientation: Orientation) -> None:
     x = torch.rand(1, 3, 4, 6)
-    np.testing.assert_array_equal(turned(x, orientation).numpy(), orientation.apply(x.numpy(), (2, 3)))
-    assert torch.equal(turned_back(turned(x, orientation), orientation), x)
+    np.testing.assert_array_equal(oriented(x, orientation).numpy(), orientation.apply(x.numpy(), (2, 3)))
+    assert torch.equal(oriented_back(oriented(x, orientation), orientation), x)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])

@@ -211,7 +211,7 @@ def test_norms_of_the_patch_are_kept_with_a_warning(caplog: pytest.LogCaptureFix
     network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.InstanceNorm2d(4))
     with caplog.at_level(logging.WARNING):
         convert_to_gmr(network, 3)
-    assert "1 and 0 more norms look at the whole patch" in caplog.text
+    assert "1 and 0 more norms depend on the whole patch" in caplog.text
 
 
 def test_extents_that_pooling_would_cut_are_refused() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from wsipipe.models.certificate.equivariance import perturbed_copy
-from wsipipe.models.certificate.layer_outputs import TURNS, relative
+from wsipipe.models.certificate.layer_outputs import TURNS, relative_error
 from wsipipe.models.networks import baselines
 from wsipipe.models.networks.blocks import folded
 
@@ -108,9 +108,9 @@ def test_tied_networks_commute_fold_and_learn() -> None:
 def test_tied_classifiers_commute(network: Callable[..., nn.Module], x: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     image = torch.randn(x, dtype=torch.float64)
-    shaken = perturbed_copy(network(num_classes=3), image)
+    perturbed = perturbed_copy(network(num_classes=3), image)
     with torch.inference_mode():
-        straight = shaken.cells(image)
+        straight = perturbed.cells(image)
         for turn in TURNS:
-            assert relative(shaken.cells(turn(image, (2, 3))), turn(straight, (2, 3))) <= 1e-12
-        assert relative(shaken.cells(image.roll(1, 2)), straight) > 1e-3
+            assert relative_error(perturbed.cells(turn(image, (2, 3))), turn(straight, (2, 3))) <= 1e-12
+        assert relative_error(perturbed.cells(image.roll(1, 2)), straight) > 1e-3
