@@ -181,8 +181,8 @@ def test_a_second_run_on_one_out_exits_75_and_names_the_first(
     typed: object, small_slide: Path, tmp_path: Path
 ) -> None:
     code = (
-        "import sys; from pathlib import Path; from wsipipe.common.file_lock import hold\n"
-        "with hold(Path(sys.argv[1]), 'out'): print(flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from wsipipe.common.file_lock import hold_lock\n"
+        "with hold_lock(Path(sys.argv[1]), 'out'): print(flush=True); sys.stdin.read()"
     )
     lock = tmp_path / "out" / ".work" / "run.lock"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

@@ -1,1 +1,5 @@
-"""Workers: Dask set-up, restarts, and tasks that are given to another process when one is lost."""
+"""Dask workers: start-up, restarts, and tasks that survive a lost worker.
+
+Nothing here knows of slides: ``client`` starts or joins a cluster, ``nanny`` restarts its processes,
+``workers`` asks them questions, ``task_pool`` runs tasks and ``attempts`` counts how often one was tried.
+"""

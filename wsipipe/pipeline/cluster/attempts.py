@@ -1,7 +1,8 @@
-"""What a worker process does around every task: leaves a marker while at it, so that a death is counted.
+"""Attempts at a task, tracked by a marker file so that crashed workers are counted.
 
-A task whose process dies is given to another by the scheduler. The marker tells that one how many died before
-it: it takes smaller patches, and after :data:`MOST_DEATHS` it gives the task up, and with it one slide.
+The scheduler gives the task of a process that died to another one. The marker file tells that process how
+many died before it: it uses smaller patches, and after :data:`MOST_DEATHS` it gives up the task, and with it
+one slide.
 """
 
 import os
@@ -9,26 +10,29 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from wsipipe.errors import OutOfMemoryError, StalledError, WorkerLostError
 
 SHARD_TIMEOUT_S = 900.0
-"""A task that takes longer is taken for hung."""
+"""Default time after which a task counts as hung."""
 MOST_DEATHS = 4
 MOST_STALLS = 2
 SETTLE_S = 3.0
 STALLED = "stalled"
 
 
-def run_attempt(marker: Path, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """``function(*arguments, attempt)``; out of memory, it is tried once more with the next attempt's number.
+def run_attempt[Result](
+    marker: Path, function: Callable[..., Result], arguments: tuple[object, ...]
+) -> Result:
+    """Call ``function(*arguments, attempt)`` while a marker file exists.
+
+    After an out-of-memory error, call it once more with the next attempt's number.
 
     Args:
-        marker: File that exists while a process is at the task, one line for each that was; on a file system
-            that every worker sees.
-        function: Takes the number of earlier attempts last.
-        arguments: Of the function, before that number.
+        marker: File that exists while a process runs the task, with one line per process that started it. It
+            must be on a file system that every worker sees.
+        function: Function whose last argument is the number of earlier attempts.
+        arguments: Arguments of the function, before that number.
 
     Raises:
         WorkerLostError: Too many processes died on this task.
@@ -39,7 +43,7 @@ def run_attempt(marker: Path, function: Callable[..., Any], arguments: tuple[Any
     deaths = len([line for line in before if line != STALLED])
     _give_up(marker, deaths, before.count(STALLED))
     if before:
-        # A nanny leaves a worker dead that dies before the nanny has heard that it runs.
+        # Dask's nanny does not restart a worker that dies before the nanny has registered that it runs.
         time.sleep(SETTLE_S)
     marker.parent.mkdir(parents=True, exist_ok=True)
     with marker.open("a") as file:
@@ -51,7 +55,11 @@ def run_attempt(marker: Path, function: Callable[..., Any], arguments: tuple[Any
 
 
 def process_start_time(pid: int) -> str | None:
-    """When a process began, in ticks since the machine did; None if there is none. Pids alone are reused."""
+    """Return when a process started; None without one.
+
+    The time is in clock ticks since the machine started. It identifies a process together with its pid, which
+    the system reuses.
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
@@ -59,7 +67,11 @@ def process_start_time(pid: int) -> str | None:
 
 
 def lines_of(marker: Path) -> list[str]:
-    """``host pid birth`` of each process that began the task, and ``stalled`` after each that was stopped."""
+    """Return the lines of a marker file, empty without one.
+
+    There is a line ``host pid start_time`` per process that started the task, and ``stalled`` after each one
+    that was stopped.
+    """
     try:
         return marker.read_text().splitlines()
     except FileNotFoundError:
@@ -70,7 +82,7 @@ def _give_up(marker: Path, deaths: int, stalls: int) -> None:
     if stalls >= MOST_STALLS:
         raise StalledError(
             f"{marker.name}: {stalls} processes made no progress on this shard and were stopped. The slide "
-            f"may hang its decoder, or the file system may hang; check both, or raise --shard-timeout."
+            f"may hang its decoder, or the file system may hang: check both, or raise --shard-timeout."
         )
     if deaths >= MOST_DEATHS:
         raise WorkerLostError(
@@ -79,7 +91,7 @@ def _give_up(marker: Path, deaths: int, stalls: int) -> None:
         )
 
 
-def _twice(function: Callable[..., Any], arguments: tuple[Any, ...], deaths: int) -> Any:
+def _twice[Result](function: Callable[..., Result], arguments: tuple[object, ...], deaths: int) -> Result:
     try:
         return function(*arguments, deaths)
     except Exception as error:
@@ -90,12 +102,15 @@ def _twice(function: Callable[..., Any], arguments: tuple[Any, ...], deaths: int
     except Exception as error:
         if is_out_of_memory(error):
             raise OutOfMemoryError(
-                f"memory was short, and again with half the patch ({error}). Give --memory-budget, fewer "
+                f"out of memory, and again with half the patch size ({error}). Give --memory-budget, fewer "
                 f"--workers, or a smaller segment.patch_px."
             ) from error
         raise
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was short, in Python, numpy, torch or CUDA; torch is not loaded to tell."""
+    """Return whether memory was short, in Python, numpy, torch or CUDA.
+
+    Errors of torch are recognised by name, so torch is not loaded.
+    """
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

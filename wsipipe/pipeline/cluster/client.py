@@ -1,4 +1,4 @@
-"""Dask clients: local processes on loopback, GPU workers, a scheduler's address; the only set-up of Dask."""
+"""Set-up of Dask: local CPU and GPU workers, or an existing scheduler."""
 
 import ipaddress
 import logging
@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import dask
 from distributed import Client, Scheduler, SpecCluster
@@ -19,16 +18,16 @@ from wsipipe.pipeline.cluster.script_guard import MESSAGE, check_guard
 
 LOOPBACK = "127.0.0.1"
 CLOSING_S = 15.0
-_DEAF = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+_IGNORE_INTERRUPT = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 # Dask takes an address without protocol for tcp.
 _ADDRESS = re.compile(r"(?:(?P<protocol>tcp|tls|ucx|wss?)://)?(?P<host>[^/\s]+):\d{1,5}")
 _CONFIG = {
-    # Activations of a network are large and come and go; returning each to the system costs page faults.
+    # Activations of a network are large and short-lived; returning each to the system costs page faults.
     "distributed.nanny.pre-spawn-environ": {
         "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
         "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
         "MALLOC_TOP_PAD_": str(1 << 26),
-        # With one heap for all threads, what a reading thread lets go is there for the computing one: a
+        # With one heap for all threads, the computing thread reuses memory freed by the reading thread: a
         # worker that tiles 32,768 px peaks at 304 MB instead of 384.
         "MALLOC_ARENA_MAX": "1",
     },
@@ -37,34 +36,38 @@ _CONFIG = {
     "distributed.worker.multiprocessing-method": "spawn",
     "distributed.worker.daemon": True,
     "distributed.comm.timeouts.connect": "30s",
-    # Dask would close the keeper of a worker that is away for 15 s, however often it is being started again.
+    # By default Dask closes the nanny of a worker that is away for 15 s, even while it is being restarted.
     "distributed.deploy.lost-worker-timeout": "365 days",
     "distributed.admin.low-level-log-length": 100,
-    # Dask blames every task that waited at a worker that died; attempts.py counts those it died on.
+    # Dask counts a failure for every task queued on a worker that died; attempts.py counts only the task
+    # that it was running.
     "distributed.scheduler.allowed-failures": 1_000_000,
-    # A stopped process goes on where it was; one that hangs is found by its task's mark.
+    # A suspended process continues where it was; one that hangs is found by its task's marker file.
     "distributed.scheduler.worker-ttl": None,
-    # Tasks hold patches of a known size; Dask's own spilling and killing by memory would only interfere.
+    # Tasks hold patches of a known size; Dask's own memory management would only interfere.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
-    # Only under a memory budget do workers have a limit; what dies at it is tried with smaller patches.
+    # Workers have a limit only under a memory budget; a task that exceeds it is rerun with smaller patches.
     "distributed.worker.memory.terminate": 1.0,
 }
 
 
 def worker_count(workers: int | None) -> int:
-    """``workers``, or one process a core that this process may use."""
+    """Return ``workers``, by default one process per core that this process may use."""
     return workers or len(os.sched_getaffinity(0))
 
 
 def threads_each(workers: int | None, threads: int | None) -> int:
-    """Threads of a network in each process: ``threads``, or a fair part of the cores."""
+    """Return ``threads``, by default a fair share of the cores for each process."""
     return threads or max(1, worker_count(None) // worker_count(workers))
 
 
 def gpu_names() -> list[str]:
-    """NVIDIA GPUs that this process may use, by the names of CUDA_VISIBLE_DEVICES; torch is not loaded."""
+    """List the NVIDIA GPUs that this process may use.
+
+    The names are those of ``CUDA_VISIBLE_DEVICES``; torch is not loaded.
+    """
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip()]
@@ -72,17 +75,19 @@ def gpu_names() -> list[str]:
 
 
 def _check_private(address: str) -> None:
-    """Off loopback, whoever reaches a scheduler runs code on its workers; TLS with certificates bars it.
+    """Check that a scheduler's address is on loopback or encrypted.
+
+    Anyone who reaches a scheduler can run code on its workers; TLS with certificates prevents it.
 
     Raises:
-        ConfigError: It is no address, or neither of this machine nor ``tls://``.
+        ConfigError: It is not an address, or neither on this machine nor ``tls://``.
     """
     if address.startswith("inproc://"):
         return
     found = _ADDRESS.fullmatch(address)
     if not found:
         raise ConfigError(
-            f"--scheduler {address}: this is no address of a Dask scheduler; give tcp://HOST:PORT or "
+            f"--scheduler {address}: this is not the address of a Dask scheduler. Give tcp://HOST:PORT or "
             f"tls://HOST:PORT, as the scheduler prints it when it starts."
         )
     if found["protocol"] == "tls":
@@ -91,16 +96,18 @@ def _check_private(address: str) -> None:
     try:
         hosts = {str(each[4][0]) for each in socket.getaddrinfo(host, None)}
     except OSError as error:
-        raise ConfigError(f"--scheduler {address}: there is no host {host!r} ({error}).") from error
+        raise ConfigError(
+            f"--scheduler {address}: the host {host!r} is unknown ({error}). Correct the address."
+        ) from error
     if not all(ipaddress.ip_address(each.partition("%")[0]).is_loopback for each in hosts):
         raise ConfigError(
-            f"--scheduler {address} is not on this machine and not encrypted: anybody on the network could "
+            f"--scheduler {address} is not on this machine and not encrypted: anyone on the network could "
             f"run code through it. Start the scheduler with TLS and give tls://..., with the certificates in "
             f"Dask's configuration (distributed.comm.tls)."
         )
 
 
-def _worker(name: str, threads: int, resource: str, gpus: str, memory_bytes: int) -> dict[str, Any]:
+def _worker(name: str, threads: int, resource: str, gpus: str, memory_bytes: int) -> dict[str, object]:
     limits = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     return {
         "cls": RetryingNanny,
@@ -112,31 +119,33 @@ def _worker(name: str, threads: int, resource: str, gpus: str, memory_bytes: int
             "memory_limit": memory_bytes,
             "dashboard": False,
             "env": {**limits, "CUDA_VISIBLE_DEVICES": gpus},
-            # Ctrl-C on a terminal reaches every process; the driver alone decides what it means.
-            "preload": [_DEAF],
+            # Ctrl-C on a terminal reaches every process; only the main process acts on it.
+            "preload": [_IGNORE_INTERRUPT],
             "silence_logs": logging.CRITICAL,
         },
     }
 
 
-def _quieten() -> None:
-    """Dask tells of every connection; what matters of it comes back as an error of a task."""
+def _silence_dask() -> None:
+    """Silence Dask's connection messages; relevant failures are raised as task errors."""
     for name in logging.root.manager.loggerDict:
         if name.startswith("distributed"):
             logging.getLogger(name).setLevel(logging.ERROR)
-    # A process that dies is started again, and who dies too often comes back as an error of a task.
+    # A process that dies is restarted; one that dies too often is reported as a task error.
     logging.getLogger("distributed.nanny").setLevel(logging.CRITICAL)
-    # A cluster that closes slowly makes tornado print a traceback; the run is over by then.
+    # A cluster that closes slowly makes tornado print a traceback after the run has ended.
     logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
 
 
 @contextmanager
-def _local(specification: dict[str, Any]) -> Iterator[SpecCluster]:
-    """A cluster of this machine, closed at the end; processes that are slow to leave must not fail a run.
+def _local(specification: dict[str, dict[str, object]]) -> Iterator[SpecCluster]:
+    """Start local workers and close them at the end.
+
+    Processes that are slow to end do not fail a run.
 
     Raises:
         ConfigError: The script that started the run would start it again in every process.
-        WorkerLostError: Its processes die before they are up.
+        WorkerLostError: The worker processes die during start-up.
     """
     scheduler = {"host": LOOPBACK, "dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
     try:
@@ -145,14 +154,14 @@ def _local(specification: dict[str, Any]) -> Iterator[SpecCluster]:
         if _is_unguarded(error):
             raise ConfigError(MESSAGE) from None
         raise WorkerLostError(
-            f"{len(specification)} worker processes were to be started, but they end before they are up "
-            f"({error.__cause__ or error}). See what kills them: free memory, limits (ulimit -a), the "
-            f"system's log. Then run the same command again."
+            f"The {len(specification)} worker processes die during start-up ({error.__cause__ or error}). "
+            f"Check what ends them: free memory, limits (ulimit -a), the system's log. Then run the same "
+            f"command again."
         ) from error
     try:
         yield cluster
     finally:
-        # They are daemons of this process and end with it; one that was just started again may hear nothing.
+        # The workers are daemons and end with this process; one that was just restarted may miss the request.
         with suppress(TimeoutError):
             cluster.close(timeout=CLOSING_S)
 
@@ -169,21 +178,23 @@ def connect(
     gpus: int = 0,
     memory_bytes: int | None = None,
 ) -> Iterator[Client]:
-    """A client of an existing cluster, or of one made here and closed at the end.
+    """Connect to an existing cluster, or start a local one.
+
+    A local cluster is closed at the end.
 
     Args:
-        scheduler: Address of an existing scheduler; None makes local processes on loopback.
-        workers: CPU processes; None for one a core.
-        threads: Threads of a network in each process; None divides the cores.
-        gpus: Processes with the resource ``GPU``, one computing thread each.
-        memory_bytes: A worker that takes more is stopped and its task tried anew with smaller patches.
+        scheduler: Address of an existing scheduler; None starts local processes on loopback.
+        workers: Number of CPU processes; None for one per core.
+        threads: Threads of a network per process; None divides the cores.
+        gpus: Number of processes with the resource ``GPU``, each with one computing thread.
+        memory_bytes: Memory limit per worker; a task that exceeds it is rerun with smaller patches.
 
     Raises:
         ConfigError: No scheduler answers at the address, or it listens off loopback without TLS.
-        WorkerLostError: Local processes die before they are up.
+        WorkerLostError: Local worker processes die during start-up.
     """
     check_guard()
-    _quieten()
+    _silence_dask()
     if scheduler is not None:
         _check_private(scheduler)
         try:
@@ -216,10 +227,10 @@ def connect(
 
 
 def check_scheduler(address: str) -> None:
-    """Whether a scheduler answers at an address, before anything is written.
+    """Check that a scheduler answers, before anything is written.
 
     Raises:
-        ConfigError: None does, or it listens off loopback without TLS.
+        ConfigError: No scheduler answers, or it listens off loopback without TLS.
     """
     with connect(address):
         pass

@@ -1,4 +1,4 @@
-"""A Dask worker's keeper that does not give up on a process that dies before it is up."""
+"""A Dask nanny that restarts worker processes that die during start-up."""
 
 from contextlib import suppress
 from typing import Literal
@@ -9,7 +9,7 @@ from distributed.core import Status
 from wsipipe.pipeline.cluster.script_guard import UNGUARDED_EXIT
 
 STARTS = 5
-"""Processes that may die before one is up, when a run begins; later ones are counted by the pool."""
+"""Attempts to start a process when a run begins; later deaths are counted by the task pool."""
 _START_FAILED = "nanny-instantiate-failed"
 
 
@@ -18,17 +18,19 @@ class UnguardedScriptError(RuntimeError):
 
 
 class RetryingNanny(Nanny):
-    """Starts its process anew where Dask's own nanny (2026.7) closes and the run is a worker short for good.
+    """A nanny that restarts its process when start-up fails.
 
-    A process is killed while it starts by whoever kills processes: out of memory, by a person, by a trial.
+    Dask's own nanny (2026.7) closes instead, and the run lacks a worker until its end. A process may be
+    killed while it starts by the system (out of memory), by a person or by a test.
     """
 
     _unguarded = False
 
     async def instantiate(self) -> Status:
-        """Starts the process, up to :data:`STARTS` times.
+        """Start the process, in up to :data:`STARTS` attempts.
 
-        Once the nanny runs, Dask calls this again for each process that ends, so it is tried once a call.
+        Once the nanny runs, Dask calls this again for each process that ends, so one attempt per call is
+        enough.
 
         Raises:
             UnguardedScriptError: The process would start the run again.
@@ -49,7 +51,7 @@ class RetryingNanny(Nanny):
         super()._on_worker_exit_sync(exitcode)
 
     async def close(self, timeout: float = 5, reason: str = "nanny-close") -> Literal["OK"]:
-        """Closes, but not because one process did not start."""
+        """Close the nanny, unless the reason is a process that did not start."""
         if reason == _START_FAILED:
             return "OK"
         return await super().close(timeout, reason)

@@ -1,4 +1,4 @@
-"""Detect scripts that start a run while a worker process imports them.
+"""Detection of scripts that start a run while a worker process imports them.
 
 Worker processes are spawned: each imports the script that started the run. A script without
 ``if __name__ == "__main__":`` then calls ``run`` again in every worker, before the worker is up.
@@ -18,13 +18,16 @@ MESSAGE = (
 
 
 def is_importing_script() -> bool:
-    """True in a worker process that is still importing the script of the process that started it."""
-    # The mark by which multiprocessing itself refuses to start processes at this moment.
+    """Return whether this is a worker process that still imports the script of its parent."""
+    # multiprocessing itself refuses to start processes while this attribute is set.
     return bool(getattr(process.current_process(), "_inheriting", False))
 
 
 def check_guard() -> None:
-    """End this process at once if it is a worker that imports its script; the driver reports the error."""
+    """End this process if it is a worker that imports its script.
+
+    The main process reports the error.
+    """
     if is_importing_script():
-        # Without a traceback of every worker, and past any ``except`` of the script.
+        # Skips a traceback per worker and every ``except`` of the script.
         os._exit(UNGUARDED_EXIT)

@@ -1,4 +1,4 @@
-"""Workers that lose nothing: a task whose process dies or makes no progress is given to another process."""
+"""A task pool that reruns a task when its worker process dies or hangs."""
 
 import os
 import queue
@@ -11,7 +11,6 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from distributed import Client, Future
 from distributed.comm import CommClosedError
@@ -34,32 +33,32 @@ _RESULT_S = 5.0
 
 
 @dataclass(frozen=True)
-class TaskCall:
-    """One task.
+class TaskCall[Result]:
+    """A function call that runs in a worker.
 
     Attributes:
-        name: Unique among those that run; a file name.
-        function: What a worker runs; its last argument is the number of earlier attempts.
-        arguments: Those before.
+        name: Name of the task, unique among those that run; used as a file name.
+        function: Function whose last argument is the number of earlier attempts.
+        arguments: Arguments of the function, before that number.
     """
 
     name: str
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
+    function: Callable[..., Result]
+    arguments: tuple[object, ...]
 
 
 def ignore_message(_: str) -> None:
-    """Says nothing."""
+    """Discard a message."""
 
 
 class TaskPool:
-    """Tasks on a cluster.
+    """A pool of tasks on a Dask cluster.
 
     Args:
-        client: Of the cluster.
-        markers: Folder for markers of running tasks, on a file system that every worker sees.
-        timeout_s: A task that takes longer is taken for hung, and its process is stopped.
-        say: Told of processes that were lost or stopped.
+        client: Client of the cluster.
+        markers: Folder for marker files of running tasks, on a file system that every worker sees.
+        timeout_s: Time after which a task counts as hung and its process is stopped, s.
+        message: Receiver of messages about processes that were stopped.
     """
 
     def __init__(
@@ -67,35 +66,41 @@ class TaskPool:
         client: Client,
         markers: Path,
         timeout_s: float = SHARD_TIMEOUT_S,
-        say: Callable[[str], None] = ignore_message,
+        message: Callable[[str], None] = ignore_message,
     ) -> None:
-        self.client, self.markers, self.timeout_s, self._say = client, markers, timeout_s, say
+        self.client, self.markers, self.timeout_s, self._message = client, markers, timeout_s, message
 
-    def call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What ``function(*arguments, attempt)`` gives in a worker that needs no device."""
+    def call[Result](self, name: str, function: Callable[..., Result], *arguments: object) -> Result:
+        """Return ``function(*arguments, attempt)``, called in a worker."""
         (result,) = self.each([TaskCall(name, function, arguments)])
         return result
 
-    def each(self, calls: Sequence[TaskCall], on_device: bool = False) -> Iterator[Any]:
-        """Results as they come; all tasks are handed over at once, so that no worker stands idle.
+    def each[Result](self, calls: Sequence[TaskCall[Result]], on_device: bool = False) -> Iterator[Result]:
+        """Yield results as tasks end.
+
+        All tasks are submitted at once, so that no worker is idle.
+
+        Args:
+            calls: The tasks; earlier ones have priority.
+            on_device: Whether the tasks run a network.
 
         Raises:
-            WsipipeError: Of the first task that fails; the others are cancelled.
+            WsipipeError: Error of the first task that fails; the others are cancelled.
         """
-        run = _TaskBatch(self, placement(self.client, on_device))
+        batch = _TaskBatch[Result](self, placement(self.client, on_device))
         try:
             for priority, call in enumerate(calls):
                 (self.markers / call.name).unlink(missing_ok=True)
-                run.submit(call, -priority)
-            while run.pending:
-                yield run.next_result()
+                batch.submit(call, -priority)
+            while batch.pending:
+                yield batch.next_result()
         finally:
-            for future in run.pending:
+            for future in batch.pending:
                 future.cancel()
-            self._abandon({call.name for call, _ in run.pending.values()})
+            self._abandon({call.name for call, _ in batch.pending.values()})
 
     def _abandon(self, names: set[str]) -> None:
-        """Watches cancelled tasks to their end: one that hangs would keep its process from everybody else."""
+        """Watch cancelled tasks until they end; a hung one would block its process."""
         if any((self.markers / name).exists() for name in names):
             threading.Thread(target=self._watch_abandoned, args=(names,), daemon=True).start()
 
@@ -110,7 +115,12 @@ class TaskPool:
             time.sleep(_TICK_S)
 
     def stop_stalled(self, names: set[str], seen: dict[str, tuple[int, float]]) -> None:
-        """Stops the process of every named task that has been at it for longer than the patience."""
+        """Stop the process of every named task that runs longer than the timeout.
+
+        Args:
+            names: Names of the tasks.
+            seen: Number of lines in each marker file and when it was first seen; updated.
+        """
         now = time.monotonic()
         for name in names & {marker.name for marker in self.markers.glob("*")}:
             lines = lines_of(self.markers / name)
@@ -123,16 +133,16 @@ class TaskPool:
                 self._stop(name, lines[-1])
 
     def _stop(self, name: str, process: str) -> None:
-        host, pid, birth = process.split(" ")
+        host, pid, start_time = process.split(" ")
         local = host == socket.gethostname()
-        if local and process_start_time(int(pid)) != birth:
-            # It died by itself, and the task waits for another.
+        if local and process_start_time(int(pid)) != start_time:
+            # The process has died, and the task waits for another one.
             return
-        self._say(f"{name}: no progress for {self.timeout_s:g} s; process {pid} on {host} is stopped")
+        self._message(f"{name}: no progress for {self.timeout_s:g} s; stopping process {pid} on {host}")
         with (self.markers / name).open("a") as file:
             file.write(f"{STALLED}\n")
         if local:
-            # Its nanny starts another; a hung decoder heeds no gentler request.
+            # Its nanny starts another one; a hung decoder ignores any other signal.
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
             return
@@ -141,18 +151,18 @@ class TaskPool:
         self.client.restart_workers(hung, raise_for_error=False)
 
 
-class _TaskBatch:
-    """The tasks of one :meth:`Pool.each`."""
+class _TaskBatch[Result]:
+    """The tasks of one call of :meth:`TaskPool.each`."""
 
     def __init__(self, pool: TaskPool, resources: dict[str, float]) -> None:
         self._pool, self._resources = pool, resources
         self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._seen: dict[str, tuple[int, float]] = {}
         self._resubmitted = 0
-        self._watched = self._peopled = time.monotonic()
-        self.pending: dict[Future, tuple[TaskCall, int]] = {}
+        self._watched = self._had_workers = time.monotonic()
+        self.pending: dict[Future, tuple[TaskCall[Result], int]] = {}
 
-    def submit(self, call: TaskCall, priority: int) -> None:
+    def submit(self, call: TaskCall[Result], priority: int) -> None:
         future = self._pool.client.submit(
             run_attempt,
             self._pool.markers / call.name,
@@ -166,17 +176,17 @@ class _TaskBatch:
         self.pending[future] = (call, priority)
         future.add_done_callback(self._ended.put)
 
-    def next_result(self) -> Any:
+    def next_result(self) -> Result:
         while True:
             future = self._next_ended()
             call, priority = self.pending[future]
             try:
                 return self._result(future)
             except KilledWorker as error:
-                # A foreign scheduler blames every task that waited at the worker that died.
+                # A scheduler with Dask's defaults fails every task that was queued on a worker that died.
                 self._resubmitted += 1
                 if self._resubmitted > MOST_RESUBMISSIONS + len(self.pending):
-                    raise WorkerLostError(f"{call.name}: workers die again and again: {error}") from error
+                    raise WorkerLostError(f"{call.name}: workers die repeatedly: {error}") from error
                 self.submit(call, priority)
             except (CancelledError, CommClosedError) as error:
                 raise WorkerLostError(
@@ -186,8 +196,11 @@ class _TaskBatch:
             finally:
                 del self.pending[future]
 
-    def _result(self, future: Future) -> Any:
-        """Of a future that ended; if its worker dies before the result has come, it is computed once more."""
+    def _result(self, future: Future) -> Result:
+        """Return the result of a future that ended.
+
+        Dask computes it again if its worker dies before the result has arrived.
+        """
         while True:
             try:
                 return future.result(timeout=_RESULT_S)
@@ -206,11 +219,11 @@ class _TaskBatch:
 
     def _check_workers(self) -> None:
         if has_workers(self._pool.client):
-            self._peopled = time.monotonic()
-        elif time.monotonic() - self._peopled > WITHOUT_WORKERS_S:
+            self._had_workers = time.monotonic()
+        elif time.monotonic() - self._had_workers > WITHOUT_WORKERS_S:
             raise WorkerLostError(
-                f"no worker is connected to the Dask cluster since {WITHOUT_WORKERS_S:g} s. Finished shards "
-                f"are kept; start workers, or run the same command again."
+                f"no worker has been connected to the Dask cluster for {WITHOUT_WORKERS_S:g} s. Start "
+                f"workers, or run the same command again; finished shards are kept."
             )
 
     def _next_ended(self) -> Future:

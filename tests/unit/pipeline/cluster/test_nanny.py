@@ -100,11 +100,11 @@ def test_a_worker_long_away_comes_back_and_sister_with_a_short_timeout_it_does_n
         assert not kept or client.submit(os.getpid).result(timeout=60) not in killed
 
 
-def test_processes_that_never_come_up_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_never_come_up_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nanny, "STARTS", 2)
     with (
         killer(2) as killed,
-        pytest.raises(WorkerLostError, match="end before they are up"),
+        pytest.raises(WorkerLostError, match="die during start-up"),
         cluster.connect(workers=1, threads=1),
     ):
         pass

@@ -82,10 +82,10 @@ def test_a_worker_that_dies_as_soon_as_it_starts_is_started_again(tmp_path: Path
         assert TaskPool(client, tmp_path).call("deadly", dies_thrice) == 3
 
 
-def test_a_result_that_is_lost_after_its_task_ended_is_watched_for(
+def test_a_result_that_is_lost_after_its_task_ended_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its worker died before the driver had it, and nobody is left to compute it once more."""
+    """Its worker died before the driver had it, and no worker is left to compute it again."""
 
     class Lost:
         status = "pending"
@@ -97,13 +97,13 @@ def test_a_result_that_is_lost_after_its_task_ended_is_watched_for(
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool._TICK_S", -1.0)
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.has_workers", lambda client: False)
     run = _TaskBatch(TaskPool(SimpleNamespace(status="running"), tmp_path), {})
-    with pytest.raises(WorkerLostError, match="no worker is connected"):
+    with pytest.raises(WorkerLostError, match="no worker has been connected"):
         run._result(Lost())
 
 
-def test_a_cluster_without_workers_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_without_workers_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.WITHOUT_WORKERS_S", 0.0)
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.has_workers", lambda client: False)
     run = _TaskBatch(TaskPool(SimpleNamespace(status="running"), tmp_path), {})
-    with pytest.raises(WorkerLostError, match="no worker is connected"):
+    with pytest.raises(WorkerLostError, match="no worker has been connected"):
         run._check_workers()
