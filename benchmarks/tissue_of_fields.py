@@ -1,6 +1,6 @@
 """How much of a field of view is taken for tissue, and how much of bare glass?
 
-    python benchmarks/tissue_of_fields.py DATA [--doc docs/tissue.md]
+    python benchmarks/tissue_of_fields.py DATA [--doc docs/experiments/tissue.md]
 
 DATA holds ``nuclei/*/images`` and ``slides``. Every field is read as a slide from a PNG file, whole and in
 crops of 256 and 128 px, and so is glass: cut from slides, and made. Prints the tables, and puts them between
