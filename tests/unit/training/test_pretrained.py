@@ -9,7 +9,7 @@ import torch
 from wsipipe.errors import ConfigError
 from wsipipe.models.cards.card import ModelCard, Output
 from wsipipe.models.networks.registry import build, load, save
-from wsipipe.models.ring_whitening import whiten
+from wsipipe.models.ring_whitening import add_whitening
 from wsipipe.training.pretrained import inherit_licence, load_pretrained
 
 ARGUMENTS = {"width": 4, "kernel_sizes": [3, 3, 3, 3], "window": 3}
@@ -47,7 +47,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_same_outputs_begin_as_the_same_function(before: str) -> None:
     torch.manual_seed(2)
-    network = whiten(load_pretrained(fresh(4), before, "radial"), draw=False)
+    network = add_whitening(load_pretrained(fresh(4), before, "radial"), draw=False)
     x = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
         torch.testing.assert_close(network.eval()(x), load(before)[0](x), rtol=1e-4, atol=1e-5)
@@ -56,7 +56,7 @@ def test_the_same_outputs_begin_as_the_same_function(before: str) -> None:
 def test_fresh_weights_are_another_function(before: str) -> None:
     """The sister: without the start, or with weights drawn anew, the law above does not hold."""
     torch.manual_seed(2)
-    others = [fresh(4), whiten(load_pretrained(fresh(4), before, "radial"))]
+    others = [fresh(4), add_whitening(load_pretrained(fresh(4), before, "radial"))]
     x = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
         wanted = load(before)[0](x)
