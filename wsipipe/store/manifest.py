@@ -92,7 +92,7 @@ def read(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not path.is_file():
         raise NoResultError(
-            f"{folder} has no {MANIFEST}: it is no finished result of wsipipe. Run the workflow again, or "
+            f"{folder} has no {MANIFEST}: it is not a finished result of wsipipe. Run the workflow again, or "
             f"name the folder of one slide inside OUT."
         )
     data = path.read_bytes()

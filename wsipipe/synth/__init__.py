@@ -1,4 +1,4 @@
-"""Synthetic H&E-like slides of any size with exact truth: pictures from numbers alone."""
+"""Synthetic H&E-like slides of any size with exact truth."""
 
 from wsipipe.synth.slide import SyntheticSlide
 from wsipipe.synth.writer import Truth, make_slide

@@ -1,4 +1,4 @@
-"""What lies where on a synthetic slide: tissue, epithelium, stroma, lymphoid, fat, lumina; for any place."""
+"""Layout of a synthetic slide: tissue, epithelium, stroma, lymphoid, fat and lumina."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ _SAMPLES = 160
 
 @dataclass(frozen=True)
 class Ground:
-    """Properties of places, all of one shape, float64.
+    """Properties of positions, float64 arrays of one shape.
 
     Attributes:
         tissue_um: Rough distance inside the tissue; negative on glass.
         white_um: Rough distance inside something white (glass, lumen, fat); negative in stained matter.
-        lumen_um: As ``white_um``, for lumina alone.
+        lumen_um: Rough distance inside lumina; negative elsewhere.
         epithelium: Share in [0, 1]; the rest is stroma.
         lymphoid: Share in [0, 1].
         fat: Share in [0, 1].
@@ -34,7 +34,10 @@ class Ground:
 
 
 class Anatomy:
-    """The lie of one slide's tissue: a pure function of the seed and of the slide's extent in um."""
+    """Layout of the tissue of one slide.
+
+    It is a pure function of the seed and of the extent of the slide in um.
+    """
 
     def __init__(self, seed: int, extent_um: tuple[float, float]) -> None:
         self._seed, self._extent_um = seed, extent_um
@@ -45,11 +48,11 @@ class Anatomy:
         self._level = float(np.quantile(self._islands(y[:, None], x[None]), 1 - share))
 
     def tissue_um(self, y_um: Floats, x_um: Floats) -> Floats:
-        """Rough distance inside the tissue in um; negative on glass."""
+        """Return the rough distance inside the tissue in um; negative on glass."""
         return (self._islands(y_um, x_um) - self._level) * self._island_um / 2
 
     def ground(self, y_um: Floats, x_um: Floats) -> Ground:
-        """Everything that is known of the places (broadcast y, x)."""
+        """Return all properties of positions (broadcast y, x)."""
         tissue = self.tissue_um(y_um, x_um)
         kind = self._noise(10, y_um, x_um, self._class_um) + 0.4 * self._noise(
             11, y_um, x_um, self._class_um / 3
@@ -74,7 +77,7 @@ class Anatomy:
         return height - self._rim(y_um, self._extent_um[0]) - self._rim(x_um, self._extent_um[1])
 
     def _rim(self, place_um: Floats, extent_um: float) -> Floats:
-        """A hill at the slide's edge that keeps most tissue off it."""
+        """Return a penalty that keeps most tissue off the edges of the slide."""
         off_edge = np.minimum(place_um, extent_um - place_um) / (0.08 * extent_um)
         return 1.2 * np.clip(1 - off_edge, 0, 1) ** 2
 
@@ -83,7 +86,10 @@ class Anatomy:
         return (hollow - 0.86 + 0.20 * epithelium) * 24
 
     def _foam_um(self, y_um: Floats, x_um: Floats) -> Floats:
-        """Distance from the nearest wall of a foam of fat cells (a jittered Voronoi pattern)."""
+        """Return the distance from the nearest wall of fat cells in um.
+
+        Fat cells are a jittered Voronoi pattern.
+        """
         y, x = np.broadcast_arrays(y_um / _FAT_PITCH_UM, x_um / _FAT_PITCH_UM)
         row, column = np.floor(y).astype(np.int64), np.floor(x).astype(np.int64)
         nearest = second = np.full(y.shape, np.inf)

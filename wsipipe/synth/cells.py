@@ -1,4 +1,7 @@
-"""Nuclei and red cells: where they stand (a thinned, jittered grid), how they look (a library of stamps)."""
+"""Nuclei and red cells of synthetic slides.
+
+Positions come from a thinned, jittered grid, appearances from a library of stamps.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,10 +24,10 @@ _TOUCH = 0.92
 
 @dataclass(frozen=True)
 class Cells:
-    """Cells in drawing order; every array has one entry a cell.
+    """Cells in drawing order, one array entry per cell.
 
     Attributes:
-        ids: Number of the grid place + 1, int64; stable, unique, not without gaps.
+        ids: Index of the grid position + 1, int64; stable and unique, with gaps.
         y_px: Row of the centre at level 0, int64.
         x_px: Column of the centre at level 0, int64.
         stamp: Index into :func:`stamps`, int64.
@@ -42,7 +45,11 @@ class Cells:
 
 @lru_cache(maxsize=2)
 def stamps(mpp: float) -> tuple[Texture, Texture]:
-    """Coverage in [0, 1] and tone (1 inside, more at the rim), both (4 * _VARIANTS, side, side) float32."""
+    """Return coverage and tone of all stamps.
+
+    Returns:
+        Coverage in [0, 1] and tone (1 inside, more at the rim), both (4 * _VARIANTS, side, side) float32.
+    """
     generator = np.random.default_rng(7)
     half = int(np.ceil(REACH_UM / mpp))
     y, x = np.mgrid[-half : half + 1, -half : half + 1] * mpp
@@ -68,7 +75,7 @@ def _stamp(
 
 
 def _size(generator: np.random.Generator, kind: int) -> tuple[float, float]:
-    """Long semi-axis in um, and how often it is the short one."""
+    """Return the long semi-axis in um and its ratio to the short one."""
     ranges = {
         EPITHELIAL: ((3.8, 5.4), (1.05, 1.6)),
         LYMPHOCYTE: ((2.9, 3.5), (1.0, 1.2)),
@@ -89,7 +96,7 @@ def _tone(generator: np.random.Generator, rho: Floats, along: Floats, across: Fl
 
 
 class Crowd:
-    """All cells of one slide: a pure function of the seed and of the anatomy."""
+    """All cells of one slide, a pure function of seed and anatomy."""
 
     def __init__(
         self, seed: int, shape: tuple[int, int], mpp: float, anatomy: Anatomy, fibre_angle: Texture
@@ -100,10 +107,10 @@ class Crowd:
         self.rows = int(shape[0] * mpp / PITCH_UM) + 2
 
     def near(self, region: Region) -> Cells:
-        """The cells that may touch ``region`` (level 0), in drawing order."""
+        """Return the cells that may touch a level-0 region, in drawing order."""
         reach = region.grown(int(np.ceil(REACH_UM / self._mpp)))
         pitch_px = PITCH_UM / self._mpp
-        # Two places more on each side: thinning compares a cell with all that could touch it.
+        # Two positions more on each side: thinning compares a cell with all that could touch it.
         rows = np.arange(int(reach.y // pitch_px) - 2, int(reach.end_y // pitch_px) + 4)
         columns = np.arange(int(reach.x // pitch_px) - 2, int(reach.end_x // pitch_px) + 4)
         return self._standing(rows[:, None], columns[None])
@@ -137,7 +144,7 @@ class Crowd:
         y_px: npt.NDArray[np.int64],
         x_px: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.int64]:
-        """A stamp of the kind; spindle nuclei lie along the fibres."""
+        """Choose stamps of the kinds; spindle nuclei follow the fibres."""
         angle = self._fibre_angle[y_px % TEXTURE_PX, x_px % TEXTURE_PX]
         upright = np.pi / 2 - self._fibre_angle[x_px % TEXTURE_PX, y_px % TEXTURE_PX]
         turn = (
@@ -163,7 +170,10 @@ def _chance(ground: Ground, kind: npt.NDArray[np.int64]) -> Floats:
 
 
 def _crowded_out(y_um: Floats, x_um: Floats, radius_um: Floats, rank: Floats) -> npt.NDArray[np.bool_]:
-    """Grid of candidates -> bool: it would overlap a neighbour of higher rank (Matern's second thinning)."""
+    """Return which candidates of a grid overlap a neighbour of higher rank.
+
+    Source: the second thinning of Matern.
+    """
     crowded = np.zeros(rank.shape, dtype=np.bool_)
     rows, columns = rank.shape
     for j in range(-2, 3):

@@ -1,6 +1,7 @@
-"""Random numbers that are pure functions of where they stand: hashes, smooth noise, periodic textures.
+"""Random numbers as pure functions of position.
 
-Whoever asks for a place gets the same value, in any order and in any process; so blocks of one slide agree.
+Hashes, smooth noise and periodic textures. A position has the same value in any order of calls and in any
+process, so the blocks of a slide match.
 """
 
 from dataclasses import dataclass
@@ -18,9 +19,15 @@ _WORD = (1 << 64) - 1
 
 
 def uniform(seed: int, salt: int, y: npt.NDArray[np.int64], x: npt.NDArray[np.int64]) -> Floats:
-    """Whole places (broadcast y, x) -> independent numbers float64 in [0, 1).
+    """Return independent uniform numbers in [0, 1), float64.
 
-    Source: the finaliser of SplitMix64 (Steele, Lea, Flood 2014), once a coordinate.
+    Args:
+        seed: Seed of the slide.
+        salt: Number of the random field.
+        y: Integer rows, broadcast with ``x``.
+        x: Integer columns.
+
+    Source: the finaliser of SplitMix64 (Steele, Lea, Flood 2014), once per coordinate.
     """
     start = np.uint64((seed * 0x9E3779B97F4A7C15 + salt * 0xD1B54A32D192ED03) & _WORD)
     row = _mixed(y.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + start)
@@ -35,8 +42,16 @@ def _mixed(word: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 
 def smooth_noise(seed: int, salt: int, y_um: Floats, x_um: Floats, scale_um: float) -> Floats:
-    """Places in um (broadcast y, x) -> smooth noise float64 in [-1, 1] with features of ``scale_um``."""
-    # Each noise has its own turn, or the lattice would show as upright and level edges.
+    """Return smooth noise in [-1, 1], float64.
+
+    Args:
+        seed: Seed of the slide.
+        salt: Number of the random field.
+        y_um: Positions along y, broadcast with ``x_um``.
+        x_um: Positions along x.
+        scale_um: Size of the features.
+    """
+    # Each field has its own rotation, or the lattice would show as vertical and horizontal edges.
     sine, cosine = np.sin(1.1 * salt) / scale_um, np.cos(1.1 * salt) / scale_um
     row, down = _cell_and_fade(cosine * y_um + sine * x_um)
     column, across = _cell_and_fade(cosine * x_um - sine * y_um)
@@ -53,12 +68,14 @@ def _cell_and_fade(place: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
 
 @dataclass(frozen=True)
 class Textures:
-    """Periodic textures float32 of mean 0 and deviation 1, TEXTURE_PX a side and padded for wrapped slices.
+    """Periodic textures of mean 0 and standard deviation 1, float32.
+
+    Their period is ``TEXTURE_PX``; they are padded for wrapped slices.
 
     Attributes:
         fibre: Wavy bands along x.
         fibre_angle: Direction of the bands in radians, from x towards y.
-        grain: Fine granules of cytoplasm.
+        grain: Fine granules of the cytoplasm.
         cloud: Patches of cytoplasm, some um wide.
         chromatin: Coarser clumps inside nuclei.
         sensor: White noise of the camera.
@@ -74,7 +91,12 @@ class Textures:
 
 @lru_cache(maxsize=2)
 def textures(mpp: float, block_px: int) -> Textures:
-    """The textures of every slide of ``mpp``, padded so that blocks of ``block_px`` are plain slices."""
+    """Return the textures of all slides of one resolution.
+
+    Args:
+        mpp: Micrometres per px.
+        block_px: Padding, so that blocks of this side are plain slices.
+    """
     generator = np.random.default_rng(3)
     fibre, angle = _fibres(generator, mpp)
     bands = [

@@ -1,4 +1,7 @@
-"""A synthetic slide as functions of a region: its pixels, nuclei and tissue, none of them ever held whole."""
+"""Pixels, nuclei and tissue of a synthetic slide by region.
+
+No array of a whole slide is held in memory.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +21,14 @@ _FAR_UM = 6.0
 
 
 class SyntheticSlide:
-    """An H&E-like slide that is a pure function of (seed, size, mpp): any region, any order, the same pixels.
+    """A synthetic H&E-like slide.
+
+    It is a pure function of its arguments: a pixel is the same in any region and any order of reads.
 
     Args:
-        seed: Another seed is another slide.
+        seed: Random seed.
         size_px: Side, or (height, width), at level 0.
-        mpp: Um per px of level 0.
+        mpp: Micrometres per px of level 0.
     """
 
     def __init__(self, seed: int, size_px: int | tuple[int, int], mpp: float = 0.25) -> None:
@@ -39,11 +44,11 @@ class SyntheticSlide:
 
     @property
     def most_ids(self) -> int:
-        """No id of a nucleus is above this."""
+        """Upper bound of the ids of nuclei."""
         return self.crowd.rows * self.crowd.columns
 
     def rgb(self, region: Region) -> npt.NDArray[np.uint8]:
-        """Region of level 0 -> RGB (height, width, 3) uint8."""
+        """Return the pixels of a level-0 region, RGB (height, width, 3) uint8."""
         out = np.empty((*region.shape, 3), np.uint8)
         for block in region.aligned(BLOCK_PX).blocks(BLOCK_PX):
             part = block.intersection(region)
@@ -51,9 +56,10 @@ class SyntheticSlide:
         return out
 
     def nuclei(self, region: Region) -> npt.NDArray[np.uint32]:
-        """Region of level 0 -> nucleus ids (height, width) uint32 where at least half covered, else 0.
+        """Return the nucleus ids of a level-0 region, (height, width) uint32.
 
-        Ids are stable and unique in the slide, the same in every region, and have gaps.
+        Pixels that a nucleus covers by less than half are 0. Ids are unique in the slide, the same in all
+        regions, and have gaps.
         """
         labels = np.zeros(region.shape, np.uint32)
         cover, _ = stamps(self.mpp)
@@ -64,7 +70,12 @@ class SyntheticSlide:
         return labels
 
     def tissue(self, region: Region, downsample: int = 1) -> npt.NDArray[np.bool_]:
-        """Region of a grid ``downsample`` times coarser -> bool (height, width): pixel centre in tissue."""
+        """Return which pixel centres of a region lie in tissue, (height, width) bool.
+
+        Args:
+            region: Region of a grid ``downsample`` times coarser than level 0.
+            downsample: Level-0 px per px of the grid.
+        """
         y = (np.arange(region.y, region.end_y, dtype=np.float64) + 0.5) * (downsample * self.mpp)
         x = (np.arange(region.x, region.end_x, dtype=np.float64) + 0.5) * (downsample * self.mpp)
         return self._anatomy.tissue_um(y[:, None], x[None]) >= 0
@@ -81,7 +92,7 @@ class SyntheticSlide:
     def _stain_matter(
         self, stains: Texture, block: Region, y_um: npt.NDArray[np.float64], x_um: npt.NDArray[np.float64]
     ) -> None:
-        """Cytoplasm, fibres and everything white, as densities of (haematoxylin, eosin)."""
+        """Add the (haematoxylin, eosin) densities of cytoplasm, fibres and white areas."""
         ground = self._anatomy.ground(y_um, x_um)
         epithelium = ground.epithelium * (1 - ground.fat)
         haematoxylin = 0.035 + 0.13 * epithelium + 0.12 * ground.lymphoid
@@ -116,7 +127,15 @@ class SyntheticSlide:
                 stain[target] += share * (density - stain[target])
 
     def _light(self, stains: Texture, block: Region) -> npt.NDArray[np.uint8]:
-        """Beer and Lambert: densities (2, side, side) -> RGB (side, side, 3) uint8."""
+        """Convert densities to RGB by the Beer-Lambert law.
+
+        Args:
+            stains: Densities (2, side, side).
+            block: Position of the block, for the noise of the sensor.
+
+        Returns:
+            (side, side, 3) uint8.
+        """
         rgb = np.empty((BLOCK_PX, BLOCK_PX, 3), np.uint8)
         for channel in range(3):
             density = _HAEMATOXYLIN[channel] * stains[0] + _EOSIN[channel] * stains[1]
@@ -135,7 +154,11 @@ class SyntheticSlide:
 def _overlap(
     region: Region, cells: Cells, i: int, side: int
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where cell ``i``'s stamp falls in the region, and which part of the stamp falls there."""
+    """Return the overlap of the stamp of cell ``i`` with a region.
+
+    Returns:
+        Index into the region and index into the stamp.
+    """
     y, x = int(cells.y_px[i]) - side // 2 - region.y, int(cells.x_px[i]) - side // 2 - region.x
     part = Region(y, x, side, side).clipped(region.shape)
     return part.slices, part.relative_to(Region(y, x, side, side)).slices

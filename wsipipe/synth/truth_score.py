@@ -1,4 +1,7 @@
-"""How well found nuclei agree with the truth: Dice of the pixels, precision and recall of the instances."""
+"""Scores of found nuclei against the truth.
+
+Dice coefficient of the pixels, precision and recall of the instances.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,27 +12,28 @@ Labels = npt.NDArray[np.integer]
 
 
 def score(labels: Labels, truth_labels: Labels) -> dict[str, float]:
-    """Two label maps (H, W) of integers, 0 background -> agreement, every share in [0, 1].
+    """Score a label map against the truth.
 
-    An instance is found if one of the other map covers it with an intersection over union of at least 0.5;
-    such a partner is unique but for exact ties at 0.5, which the counts are capped for.
+    An instance is found if an instance of the other map overlaps it with an intersection over union of at
+    least 0.5. Matches are unique except for exact ties at 0.5; counts are capped for these.
 
     Args:
-        labels: Ids found.
-        truth_labels: Ids that are right, on the same grid.
+        labels: Found ids (H, W), 0 is background.
+        truth_labels: True ids on the same grid.
 
     Returns:
         ``dice`` of the foregrounds; ``precision``, ``recall``, ``f1`` of the instances; ``count_pred`` and
-        ``count_true``. Two empty maps agree wholly.
+        ``count_true``. Shares are in [0, 1]; two empty maps score 1.
 
     Raises:
-        ConfigError: The maps differ in shape; names both.
+        ConfigError: The maps differ in shape.
 
     Source: Kirillov et al., Panoptic Segmentation, CVPR 2019, section 4.1 (unique matching above 0.5).
     """
     if labels.shape != truth_labels.shape:
         raise ConfigError(
-            f"Label maps of {labels.shape} and {truth_labels.shape} px were compared; crop them to one grid."
+            f"Label maps of {labels.shape} and {truth_labels.shape} px cannot be compared. "
+            "Crop them to one grid."
         )
     ids_found, found = np.unique(labels, return_inverse=True)
     ids_true, true = np.unique(truth_labels, return_inverse=True)

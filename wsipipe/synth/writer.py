@@ -1,4 +1,7 @@
-"""Seed and size -> a tiled JPEG pyramid that OpenSlide reads as Aperio, and its truth; strip by strip."""
+"""Write synthetic slides as tiled JPEG pyramids, with their truth.
+
+OpenSlide reads the pyramids as Aperio slides. They are written strip by strip.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,14 +31,14 @@ _COARSEST_PX = 1024
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of a synthetic slide.
+    """Truth of a synthetic slide.
 
     Attributes:
-        path: The Zarr group with ``nuclei`` and ``tissue``, or None where it was not asked for.
+        path: Zarr group with ``nuclei`` and ``tissue``; None if it was not requested.
         shape: (height, width) of level 0 in px.
-        mpp: Um per px of level 0.
-        nuclei: Nuclei on the slide (None without truth files).
-        tissue_share: Share of the slide that is tissue, in [0, 1].
+        mpp: Micrometres per px of level 0.
+        nuclei: Number of nuclei on the slide; None without truth files.
+        tissue_share: Share of tissue in the slide, in [0, 1].
     """
 
     path: Path | None
@@ -53,22 +56,22 @@ def make_slide(
     quality: int = 90,
     truth: bool = True,
 ) -> Truth:
-    """Writes a synthetic H&E-like slide and, beside it, ``NAME.truth.zarr``.
+    """Write a synthetic H&E-like slide and ``NAME.truth.zarr`` beside it.
 
     Args:
-        path: ``.svs`` for a slide that OpenSlide takes for Aperio's; ``.tif`` or ``.tiff`` for a plain one.
+        path: Path of the slide: ``.svs`` for an Aperio slide, ``.tif`` or ``.tiff`` for a plain TIFF.
         size_px: Side, or (height, width), of level 0.
-        seed: Another seed is another slide.
-        mpp: Um per px of level 0.
+        seed: Random seed.
+        mpp: Micrometres per px of level 0.
         quality: JPEG quality, 1 to 100.
-        truth: Also write ``nuclei`` (uint32 ids, with gaps) at level 0 and ``tissue`` (uint8), 32 times
+        truth: Whether to write ``nuclei`` (uint32 ids, with gaps) at level 0 and ``tissue`` (uint8), 32 times
             coarser.
 
     Returns:
-        Where the truth is and what it counts.
+        Truth of the slide.
 
     Raises:
-        ConfigError: The suffix, the size, mpp or quality is not one of those above.
+        ConfigError: Suffix, size, mpp or quality is out of range.
 
     Source: Aperio's image description, https://openslide.org/formats/aperio/.
     """
@@ -78,7 +81,7 @@ def make_slide(
     slide = SyntheticSlide(seed, shape, mpp)
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
-        # Written aside and renamed: what stands at ``path`` is whole.
+        # Written in a scratch folder and renamed, so that the slide is complete or absent.
         made = Path(scratch) / path.name
         _write_pyramid(made, slide, quality, Path(scratch))
         made.replace(path)
@@ -96,24 +99,24 @@ def make_slide(
 def _check(path: Path, shape: tuple[int, int], mpp: float, quality: int) -> None:
     if path.suffix.lower() not in {".svs", ".tif", ".tiff"}:
         raise ConfigError(
-            f"A synthetic slide was asked for at {path}, whose suffix is {path.suffix!r}; use .svs or .tif."
+            f"A synthetic slide cannot be written to {path}: its suffix is {path.suffix!r}. Use .svs or .tif."
         )
     if min(shape) < TILE_PX:
         raise ConfigError(
-            f"A synthetic slide of {shape} px was asked for; each side needs at least {TILE_PX} px."
+            f"A synthetic slide of {shape} px is too small: each side needs at least {TILE_PX} px."
         )
     if not 0.05 <= mpp <= 2 or not 1 <= quality <= 100:
         raise ConfigError(
-            f"mpp {mpp} and quality {quality} were asked for; "
-            "use an mpp of 0.05 to 2 um/px and a quality of 1 to 100."
+            f"A synthetic slide of mpp {mpp} and quality {quality} cannot be written. "
+            "Use an mpp of 0.05 to 2 um/px and a quality of 1 to 100."
         )
 
 
 def _write_pyramid(path: Path, slide: SyntheticSlide, quality: int, scratch: Path) -> None:
-    """Writes level 0 from the slide, and each coarser level from the means left by the one before."""
+    """Write level 0 from the slide, each coarser level from means of the last."""
     shape, step = slide.shape, 1
     source: Source = slide.rgb
-    # A classic TIFF ends at 4 GiB, and JPEG never makes these pictures larger than their pixels.
+    # A classic TIFF ends at 4 GiB, and JPEG never makes these images larger than their pixels.
     with tifffile.TiffWriter(path, bigtiff=3 * shape[0] * shape[1] > 2**32) as writer:
         while True:
             coarser = None if max(shape) <= _COARSEST_PX else _scratch_level(scratch / f"{step}.npy", shape)
@@ -139,13 +142,16 @@ def _write_pyramid(path: Path, slide: SyntheticSlide, quality: int, scratch: Pat
 
 
 def _scratch_level(path: Path, shape: tuple[int, int]) -> Pixels:
-    """Room on disk for the level after one of ``shape``."""
+    """Create a file for the next coarser level after one of ``shape``."""
     coarser = -(-shape[0] // _STEP), -(-shape[1] // _STEP), 3
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=coarser)
 
 
 def _tiles(source: Source, shape: tuple[int, int], coarser: Pixels | None) -> Iterator[Pixels]:
-    """The level's tiles in file order; the strips they come from are averaged into ``coarser`` on the way."""
+    """Yield the tiles of a level in file order.
+
+    The strips that they come from are averaged into ``coarser``.
+    """
     for region in Region(0, 0, *shape).blocks(_STRIP_PX, shape[1]):
         strip = _padded(source(region), TILE_PX)
         if coarser is not None:
@@ -178,7 +184,7 @@ def _description(slide: SyntheticSlide, shape: tuple[int, int], quality: int, pa
 
 
 def _write_nuclei(group: zarr.Group, slide: SyntheticSlide) -> int:
-    """Writes the ids at level 0, chunk by chunk; returns how many nuclei there are."""
+    """Write the ids at level 0 by chunk; return the number of nuclei."""
     array = _create(group, "nuclei", slide.shape, "uint32")
     seen = np.zeros(slide.most_ids + 1, np.bool_)
     for chunk in Region(0, 0, *slide.shape).blocks(_CHUNK_PX):
@@ -193,7 +199,10 @@ def _write_nuclei(group: zarr.Group, slide: SyntheticSlide) -> int:
 
 
 def _write_tissue(group: zarr.Group | None, slide: SyntheticSlide) -> float:
-    """Writes the tissue where there is a group for it, chunk by chunk; returns its share of the slide."""
+    """Write the tissue by chunk; return its share of the slide.
+
+    Nothing is written without a group.
+    """
     height, width = (-(-side // TISSUE_DOWNSAMPLE) for side in slide.shape)
     array = None if group is None else _create(group, "tissue", (height, width), "uint8")
     covered_px = 0

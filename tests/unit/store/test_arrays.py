@@ -125,7 +125,7 @@ def test_outside_of_the_array_has_the_asked_value(tmp_path: Path, pixels: Array)
 
 def test_pixels_that_do_not_fit_the_type_are_refused(tmp_path: Path, pixels: Array) -> None:
     made(tmp_path)
-    with pytest.raises(StorageError, match="reads back other pixels"):
+    with pytest.raises(StorageError, match="other pixels were read back"):
         write_shards(tmp_path, SPEC.name, WHOLE, pixels.astype(np.int64) + 256, "full")
 
 

@@ -64,7 +64,7 @@ def test_errors_of_the_disk_are_of_the_storage(work: Path) -> None:
         with pytest.raises(StorageFullError, match="Free space"):
             ledger.record("tile", (9, 9), [manifest.describe(work, work / "one")] * 400)
         ledger._rows.execute("PRAGMA query_only = ON")
-        with pytest.raises(StorageError, match="Mend the disk"):
+        with pytest.raises(StorageError, match="Check the disk"):
             ledger.record("tile", (9, 9), [])
 
 
