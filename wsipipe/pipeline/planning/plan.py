@@ -14,6 +14,7 @@ from wsipipe.errors import ConfigError, ModelError
 from wsipipe.geometry import Region
 from wsipipe.models.cards.weights import ModelCard, Output, check_known, whole_card
 from wsipipe.pipeline.planning.slide_facts import SlideFacts
+from wsipipe.pipeline.reporting.run_json import PlanEntry
 from wsipipe.stages.classify import CLASS_MAP, CLASS_PROBABILITIES, class_outputs, classify_stage
 from wsipipe.stages.grid import model_level
 from wsipipe.stages.nuclei.declarations import (
@@ -244,7 +245,7 @@ class Plan:
             found[CLASS_PROBABILITIES] = self.downsample(CLASS_PROBABILITIES)
         return found
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> PlanEntry:
         """What a dry run prints and run.json keeps."""
         frame = self.facts.frame
         return {
