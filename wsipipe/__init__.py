@@ -1,6 +1,7 @@
-"""Whole-slide pathology whose answer does not depend on which way the tissue lay on the glass.
+"""Nuclei segmentation and tissue classification for whole-slide images.
 
-The public face; each name is imported when first used, so that ``import wsipipe`` is quick.
+Results do not depend on slide orientation or tiling. Every public name is imported when it is first used, so
+that ``import wsipipe`` is fast.
 """
 
 from importlib import import_module
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from wsipipe.store.result import Result, open_result
     from wsipipe.tiling.slide import Slide, open_slide
 
-_HOMES = {
+_MODULES = {
     "RunPolicy": "wsipipe.pipeline.options",
     "Resources": "wsipipe.pipeline.options",
     "Result": "wsipipe.store.result",
@@ -44,17 +45,17 @@ __all__ = [
 
 
 def _run_if_guarded(*arguments: Any, **options: Any) -> Any:
-    """``run`` for a script that a worker process imports: ends the worker before it loads anything."""
+    """Call ``run``; end a worker process that imports its script first."""
     check_guard()
-    return import_module(_HOMES["run"]).run(*arguments, **options)
+    return import_module(_MODULES["run"]).run(*arguments, **options)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'wsipipe' has no attribute {name!r}")
     if name == "run" and is_importing_script():
         return _run_if_guarded
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

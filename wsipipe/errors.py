@@ -1,24 +1,24 @@
-"""The error tree: every failure has a code, an exit code, and a text that says what to do.
+"""The error tree: every error has a code, an exit code and a remedy.
 
     WsipipeError
     |-- ConfigError    (ValueError)   CONFIG             a workflow, option or manifest is wrong
     |-- SlideError     (OSError)      SLIDE_UNREADABLE   a slide does not open or a tile does not decode
-    |   `-- SlideChangedError         SLIDE_CHANGED      a slide is not the one of its checksum or of the plan
-    |-- MppError       (ValueError)   MPP_MISSING        um per px is missing, absurd or anisotropic
+    |   `-- SlideChangedError         SLIDE_CHANGED      a slide does not match its checksum or its plan
+    |-- MppError       (ValueError)   MPP_MISSING        µm/px is missing, implausible or anisotropic
     |-- ModelError     (ValueError)   MODEL              weights are missing, damaged or do not fit
-    |-- DeviceError    (RuntimeError) DEVICE             the device asked for is not there
-    |-- TrainingError  (RuntimeError) TRAINING           a training cannot go on; names the batch
+    |-- DeviceError    (RuntimeError) DEVICE             the requested device is not available
+    |-- TrainingError  (RuntimeError) TRAINING           the loss is not a number; names the batch
     |-- StorageError   (OSError)      STORAGE_IO         writing or reading the store failed
-    |   |-- StorageFullError          STORAGE_FULL       no space left; free some and run again
-    |   `-- NoResultError             NO_RESULT          the path named holds no result of wsipipe
+    |   |-- StorageFullError          STORAGE_FULL       the disk is full; free space and run again
+    |   `-- NoResultError             NO_RESULT          the path has no result of wsipipe
     |-- LockedError    (OSError)      LOCKED             another process works on the same slide
     |-- OutOfMemoryError (RuntimeError) OUT_OF_MEMORY    memory was short, and again with half the patch
-    |-- WorkerLostError (RuntimeError) WORKER_LOST       processes died on one task, or the cluster is gone
+    |-- WorkerLostError (RuntimeError) WORKER_LOST       processes died on one task, or the cluster is lost
     |   `-- StalledError              STALLED            processes made no progress on one task
     `-- InternalError  (RuntimeError) INTERNAL           a broken invariant: a defect of wsipipe
 
-Each text is one paragraph: what was asked, what was found, what to do. None derives from ``MemoryError``:
-Dask cannot hand its children on from a worker.
+Each message is one paragraph: what failed, why, what to do. No error derives from ``MemoryError``: Dask
+cannot transfer its subclasses from a worker.
 """
 
 from enum import IntEnum
@@ -36,109 +36,112 @@ class ExitCode(IntEnum):
 
 
 class WsipipeError(Exception):
-    """Root of every error that wsipipe raises on purpose."""
+    """Base class of all errors of wsipipe."""
 
     code: str = "INTERNAL"
     exit_code: ExitCode = ExitCode.FAILED
 
 
 Place = dict[str, int | str]
-"""Where an error happened: level, y, x of a tile in px of the level; stage, row, column of a shard."""
+"""Location of an error: level, y, x of a tile in px of the level; stage, row, column of a shard."""
 
 
 def place_of(error: BaseException) -> Place:
-    """Where an error happened, as far as it is known; survives the way between processes."""
+    """Return the location of an error, as far as known.
+
+    It is kept when an error is sent from one process to another.
+    """
     return dict(getattr(error, "place", {}))
 
 
 def add_place(error: BaseException, place: Place) -> None:
-    """Adds to where an error happened; what is known from nearer to it stays."""
+    """Attach a location to an error; details that are already set take precedence."""
     error.__dict__["place"] = place | place_of(error)
 
 
 class ConfigError(WsipipeError, ValueError):
-    """A workflow file, an option or a manifest is wrong; names the key's path."""
+    """A workflow file, option or manifest is wrong; names the key."""
 
     code = "CONFIG"
     exit_code = ExitCode.USAGE
 
 
 class SlideError(WsipipeError, OSError):
-    """A slide does not open, or a tile of it does not decode; names level, y and x."""
+    """A slide does not open, or a tile does not decode; names the tile."""
 
     code = "SLIDE_UNREADABLE"
     exit_code = ExitCode.SOME_SLIDES_FAILED
 
 
 class SlideChangedError(SlideError):
-    """A slide is not the one of its checksum, or changed while it was read."""
+    """A slide does not match its checksum, or changed while it was read."""
 
     code = "SLIDE_CHANGED"
 
 
 class MppError(WsipipeError, ValueError):
-    """Um per px is missing, absurd or anisotropic; names the option that mends it."""
+    """The µm/px value is missing, implausible or anisotropic; names the remedy."""
 
     code = "MPP_MISSING"
     exit_code = ExitCode.SOME_SLIDES_FAILED
 
 
 class ModelError(WsipipeError, ValueError):
-    """Weights are missing, damaged, or do not fit the network or the workflow."""
+    """Weights are missing, damaged, or do not fit network or workflow."""
 
     code = "MODEL"
     exit_code = ExitCode.USAGE
 
 
 class DeviceError(WsipipeError, RuntimeError):
-    """The device asked for is not there, or is unknown."""
+    """The requested device is unknown or not available."""
 
     code = "DEVICE"
     exit_code = ExitCode.USAGE
 
 
 class TrainingError(WsipipeError, RuntimeError):
-    """A training cannot go on: the loss is no number; names the file with the batch."""
+    """The loss of a training is not a number; names the batch file."""
 
     code = "TRAINING"
 
 
 class StorageError(WsipipeError, OSError):
-    """The store could not be written or read; names the file."""
+    """Writing or reading the store failed; names the file."""
 
     code = "STORAGE_IO"
     exit_code = ExitCode.RETRY_LATER
 
 
 class StorageFullError(StorageError):
-    """No space is left where the store is written; free some and run again."""
+    """The disk is full; free space and run again."""
 
     code = "STORAGE_FULL"
 
 
 class NoResultError(StorageError):
-    """The path that was named holds no result of wsipipe, so running again cannot help."""
+    """The path has no result of wsipipe; running again does not help."""
 
     code = "NO_RESULT"
     exit_code = ExitCode.USAGE
 
 
 class LockedError(WsipipeError, OSError):
-    """Another process holds the slide's lock; names the process and its start."""
+    """Another process holds the lock; names the process and its start."""
 
     code = "LOCKED"
     exit_code = ExitCode.RETRY_LATER
 
 
 class OutOfMemoryError(WsipipeError, RuntimeError):
-    """Memory was short on a shard, and again with half the patch."""
+    """Memory was short for a shard, and again with half the patch."""
 
     code = "OUT_OF_MEMORY"
     exit_code = ExitCode.SOME_SLIDES_FAILED
 
 
 class WorkerLostError(WsipipeError, RuntimeError):
-    """Worker processes died on one task again and again, or the cluster is gone."""
+    """Worker processes died repeatedly on one task, or the cluster is lost."""
 
     code = "WORKER_LOST"
     exit_code = ExitCode.SOME_SLIDES_FAILED

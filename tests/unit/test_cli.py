@@ -191,7 +191,7 @@ def test_a_second_run_on_one_out_exits_75_and_names_the_first(
         left, _, complaint = typed("run", "tiling_only", small_slide, "--out", tmp_path / "out")
         first.stdin.close()
     assert left == ExitCode.RETRY_LATER
-    assert f"LOCKED: {tmp_path / 'out'} is being worked on by process {first.pid} on " in complaint
+    assert f"LOCKED: {tmp_path / 'out'} is in use by process {first.pid} on " in complaint
     assert " since 20" in complaint
 
 
@@ -205,7 +205,7 @@ def test_verbs_on_out(typed: object, tiled: object, tmp_path: Path) -> None:
     assert typed("status", out)[0] == ExitCode.OK
     assert typed("verify", out)[0] == ExitCode.OK
     assert typed("retry", out)[1] == "nothing to retry\n"
-    assert typed("clean", out)[1] == "all clean\n"
+    assert typed("clean", out)[1] == "nothing to clean\n"
     (out / ".work" / "gone-00000000.0123456789abcdef").mkdir()
     assert "give --yes" in typed("clean", out)[1]
     assert "deleted" in typed("clean", out, "--yes")[1]

@@ -1,4 +1,7 @@
-"""What the user types: each verb parses, calls one function, prints, and returns an exit code."""
+"""The command line: each command parses, calls one function and prints.
+
+Commands return an exit code of ``errors.ExitCode``.
+"""
 
 import errno
 import logging
@@ -27,7 +30,7 @@ __all__ = [
     "versions",
 ]
 
-_NO_SUCH_PLACE = {
+_NO_SUCH_PATH = {
     errno.EEXIST,
     errno.EINVAL,
     errno.EISDIR,
@@ -40,17 +43,20 @@ _NO_SUCH_PLACE = {
 
 @app.command()
 def version() -> None:
-    """Prints the version."""
+    """Print the version of wsipipe."""
     console.print(__version__)
 
 
 def main() -> None:
-    """Entry point: exit codes of ``errors.ExitCode``; bad input gets one paragraph, never a traceback."""
+    """Run the command line and exit.
+
+    Exit codes are those of ``errors.ExitCode``. Wrong input gives one paragraph, never a traceback.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     warnings.simplefilter("default", UserWarning)
     warnings.showwarning = _show_warning
     for stream in (sys.stdout, sys.stderr):
-        # A file's name may hold bytes that are no text, and a terminal may know few letters.
+        # File names may contain bytes that are not text, and a terminal may lack characters.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
@@ -60,25 +66,28 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = ExitCode.INTERRUPTED
     except typer.TyperException as error:
-        # Where help was printed in place of a message, there is nothing to add.
+        # Where help was printed instead of a message, there is nothing to add.
         if text := error.format_message().rstrip("."):
             stderr.print(f"{text}{'' if text[-1] == '?' else '.'} See {_help_command()}.", soft_wrap=True)
         code = ExitCode.USAGE
     except BrokenPipeError:
-        # Whoever read the output, as ``head`` does, has seen enough.
+        # The reader of the output, such as ``head``, has closed it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.OK
     except OSError as error:
         code = _os_error(error)
     if code == ExitCode.INTERRUPTED:
-        stderr.print("interrupted; finished shards are kept, the same command goes on from there")
+        stderr.print("Interrupted. Finished shards are kept; run the same command again to resume.")
     sys.exit(int(code or 0))
 
 
 def _os_error(error: OSError) -> ExitCode:
-    """Tell what the file system refused; a place that cannot be is a wrong name, not a fault of the disk."""
+    """Print an error of the file system and return its exit code.
+
+    A path that cannot exist is a usage error, not a fault of the disk.
+    """
     about = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
-    if error.errno in _NO_SUCH_PLACE:
+    if error.errno in _NO_SUCH_PATH:
         stderr.print(f"CONFIG: {about}. Name another path.", style="red", soft_wrap=True)
         return ExitCode.USAGE
     text = f"{about}. Check the disk and the permissions there, then run the same command again."
@@ -87,15 +96,15 @@ def _os_error(error: OSError) -> ExitCode:
 
 
 def _help_command() -> str:
-    """The command that tells how the verb that was typed is used."""
+    """Return the command that shows the help for the given command."""
     commands = vars(typer.main.get_command(app))["commands"]
-    verbs = []
+    given = []
     for word in sys.argv[1:]:
         if word not in commands:
             break
-        verbs.append(word)
+        given.append(word)
         commands = getattr(commands[word], "commands", {})
-    return " ".join(["wsipipe", *verbs, "--help"])
+    return " ".join(["wsipipe", *given, "--help"])
 
 
 def _show_warning(
@@ -106,5 +115,5 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Print a warning as one line, without the place in the code that gave it."""
+    """Print a warning as one line, without its place in the code."""
     stderr.print(f"WARNING {message}", soft_wrap=True)

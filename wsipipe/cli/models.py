@@ -1,4 +1,4 @@
-"""Verbs about weights: models, models fetch, certify, export."""
+"""Commands about weights: models, certify, export."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +14,10 @@ app.add_typer(models_app, name="models")
 
 @models_app.callback(invoke_without_command=True)
 def models(context: typer.Context, as_json: AsJson = False) -> None:
-    """Lists the weights here, what they were made from and for what they may be used; fetch adds some."""
+    """List installed weights with outputs, licence and intended use.
+
+    Subcommands add weights (fetch) and convert pickled ones (convert).
+    """
     if context.invoked_subcommand is not None:
         return
     from wsipipe.models.cards.weights import known_models, read_card
@@ -33,14 +36,17 @@ def models(context: typer.Context, as_json: AsJson = False) -> None:
 @models_app.command("fetch")
 def fetch_model(
     source: Annotated[
-        str, typer.Argument(metavar="URL|PATH", help="A .safetensors file; its card .json lies beside it.")
+        str, typer.Argument(metavar="URL|PATH", help="A .safetensors file, with its card (.json) beside it.")
     ],
     sha256: Annotated[
-        str | None, typer.Option(help="What the weights' hash must be, from where you trust it.")
+        str | None, typer.Option(help="Expected SHA-256 of the weights, from a source that you trust.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Adds weights and their card to the user's folder, if their hashes agree; then their name finds them."""
+    """Download or copy weights and their card.
+
+    They are stored in the user's folder if their SHA-256 matches, and are then found by name.
+    """
     from wsipipe.models.cards.fetch import fetch
 
     path = fetch(source, sha256)
@@ -56,14 +62,17 @@ def convert_weights(
     to: Annotated[Path, typer.Option("--to", dir_okay=False, help="The .safetensors file to write.")],
     as_json: AsJson = False,
 ) -> None:
-    """Converts pickled weights once; nothing else of wsipipe ever reads a pickle."""
+    """Convert pickled weights to safetensors.
+
+    No other part of wsipipe reads pickle files.
+    """
     from wsipipe.models.cards.unpickle import unpickle
 
     names = unpickle(source, to)
     if as_json:
         print_json({"path": str(to), "tensors": names})
         return
-    console.print(f"{to}: {len(names)} tensors. Write its card beside it before it is used.", soft_wrap=True)
+    console.print(f"{to}: {len(names)} tensors. Write its card beside it before use.", soft_wrap=True)
 
 
 @app.command()
@@ -72,28 +81,31 @@ def certify(
         str,
         typer.Argument(
             metavar="WEIGHTS|MODEL",
-            help="Name of shipped weights, a .safetensors file, or package.module:factory, a function that "
-            "gives any torch model; that module is imported, so its code runs.",
+            help="Name of installed weights, a .safetensors file, or package.module:factory, a function that "
+            "returns any torch model; that module is imported, so its code runs.",
         ),
     ],
-    tiled: Annotated[bool, typer.Option("--tiled", help="Also compare patches with the whole.")] = False,
+    tiled: Annotated[bool, typer.Option("--tiled", help="Also compare tiled with whole inference.")] = False,
     dtype: Annotated[
-        Literal["float32", "float64", "bfloat16"], typer.Option(help="In what it computes.")
+        Literal["float32", "float64", "bfloat16"], typer.Option(help="Numerical precision.")
     ] = "float32",
     lattice: Annotated[
         int | None,
-        typer.Option(min=1, help="Extents are multiples of this, if the model does not say it."),
+        typer.Option(min=1, help="Side lengths are multiples of this, px; default from the model."),
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Certificate to write; - is standard output.")
+        Path | None, typer.Option("--json", help="Certificate to write; - for standard output.")
     ] = None,
-    picture: Annotated[Path | None, typer.Option(help="PNG to write.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Figure to write, PNG.")] = None,
     write: Annotated[
         bool,
-        typer.Option("--write", help="Put the certificate beside the weights, and into their card's text."),
+        typer.Option("--write", help="Write the certificate beside the weights and into their card."),
     ] = False,
 ) -> int:
-    """Measures whether a network commutes with the eight orientations and can be tiled; fails if not."""
+    """Measure whether a network is orientation-equivariant and tileable.
+
+    Tests all eight orientations. Exits with an error code if the network fails.
+    """
     from wsipipe.models.cards.weights import find_weights, write_certificate
     from wsipipe.models.certificate.certify import certify as measure
     from wsipipe.models.certificate.figure import draw_certificate, summary
@@ -119,25 +131,32 @@ def certify(
 
 
 def _check_folder(path: Path | None) -> None:
-    """Refuse a file that cannot be written, before minutes of work.
+    """Check that a file can be written, before minutes of computation.
 
     Raises:
-        ConfigError: Its folder does not exist, or it is a folder itself.
+        ConfigError: The folder does not exist, or the path is a folder.
     """
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise ConfigError(f"{path} cannot be written: name a file in a folder that exists.")
+        raise ConfigError(f"{path} cannot be written: name a file in an existing folder.")
 
 
 @app.command()
 def export(
-    weights: Annotated[str, typer.Argument(help="Name of shipped weights, or a .safetensors file.")],
-    to: Annotated[Path, typer.Option("--to", dir_okay=False, help="model.pt (TorchScript) or model.onnx.")],
+    weights: Annotated[str, typer.Argument(help="Name of installed weights, or a .safetensors file.")],
+    to: Annotated[
+        Path,
+        typer.Option("--to", dir_okay=False, help="model.pt (TorchScript) or model.onnx."),
+    ],
     tile: Annotated[
-        bool, typer.Option("--tile", help="A classifier's raw scores of one tile, as WSInfer wants them.")
+        bool,
+        typer.Option("--tile", help="Export a classifier's logits of one tile, as WSInfer needs."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Writes a network as plain convolutions for other programs, and its card as JSON beside it."""
+    """Export a network as plain convolutions for other programs.
+
+    Its card is written beside it as JSON.
+    """
     from wsipipe.models.conversion.deployment import export_network
 
     written = export_network(weights, to, tile=tile)

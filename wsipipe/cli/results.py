@@ -1,7 +1,7 @@
-"""Verbs about OUT: status, retry, verify, clean; and index, for the checksums of slides."""
+"""Commands about results (status, retry, verify, clean) and checksums (index)."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,19 +19,25 @@ from wsipipe.cli.shared import (
 )
 from wsipipe.errors import ConfigError, ExitCode, WsipipeError
 
+if TYPE_CHECKING:
+    from wsipipe.pipeline.maintenance import SlideStatus
+
 
 @app.command()
 def status(out: Results, as_json: AsJson = False) -> int:
-    """Tells how far each slide of OUT is, also while a run works on it; fails if any slide has failed."""
+    """Show the status of each slide in OUT.
+
+    Also works during a run. Exits with an error code if any slide has failed.
+    """
     from wsipipe.pipeline.maintenance import status as status_of
 
     found = status_of(out)
     if as_json:
         print_json(found)
     else:
-        console.print(f"worked on by {found['working']}" if found["working"] else "no run works on it")
+        console.print(f"Active run: {found['working']}" if found["working"] else "No active run")
         print_rows(
-            ("slide", "status", "code", "shards in work", "what happened and what to do"),
+            ("slide", "status", "code", "unpublished shards", "message"),
             [_status_row(slide) for slide in found["slides"]],
         )
     failed = any(slide["status"] in {"failed", "missing"} for slide in found["slides"])
@@ -41,13 +47,16 @@ def status(out: Results, as_json: AsJson = False) -> int:
 @app.command()
 def retry(
     out: Results,
-    only: Annotated[str | None, typer.Option(help="Only slides that failed with this code.")] = None,
+    only: Annotated[str | None, typer.Option(help="Only slides that failed with this error code.")] = None,
     workers: Workers = None,
     device: DeviceName = "auto",
     memory_budget: Budget = None,
     as_json: AsJson = False,
 ) -> int:
-    """Runs the slides of OUT again that failed, were skipped or interrupted; finished shards are kept."""
+    """Rerun slides that failed, were skipped or were interrupted.
+
+    Finished shards are kept.
+    """
     from wsipipe.pipeline.retry import retry as retry_slides
     from wsipipe.pipeline.run import Resources
 
@@ -61,21 +70,21 @@ def retry(
     return max((int(result.exit_code) for result in results), default=int(ExitCode.OK))
 
 
-def _status_row(slide: dict[str, Any]) -> tuple[str, ...]:
+def _status_row(slide: "SlideStatus") -> tuple[str, ...]:
     warnings = [f"WARNING {warning['code']}: {warning['message']}" for warning in slide["warnings"]]
-    told = " ".join([slide["message"], *warnings]).strip()
-    return slide["slide_id"], slide["status"], slide["code"], str(slide["shards_done"]), told
+    message = " ".join([slide["message"], *warnings]).strip()
+    return slide["slide_id"], slide["status"], slide["code"], str(slide["shards_done"]), message
 
 
 def _check_code(code: str | None) -> None:
-    """Refuse a code that no failure has.
+    """Refuse an unknown error code.
 
     Raises:
-        ConfigError: Names the codes there are.
+        ConfigError: The code is unknown; lists the known ones.
     """
     known = sorted(_codes(WsipipeError))
     if code is not None and code not in known:
-        raise ConfigError(f"--only {code}: no failure has this code; choose one of {', '.join(known)}.")
+        raise ConfigError(f"--only {code}: there is no such error code. Choose one of {', '.join(known)}.")
 
 
 def _codes(error: type[WsipipeError]) -> set[str]:
@@ -84,10 +93,13 @@ def _codes(error: type[WsipipeError]) -> set[str]:
 
 @app.command()
 def verify(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Results, or one slide in them.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Results folder, or one slide's folder in it.")],
     as_json: AsJson = False,
 ) -> int:
-    """Hashes every file of every finished slide again and names the damaged ones, with their shards."""
+    """Check the files of finished slides against their checksums.
+
+    Lists damaged and missing files, with their shards.
+    """
     from wsipipe.pipeline.maintenance import finished_slides, verify
 
     slides = []
@@ -98,7 +110,7 @@ def verify(
             continue
         for line in lines:
             console.print(f"damaged or missing: {folder.name}/{line}", soft_wrap=True)
-        state = "damaged; run the workflow again with --restart" if lines else "every file is as published"
+        state = "damaged; run the workflow again with --restart" if lines else "all files are intact"
         console.print(f"{folder}: {state}", soft_wrap=True)
     code = int(ExitCode.FAILED if any(slide["damaged"] for slide in slides) else ExitCode.OK)
     if as_json:
@@ -109,10 +121,13 @@ def verify(
 @app.command()
 def clean(
     out: Results,
-    yes: Annotated[bool, typer.Option("--yes", help="Delete what is listed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete the listed files and folders.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Lists unfinished work and replaced results in OUT; deletes them with --yes."""
+    """List unfinished work and replaced results in OUT.
+
+    Deletes them with --yes.
+    """
     from wsipipe.pipeline.maintenance import clean as delete
     from wsipipe.pipeline.maintenance import leftovers
 
@@ -130,17 +145,20 @@ def clean(
         print_json({"out": str(out), "deleted": yes, "size_bytes": total, "leftovers": listed})
         return
     word = "deleted" if yes else "to delete; give --yes to do so"
-    console.print(f"{total / 1e6:.1f} MB {word}" if found else "all clean")
+    console.print(f"{total / 1e6:.1f} MB {word}" if found else "nothing to clean")
 
 
 @app.command()
 def index(
     slides: Annotated[list[str], typer.Argument(help="Files, folders, globs, or a manifest CSV.")],
     to: Annotated[
-        Path, typer.Option("--to", dir_okay=False, help="File to write, as sha256sum does.")
+        Path, typer.Option("--to", dir_okay=False, help="File to write, in the format of sha256sum.")
     ] = Path("SHA256SUMS"),
 ) -> int:
-    """Writes the SHA-256 of every file of the slides, for run --checksums; names those it cannot read."""
+    """Write the SHA-256 of every file of the slides.
+
+    The file is for run --checksums. Slides that cannot be read are listed and left out.
+    """
     from wsipipe.pipeline.planning.checksums import write_sums
     from wsipipe.tiling.collect import collect
 

@@ -1,10 +1,10 @@
-"""Verbs that compute: run a workflow, and the demo."""
+"""Commands that compute: run and demo."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,15 +23,23 @@ from wsipipe.cli.shared import (
 from wsipipe.common.about import RESEARCH_USE_NOTICE
 from wsipipe.errors import ConfigError
 
+if TYPE_CHECKING:
+    from wsipipe.pipeline.reporting.progress import ProgressReporter
+    from wsipipe.pipeline.run import RunResult
+
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="stage.key=value, for example tile.mpp=0.25.")
+    list[str] | None,
+    typer.Option("--set", help="Workflow key to override: for example tile.mpp=0.25."),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a network in each process.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a network per process.")]
 
 
 Budget = Annotated[
     str | None,
-    typer.Option("--memory-budget", help="For the whole run, as 8GB or 8GiB: plans workers and shards."),
+    typer.Option(
+        "--memory-budget",
+        help="Memory for the whole run, for example 8GB.",
+    ),
 ]
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])(I?)B?\s*", re.IGNORECASE)
 
@@ -45,42 +53,50 @@ def run(
     out: Out,
     settings: Settings = None,
     image: Annotated[
-        str | None, typer.Option(help="lossless, jpeg:QUALITY or none; as --set tile.image=...")
+        str | None,
+        typer.Option(help="Stored image: lossless, jpeg:QUALITY or none (tile.image)."),
     ] = None,
     mpp: Mpp = None,
     region: Annotated[
-        str | None, typer.Option(help="y,x,height,width in level-0 px: only this part.")
+        str | None, typer.Option(help="Part to compute: y,x,height,width in level-0 px.")
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="auto, float32 (the same bits on all x86 processors) or bfloat16.")
+        str | None,
+        typer.Option(help="auto, float32 (same bits on all x86 processors) or bfloat16."),
     ] = None,
     workers: Workers = None,
     threads: Threads = None,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask cluster, tcp://...")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://...")] = None,
     device: DeviceName = "auto",
     memory_budget: Budget = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Compute all anew; earlier results are put aside.")
+        bool,
+        typer.Option("--restart", help="Compute all again; old results move to OUT/.replaced."),
     ] = False,
     max_failures: Annotated[
-        str | None, typer.Option(help="N or P%: begin no further slide once more have failed.")
+        str | None,
+        typer.Option(help="Start no further slide after more failures than N or P%."),
     ] = None,
     checksums: Annotated[
-        Path | None, typer.Option(help="SHA256SUMS that the slides must fit; see wsipipe index.")
+        Path | None, typer.Option(help="SHA256SUMS file that the slides must match; see wsipipe index.")
     ] = None,
     shard_timeout: Annotated[
-        float, typer.Option(min=1, help="Seconds after which a shard is taken for hung.")
+        float,
+        typer.Option(min=1, help="Seconds after which a shard counts as hung and is rerun."),
     ] = 900,
     include_label_images: Annotated[
         bool,
-        typer.Option("--include-label-images", help="Copy label and macro images; they may name patients."),
+        typer.Option("--include-label-images", help="Copy label and macro images; may show patient names."),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Open and plan; compute and write nothing.")
+        bool, typer.Option("--dry-run", help="Open and plan the slides; compute and write nothing.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Runs a workflow on slides; one folder a slide in OUT. Finished slides and shards are kept."""
+    """Run a workflow on slides.
+
+    Each slide gets one folder in OUT. Finished slides and shards of an earlier run are kept.
+    """
     from wsipipe.pipeline.options import RunPolicy
     from wsipipe.pipeline.run import Resources
     from wsipipe.pipeline.run import run as run_workflow
@@ -109,11 +125,14 @@ def run(
 @app.command()
 def demo(
     out: Out = Path("demo"),
-    slide: Annotated[Path | None, typer.Option(help="A slide of yours instead of a synthetic one.")] = None,
+    slide: Annotated[Path | None, typer.Option(help="Slide to use instead of a synthetic one.")] = None,
     workers: Workers = None,
     device: DeviceName = "auto",
 ) -> int:
-    """Makes a small synthetic slide, runs nuclei_and_tissue on it, tells how well it fits the truth."""
+    """Run nuclei_and_tissue on a small synthetic slide.
+
+    The result is compared with the exact truth of the slide.
+    """
     from wsipipe.pipeline.demo import run_demo
 
     result, agreement = with_progress(lambda reporter: run_demo(out, slide, workers, device, reporter))
@@ -121,18 +140,20 @@ def demo(
     for finished in result.results():
         for path in sorted(finished.folder.iterdir()):
             console.print(f"  {path}", soft_wrap=True)
-        console.print(f"Look at it: wsipipe view {finished.folder}", soft_wrap=True)
+        console.print(f"View it: wsipipe view {finished.folder}", soft_wrap=True)
     for name, value in agreement.items():
         console.print(f"agreement with the truth: {name} {value:.3f}".removesuffix(".000"))
     return int(result.exit_code)
 
 
-def with_progress(work: Any, as_json: bool = False) -> Any:
-    """What ``work`` returns, its progress shown live on a terminal and as lines elsewhere.
+def with_progress[Outcome](work: Callable[["ProgressReporter"], Outcome], as_json: bool = False) -> Outcome:
+    """Call ``work`` with a reporter of its progress, and return its result.
+
+    Progress is shown as a live display on a terminal, and as lines elsewhere.
 
     Args:
-        work: Called with the one to tell.
-        as_json: Keep standard output free for JSON; progress goes to standard error.
+        work: Function to call with the reporter.
+        as_json: Whether standard output is kept free for JSON; progress then goes to standard error.
     """
     from wsipipe.pipeline.reporting.progress import PlainReporter, RichReporter
 
@@ -143,16 +164,18 @@ def with_progress(work: Any, as_json: bool = False) -> Any:
 
 
 def budget_bytes(text: str | None) -> int | None:
-    """``8GB``, ``500 MB``, ``8G`` (powers of 1,000) or ``8GiB`` (powers of 1,024) -> bytes.
+    """Read a memory size, in bytes.
+
+    ``8GB``, ``500 MB`` and ``8G`` count in powers of 1,000, ``8GiB`` in powers of 1,024.
 
     Raises:
-        ConfigError: It is no size.
+        ConfigError: The text is not a size.
     """
     if text is None:
         return None
     found = _SIZE.fullmatch(text)
     if not found:
-        raise ConfigError(f"--memory-budget {text!r}: give a number and a unit, as 8GB, 8GiB or 1500M.")
+        raise ConfigError(f"--memory-budget {text!r}: give a number and a unit, such as 8GB, 8GiB or 1500M.")
     thousands = "KMGT".index(found[2].upper()) + 1
     return int(float(found[1]) * (1024 if found[3] else 1000) ** thousands)
 
@@ -169,14 +192,16 @@ def _region(text: str | None) -> tuple[int, int, int, int] | None:
     return y, x, height, width
 
 
-def print_runs(out: Path, results: Sequence[Any], as_json: bool = False, dry_run: bool = False) -> None:
-    """Print what became of the slides of one or several runs: as JSON, or as text for people.
+def print_runs(
+    out: Path, results: Sequence["RunResult"], as_json: bool = False, dry_run: bool = False
+) -> None:
+    """Print the outcomes of the slides of one or several runs.
 
     Args:
         out: Folder of the results.
-        results: ``RunResult`` of each.
-        as_json: One JSON object: ``out``, ``exit_code``, and ``slides`` as in ``run.json``.
-        dry_run: Only planned.
+        results: Result of each run.
+        as_json: Whether to print one JSON object: ``out``, ``exit_code``, and ``slides`` as in ``run.json``.
+        dry_run: Whether the slides were only planned.
     """
     slides = [slide for result in results for slide in result.slides]
     if as_json:
@@ -185,12 +210,12 @@ def print_runs(out: Path, results: Sequence[Any], as_json: bool = False, dry_run
         return
     if dry_run:
         for slide in slides:
-            print_json(slide.plan or {"slide_id": slide.slide_id, "failed": slide.code})
+            print_json(slide.plan if slide.plan else {"slide_id": slide.slide_id, "failed": slide.code})
     failed = [slide for slide in slides if slide.status == "failed"]
     if failed:
         console.print(f"{len(failed)} of {len(slides)} failed")
         print_rows(
-            ("slide", "code", "what happened and what to do"),
+            ("slide", "code", "what failed and what to do"),
             [(slide.path.name, slide.code, slide.message) for slide in failed],
         )
     if not dry_run:

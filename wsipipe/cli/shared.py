@@ -1,10 +1,10 @@
-"""The application that verbs join, what they print with, and the options that several verbs share."""
+"""The application, its consoles, and the options shared by several commands."""
 
 import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -19,16 +19,18 @@ app = typer.Typer(
     help="Nuclei segmentation and tissue classification for whole-slide images, with results that do not "
     f"depend on slide orientation or tiling. {RESEARCH_USE_NOTICE}",
 )
-# File names and error texts hold square brackets, which are no markup.
+# Square brackets in file names and error messages are not markup.
 console = Console(markup=False, highlight=False)
 stderr = Console(stderr=True, markup=False, highlight=False)
 
 
 def _named_folder(text: str) -> Path:
-    """A folder as typed; an empty name, as of a variable that is not set, would be the present folder.
+    """Return the path of a folder.
+
+    An empty name, for example of an unset variable, would be the current folder.
 
     Raises:
-        BadParameter: It is empty, or a file.
+        BadParameter: The name is empty, or names a file.
     """
     if not text:
         raise typer.BadParameter("the name is empty; name a folder.")
@@ -38,24 +40,24 @@ def _named_folder(text: str) -> Path:
 
 
 Mpp = Annotated[
-    float | None, typer.Option(min=0.05, max=20, help="Um per px of level 0, over what the slide says.")
+    float | None, typer.Option(min=0.05, max=20, help="um/px of level 0; overrides the slide's own value.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
-Out = Annotated[Path, typer.Option("--out", parser=_named_folder, help="Folder of the results.")]
+Out = Annotated[Path, typer.Option("--out", parser=_named_folder, help="Folder for the results.")]
 Results = Annotated[
-    Path, typer.Argument(metavar="OUT", parser=_named_folder, help="Folder that was given to --out.")
+    Path, typer.Argument(metavar="OUT", parser=_named_folder, help="Results folder: the --out of a run.")
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="CPU processes; default one a core.")]
-DeviceName = Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Number of CPU processes; default one per core.")]
+DeviceName = Annotated[str, typer.Option("--device", help="Device of the networks: cpu, cuda or auto.")]
 
 
-def print_json(data: Any) -> None:
-    """Print data as JSON in ASCII, whatever the terminal, its colours and the letters of file names."""
+def print_json(data: object) -> None:
+    """Print data as JSON in ASCII, without colours."""
     typer.echo(json.dumps(_finite(data), indent=2, allow_nan=False))
 
 
-def _finite(data: Any) -> Any:
-    """The same data with null for numbers that JSON does not know: NaN and infinity."""
+def _finite(data: object) -> object:
+    """Replace NaN and infinity, which JSON does not have, by null."""
     if isinstance(data, dict):
         return {str(key): _finite(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
@@ -64,10 +66,10 @@ def _finite(data: Any) -> Any:
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table on a terminal, and elsewhere plain lines with whole words.
+    """Print a table on a terminal, and plain lines elsewhere.
 
     Args:
-        columns: Their names; the last one may hold long texts.
+        columns: Names of the columns; the last one may have long texts.
         rows: Texts of each row.
     """
     lines = [list(columns), *([_one_line(text) for text in row] for row in rows)]

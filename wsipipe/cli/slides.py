@@ -1,4 +1,4 @@
-"""Verbs about slides: info, synth."""
+"""Commands about slides: info, synth."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,8 +9,12 @@ from wsipipe.cli.shared import AsJson, Mpp, app, console, print_json, print_rows
 
 
 @app.command()
-def info(slide: Path, mpp: Mpp = None, as_json: AsJson = False) -> None:
-    """Tells what a slide is: vendor, levels, um per px and where that value comes from."""
+def info(
+    slide: Annotated[Path, typer.Argument(help="Slide file or folder.")],
+    mpp: Mpp = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a slide's vendor, levels, and um/px with its source."""
     from wsipipe.tiling.slide import open_slide
 
     with open_slide(slide, mpp) as opened:
@@ -62,10 +66,13 @@ def info(slide: Path, mpp: Mpp = None, as_json: AsJson = False) -> None:
 def synth(
     out: Annotated[Path, typer.Argument(dir_okay=False, help="Slide to write, .svs or .tif.")],
     size: Annotated[int, typer.Option(min=256, help="Side of level 0 in px.")] = 4096,
-    seed: Annotated[int, typer.Option(help="Another seed, another slide.")] = 0,
-    mpp: Annotated[float, typer.Option(help="Um per px of level 0.")] = 0.25,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    mpp: Annotated[float, typer.Option(help="um/px of level 0.")] = 0.25,
 ) -> None:
-    """Writes a synthetic H&E-like pyramidal slide with exact nuclei and tissue truth beside it."""
+    """Write a synthetic H&E-like slide with exact truth.
+
+    The slide is pyramidal; the truth of nuclei and tissue is written beside it.
+    """
     from wsipipe.synth.writer import make_slide
 
     truth = make_slide(out, size, seed, mpp)

@@ -1,4 +1,4 @@
-"""Option --version: wsipipe, and the libraries and compiled parts that its results depend on."""
+"""The option --version: versions of wsipipe and its libraries."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +12,7 @@ _ABSENT = "not installed"
 
 
 def versions() -> dict[str, str]:
-    """Versions by name, the native libraries included; torch is not imported for it."""
+    """Return versions by name, including native libraries, without importing torch."""
     from wsipipe.models.kernels.build import state
 
     return {
@@ -37,14 +37,17 @@ def _of(package: str) -> str:
 
 
 def _openslide() -> str:
-    """The library's version is that of the package that brings it; without it, the system's is used."""
+    """Describe the OpenSlide version.
+
+    It is that of the package openslide-bin; without it, the system's library is used.
+    """
     library = _of("openslide-bin")
     shown = "of the system" if library == _ABSENT else library
     return f"{shown} (openslide-python {_of('openslide-python')})"
 
 
 def _imagecodecs() -> str:
-    """With the TIFF library that it was built with, where it says that."""
+    """Describe the imagecodecs version and, if known, its TIFF library."""
     try:
         from imagecodecs import tiff_version
 
@@ -67,7 +70,10 @@ def _main(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", is_eager=True, callback=_print, help="Print versions, native ones too, and exit."
+            "--version",
+            is_eager=True,
+            callback=_print,
+            help="Print all versions, native libraries included.",
         ),
     ] = False,
 ) -> None:

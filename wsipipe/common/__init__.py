@@ -1,1 +1,1 @@
-"""Tools that know nothing of slides: atomic files, locks, settings, fault injection."""
+"""Tools that know nothing of slides: files, locks, settings, fault injection."""

@@ -1,4 +1,7 @@
-"""Files that survive a power cut, and their digests: write, fsync file and folder, rename."""
+"""Files that survive a power failure, and their SHA-256.
+
+A file is written under a temporary name, synced to disk with its folder, and renamed.
+"""
 
 import errno
 import hashlib
@@ -8,7 +11,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import StorageError, StorageFullError, WsipipeError
@@ -19,7 +21,7 @@ _PROBE_BYTES = 1 << 16
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turns an OSError of the file system into a StorageError that names the file and the remedy."""
+    """Convert an OSError into a StorageError that names the file and the remedy."""
     try:
         yield
     except (WsipipeError, FileNotFoundError, ConnectionError, TimeoutError):
@@ -34,13 +36,13 @@ def storage_errors(path: Path) -> Iterator[None]:
                 f"finished shards are kept."
             ) from error
         raise StorageError(
-            f"Writing {path} failed: {error.strerror or error}. Mend the disk or the permissions and run the "
-            f"same command again."
+            f"Writing {path} failed: {error.strerror or error}. Check the disk and its permissions, then run "
+            f"the same command again."
         ) from error
 
 
 def is_full(folder: Path) -> bool:
-    """Whether a small file can no longer be written there for want of space."""
+    """Return whether a folder's disk is full: not even a small file can be written."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(_PROBE_BYTES))
@@ -52,7 +54,7 @@ def is_full(folder: Path) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes the folder's entries durable."""
+    """Sync a folder's entries to disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -61,13 +63,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_folders(root: Path) -> None:
-    """Makes the entries of ``root`` and of every folder below it durable."""
+    """Sync the entries of ``root`` and of every folder below it to disk."""
     for folder, _, _ in os.walk(root):
         sync_folder(Path(folder))
 
 
 def make_folders(folder: Path) -> None:
-    """Makes ``folder`` and what is missing above it, durably."""
+    """Create a folder and its missing parents, synced to disk."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for made in missing:
@@ -75,13 +77,16 @@ def make_folders(folder: Path) -> None:
 
 
 def private_folder(folder: Path) -> None:
-    """Makes ``folder``, durably, for nobody else to enter, whatever the modes of the files in it."""
+    """Create a folder that only its owner can enter, synced to disk.
+
+    The modes of the files in it do not matter then.
+    """
     make_folders(folder)
     folder.chmod(0o700)
 
 
 def sync_file(path: Path) -> None:
-    """Makes the file's bytes and its entry durable."""
+    """Sync a file's bytes and its entry to disk."""
     fault_point("durable.fsync")
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -92,10 +97,10 @@ def sync_file(path: Path) -> None:
 
 
 def write_durable(path: Path, data: bytes) -> None:
-    """Writes ``path`` whole or not at all, and durably.
+    """Write a file atomically, synced to disk.
 
     Raises:
-        StorageError: The file system refused; names the file.
+        StorageError: Writing failed; names the file.
     """
     with storage_errors(path):
         make_folders(path.parent)
@@ -106,13 +111,13 @@ def write_durable(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes ``value`` as readable JSON with sorted keys, durably."""
+def write_json(path: Path, value: object) -> None:
+    """Write a value as indented JSON with sorted keys, synced to disk."""
     write_durable(path, json_bytes(value))
 
 
-def json_bytes(value: Any) -> bytes:
-    """Readable JSON with sorted keys; the same value gives the same bytes."""
+def json_bytes(value: object) -> bytes:
+    """Return indented JSON with sorted keys; equal values give equal bytes."""
     return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 

@@ -1,7 +1,9 @@
-"""Faults on purpose: ``WSIPIPE_FAULT=name:n`` makes the n-th passage of a named point, and later ones, fail.
+"""Fault injection for tests.
 
-``name:n@word`` counts only where ``word`` is part of what is worked on; several are parted by commas. Inert
-unless ``WSIPIPE_TEST=1``. With ``WSIPIPE_FAULT_ONCE=FOLDER`` a point fires once in all processes.
+``WSIPIPE_FAULT=name:n`` makes a named fault point fail when it is reached for the n-th time, and from then
+on. ``name:n@word`` counts only where the object being processed contains ``word``. Several faults are
+separated by commas. With ``WSIPIPE_FAULT_ONCE=FOLDER`` a point fails once in all processes together. Without
+``WSIPIPE_TEST=1`` nothing happens.
 """
 
 import errno
@@ -17,7 +19,7 @@ POINTS = {
     "reader.read": "eio",
     "reader.hang": "hang",
     "model.load": "eio",
-    "model.nan": "say",
+    "model.nan": "flag",
     "model.oom": "memory",
     "worker.segfault": "segfault",
     "shard.before_write": "kill",
@@ -32,13 +34,21 @@ POINTS = {
     "publish.after_rename": "kill",
     "scheduler.death": "kill",
 }
-"""What happens at each point: the process dies or hangs, an error is raised, or :func:`reach` says True."""
+"""Effect of each point: the process dies or hangs, or an error is raised, or ``fault_point`` returns True."""
 
 _passages: Counter[str] = Counter()
 
 
 def fault_point(name: str, what: str = "") -> bool:
-    """Passes the point ``name``; fails there if that was asked for, or returns True for ``say`` points."""
+    """Fail here if a test requests it.
+
+    Args:
+        name: Name of the point, a key of :data:`POINTS`.
+        what: Object being processed, such as the name of a slide.
+
+    Returns:
+        True if a fault is due at a point whose effect is ``flag``, else False.
+    """
     if os.environ.get("WSIPIPE_TEST") != "1":
         return False
     for wanted in os.environ.get("WSIPIPE_FAULT", "").split(","):
@@ -52,7 +62,7 @@ def fault_point(name: str, what: str = "") -> bool:
 
 
 def _first(name: str) -> bool:
-    """Whether no process fired the point yet; always so where nobody asked for once."""
+    """Return whether no process has failed at the point, if it may fail only once."""
     folder = os.environ.get("WSIPIPE_FAULT_ONCE")
     if folder is None:
         return True
@@ -72,9 +82,9 @@ def _fail(how: str) -> bool:
         case "hang":
             time.sleep(HANG_S)
         case "memory":
-            raise MemoryError("a fault on purpose")
+            raise MemoryError("injected fault")
         case "eio":
-            raise OSError(errno.EIO, "a fault on purpose")
+            raise OSError(errno.EIO, "injected fault")
         case "enospc":
-            raise OSError(errno.ENOSPC, "a fault on purpose")
+            raise OSError(errno.ENOSPC, "injected fault")
     return True

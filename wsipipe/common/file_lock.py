@@ -1,4 +1,4 @@
-"""One process at a time: a lock on a file that the kernel lets go however its holder ends."""
+"""A file lock that the kernel releases when its process ends."""
 
 import fcntl
 import os
@@ -16,14 +16,14 @@ _LONGEST_LINE = 200
 
 @contextmanager
 def hold_lock(path: Path, what: str) -> Iterator[None]:
-    """Holds ``path`` for this process.
+    """Hold a lock for this process.
 
     Args:
-        path: Made where it is missing; never removed, for another process may wait at it.
-        what: What is worked on, for the error.
+        path: Lock file; created if missing, never removed, because another process may be waiting for it.
+        what: Object that is locked, for the error message.
 
     Raises:
-        LockedError: Another process holds it; names it and its start.
+        LockedError: Another process holds the lock; names it and its start.
     """
     with storage_errors(path):
         private_folder(path.parent)
@@ -33,8 +33,7 @@ def hold_lock(path: Path, what: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise LockedError(
-                f"{what} is being worked on by {_holder(handle)}. Wait for it to end, or choose another "
-                f"--out."
+                f"{what} is in use by {_holder(handle)}. Wait for it to end, or choose another --out."
             ) from error
         started = time.strftime("%Y-%m-%d %H:%M:%S")
         line = f"process {os.getpid()} on {socket.gethostname()} since {started}"
@@ -47,7 +46,7 @@ def hold_lock(path: Path, what: str) -> Iterator[None]:
 
 
 def holder_of(path: Path) -> str | None:
-    """Who holds the lock now: process, host, start; None if nobody does."""
+    """Return process, host and start of the lock's holder; None if it is free."""
     if not path.is_file():
         return None
     handle = os.open(path, os.O_RDONLY)
@@ -61,7 +60,7 @@ def holder_of(path: Path) -> str | None:
 
 
 def _holder(handle: int) -> str:
-    # A holder writes its name just after it got the lock.
+    # The holder writes this line just after it has acquired the lock.
     for _ in range(10):
         found = os.pread(handle, _LONGEST_LINE, 0).decode(errors="replace")
         if found:

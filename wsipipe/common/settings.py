@@ -1,12 +1,17 @@
-"""Keys of a YAML file and of ``--set`` -> a strict model, or an error that names the nearest key."""
+"""YAML files and ``--set`` options, validated against a strict model.
+
+Errors name the nearest key. Workflows (of ``stages``) and recipes (of ``training``) are both read here, so
+the module belongs to neither package.
+"""
 
 import difflib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from wsipipe.errors import ConfigError
 
@@ -14,15 +19,15 @@ Keys = tuple[str, ...]
 _LONGEST_VALUE = 80
 
 
-def read_mapping(path: Path, what: str) -> dict[str, Any]:
-    """Mapping of a YAML file.
+def read_mapping(path: Path, what: str) -> dict[str, object]:
+    """Read the mapping of a YAML file.
 
     Args:
-        path: The file.
+        path: Path of the file.
         what: ``Workflow`` or ``Recipe``, for messages.
 
     Raises:
-        ConfigError: It cannot be read, is not YAML, or holds something else.
+        ConfigError: The file cannot be read, is not YAML, or has no mapping.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -34,25 +39,25 @@ def read_mapping(path: Path, what: str) -> dict[str, Any]:
         raise ConfigError(f"{what} {path} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(
-            f"{what} {path} holds {_kind(content)}, not sections with keys. Name a YAML file like those in "
-            f"workflows/."
+            f"{what} {path} contains {_kind(content)} instead of sections with keys. Name a YAML file like "
+            f"those in workflows/."
         )
     return content
 
 
-def apply_setting(content: dict[str, Any], setting: str, model: type[BaseModel]) -> str:
-    """Put ``key=value`` or ``section.key=value`` into a mapping.
+def apply_setting(content: dict[str, object], setting: str, model: type[BaseModel]) -> str:
+    """Set ``key=value`` or ``section.key=value`` in a mapping.
 
     Args:
-        content: What the file holds; changed.
-        setting: As typed after ``--set``; the value is YAML.
-        model: Which keys there are.
+        content: Mapping of the file; changed.
+        setting: Text given to ``--set``; its value is YAML.
+        model: Model that defines the keys.
 
     Returns:
         The key with its sections, joined by dots.
 
     Raises:
-        ConfigError: It is not of that form, or there is no such key; names the nearest one and the others.
+        ConfigError: The text has another form, or the key is unknown; names the nearest key and all others.
     """
     key, equals, text = setting.partition("=")
     *sections, last = (part.strip() for part in key.split("."))
@@ -67,25 +72,30 @@ def apply_setting(content: dict[str, Any], setting: str, model: type[BaseModel])
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {setting!r}: {text!r} is not a YAML value: {error}") from error
     for depth, section in enumerate(sections):
-        content = content.setdefault(section, {})
-        if not isinstance(content, dict):
+        inner = content.setdefault(section, {})
+        if not isinstance(inner, dict):
             where = ".".join(sections[: depth + 1])
-            raise ConfigError(f"--set {setting!r}: {where} is not a section, but {_kind(content)}.")
+            raise ConfigError(f"--set {setting!r}: {where} is not a section, but {_kind(inner)}.")
+        content = inner
     content[last] = value
     return ".".join(path)
 
 
 def validated[Model: BaseModel](
-    model: type[Model], content: dict[str, Any], where: str, settings: Iterable[str] = (), strict: bool = True
+    model: type[Model],
+    content: dict[str, object],
+    where: str,
+    settings: Iterable[str] = (),
+    strict: bool = True,
 ) -> Model:
-    """The model of a mapping.
+    """Validate a mapping against a model.
 
     Args:
-        model: Which model.
-        content: Its values.
-        where: The file, for messages.
-        settings: Keys that came from ``--set`` and not from the file.
-        strict: Take no text for a number.
+        model: Type of the model.
+        content: Values of the model.
+        where: File, for messages.
+        settings: Keys that were given with ``--set`` and not in the file.
+        strict: Whether text is refused where a number is expected.
 
     Raises:
         ConfigError: Keys are unknown or values wrong; names each of them, and where it came from.
@@ -97,11 +107,14 @@ def validated[Model: BaseModel](
 
 
 def unknown_key(model: type[BaseModel], path: Keys) -> str:
-    """Why a model has no such key, the nearest key and all others; empty if it has it."""
+    """Explain that a model lacks a key; empty if it has the key.
+
+    The text names the nearest key and all others.
+    """
     section: type[BaseModel] | None = model
     for depth, part in enumerate(path):
         if section is None:
-            # Free arguments, as of a network; its constructor checks them.
+            # Free arguments, such as those of a network, are checked by its constructor.
             return "" if _is_free(model, path[:depth]) else f"{'.'.join(path[:depth])} is not a section."
         if part not in section.model_fields:
             return _unknown(model, section, path[: depth + 1], path)
@@ -120,7 +133,7 @@ def _unknown(model: type[BaseModel], section: type[BaseModel], path: Keys, asked
 
 
 def _elsewhere(model: type[BaseModel], name: str) -> list[str]:
-    """Dotted keys of this name in any section."""
+    """List the dotted keys of this name in any section."""
     return [".".join(path) for path in _every_key(model) if path[-1] == name]
 
 
@@ -132,8 +145,8 @@ def _every_key(model: type[BaseModel], above: Keys = ()) -> Iterator[Keys]:
             yield from _every_key(section, (*above, name))
 
 
-def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The model that an annotation stands for, ``Section`` or ``Section | None``; None for a value."""
+def section_of(annotation: object) -> type[BaseModel] | None:
+    """Return the model of a section, ``Section`` or ``Section | None``; None for a value."""
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
@@ -141,9 +154,9 @@ def section_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def _is_free(model: type[BaseModel], path: Keys) -> bool:
-    """Whether a key takes any mapping."""
+    """Return whether a key takes any mapping."""
     section: type[BaseModel] | None = model
-    annotation: Any = None
+    annotation: object = None
     for part in path:
         assert section is not None  # noqa: S101
         annotation = section.model_fields[part].annotation
@@ -152,13 +165,13 @@ def _is_free(model: type[BaseModel], path: Keys) -> bool:
 
 
 def _explain(model: type[BaseModel], error: ValidationError, where: str, settings: set[str]) -> str:
-    """Every wrong key in words; those of ``--set`` first, for the file is right about them."""
+    """Describe every wrong key, those of ``--set`` first."""
     typed: list[str] = []
     written: list[str] = []
     for item in error.errors():
         path = tuple(str(part) for part in item["loc"])
         text = unknown_key(model, path) if item["type"] == "extra_forbidden" else _wrong(path, item)
-        # A setting may be a whole section, and keys that do not go together are reported by section.
+        # A setting may be a whole section, and conflicting keys are reported by section.
         above = {".".join(path[:depth]) for depth in range(1, len(path) + 1)}
         ours = above & settings or any(key.startswith(f"{'.'.join(path)}.") for key in settings)
         (typed if ours else written).append(text.removesuffix("."))
@@ -167,19 +180,19 @@ def _explain(model: type[BaseModel], error: ValidationError, where: str, setting
     return "; ".join(lines) + "."
 
 
-def _wrong(path: Keys, item: Any) -> str:
+def _wrong(path: Keys, item: ErrorDetails) -> str:
     cause = item.get("ctx", {}).get("error")
     message = str(cause or item["msg"])
     found = "" if isinstance(item["input"], dict) else f" (found {_shortened(item['input'])})"
     return f"{'.'.join(path)}: {message}{found}"
 
 
-def _shortened(value: Any) -> str:
+def _shortened(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     return "nothing" if value is None else type(value).__name__
 
 

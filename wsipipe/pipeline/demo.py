@@ -1,4 +1,4 @@
-"""The main job on a small synthetic slide, held against its exact truth."""
+"""The demo: a workflow on a synthetic slide, compared with its exact truth."""
 
 from pathlib import Path
 
@@ -19,17 +19,17 @@ SEED = 7
 def run_demo(
     out: Path, slide: Path | None, workers: int | None, device: str, reporter: ProgressReporter
 ) -> tuple[RunResult, dict[str, float]]:
-    """Runs ``nuclei_and_tissue`` on a slide of the user's, or on one made here.
+    """Run ``nuclei_and_tissue`` on a given or a synthetic slide.
 
     Args:
-        out: Folder of slide and results.
-        slide: None for a synthetic slide of 4,096 px at 0.25 um/px.
-        workers: CPU processes; None for one a core.
+        out: Folder of the slide and the results.
+        slide: A slide; None for a synthetic one of 4,096 px at 0.25 µm/px.
+        workers: Number of CPU processes; None for one per core.
         device: ``cpu``, ``cuda`` or ``auto``.
-        reporter: Hears of progress.
+        reporter: Receiver of progress and messages.
 
     Returns:
-        The run, and the agreement with the truth; empty for a slide of the user's or after a failure.
+        The run, and the agreement with the truth; empty for a given slide or after a failure.
     """
     chosen = slide or out / "synthetic.svs"
     truth = out / "synthetic.svs.truth.zarr"
@@ -45,7 +45,13 @@ def run_demo(
 
 
 def agreement(result: Result, truth: Path) -> dict[str, float]:
-    """Nuclei found on a synthetic slide of 0.25 um/px against its truth, at the labels' 0.5 um/px."""
+    """Compare the nuclei of a synthetic slide with its truth.
+
+    The slide has 0.25 µm/px, the labels have 0.5 µm/px, at which they are compared.
+
+    Returns:
+        Scores by name.
+    """
     labels = result.labels["nuclei"][0][...]
     exact = mode_of_four(np.asarray(zarr.open_array(truth / "nuclei", mode="r")[...]))
     return score(labels, exact)

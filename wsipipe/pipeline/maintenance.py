@@ -1,14 +1,15 @@
-"""What is in OUT: how far each slide is, which files are damaged, and what may be cleaned away."""
+"""Status, verification and cleaning of a results folder."""
 
 import shutil
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from wsipipe.common.file_lock import hold_lock, holder_of
-from wsipipe.errors import NoResultError, StorageError
+from wsipipe.errors import NoResultError, Place, StorageError
 from wsipipe.pipeline.planning.disk_space import bytes_under
+from wsipipe.pipeline.reporting.run_json import SlideEntry
 from wsipipe.pipeline.reporting.run_record import RUN_JSON, read_record
 from wsipipe.pipeline.slide_run import WORK
 from wsipipe.store import manifest
@@ -17,12 +18,12 @@ from wsipipe.store.ledger import LEDGER
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something in OUT that no finished slide needs.
+    """A file or folder in OUT that no finished slide needs.
 
     Attributes:
-        path: File or folder.
-        what: In words.
-        size_bytes: Of all files in it.
+        path: Path of the file or folder.
+        what: Short description.
+        size_bytes: Total size of its files.
     """
 
     path: Path
@@ -30,11 +31,32 @@ class Leftover:
     size_bytes: int
 
 
-def status(out: Path) -> dict[str, Any]:
-    """What ``wsipipe status`` tells: who works on OUT, and of each slide status, code and shards done.
+class SlideStatus(TypedDict):
+    """Status of one slide, as ``wsipipe status`` prints it."""
+
+    slide_id: str
+    path: str
+    status: str
+    code: str
+    message: str
+    place: Place
+    warnings: list[dict[str, str]]
+    shards_done: int
+
+
+class RunStatus(TypedDict):
+    """Status of a results folder, as ``wsipipe status`` prints it."""
+
+    out: str
+    working: str | None
+    slides: list[SlideStatus]
+
+
+def status(out: Path) -> RunStatus:
+    """Return the status of OUT: the active run and its slides.
 
     Raises:
-        NoResultError: OUT was never the folder of a run.
+        NoResultError: OUT is not the folder of a run.
     """
     record = read_record(out)
     working = holder_of(out / WORK / "run.lock")
@@ -42,14 +64,23 @@ def status(out: Path) -> dict[str, Any]:
     return {"out": str(out), "working": working, "slides": slides}
 
 
-def _slide_status(out: Path, slide: dict[str, Any], working: bool) -> dict[str, Any]:
-    found = {key: slide.get(key, "") for key in ("slide_id", "path", "status", "code", "message", "place")}
-    if found["status"] in {"running", "waiting"} and not working:
-        found["status"] = "interrupted"
-    if found["status"] in {"done", "kept"} and not (out / slide["slide_id"] / manifest.MANIFEST).is_file():
-        found["status"] = "missing"
+def _slide_status(out: Path, slide: SlideEntry, working: bool) -> SlideStatus:
+    state = slide["status"]
+    if state in {"running", "waiting"} and not working:
+        state = "interrupted"
+    if state in {"done", "kept"} and not (out / slide["slide_id"] / manifest.MANIFEST).is_file():
+        state = "missing"
     works = [work for work in _works(out) if work.name.rpartition(".")[0] == slide["slide_id"]]
-    return found | {"warnings": slide.get("warnings", []), "shards_done": sum(_rows(work) for work in works)}
+    return {
+        "slide_id": slide["slide_id"],
+        "path": slide["path"],
+        "status": state,
+        "code": slide.get("code", ""),
+        "message": slide.get("message", ""),
+        "place": slide.get("place", {}),
+        "warnings": slide.get("warnings", []),
+        "shards_done": sum(_rows(work) for work in works),
+    }
 
 
 def _works(out: Path) -> list[Path]:
@@ -57,13 +88,13 @@ def _works(out: Path) -> list[Path]:
 
 
 def _rows(work: Path) -> int:
-    """Shards done in a work directory, read beside a run that may be writing to it."""
+    """Count the finished shards of a work directory, also while a run writes to it."""
     if not (work / LEDGER).is_file():
         return 0
     try:
-        # Quoted: a name may hold ``?``, ``#`` or ``%``, which mean something in an address.
-        address = f"{(work / LEDGER).absolute().as_uri()}?mode=ro"
-        rows = sqlite3.connect(address, uri=True, timeout=5)
+        # Quoted: a name may contain ``?``, ``#`` or ``%``, which have a meaning in a URI.
+        uri = f"{(work / LEDGER).absolute().as_uri()}?mode=ro"
+        rows = sqlite3.connect(uri, uri=True, timeout=5)
         try:
             return int(rows.execute("SELECT count(*) FROM shards").fetchone()[0])
         finally:
@@ -73,10 +104,12 @@ def _rows(work: Path) -> int:
 
 
 def finished_slides(out: Path) -> list[Path]:
-    """Folders of finished slides: those in OUT, or OUT itself where it is one.
+    """List the folders of finished slides in OUT.
+
+    OUT may itself be the folder of a finished slide.
 
     Raises:
-        NoResultError: There is none.
+        NoResultError: There is no finished slide.
     """
     if (out / manifest.MANIFEST).is_file():
         return [out]
@@ -84,12 +117,15 @@ def finished_slides(out: Path) -> list[Path]:
     names = {slide["slide_id"] for slide in recorded if slide["status"] in {"done", "kept"}}
     names |= {path.parents[1].name for path in out.glob(f"*/{manifest.MANIFEST}")}
     if not names:
-        raise NoResultError(f"{out} holds no finished slide; name the folder given to --out, or one in it.")
+        raise NoResultError(f"{out} has no finished slide. Name the folder given to --out, or one in it.")
     return [out / name for name in sorted(names)]
 
 
 def verify(folder: Path) -> list[str]:
-    """What is wrong with a finished slide, one line a file; names the shard of an array."""
+    """List the damaged or missing files of a finished slide.
+
+    There is one line per file; for a file of an array it names the shard.
+    """
     if not (folder / manifest.MANIFEST).is_file():
         return [f"{manifest.MANIFEST}: missing"]
     try:
@@ -107,38 +143,40 @@ def _in_words(path: str) -> str:
 
 
 def leftovers(out: Path) -> list[Leftover]:
-    """Unfinished work and replaced results; nothing that is published.
+    """List unfinished work and replaced results; never published ones.
 
     Raises:
-        NoResultError: OUT was never the folder of a run.
+        NoResultError: OUT is not the folder of a run.
     """
     if not (out / WORK).is_dir() and not (out / ".replaced").is_dir():
         read_record(out)
     found = [
-        Leftover(work, f"unfinished work, {_rows(work)} shards done; running again goes on from it", 0)
+        Leftover(work, f"unfinished work, {_rows(work)} shards done; running again resumes it", 0)
         for work in _works(out)
     ]
-    for aside in sorted((out / ".replaced").glob("*")):
-        reviews = " WITH HUMAN CORRECTIONS" if (aside / "reviews").is_dir() else ""
-        found.append(Leftover(aside, f"an earlier result that was replaced{reviews}", 0))
+    for replaced in sorted((out / ".replaced").glob("*")):
+        reviews = " WITH HUMAN CORRECTIONS" if (replaced / "reviews").is_dir() else ""
+        found.append(Leftover(replaced, f"an earlier result that was replaced{reviews}", 0))
     return [Leftover(each.path, each.what, bytes_under(each.path)) for each in found]
 
 
 def clean(out: Path, found: list[Leftover]) -> None:
-    """Deletes what :func:`leftovers` found.
+    """Delete what :func:`leftovers` found.
 
     Raises:
         LockedError: A run works on OUT.
-        StorageError: Something could not be deleted; names it. All else is.
+        StorageError: Something could not be deleted; names it. Everything else is deleted.
     """
     if not found:
         return
-    left: list[Any] = []
+    errors: list[BaseException] = []
     with hold_lock(out / WORK / "run.lock", str(out)):
         for each in found:
-            shutil.rmtree(each.path, onexc=lambda _function, _path, error: left.append(error))
-    if left:
+            shutil.rmtree(each.path, onexc=lambda _function, _path, error: errors.append(error))
+    if errors:
+        # ``shutil.rmtree`` passes nothing but errors of the file system.
+        first = cast(OSError, errors[0])
         raise StorageError(
-            f"{left[0].filename} could not be deleted ({left[0].strerror}). Mend its permissions and run "
-            f"the same command again."
+            f"{first.filename} could not be deleted ({first.strerror}). Correct its permissions and run the "
+            f"same command again."
         )

@@ -1,4 +1,4 @@
-"""What a run checks before it works, and when it gives up."""
+"""Options of a run: policy and resources."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +9,15 @@ from wsipipe.pipeline.cluster.attempts import SHARD_TIMEOUT_S
 
 @dataclass(frozen=True)
 class RunPolicy:
-    """What a run checks before it works, and when it gives up.
+    """Policy for input checks, restarts, timeouts and tolerated failures.
 
     Attributes:
-        restart: Compute everything anew; nothing of an earlier run is kept, its results are put aside.
-        max_failures: ``N`` slides or ``P%`` of them may fail; after one more, no further slide is begun.
-        checksums: ``SHA256SUMS`` that the slides must fit, as ``wsipipe index`` writes it.
-        shard_timeout_s: A shard that takes longer is taken for hung; its process is stopped, another tries.
+        restart: Whether to compute everything again; results of earlier runs are moved to ``OUT/.replaced``.
+        max_failures: Number ``N`` or percentage ``P%`` of slides that may fail; after one more failure, no
+            further slide is started. None for no limit.
+        checksums: ``SHA256SUMS`` file that the slides must match, as written by ``wsipipe index``.
+        shard_timeout_s: Time after which a shard counts as hung, s; its process is stopped, and another one
+            computes it.
     """
 
     restart: bool = False
@@ -24,7 +26,10 @@ class RunPolicy:
     shard_timeout_s: float = SHARD_TIMEOUT_S
 
     def most_failures(self, slides: int) -> int | None:
-        """How many of so many slides may fail; None for all.
+        """Return how many slides may fail; None for no limit.
+
+        Args:
+            slides: Number of slides of the run.
 
         Raises:
             ConfigError: ``max_failures`` is neither a count nor a percentage.
@@ -34,7 +39,7 @@ class RunPolicy:
         number, percent, rest = self.max_failures.partition("%")
         if not number.isdecimal() or rest or (percent and int(number) > 100):
             raise ConfigError(
-                f"--max-failures {self.max_failures!r}: give a count as 3, or a percentage as 10%."
+                f"--max-failures {self.max_failures!r}: give a number such as 3, or a percentage such as 10%."
             )
         return int(number) * slides // 100 if percent else int(number)
 
@@ -44,14 +49,16 @@ DEFAULT_POLICY = RunPolicy()
 
 @dataclass(frozen=True)
 class Resources:
-    """Where and with how much a run computes; none of it changes the pixels of a float32 run.
+    """Processes, threads, device and memory of a run.
+
+    None of them changes the pixels of a float32 run.
 
     Attributes:
-        workers: CPU processes; None for one a core, or as many as the memory budget allows.
-        threads: Threads of a network in each; None divides the cores.
+        workers: Number of CPU processes; None for one per core, or as many as the memory budget allows.
+        threads: Threads of a network per process; None divides the cores.
         scheduler: Address of an existing Dask cluster.
         device: ``cpu``, ``cuda`` or ``auto``.
-        memory_budget: Bytes of main memory for the whole run; workers, shards and patches are chosen from it.
+        memory_budget: Main memory for the whole run, bytes; it determines workers, shards and patches.
     """
 
     workers: int | None = None

@@ -1,4 +1,7 @@
-"""The level of a run: check the request, start the workers, run the slides, write the record."""
+"""A whole run: check the request, start workers, run the slides.
+
+``run_slides`` is the level of the slides of a run, ``slide_run`` that of the stages and shards of one slide.
+"""
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence

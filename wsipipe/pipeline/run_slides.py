@@ -23,6 +23,7 @@ from wsipipe.pipeline.publishing import publish
 from wsipipe.pipeline.publishing.checks import read_warnings
 from wsipipe.pipeline.reporting.outcome import SlideOutcome, SlideWarning
 from wsipipe.pipeline.reporting.progress import ProgressReporter
+from wsipipe.pipeline.reporting.run_json import PlanEntry
 from wsipipe.pipeline.reporting.run_record import RunRecord
 from wsipipe.pipeline.reporting.slide_log import RunCallbacks, SlideLog
 from wsipipe.pipeline.slide_run import Device, run_slide, work_folder
@@ -154,7 +155,7 @@ class _PartialOutcome:
     """What is known of a slide while it is processed."""
 
     slide: SlideInput
-    plan: dict[str, Any] = field(default_factory=dict)
+    plan: PlanEntry = field(default_factory=PlanEntry)
     warnings: tuple[SlideWarning, ...] = ()
     networks: dict[str, list[str]] = field(default_factory=dict)
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from wsipipe.pipeline.planning.checksums import check_slide, read_sums
-from wsipipe.pipeline.reporting.html_report import facts_of_machine, write_page
+from wsipipe.pipeline.reporting.html_report import machine_facts, write_report
 
 
 def named(folder: Path, name: bytes) -> Path:
@@ -42,6 +42,6 @@ def test_the_report_shows_names_that_are_not_utf8(tmp_path: Path) -> None:
         "place": {},
     }
     slide |= {"path": str(path), "log": [], "plan": {}, "seconds": {}, "nuclei": None}
-    run = facts_of_machine() | {"began": "", "ended": "", "peak_memory_mb": {}, "slides": [slide]}
-    write_page(tmp_path, run)
+    run = machine_facts() | {"began": "", "ended": "", "peak_memory_mb": {}, "slides": [slide]}
+    write_report(tmp_path, run)
     assert r"a\xff.svs" in (tmp_path / "report.html").read_text(encoding="utf-8")

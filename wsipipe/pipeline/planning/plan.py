@@ -13,6 +13,7 @@ from wsipipe.common.atomic_files import sha256_of
 from wsipipe.geometry import Region
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.pipeline.planning.slide_facts import SlideFacts
+from wsipipe.pipeline.reporting.run_json import PlanEntry
 from wsipipe.stages.flow import completed, flow_levels, flow_stages
 from wsipipe.stages.stage import Kind, Stage, Write
 from wsipipe.stages.workflow import Workflow
@@ -122,7 +123,7 @@ class Plan:
             for write in stage.writes
         ]
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> PlanEntry:
         """Return the plan's facts, as a dry run prints them and run.json keeps them."""
         grid = self.facts.grid
         return {

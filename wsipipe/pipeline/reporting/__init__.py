@@ -1,1 +1,1 @@
-"""Progress, the log of a slide, ``run.json`` and ``report.html``."""
+"""Progress, slide logs, ``run.json`` and ``report.html``."""

@@ -1,17 +1,17 @@
-"""What became of a run -> ``report.html`` for people."""
+"""The report of a run, ``report.html``."""
 
 import math
 import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
 from wsipipe.common.about import RESEARCH_USE_NOTICE, __version__
 from wsipipe.common.atomic_files import write_durable
 from wsipipe.pipeline.reporting.outcome import precisions
+from wsipipe.pipeline.reporting.run_json import MachineEntry, RunEntry, SlideEntry
 from wsipipe.store.names import OVERVIEW
 from wsipipe.tiling.collect import printable
 
@@ -73,7 +73,7 @@ peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB<
 <p>network of {{ stage }}: {{ texts | join("; ") }}</p>{% endfor %}
 {% if slide.status in ("done", "kept") %}
 {% if slide.plan.classes_of | default("") %}
-<p>The tissue classes are those of {{ slide.plan.classes_of }}, which the weights learnt from.</p>
+<p>The tissue classes are those of {{ slide.plan.classes_of }}, on which the weights were trained.</p>
 {% endif %}
 <img src="{{ slide.slide_id }}/{{ overview }}" alt="Overview of {{ slide.slide_id }}">
 {% elif slide.status != "failed" %}<p>{{ slide.status }}</p>
@@ -89,8 +89,8 @@ peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB<
 """
 
 
-def facts_of_machine() -> dict[str, Any]:
-    """Notice, machine and versions, for ``run.json``."""
+def machine_facts() -> MachineEntry:
+    """Return notice, machine and versions for ``run.json``."""
     return {
         "notice": RESEARCH_USE_NOTICE,
         "machine": f"{platform.system()} {platform.machine()}, {len(os.sched_getaffinity(0))} cores",
@@ -99,12 +99,12 @@ def facts_of_machine() -> dict[str, Any]:
     }
 
 
-def write_page(out: Path, run: dict[str, Any]) -> None:
-    """Writes ``report.html`` of a run into ``out``.
+def write_report(out: Path, run: RunEntry) -> None:
+    """Write ``report.html`` of a run into ``out``.
 
     Args:
         out: Folder of the results.
-        run: What ``run.json`` holds.
+        run: Content of ``run.json``.
     """
     # Autoescape is a constant: a slide's name may hold anything.
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_PAGE)
@@ -113,18 +113,18 @@ def write_page(out: Path, run: dict[str, Any]) -> None:
     write_durable(out / "report.html", printable(text).encode())
 
 
-def _in_order(slide: dict[str, Any]) -> list[tuple[str, float]]:
-    """Stages and their seconds, in the order in which they run; ``run.json`` sorts them by name."""
+def _in_order(slide: SlideEntry) -> list[tuple[str, float]]:
+    """Return stages and seconds in execution order; ``run.json`` sorts them by name."""
     flow: list[str] = slide["plan"].get("stages", [])
     places = {stage: place for place, stage in enumerate(flow)}
     return sorted(slide["seconds"].items(), key=lambda each: places.get(each[0], len(flow)))
 
 
-def _log_of(slide: dict[str, Any]) -> list[str]:
-    """The last lines about a slide, without its message, which the report shows already."""
+def _log_of(slide: SlideEntry) -> list[str]:
+    """Return the last log lines without the message, which the report already shows."""
     message = slide["message"]
     return [line for line in slide["log"] if not (message and line.endswith(f": {message}"))]
 
 
-def _canvas_mpx(slide: dict[str, Any]) -> float:
+def _canvas_mpx(slide: SlideEntry) -> float:
     return math.prod(slide["plan"]["canvas_shape"]) / 1e6

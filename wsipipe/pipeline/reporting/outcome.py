@@ -1,18 +1,19 @@
-"""What became of one slide of a run."""
+"""The outcome of one slide of a run."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from wsipipe.errors import Place
+from wsipipe.pipeline.reporting.run_json import PlanEntry, SlideEntry
 
 
 @dataclass(frozen=True)
 class SlideWarning:
-    """Something about a finished slide that a person should look at.
+    """A warning about a finished slide, to be checked by a person.
 
     Attributes:
-        code: Short name of the kind, as ``LITTLE_TISSUE``.
+        code: Short name of the kind, such as ``LITTLE_TISSUE``.
         message: What was found and what to try.
     """
 
@@ -22,22 +23,22 @@ class SlideWarning:
 
 @dataclass(frozen=True)
 class SlideOutcome:
-    """What became of one slide.
+    """The status of one slide.
 
     Attributes:
-        slide_id: Its folder in OUT.
-        path: The slide.
+        slide_id: Identifier of the slide; name of its folder in OUT.
+        path: File or folder of the slide.
         status: ``done``, ``kept`` (finished before, same plan), ``planned`` (dry run), ``failed``,
             ``skipped`` (too many others had failed), ``waiting`` or ``running`` (until it ends).
         code: Error code of a failed slide.
-        message: Its paragraph: what, where, what to do.
-        place: Level, y, x of the tile; stage, row, column of the shard; where they are known.
-        log: Last lines of what happened to it.
-        plan: What was planned, where the slide opened.
-        seconds: By stage.
-        nuclei: Rows of the table; None without one.
-        warnings: What a person should look at; the slide is finished all the same.
-        networks: By stage, what its network ran with: precision, implementation and processor.
+        message: Error message: what failed, where, what to do.
+        place: Level, y, x of the tile; stage, row, column of the shard; as far as known.
+        log: Last log lines.
+        plan: Summary of the plan; empty if the slide did not open.
+        seconds: Duration of each stage, s.
+        nuclei: Number of rows of the nuclei table; None without a table.
+        warnings: Warnings to be checked by a person; the slide is finished nevertheless.
+        networks: Precision, implementation and processor of each stage's network.
     """
 
     slide_id: str
@@ -47,26 +48,28 @@ class SlideOutcome:
     message: str = ""
     place: Place = field(default_factory=dict)
     log: tuple[str, ...] = ()
-    plan: dict[str, Any] = field(default_factory=dict)
+    plan: PlanEntry = field(default_factory=PlanEntry)
     seconds: dict[str, float] = field(default_factory=dict)
     nuclei: int | None = None
     warnings: tuple[SlideWarning, ...] = ()
     networks: dict[str, list[str]] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
-        """For ``run.json``."""
-        return {**asdict(self), "path": str(self.path), "log": list(self.log)}
+    def as_json(self) -> SlideEntry:
+        """Return the entry for ``run.json``."""
+        return cast(SlideEntry, {**asdict(self), "path": str(self.path), "log": list(self.log)})
 
     @classmethod
-    def from_json(cls, entry: dict[str, Any]) -> Self:
-        """From ``run.json``; keys of other versions are passed over."""
-        known = {name: entry[name] for name in cls.__dataclass_fields__ if name in entry}
+    def from_json(cls, entry: SlideEntry) -> Self:
+        """Read an entry of ``run.json``; unknown keys are ignored."""
+        known: dict[str, Any] = {
+            name: value for name, value in entry.items() if name in cls.__dataclass_fields__
+        }
         warnings = tuple(SlideWarning(**each) for each in entry.get("warnings", ()))
         own = {"path": Path(entry["path"]), "log": tuple(entry.get("log", ())), "warnings": warnings}
         return cls(**known | own)
 
     def in_words(self) -> str:
-        """The outcome as one line."""
+        """Describe the outcome in one line."""
         if self.status == "failed":
             return f"FAILED {self.code}: {self.message}"
         if self.status == "planned":
@@ -83,11 +86,11 @@ class SlideOutcome:
         return f", {found}" if found else ""
 
 
-def precisions(plan: dict[str, Any]) -> list[str]:
-    """The precisions of a plan's networks, each once; empty without networks.
+def precisions(plan: PlanEntry) -> list[str]:
+    """List the precisions of a plan's networks, each once.
 
     Args:
-        plan: Summary of a plan, as ``run.json`` keeps it; one of version 0.1.0 has no parameters.
+        plan: Summary of a plan; that of version 0.1.0 has no parameters.
     """
     parameters = plan.get("parameters", {})
     sections = [section for section in parameters.values() if isinstance(section, dict)]

@@ -1,4 +1,4 @@
-"""Progress of a run: one live display on a terminal, plain lines elsewhere."""
+"""Progress of a run, as a live display or as plain lines."""
 
 import time
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @dataclass(frozen=True)
 class ShardProgress:
-    """Told after every shard.
+    """Progress of a stage after one of its shards.
 
     Attributes:
-        slide_id: Which slide.
-        stage: Which stage.
-        done: Shards done, those kept from an earlier run included.
-        total: Shards of the stage.
-        mpx_per_second: Canvas Mpx a second since the stage began; 0 before the first shard.
+        slide_id: Identifier of the slide.
+        stage: Name of the stage.
+        done: Number of finished shards, including those kept from an earlier run.
+        total: Number of shards of the stage.
+        mpx_per_second: Canvas Mpx per second since the stage began; 0 before the first shard.
     """
 
     slide_id: str
@@ -39,54 +39,57 @@ class ShardProgress:
 
 
 class ProgressReporter(Protocol):
-    """Hears of shards and slides as they end."""
+    """Receiver of progress and messages."""
 
     def slides(self, total: int) -> None:
-        """The run is about so many slides."""
+        """Report the number of slides of the run."""
         ...
 
     def shard(self, progress: ShardProgress) -> None:
-        """A shard is done."""
+        """Report a finished shard."""
         ...
 
     def slide(self, slide_id: str, text: str) -> None:
-        """A slide is done, kept or failed."""
+        """Report a slide that ended, with its outcome."""
         ...
 
     def message(self, text: str) -> None:
-        """Something that the user should know before the work begins."""
+        """Report anything else that the user should know."""
         ...
 
 
 class NullReporter:
-    """Tells nobody."""
+    """A reporter that shows nothing."""
 
     def slides(self, total: int) -> None:
-        """Ignores the count."""
+        """Ignore the number."""
 
     def shard(self, progress: ShardProgress) -> None:
-        """Ignores the shard."""
+        """Ignore the shard."""
 
     def slide(self, slide_id: str, text: str) -> None:
-        """Ignores the slide."""
+        """Ignore the slide."""
 
     def message(self, text: str) -> None:
-        """Ignores the text."""
+        """Ignore the text."""
 
 
 class PlainReporter:
-    """Plain lines, at most one every few seconds a slide, for logs and pipes."""
+    """A reporter for logs and pipes that prints plain lines.
+
+    It prints at most one line per slide every few seconds.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._last: dict[str, float] = {}
 
     def slides(self, total: int) -> None:
-        """Prints the count."""
+        """Print the number."""
         self.message(f"{total} slide{'s' * (total != 1)}")
 
     def shard(self, progress: ShardProgress) -> None:
-        """Prints the last shard of a stage, and others now and then."""
+        """Print the last shard of a stage, and some of the others."""
         now = time.monotonic()
         last = self._last.get(progress.slide_id, 0.0)
         if progress.done == progress.total or now - last > SECONDS_BETWEEN_LINES:
@@ -95,16 +98,19 @@ class PlainReporter:
             self.message(f"{progress.slide_id}: {progress.stage} {progress.done}/{progress.total}{speed}")
 
     def slide(self, slide_id: str, text: str) -> None:
-        """Prints the outcome."""
+        """Print the outcome."""
         self.message(f"{slide_id}: {text}")
 
     def message(self, text: str) -> None:
-        """Prints the text as one line, however long."""
+        """Print the text as one line, however long."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 class RichReporter:
-    """One rich display: a bar for the slides, and one for each slide's present stage."""
+    """A reporter for terminals that shows progress bars.
+
+    There is one bar for all slides, and one per slide for its current stage.
+    """
 
     def __init__(self, console: Console) -> None:
         self._bars = Progress(
@@ -129,11 +135,11 @@ class RichReporter:
         self._bars.stop()
 
     def slides(self, total: int) -> None:
-        """Sets the length of the first bar."""
+        """Set the length of the bar of all slides."""
         self._bars.update(self._all, total=total)
 
     def shard(self, progress: ShardProgress) -> None:
-        """Moves the slide's bar; a new stage takes the bar over."""
+        """Advance the slide's bar; a new stage replaces it."""
         stage, bar = self._stages.get(progress.slide_id, ("", None))
         if bar is None or stage != progress.stage:
             if bar is not None:
@@ -149,12 +155,12 @@ class RichReporter:
         )
 
     def slide(self, slide_id: str, text: str) -> None:
-        """Drops the slide's bar and prints the outcome above the display."""
+        """Remove the slide's bar and print the outcome above the display."""
         if slide_id in self._stages:
             self._bars.remove_task(self._stages.pop(slide_id)[1])
         self._bars.advance(self._all)
         self._bars.console.print(f"{slide_id}: {text}", highlight=False, markup=False)
 
     def message(self, text: str) -> None:
-        """Prints the text above the display."""
+        """Print the text above the display."""
         self._bars.console.print(text, highlight=False, markup=False)

@@ -1,4 +1,4 @@
-"""``run.json``: what was asked of OUT and what became of each slide, true at every moment of a run."""
+"""The run record, ``run.json``: requests and slide statuses, up to date during a run."""
 
 import hashlib
 import json
@@ -8,13 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from wsipipe.common.atomic_files import write_json
 from wsipipe.errors import NoResultError, StorageError
 from wsipipe.pipeline.cluster.attempts import SHARD_TIMEOUT_S
-from wsipipe.pipeline.reporting.html_report import facts_of_machine, write_page
+from wsipipe.pipeline.reporting.html_report import machine_facts, write_report
 from wsipipe.pipeline.reporting.outcome import SlideOutcome
+from wsipipe.pipeline.reporting.run_json import RequestEntry, RunEntry, ShardFacts, SlideEntry
 from wsipipe.stages.workflow import Workflow
 from wsipipe.tiling.collect import SlideInput
 
@@ -24,12 +25,12 @@ FINISHED = ("done", "kept")
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a run was asked to do with its slides.
+    """What the user requested of a run.
 
     Attributes:
-        workflow: File and settings; values that the user left open are left open.
-        region: (y, x, height, width) in level-0 px, or None.
-        checksums: ``SHA256SUMS`` that the slides must fit, or None.
+        workflow: Workflow file with settings; values that the user left open stay open.
+        region: Part to compute, (y, x, height, width) in level-0 px, or None.
+        checksums: ``SHA256SUMS`` file that the slides must match, or None.
         shard_timeout_s: Time limit of a shard, s.
         restart: Whether finished results and shards were to be computed again.
     """
@@ -40,8 +41,8 @@ class RunRequest:
     shard_timeout_s: float = SHARD_TIMEOUT_S
     restart: bool = False
 
-    def as_json(self) -> dict[str, Any]:
-        """For ``run.json``."""
+    def as_json(self) -> RequestEntry:
+        """Return the entry for ``run.json``."""
         return {
             "chosen": self.workflow.chosen(),
             "region": self.region,
@@ -51,9 +52,9 @@ class RunRequest:
         }
 
     @classmethod
-    def from_json(cls, entry: dict[str, Any]) -> "RunRequest":
-        """From ``run.json``; also as version 0.1.0 wrote it."""
-        region = tuple(entry["region"]) if entry["region"] else None
+    def from_json(cls, entry: RequestEntry) -> "RunRequest":
+        """Read an entry of ``run.json``, also of version 0.1.0."""
+        region = cast("tuple[int, int, int, int]", tuple(entry["region"])) if entry["region"] else None
         if "chosen" not in entry:
             return cls(_without_defaults(entry["workflow"]), region)
         checksums = Path(entry["checksums"]) if entry["checksums"] else None
@@ -62,36 +63,40 @@ class RunRequest:
 
     @property
     def id(self) -> str:
-        """Short hash."""
+        """Short hash of the request."""
         return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _without_defaults(content: dict[str, Any]) -> Workflow:
-    """A workflow of version 0.1.0, which wrote defaults as if the user had chosen them."""
+    """Read a workflow of version 0.1.0, which wrote defaults like chosen values."""
     filled = Workflow.model_validate(content)
     return Workflow.model_validate(filled.model_dump(mode="json", exclude_defaults=True))
 
 
 class RunRecord:
-    """Keeps ``run.json`` of OUT up to date; entries of slides that this run is not about stay.
+    """Writer that keeps ``run.json`` up to date.
+
+    Entries of slides that are not part of this run stay.
 
     Args:
         out: Folder of the results.
-        asked: What is done.
-        slides: To which slides.
+        request: Request of the run.
+        slides: Slides of the run.
     """
 
-    def __init__(self, out: Path, asked: RunRequest, slides: list[SlideInput]) -> None:
-        self._out, self._asked = out, asked
+    def __init__(self, out: Path, request: RunRequest, slides: list[SlideInput]) -> None:
+        self._out, self._request = out, request
         self._lock = threading.Lock()
-        earlier = read_record(out) if (out / RUN_JSON).is_file() else {}
+        earlier: dict[str, Any] = {}
+        if (out / RUN_JSON).is_file():
+            earlier |= read_record(out)
         self._run: dict[str, Any] = {
-            **facts_of_machine(),
+            **machine_facts(),
             "began": datetime.now(UTC).isoformat(timespec="seconds"),
             "ended": None,
             "processors": [],
             "peak_memory_mb": {},
-            "asked": earlier.get("asked", {}) | {asked.id: asked.as_json()},
+            "asked": earlier.get("asked", {}) | {request.id: request.as_json()},
         }
         self._slides = {slide["slide_id"]: slide for slide in earlier.get("slides", [])}
         self._inputs = {slide.slide_id: slide for slide in slides}
@@ -101,32 +106,35 @@ class RunRecord:
         self._write()
 
     def update(self, outcome: SlideOutcome) -> None:
-        """Record a slide's status; errors of writing wait for ``end``, so that other slides go on."""
+        """Record a slide's status.
+
+        Write errors are ignored here so that other slides continue; ``end`` writes the final file.
+        """
         with self._lock, suppress(StorageError):
             self._put(outcome)
             self._write()
 
     def processors(self, names: list[str]) -> None:
-        """Record the kinds of processor that the run's workers have."""
+        """Record the processor types of the workers."""
         with self._lock, suppress(StorageError):
             self._run["processors"] = sorted(set(names))
             self._write()
 
     def end(self, peak_memory_mb: dict[str, float]) -> None:
-        """Writes ``run.json`` and ``report.html`` for good.
+        """Write the final ``run.json`` and ``report.html``.
 
         Raises:
-            StorageError: The file system refused.
+            StorageError: Writing failed.
         """
         self._run["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
         self._run["peak_memory_mb"] = peak_memory_mb
-        write_page(self._out, self._write())
+        write_report(self._out, self._write())
 
     def _put(self, outcome: SlideOutcome) -> None:
         slide = self._inputs[outcome.slide_id]
         given = {
             "path": os.path.abspath(outcome.path),
-            "asked": self._asked.id,
+            "asked": self._request.id,
             "sample_id": slide.sample_id,
             "given_mpp": slide.mpp,
             "mask_path": os.path.abspath(slide.mask_path) if slide.mask_path else None,
@@ -136,32 +144,35 @@ class RunRecord:
         self._slides[outcome.slide_id] = entry | self._of_earlier_runs(entry)
 
     def _of_earlier_runs(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """Times and networks of the shards that were kept, until this or a later run finishes the slide."""
+        """Return times and networks of the shards kept from earlier runs.
+
+        They are needed until this or a later run finishes the slide.
+        """
         earlier = self._earlier[entry["slide_id"]]
         if entry["status"] not in FINISHED:
             return {"earlier": earlier}
-        same = {} if self._asked.restart else earlier.get(entry["plan"].get("plan", ""), {})
+        same = {} if self._request.restart else earlier.get(entry["plan"].get("plan", ""), {})
         return {
             "seconds": entry["seconds"] or same.get("seconds", {}),
             "networks": _joined(same.get("networks", {}), entry["networks"]),
         }
 
-    def _write(self) -> dict[str, Any]:
-        run = self._run | {"slides": list(self._slides.values())}
+    def _write(self) -> RunEntry:
+        run = cast(RunEntry, self._run | {"slides": list(self._slides.values())})
         used = {slide["asked"] for slide in run["slides"] if "asked" in slide}
         run["asked"] = {key: value for key, value in run["asked"].items() if key in used}
         write_json(self._out / RUN_JSON, run)
         return run
 
 
-def _by_plan(entry: dict[str, Any]) -> dict[str, Any]:
-    """Plan -> ``seconds`` and ``networks`` of earlier runs of a slide, from its entry in ``run.json``."""
-    found: dict[str, Any] = dict(entry.get("earlier", {}))
+def _by_plan(entry: dict[str, Any]) -> dict[str, ShardFacts]:
+    """Return ``seconds`` and ``networks`` of a slide's earlier runs, by plan."""
+    found: dict[str, ShardFacts] = dict(entry.get("earlier", {}))
     plan = entry.get("plan", {}).get("plan")
     if not plan:
         return found
     before = found.get(plan, {})
-    facts = {
+    facts: ShardFacts = {
         "seconds": entry.get("seconds") or before.get("seconds", {}),
         "networks": _joined(before.get("networks", {}), entry.get("networks", {})),
     }
@@ -173,32 +184,32 @@ def _joined(first: dict[str, list[str]], second: dict[str, list[str]]) -> dict[s
     return {stage: sorted({*first.get(stage, []), *second.get(stage, [])}) for stage in stages}
 
 
-def read_record(out: Path) -> dict[str, Any]:
-    """``run.json`` of OUT.
+def read_record(out: Path) -> RunEntry:
+    """Read ``run.json`` of OUT.
 
     Raises:
-        NoResultError: There is none.
-        StorageError: It is no JSON.
+        NoResultError: The file does not exist.
+        StorageError: The file is not JSON.
     """
     path = out / RUN_JSON
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NoResultError(f"{out} has no {RUN_JSON}; name the folder given to --out of a run.") from error
+        raise NoResultError(f"{out} has no {RUN_JSON}. Name the folder that was given to --out.") from error
     except ValueError as error:
         raise StorageError(
-            f"{path} is damaged ({error}); delete it and run the same command again; finished slides "
+            f"{path} is damaged ({error}). Delete it and run the same command again; finished slides "
             f"are kept."
         ) from error
 
 
-def request_of(record: dict[str, Any], slide: dict[str, Any]) -> RunRequest:
-    """What was asked of a slide of a record."""
+def request_of(record: RunEntry, slide: SlideEntry) -> RunRequest:
+    """Return the request for a slide of a record."""
     return RunRequest.from_json(record["asked"][slide["asked"]])
 
 
-def input_of(slide: dict[str, Any]) -> SlideInput:
-    """The slide as it was given to the run."""
+def input_of(slide: SlideEntry) -> SlideInput:
+    """Return the slide as it was given to the run."""
     mask = Path(slide["mask_path"]) if slide["mask_path"] else None
     path, extra = Path(slide["path"]), slide.get("extra", {})
     return SlideInput(slide["slide_id"], path, slide["given_mpp"], mask, slide["sample_id"], extra)

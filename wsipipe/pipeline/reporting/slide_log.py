@@ -1,4 +1,4 @@
-"""What happened to one slide of a run, line by line: shown at once, the last lines kept for its failure."""
+"""The log of one slide, and the callbacks that feed it."""
 
 import time
 import traceback
@@ -14,7 +14,10 @@ LINES = 20
 
 
 class SlideLog:
-    """The last :data:`LINES` lines about one slide; passes everything on to the reporter."""
+    """The last :data:`LINES` log lines of one slide.
+
+    Everything is also passed on to the reporter. The lines are kept for the report of a failure.
+    """
 
     def __init__(self, slide_id: str, reporter: ProgressReporter) -> None:
         self._slide_id, self._reporter = slide_id, reporter
@@ -22,12 +25,12 @@ class SlideLog:
         self._last_stage = ""
 
     def message(self, text: str) -> None:
-        """Something that a person may want to know."""
+        """Log a message for the user."""
         self._write(text)
         self._reporter.message(f"{self._slide_id}: {text}")
 
     def shard(self, progress: ShardProgress) -> None:
-        """A shard is done; of many in a row of one stage only the last is kept."""
+        """Log a finished shard, in place of the previous one of its stage."""
         text = f"{progress.stage} {progress.done}/{progress.total}"
         if self._last_stage == progress.stage and self._lines:
             self._lines.pop()
@@ -36,7 +39,7 @@ class SlideLog:
         self._reporter.shard(progress)
 
     def error(self, error: Exception) -> None:
-        """The error; of one that nobody foresaw, where in the code it came from."""
+        """Log an error; for unexpected errors, include the end of the traceback."""
         if isinstance(error, WsipipeError):
             self._write(f"{error.code}: {error}")
             return
@@ -44,7 +47,7 @@ class SlideLog:
             self._write(line)
 
     def last_lines(self) -> tuple[str, ...]:
-        """For ``run.json`` and the report."""
+        """Return the lines for ``run.json`` and the report."""
         return tuple(self._lines)
 
     def _write(self, text: str) -> None:
@@ -54,12 +57,12 @@ class SlideLog:
 
 @dataclass(frozen=True)
 class RunCallbacks:
-    """Who hears of a slide's way.
+    """Callbacks for the progress and messages of one slide.
 
     Attributes:
-        step: Called after every shard, in the thread of the slide.
-        say: Called with what a person may want to know: what is kept, what is made again and why.
-        network: Called with a stage and what its network ran with, after every shard that used one.
+        shard: Called after every shard, in the thread of the slide.
+        message: Called with messages for the user: what is kept, what is computed again and why.
+        network: Called after every shard that used a network, with the stage and how the network ran.
     """
 
     shard: Callable[[ShardProgress], None] = lambda progress: None

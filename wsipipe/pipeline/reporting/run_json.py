@@ -1,0 +1,85 @@
+"""Types of the entries of ``run.json``.
+
+At run time they are plain dictionaries, and entries written by other versions may lack keys.
+"""
+
+from typing import Any, NotRequired, TypedDict
+
+from wsipipe.errors import Place
+
+
+class PlanEntry(TypedDict, total=False):
+    """Summary of a slide's plan; empty for a slide that did not open."""
+
+    slide_id: str
+    path: str
+    plan: str
+    vendor: str
+    mpp: float
+    mpp_source: str
+    canvas_mpp: float
+    canvas_shape: list[int]
+    parameters: dict[str, Any]
+    stages: list[str]
+    classes_of: str
+    shards: dict[str, int]
+
+
+class ShardFacts(TypedDict, total=False):
+    """What earlier runs of the same plan spent and used."""
+
+    seconds: dict[str, float]
+    networks: dict[str, list[str]]
+
+
+class SlideEntry(TypedDict):
+    """Status of one slide."""
+
+    slide_id: str
+    path: str
+    status: str
+    code: str
+    message: str
+    place: Place
+    log: list[str]
+    plan: PlanEntry
+    seconds: dict[str, float]
+    nuclei: int | None
+    warnings: NotRequired[list[dict[str, str]]]
+    networks: NotRequired[dict[str, list[str]]]
+    asked: NotRequired[str]
+    sample_id: NotRequired[str]
+    given_mpp: NotRequired[float | None]
+    mask_path: NotRequired[str | None]
+    extra: NotRequired[dict[str, str]]
+    earlier: NotRequired[dict[str, ShardFacts]]
+
+
+class RequestEntry(TypedDict):
+    """Request of a run."""
+
+    chosen: NotRequired[dict[str, Any]]
+    workflow: NotRequired[dict[str, Any]]
+    region: list[int] | tuple[int, int, int, int] | None
+    checksums: NotRequired[str | None]
+    shard_timeout_s: NotRequired[float]
+    restart: NotRequired[bool]
+
+
+class MachineEntry(TypedDict):
+    """Notice, machine and versions."""
+
+    notice: str
+    machine: str
+    versions: dict[str, str]
+
+
+class RunEntry(MachineEntry):
+    """All of ``run.json``."""
+
+    began: str
+    ended: str | None
+    processors: NotRequired[list[str]]
+    peak_memory_mb: dict[str, float]
+    asked: dict[str, RequestEntry]
+    slides: list[SlideEntry]
