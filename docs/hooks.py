@@ -1,5 +1,6 @@
 """Generate the pages of the site that follow from the code: commands, errors, contributing, changelog."""
 
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,11 +39,10 @@ def on_page_markdown(markdown: str, page: "Page", config: "MkDocsConfig", files:
 
 def from_root(name: str) -> str:
     """Text of a page at the root, with links as they are inside the site."""
-    text = (ROOT / name).read_text(encoding="utf-8")
     if name == "CHANGELOG.md":
-        fragments = sorted((ROOT / "changes").glob("*.*.md"))
-        unreleased = "\n".join(path.read_text(encoding="utf-8").rstrip() for path in fragments)
-        text = text.replace("## [Unreleased]\n", f"## [Unreleased]\n\n{unreleased}\n", 1)
+        text = runpy.run_path(str(ROOT / "changes" / "collect.py"))["with_fragments"]()
+    else:
+        text = (ROOT / name).read_text(encoding="utf-8")
     return text.replace("](docs/", "](")
 
 
@@ -53,9 +53,8 @@ def command_lines() -> Iterator[str]:
 
 def _command(name: str, command: Any) -> Iterator[str]:
     inner = getattr(command, "commands", {})
-    if name != "wsipipe":
-        yield from (f"## {name}", "", _text(command.help), "")
-    if not inner:
+    yield from (f"## {name}", "", _text(command.help), "")
+    if not inner or name == "wsipipe":
         yield from _parameters(name, command)
     for verb, each in sorted(inner.items()):
         yield from _command(f"{name} {verb}", each)

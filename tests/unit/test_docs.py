@@ -1,9 +1,15 @@
-"""Every command line, option, setting, link and shipped figure that README and docs name is true."""
+"""Every command line, option, setting, link, example and shipped figure of README and docs is true."""
 
 import json
+import pkgutil
 import re
+import runpy
 import shlex
+import shutil
+import unicodedata
 from collections.abc import Iterator
+from contextlib import chdir
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,14 +19,21 @@ import typer
 
 from wsipipe.cli import app
 from wsipipe.common.settings import section_of, unknown_key
+from wsipipe.errors import WsipipeError
 from wsipipe.models.cards.weights import CERTIFICATE_SUFFIX, WEIGHTS_DIR, read_card
 from wsipipe.stages.workflow import Workflow, workflow_names
+from wsipipe.store.result import Result
 from wsipipe.training.recipe import Recipe, recipe_names
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+FROM_ROOT = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+PAGES = [*FROM_ROOT, *sorted(DOCS.rglob("*.md"))]
+PRESENT = [page for page in PAGES if page.name != "CHANGELOG.md"]  # which names what was, too
+HOOKS = runpy.run_path(str(DOCS / "hooks.py"))
+COLLECT = runpy.run_path(str(ROOT / "changes" / "collect.py"))
 # Options of other programs: pip, pytest, napari, and of the scripts in benchmarks/.
-OTHERS = {"--plugin", "--keep-memory"}
+OTHERS = {"--plugin", "--keep-memory", "--help"}
 _COMMAND = re.compile(r"(?:uv run )?wsipipe\s+(?P<rest>\S.*)")
 _CODE = re.compile(
     r"```.*?\n(?P<block>.*?)```|(?P<inline>`[^`]+`)|^(?P<indented> {4}\S.*)$", re.DOTALL | re.MULTILINE
@@ -75,13 +88,13 @@ def every_option() -> set[str]:
     return of(typer.main.get_command(app))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PRESENT, ids=lambda path: path.name)
 def test_every_command_of_a_page_exists(page: Path) -> None:
     wrong = {" ".join(words): wrong_words(words) for words in commands_of(page.read_text())}
     assert {line: words for line, words in wrong.items() if words} == {}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PRESENT, ids=lambda path: path.name)
 def test_every_option_of_a_page_exists(page: Path) -> None:
     """Also options named alone, as ``--restart``; lines of other programs do not count."""
     known = every_option() | OTHERS
@@ -94,10 +107,142 @@ def test_every_option_of_a_page_exists(page: Path) -> None:
     assert named - known == set()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"(?ms)^ *```.*?^ *```$", "", text)
+
+
+def slug(heading: str) -> str:
+    """The anchor that mkdocs gives a heading."""
+    words = re.sub(r"\[([^]]*)\]\([^)]*\)|[`*]", r"\1", heading)
+    plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode()
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", plain).strip().lower())
+
+
+@cache
+def anchors_of(page: Path) -> set[str]:
+    """Anchors of a page; of generated pages those of the commands too."""
+    text = page.read_text() + "\n".join(HOOKS["command_lines"]() if page.name == "cli.md" else ())
+    return {slug(heading) for heading in re.findall(r"(?m)^#+ (.+)$", without_code(text))}
+
+
+def has_anchor(page: Path, anchor: str) -> bool:
+    """Whether a page has a heading, or documents an object, of this name."""
+    if anchor in anchors_of(page):
+        return True
+    modules = re.findall(r"(?m)^::: (\S+)$", page.read_text())
+    if not any(anchor.startswith(module) for module in modules):
+        return False
+    try:
+        pkgutil.resolve_name(anchor)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+def dead_links(page: Path, text: str) -> list[str]:
+    """Links of a page's text, to files of the repository, that lead nowhere."""
+    dead = []
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", without_code(text)):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and not has_anchor(target, anchor)):
+            dead.append(link)
+    return dead
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    assert dead_links(page, page.read_text()) == []
+
+
+def test_sister_a_dead_link_is_seen() -> None:
+    page = DOCS / "errors.md"
+    alive = "[a](cli.md#wsipipe-run) [b](api/errors.md#wsipipe.errors.SlideError) [c](#errors-and-exit-codes)"
+    assert dead_links(page, alive) == []
+    dead = ["absent.md", "cli.md#wsipipe-walk", "api/errors.md#wsipipe.errors.Slide", "#nowhere"]
+    assert dead_links(page, " ".join(f"[x]({link})" for link in dead)) == dead
+
+
+PYTHON = re.compile(
+    r"(?m)(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^(?P<indent> *)```python\n(?P<code>.*?)^(?P=indent)```$",
+    re.DOTALL,
+)
+NEEDS_A_RESULT = re.compile(r"open_result|OUT/SLIDE")
+
+
+def examples_of(text: str) -> list[tuple[str, str]]:
+    """(mark, code) of each Python block of a page; the mark is the comment above it, or empty."""
+    found = []
+    for block in PYTHON.finditer(text):
+        lines = block["code"].splitlines()
+        code = "\n".join(line.removeprefix(block["indent"]) for line in lines)
+        found.append((block["mark"] or "", code))
+    return found
+
+
+def left_out(mark: str) -> bool:
+    """Whether a block says that it is not run here; a reason, or the test that runs it, must be there.
+
+    Raises:
+        ValueError: The mark is none that is known.
+    """
+    if not mark or re.fullmatch(r"file: \S+\.py", mark):
+        return False
+    if re.fullmatch(r"not run: \w.{5,}", mark):
+        return True
+    test = re.fullmatch(r"run by: (\S+)", mark)
+    if test and (ROOT / test[1]).is_file():
+        return True
+    raise ValueError(f"a Python block has the mark {mark!r}; write 'not run: REASON' or 'run by: TEST'")
+
+
+def run_examples(page: Path) -> None:
+    """Run the blocks of a page one after the other, with the names of those before."""
+    names: dict[str, Any] = {"__name__": "example"}
+    for mark, code in examples_of(page.read_text()):
+        if not left_out(mark):
+            exec(compile(code, name_of(page), "exec"), names)
+
+
+WITH_EXAMPLES = [page for page in PAGES if examples_of(page.read_text())]
+
+
+def needs_a_result(page: Path) -> bool:
+    return any(
+        NEEDS_A_RESULT.search(code) for mark, code in examples_of(page.read_text()) if not left_out(mark)
+    )
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_EXAMPLES if not needs_a_result(page)], ids=name_of)
+def test_the_examples_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    with chdir(tmp_path):
+        run_examples(page)
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_EXAMPLES if needs_a_result(page)], ids=name_of)
+def test_the_examples_that_read_a_result_run(page: Path, finished: Result, tmp_path: Path) -> None:
+    for name in ("out/SLIDE", "OUT/SLIDE", "OUT/SLIDE-ID"):
+        shutil.copytree(finished.folder, tmp_path / name)
+    with chdir(tmp_path):
+        run_examples(page)
+
+
+def test_sister_a_wrong_example_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text("```python\nx = 1\n```\n\n- so\n\n    ```python\n    assert x == 2\n    ```\n")
+    with pytest.raises(AssertionError):
+        run_examples(page)
+    page.write_text("<!-- not run: needs slides -->\n```python\nassert False\n```\n")
+    run_examples(page)
+    for mark in ("not run:", "skipped", "run by: tests/absent.py"):
+        page.write_text(f"<!-- {mark} -->\n```python\n```\n")
+        with pytest.raises(ValueError, match="has the mark"):
+            run_examples(page)
 
 
 def test_workflows_and_recipes_named_in_tables_exist() -> None:
@@ -114,14 +259,54 @@ def test_workflows_and_recipes_named_in_tables_exist() -> None:
     assert named == set(recipe_names())
 
 
+def pages_outside(navigation: str, pages: set[str]) -> set[str]:
+    """Pages that the navigation lacks, and entries that have no page."""
+    entries = set(re.findall(r"(?m)^ +- (?:[^:\n]+: )?(\S+\.md)$", navigation))
+    return pages ^ entries
+
+
 def test_every_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text()
-    assert [page.name for page in (ROOT / "docs").glob("*.md") if f": {page.name}\n" not in navigation] == []
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} | HOOKS["FROM_ROOT"].keys()
+    assert pages_outside(navigation, pages) == set()
+    assert pages_outside(navigation, {*pages, "lost.md"} - {"index.md"}) == {"lost.md", "index.md"}
+
+
+def test_pages_made_from_the_code_have_every_command_and_code() -> None:
+    commands = "\n".join(HOOKS["command_lines"]())
+    for option in (each for each in every_option() if each.startswith("-")):
+        assert f"`{option}`" in commands
+    for name in ("run", "models fetch", "review export"):
+        assert f"\n## wsipipe {name}\n" in f"\n{commands}"
+    errors = "\n".join(HOOKS["error_lines"]())
+    assert all(f"| `{kind.code}` |" in errors for kind in HOOKS["_kinds"](WsipipeError))
+    for page, marker in (("cli", HOOKS["COMMANDS"]), ("errors", HOOKS["ERRORS"])):
+        assert marker in (DOCS / f"{page}.md").read_text()
+
+
+def test_fragments_are_collected_into_the_changelog() -> None:
+    names = {path.name for path in (ROOT / "changes").glob("*.md")} - {"README.md"}
+    assert {path.name for path in COLLECT["fragments"]()} == names
+    texts = [path.read_text() for path in COLLECT["fragments"]()]
+    assert all(text.startswith("- ") and text.endswith("\n") for text in texts)
+    whole = COLLECT["with_fragments"]()
+    assert all(
+        text.strip() in whole for text in [*texts, (ROOT / "CHANGELOG.md").read_text().split("## [0")[1]]
+    )
+
+
+def test_bullets_come_behind_those_of_their_section() -> None:
+    before = "# Changelog\n\n## [Unreleased]\n\n### Changed\n\n- a\n\n## [1.0.0] - 2026-01-01\n\n- z\n"
+    after = COLLECT["merged"](before, {"Changed": ["- b\n"], "Added": ["- c\n"]})
+    assert after == (
+        "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- c\n\n### Changed\n\n- a\n- b\n\n"
+        "## [1.0.0] - 2026-01-01\n\n- z\n"
+    )
 
 
 def missing_pages(text: str) -> list[str]:
     """Pages that a source file names and the project does not have."""
-    named = re.findall(r"\b(?:docs/)?[a-z_]+\.md\b", text)
+    named = re.findall(r"(?<![\w/])(?:docs/)?[a-z_/]+\.md\b", text)
     return [name for name in named if not ((ROOT / name).is_file() and name.startswith("docs/"))]
 
 
