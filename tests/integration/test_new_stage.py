@@ -1,4 +1,4 @@
-"""A stage of another package, as docs/add_a_stage.md describes it: one file, one line, nothing else."""
+"""A stage of another package, as docs/extend/stage.md describes it: one file, one line, nothing else."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from wsipipe.stages.workflow import load_workflow, workflow_model
 # napari, for its label colours.
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "add_a_stage.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "extend" / "stage.md"
 
 
 def block(language: str) -> str:
