@@ -136,10 +136,10 @@ class ShardInput:
     core: Region
     read: "ReadPatch"
     tables: Mapping[str, Table] = field(default_factory=dict)
-    model: "Network | None" = None
+    model: "PatchNetwork | None" = None
 
     @property
-    def network(self) -> "Network":
+    def network(self) -> "PatchNetwork":
         """The network of a stage that declares one."""
         if self.model is None:
             raise InternalError("a kernel asked for a network that its stage does not declare.")
@@ -171,7 +171,7 @@ class ReadPatch(Protocol):
         ...
 
 
-class Network(Protocol):
+class PatchNetwork(Protocol):
     """Network that computes probabilities of a patch."""
 
     def __call__(self, patch: Array) -> Array:
