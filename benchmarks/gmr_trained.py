@@ -19,6 +19,7 @@ from torch import nn
 from wsipipe.models.gmr import GMRConv2d
 from wsipipe.models.networks.unet import GMRUNet
 from wsipipe.training.datasets import read_fields
+from wsipipe.training.evaluation.metrics import pixel_scores
 from wsipipe.training.recipe import Augment, LossWeights, Sampling
 from wsipipe.training.sampling.batches import as_input, as_tensors
 from wsipipe.training.sampling.crops import NucleiCrops, resampled
@@ -77,9 +78,9 @@ def turned(network: nn.Module, image: np.ndarray, labels: np.ndarray, angle: int
     centre = (truth.shape[0] - 1) / 2
     disc = (y - centre) ** 2 + (x - centre) ** 2 < (0.9 * centre) ** 2
     mask = (found >= 0.5) & disc
-    dice = 2 * (mask & truth).sum() / max(1, mask.sum() + (truth & disc).sum())
+    dice = pixel_scores(truth & disc, mask)["dice"]
     back = ndimage.rotate(found, -angle, reshape=False, order=3, mode="reflect")
-    return float(dice), np.where(disc, back, 0)
+    return dice, np.where(disc, back, 0)
 
 
 def main() -> None:

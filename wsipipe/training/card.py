@@ -1,4 +1,7 @@
-"""The card of what a training makes: from the recipe, the task and what was learnt from."""
+"""Model cards of trained networks.
+
+A card is made from the recipe, the task and the training samples.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +20,10 @@ MOST_NAMED = 8
 
 
 def blank_card(recipe: Recipe, task: TrainingTask, train_samples: SampleList) -> ModelCard:
-    """Card without thresholds, metrics, notes and hash; the licence is the strictest of the data sets."""
+    """Return the card of a network before training.
+
+    It has no thresholds, metrics, notes and hash yet. Its licence is the strictest of the data sets.
+    """
     licence, forbids = licence_of(one.source for one in train_samples)
     return ModelCard(
         name=recipe.name,
@@ -40,7 +46,13 @@ def blank_card(recipe: Recipe, task: TrainingTask, train_samples: SampleList) ->
 
 
 def with_known(card: ModelCard, features: KnownFeatures | None, folder: Path) -> ModelCard:
-    """The card with these features, which are written beside its weights in ``folder``."""
+    """Add known features to a card and write them beside the weights.
+
+    Args:
+        card: Card of the weights.
+        features: Known features; None leaves the card unchanged.
+        folder: Folder of the weights.
+    """
     if features is None:
         return card
     sha256 = write_known(features.directions, folder / f"{card.name}{SUFFIX}")
@@ -49,37 +61,37 @@ def with_known(card: ModelCard, features: KnownFeatures | None, folder: Path) ->
 
 
 def with_metrics(card: ModelCard, scores: dict[str, float]) -> ModelCard:
-    """The card with these scores, rounded."""
+    """Add scores to a card, rounded to four places."""
     return card.model_copy(update={"metrics": {name: round(value, 4) for name, value in scores.items()}})
 
 
 def fold_notes(done: str, fold: int | None, folds: int, groups: Iterable[str]) -> str:
-    """How the weights came about, and what their metrics are worth.
+    """Describe how the weights were trained and what their metrics mean.
 
     Args:
-        done: How long it took, a sentence.
-        fold: What was held out; None if nothing was.
-        folds: Of so many.
-        groups: Held out, named if they are few.
+        done: Duration of the training, as a sentence.
+        fold: Held-out fold; None if nothing was held out.
+        folds: Number of folds.
+        groups: Held-out groups, named if they are few.
     """
     if fold is None:
         return f"{done} Trained on all data; nothing was held out."
     names = sorted(groups)
     named = f" ({', '.join(names)})" if len(names) <= MOST_NAMED else ""
     return (
-        f"{done} Thresholds and metrics are of fold {fold} of {folds}{named}, which was not learnt from; the "
-        "thresholds were chosen on it too."
+        f"{done} Thresholds and metrics are those of fold {fold} of {folds}{named}, which was held out from "
+        "training; the thresholds were chosen on it too."
     )
 
 
 def left_out_notes(done: str, sources: Iterable[str]) -> str:
-    """Origin of weights that were learnt without some sources, and what their metrics are worth.
+    """Describe weights trained without some sources, and their metrics.
 
     Args:
-        done: How long it took, a sentence.
-        sources: Names of the sources that were held out whole.
+        done: Duration of the training, as a sentence.
+        sources: Names of the sources that were held out entirely.
     """
     return (
-        f"{done} Trained without the data of {', '.join(sorted(sources))}, on which thresholds and metrics "
-        "were measured; the thresholds were chosen on it too."
+        f"{done} Trained without the data of {', '.join(sorted(sources))}, on which the metrics were "
+        "measured; the thresholds were chosen on it too."
     )

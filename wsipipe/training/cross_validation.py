@@ -1,9 +1,11 @@
-"""All folds one after the other, then what is shipped: learnt on all data, calibrated on all folds."""
+"""Cross-validation, followed by training on all data.
+
+The final weights are trained on all data and calibrated on all folds.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 
@@ -14,8 +16,9 @@ from wsipipe.models.networks.registry import load
 from wsipipe.training.card import with_metrics
 from wsipipe.training.fit import FitStatus
 from wsipipe.training.recipe import Recipe
-from wsipipe.training.tasks.task import TrainingTask
-from wsipipe.training.train import Training, TrainingResources, read_result
+from wsipipe.training.result_files import read_result
+from wsipipe.training.tasks.task import Predictions, TrainingTask
+from wsipipe.training.train import Training, TrainingResources
 from wsipipe.training.training_log import TrainingReporter
 
 SUMMARY = "cross_validation.json"
@@ -29,11 +32,13 @@ def cross_validate(
     resources: TrainingResources,
     reporter: TrainingReporter | None = None,
 ) -> FitStatus:
-    """Train each fold into ``out/foldK``, then on all data into ``out``; go on where an earlier call stopped.
+    """Train each fold, then a final network on all data.
 
-    The metrics of the card, and of ``out/cross_validation.json``, are of samples that were neither learnt
-    from nor used to choose thresholds: those of a fold are chosen on the other folds. The thresholds of the
-    card are chosen on all folds together.
+    Folds are written to ``out/foldK``, the final network to ``out``. An interrupted call resumes.
+
+    The metrics of the card, and of ``out/cross_validation.json``, are measured on samples that were used
+    neither for training nor to choose thresholds: the thresholds of a fold are chosen on the other folds. The
+    thresholds of the card are chosen on all folds together.
 
     Returns:
         ``PAUSED`` if the deadline came first.
@@ -43,7 +48,7 @@ def cross_validate(
         if training.fold(out / f"fold{fold}", fold, folds) is FitStatus.PAUSED:
             return FitStatus.PAUSED
     steps = None
-    if recipe.validation.patience:
+    if recipe.validation.early_stopping_steps:
         steps = round(median(read_result(out / f"fold{fold}")["steps"] for fold in range(folds)))
     if training.fold(out, None, folds, steps) is FitStatus.PAUSED:
         return FitStatus.PAUSED
@@ -53,10 +58,10 @@ def cross_validate(
 
 
 def _calibrate(training: Training, out: Path, folds: int) -> None:
-    """Thresholds and metrics of all folds into the card of the final weights."""
-    training.reporter.message("choosing thresholds on what the folds held out")
+    """Write thresholds and metrics of all folds to the final card."""
+    training.reporter.message("choosing thresholds on the held-out samples of all folds")
     task, name = training.task, f"{training.recipe.name}{SUFFIX}"
-    predictions = []
+    predictions: list[Predictions] = []
     for fold in range(folds):
         network, card = load(out / f"fold{fold}" / name)
         network = network.to(training.device)
@@ -64,22 +69,23 @@ def _calibrate(training: Training, out: Path, folds: int) -> None:
         plain = card.model_copy(update={"temperature": 1.0})
         predictions.append(task.predict(network, plain, held_out, training.where))
     network, card = load(out / name)
-    each = [_unseen(task, card, predictions, fold) for fold in range(folds)]
+    each = [_score_unseen(task, card, predictions, fold) for fold in range(folds)]
     weights = np.array([len(one) for one in predictions], float)
     mean = {key: float(np.average([one[key] for one in each], weights=weights)) for key in each[0]}
     together = [prediction for one in predictions for prediction in one]
     card = with_metrics(task.calibrate(card, together), mean)
     notes = (
         f"{card.notes.split('.')[0]}. Trained on all data. Metrics are the mean of {folds} folds by "
-        f"{training.recipe.validation.group}, each measured by a network that had not learnt it and with "
+        f"{training.recipe.validation.group}, each measured by a network that was not trained on it, with "
         "thresholds chosen on the other folds; the card's thresholds are chosen on all folds."
     )
     card = training.save(network, card.model_copy(update={"notes": notes}), out)
-    summary: dict[str, Any] = {"mean": card.metrics, "folds": each}
-    write_json(out / SUMMARY, summary)
+    write_json(out / SUMMARY, {"mean": card.metrics, "folds": each})
 
 
-def _unseen(task: TrainingTask, card: ModelCard, predictions: list[list[Any]], fold: int) -> dict[str, float]:
-    """Scores of a fold with what the other folds choose."""
+def _score_unseen(
+    task: TrainingTask, card: ModelCard, predictions: list[Predictions], fold: int
+) -> dict[str, float]:
+    """Score a fold with the thresholds chosen on the other folds."""
     others = [prediction for index, one in enumerate(predictions) for prediction in one if index != fold]
     return task.score(task.calibrate(card, others), predictions[fold])

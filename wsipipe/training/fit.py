@@ -1,7 +1,8 @@
-"""The fit loop: a cosine learning rate, bf16, a running mean of the weights, checkpoints that resume exactly.
+"""Fit loop with checkpoints that resume exactly.
 
-A step depends on nothing but the weights, the optimiser and (seed, step), so a run that was killed and goes
-on from its checkpoint ends with the same bits as one that was not.
+The learning rate follows a cosine, forward passes run in bfloat16, and a running mean of the weights is kept.
+A step depends only on the weights, the optimiser and (seed, step), so a run that was killed and resumed from
+its checkpoint ends with the same bits as an uninterrupted one.
 """
 
 import time
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from enum import Enum
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,13 +29,13 @@ LOG_STEPS = 50
 SAVE_SECONDS = 120.0
 CPU = torch.device("cpu")
 COUNTS = ("step", "seconds", "finished", "rows", "pending", "best_score", "best_step")
-"""What a checkpoint keeps beside tensors."""
+"""Values of a checkpoint other than tensors."""
 Loss = Callable[[nn.Module, Batch], torch.Tensor]
 Measure = Callable[[nn.Module], dict[str, float]]
 
 
 class FitStatus(Enum):
-    """How a call of :meth:`Fit.run` ended."""
+    """Status at the end of :meth:`Fit.run`."""
 
     FINISHED = "finished"
     PAUSED = "paused"
@@ -43,12 +43,13 @@ class FitStatus(Enum):
 
 @dataclass(frozen=True)
 class Objective:
-    """What is learnt.
+    """Training objective: batches, loss and validation scores.
 
     Attributes:
-        sampler: Makes a batch from a seeded generator.
-        loss: Of the network and a batch on its device.
-        measure: Scores of the running mean on held-out data, among them ``score``; None if there are none.
+        sampler: Function that makes a batch from a seeded generator.
+        loss: Loss of the network on a batch on its device.
+        measure: Scores of the running mean on held-out data, among them ``score``; None without held-out
+            data.
     """
 
     sampler: Sampler
@@ -57,20 +58,20 @@ class Objective:
 
 
 class Fit:
-    """Trains ``network`` and keeps the running mean of its weights in ``mean``.
+    """Training of a network with a running mean of its weights.
 
     Args:
-        network: Trained in place.
-        mean: A copy of it, which is what is measured and shipped.
-        objective: What is learnt.
-        schedule: How long and how fast.
-        validation: When to measure, and when to stop early.
-        folder: Of checkpoint and log; the checkpoint there is gone on from.
-        identity: Of recipe and data; a checkpoint of another one is refused.
-        seed: Of the samples.
-        device: Where it runs.
+        network: Network, trained in place.
+        mean: Copy of the network that holds the running mean; it is measured and shipped.
+        objective: Batches, loss and validation scores.
+        schedule: Number of steps and learning rate.
+        validation: Steps of the validations and of early stopping.
+        folder: Folder of checkpoint and log; training resumes from a checkpoint there.
+        identity: Digest of recipe and data; a checkpoint of another one is refused.
+        seed: Seed of the samples.
+        device: Device of the network.
         workers: Processes that draw batches; 0 is one thread.
-        reporter: Is told how it goes.
+        reporter: Receiver of progress messages.
 
     Raises:
         ConfigError: The checkpoint belongs to another recipe or other data.
@@ -107,19 +108,22 @@ class Fit:
 
     @property
     def file(self) -> Path:
-        """The checkpoint."""
+        """Path of the checkpoint."""
         return self.folder / "checkpoint.pt"
 
     @property
     def kept_step(self) -> int:
-        """Step whose weights ``mean`` holds once it is finished."""
+        """Step whose weights ``mean`` holds at the end."""
         return self.step if self.best is None else self.best_step
 
     def run(self, deadline: float = inf) -> FitStatus:
-        """Learn until all steps are done or ``time.monotonic()`` is past ``deadline``.
+        """Train until all steps are done or the deadline passes.
+
+        Args:
+            deadline: Value of ``time.monotonic()`` after which training pauses.
 
         Raises:
-            TrainingError: The loss or its gradient is no number; the batch is saved.
+            TrainingError: The loss or its gradient is not finite; the batch is saved.
         """
         if self.finished:
             return FitStatus.FINISHED
@@ -144,7 +148,7 @@ class Fit:
         return FitStatus.FINISHED if self.finished else FitStatus.PAUSED
 
     def _train_step(self, arrays: Arrays) -> None:
-        """One step: rate, loss, gradient, weights, running mean."""
+        """Run one optimiser step and update the running mean."""
         schedule = self.schedule
         rate = schedule.learning_rate * rate_share(self.step / schedule.steps, schedule.warm_up)
         for group in self.optimiser.param_groups:
@@ -167,7 +171,7 @@ class Fit:
         self.last = {"loss": value, "learning_rate": rate, "gradient": gradient}
 
     def _log_step(self, start: float) -> bool:
-        """Write down the step that ended now; True if nothing better has come for too long."""
+        """Log the finished step and return whether training stops early."""
         every = self.validation.every
         last = self.step == self.schedule.steps
         measures = self.objective.measure is not None and (last or bool(every and self.step % every == 0))
@@ -181,39 +185,41 @@ class Fit:
         return measures and self._should_stop()
 
     def _measure(self) -> dict[str, float]:
-        """Scores of the running mean; keeps it if it is the best yet and stopping early is wanted."""
+        """Return scores of the running mean, and keep its best weights."""
         assert self.objective.measure is not None  # noqa: S101
         self.mean.eval()
         scores = self.objective.measure(self.mean)
-        told = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        self.reporter.message(f"step {self.step}: {told}")
-        if self.validation.patience and scores["score"] > self.best_score:
+        text = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        self.reporter.message(f"step {self.step}: {text}")
+        if self.validation.early_stopping_steps and scores["score"] > self.best_score:
             self.best_score, self.best_step = scores["score"], self.step
             self.best = {name: tensor.clone() for name, tensor in self.mean.state_dict().items()}
         return scores
 
     def _should_stop(self) -> bool:
-        """True if the last ``patience`` validations brought nothing better."""
-        wait = self.validation.patience * self.validation.every
-        return bool(wait and self.best is not None and self.step - self.best_step >= wait)
+        """Return whether recent validations brought no better score."""
+        limit = self.validation.early_stopping_steps
+        return bool(limit and self.best is not None and self.step - self.best_step >= limit)
 
     def _raise_diverged(self, arrays: Arrays, loss: float, gradient: float) -> None:
-        """Save the batch.
+        """Save the batch and raise an error that names it.
 
         Raises:
-            TrainingError: Always; names the batch.
+            TrainingError: Always.
         """
         path = self.folder / "bad_batch.npz"
         np.savez_compressed(path, allow_pickle=False, **arrays)
         names = "; ".join(arrays["name"].tolist()) if "name" in arrays else "unnamed"
         raise TrainingError(
-            f"At step {self.step} the loss is {loss} and its gradient {gradient}: training cannot go on. The "
-            f"batch is in {path} ({names}). Look at it; lower fit.learning_rate, or set "
-            "fit.precision=float32."
+            f"Training stopped at step {self.step}: the loss is {loss}, its gradient {gradient}. Inspect the "
+            f"batch in {path} ({names}); lower fit.learning_rate, or set fit.precision=float32."
         )
 
     def save(self) -> None:
-        """Write checkpoint and log; a kill leaves the old ones or the new ones."""
+        """Write checkpoint and log.
+
+        After a crash, either the old files or the new ones are complete.
+        """
         state = {
             "identity": self.identity,
             "network": self.network.state_dict(),
@@ -229,11 +235,11 @@ class Fit:
             write_log(self.rows, self.folder)
 
     def _resume(self) -> None:
-        state: dict[str, Any] = torch.load(self.file, map_location="cpu", weights_only=True)
+        state = torch.load(self.file, map_location="cpu", weights_only=True)
         if state["identity"] != self.identity:
             raise ConfigError(
-                f"{self.file} is of another recipe or other data, and would not go on as it began. Choose "
-                "another --out, or --fresh to throw it away."
+                f"{self.file} cannot be resumed: it belongs to another recipe or other data. Choose another "
+                "--out, or --fresh to delete it."
             )
         self.network.load_state_dict(state["network"])
         self.mean.load_state_dict(state["mean"])

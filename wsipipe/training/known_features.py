@@ -1,8 +1,9 @@
-"""Tiles and a trained classifier -> the features that it knows, and the distance beyond which it does not.
+"""Features that a trained classifier knows, and their distance limit.
 
 A window on a slide shows one tissue or the border of several, so features are taken from every window of
 mosaics of four tiles. Half of the tiles give the known directions, the other half the limit: 5 % of its
-windows lie beyond. The network has learnt from both halves; on slides of other laboratories more is unknown.
+windows are beyond it. The network was trained on both halves; on slides of other laboratories more windows
+are unknown.
 """
 
 from collections.abc import Sequence
@@ -28,12 +29,12 @@ Floats = npt.NDArray[np.float64]
 
 
 class KnownFeatures(NamedTuple):
-    """What a classifier knows.
+    """Feature directions of the training data and their limit.
 
     Attributes:
-        directions: (n, F), of length 1.
+        directions: (n, F) directions of length 1.
         limit: Distance beyond which features are unknown.
-        false_share: Share of the windows kept aside that are.
+        false_share: Share of the calibration windows that are beyond the limit.
     """
 
     directions: Floats
@@ -50,33 +51,33 @@ def known_features(
     mosaics: int = MOSAICS,
     seed: int = 0,
 ) -> KnownFeatures:
-    """Directions and limit of a trained network.
+    """Compute feature directions and limit of a trained network.
 
     Args:
-        network: Trained.
-        tiles: That it learnt from, two of each class at least.
-        mpp: Of the network.
-        device: Where it runs.
-        directions: At most so many.
-        mosaics: Drawn of each half.
-        seed: Of halves, mosaics and the first middles.
+        network: Trained network.
+        tiles: Training tiles, at least two of each class.
+        mpp: Um per px of the network.
+        device: Device of the network.
+        directions: Largest number of directions.
+        mosaics: Number of mosaics drawn from each half.
+        seed: Seed of halves, mosaics and the first cluster centres.
     """
     rng = np.random.default_rng(seed)
     halves = _halves(tiles, rng)
-    known, aside = (_windows(network.eval(), half, mpp, device, mosaics, rng) for half in halves)
+    known, calibration = (_windows(network.eval(), half, mpp, device, mosaics, rng) for half in halves)
     count = min(directions, len(known) // 4)
-    middles = kmeans2(known, count, minit="++", rng=seed, missing="warn")[0] if count > 1 else known
-    # As they are stored; the limit is of what is read back.
-    stored = middles.astype(np.float16).astype(np.float64)
+    centres = kmeans2(known, count, minit="++", rng=seed, missing="warn")[0] if count > 1 else known
+    # The limit must hold for the stored precision, so round first.
+    stored = centres.astype(np.float16).astype(np.float64)
     stored /= np.linalg.norm(stored, axis=1, keepdims=True)
-    features = torch.from_numpy(aside.T[None, :, :, None].copy())
+    features = torch.from_numpy(calibration.T[None, :, :, None].copy())
     distances = distance(features, torch.from_numpy(stored)).numpy().ravel()
     limit = max(float(f"{np.quantile(distances, 1 - FALSE_SHARE):.5g}"), 1e-9)
     return KnownFeatures(stored, limit, round(float((distances > limit).mean()), 4))
 
 
 def _halves(tiles: Sequence[Tile], rng: np.random.Generator) -> tuple[list[list[Tile]], list[list[Tile]]]:
-    """Tiles by class, dealt into two halves."""
+    """Split the tiles of each class into two halves."""
     first: list[list[Tile]] = []
     second: list[list[Tile]] = []
     for name in sorted({tile.class_name for tile in tiles}):
@@ -96,7 +97,7 @@ def _windows(
     mosaics: int,
     rng: np.random.Generator,
 ) -> Floats:
-    """Directions (n, F) of the windows that lie whole in mosaics of 2 x 2 tiles."""
+    """Return directions (n, F) of windows inside mosaics of 2 x 2 tiles."""
     side_px = SIDE_PX // network.stride * network.stride
     margin = network.window // 2 + MARGIN_PX // network.stride
     found = []

@@ -1,4 +1,4 @@
-"""Begin from weights that have learnt before: their numbers, and what their card binds the new ones to."""
+"""Initialisation from pretrained weights, whose licence is inherited."""
 
 import torch
 from torch import nn
@@ -11,26 +11,28 @@ from wsipipe.training.datasets.about import NOT_STATED
 
 Groups = dict[str, tuple[str, ...]]
 HEAD = "head."
-"""Prefix of the layer that makes the outputs, which a new task may need anew."""
+"""Prefix of the output layer, which a new task may replace."""
 
 
 def load_pretrained(network: nn.Module, weights: str, mode: str) -> nn.Module:
-    """Give ``network`` the numbers of trained weights, in place; a head of other outputs stays fresh.
+    """Copy pretrained weights into a network, in place.
+
+    A head with other outputs keeps its initial weights.
 
     Args:
-        network: Fresh.
+        network: Newly built network.
         weights: Name of a model, or its ``.safetensors`` file with the card beside it.
         mode: Kind of ring convolution of ``network``.
 
     Raises:
-        ModelError: There are no such weights, or they are damaged.
-        ConfigError: They are of another network.
+        ModelError: The weights are missing or damaged.
+        ConfigError: The weights belong to another network.
     """
     trained, card = load(weights)
     if card.mode != mode:
         raise ConfigError(
-            f"network.start {weights} has rings of mode {card.mode}, but network.mode is {mode}; set "
-            f"network.mode={card.mode}, or start from others."
+            f"network.start {weights} has rings of mode {card.mode}, but network.mode is {mode}. Set "
+            f"network.mode={card.mode}, or choose other weights."
         )
     state, found = network.state_dict(), trained.state_dict()
     fits = {name for name in state if name in found and found[name].shape == state[name].shape}
@@ -38,9 +40,9 @@ def load_pretrained(network: nn.Module, weights: str, mode: str) -> nn.Module:
     unused = [name for name in found if name not in fits and not name.startswith(HEAD)]
     if missing or unused:
         raise ConfigError(
-            f"network.start {weights} is a {card.architecture} with {card.arguments}, and does not fit this "
-            f"network (first at {(missing or unused)[0]}). Set network.architecture and network.arguments to "
-            "its, or start from others."
+            f"network.start {weights} does not fit this network: it is a {card.architecture} with "
+            f"{card.arguments}, and the first difference is at {(missing or unused)[0]}. Set "
+            "network.architecture and network.arguments to those of the weights, or choose others."
         )
     with torch.no_grad():
         for name in fits:
@@ -49,20 +51,23 @@ def load_pretrained(network: nn.Module, weights: str, mode: str) -> nn.Module:
 
 
 def inherit_licence(card: ModelCard, weights: str) -> ModelCard:
-    """The card of what begins from ``weights``: it tells what these learnt from, and keeps their licence."""
+    """Add data, groups and licence of pretrained weights to a card."""
     before = verified_card(find_weights(weights))
     licences = dict.fromkeys((before.licence or NOT_STATED, card.licence))
     bound = {
         "data": (*card.data, f"before that, as {before.name}: {'; '.join(before.data)}"),
-        "trained_groups": _together(card.trained_groups, before.trained_groups),
+        "trained_groups": _merge_groups(card.trained_groups, before.trained_groups),
         "licence": card.licence if before.licence == "CC0 1.0" else " and ".join(licences),
         "non_commercial": before.non_commercial or card.non_commercial,
     }
     return card.model_copy(update=bound)
 
 
-def _together(one: Groups, other: Groups) -> Groups:
-    """Groups of two trainings by source; a source that one names without groups stays whole."""
+def _merge_groups(one: Groups, other: Groups) -> Groups:
+    """Merge the groups by source of two trainings.
+
+    A source that one of them lists without groups counts as a whole.
+    """
     names = sorted({*one, *other})
     return {
         name: ()

@@ -1,7 +1,10 @@
-"""Settings of a training, as ``workflows/training/*.yaml`` gives them: strict, frozen, all that matters."""
+"""Recipe of a training, read from ``workflows/training/*.yaml``.
+
+Recipes are strict and frozen, and hold everything that determines the weights.
+"""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,21 +17,21 @@ class _Section(BaseModel):
 
 
 class Network(_Section):
-    """Which network is trained.
+    """Network that is trained.
 
     Attributes:
-        architecture: A name of ``wsipipe.models.networks.registry.NETWORKS``.
-        arguments: Of its constructor; inputs, outputs and classes are filled in.
+        architecture: Name in ``wsipipe.models.networks.registry.NETWORKS``.
+        arguments: Arguments of its constructor; inputs, outputs and classes are filled in.
         mode: Kind of ring convolution.
-        whiten: Learn ring weights in coordinates that make rings uncorrelated, see
+        whiten: Whether ring weights are trained in whitened coordinates, in which rings are uncorrelated; see
             :mod:`wsipipe.models.ring_whitening`.
-        train_widths: Learn the rings' widths too; without, a step is a quarter faster.
-        start: Name or ``.safetensors`` file of trained weights of the same network to begin from; fresh
-            ones without. Scores on data that these have learnt mean nothing.
+        train_widths: Whether the widths of the rings are trained too; without it, a step is a quarter faster.
+        start: Name or ``.safetensors`` file of pretrained weights of the same network; random initialisation
+            if empty. Scores on their training data mean nothing.
     """
 
     architecture: str
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, object] = {}
     mode: Literal["radial", "index", "narrow"] = "radial"
     whiten: bool = True
     train_widths: bool = False
@@ -36,15 +39,15 @@ class Network(_Section):
 
 
 class Sampling(_Section):
-    """What a step learns from.
+    """Samples of a training step.
 
     Attributes:
-        batch: Crops (nuclei) or canvases (tissue) a step.
+        batch: Crops (nuclei) or mosaics (tissue) per step.
         side_px: Side of a crop or of a tile, px at the recipe's mpp.
-        tiles: Tiles on each side of a canvas (tissue).
-        shares: How often each source is drawn, relative to one another; 1 where nothing is said, 0 never.
-            ``SOURCE_foreground`` are the fields of a source whose nuclei are not told apart.
-        classes: Tissue classes to learn, in the order of the outputs; all that the data have if empty.
+        tiles: Tiles on each side of a mosaic (tissue).
+        shares: Relative frequency of each source; 1 by default, 0 for never. ``SOURCE_foreground`` are the
+            fields of a source whose nuclei are not separated.
+        classes: Tissue classes in the order of the outputs; all classes of the data if empty.
     """
 
     batch: int = Field(default=4, ge=1)
@@ -55,17 +58,17 @@ class Sampling(_Section):
 
 
 class Augment(_Section):
-    """How far samples are changed.
+    """Strength of the augmentation.
 
     Attributes:
-        stain: Strength of other dyes, hues and exposures; 1 reaches other scanners.
+        stain: Strength of other dyes, hues and exposures; 1 covers other scanners.
         scale: Largest change of size, as a logarithm: 0.25 is 0.78 to 1.28 times.
-        blur: Chance of other focus or sharpening.
-        jpeg: Chance of compression.
-        noise: Chance of sensor noise.
-        cover: Chance of glass, and again of ink, over a part (nuclei).
-        glass: Chance of a crop or tile of empty glass that is made.
-        geometric: Random turns and mirrors, for networks that are not equivariant by themselves.
+        blur: Probability of blur or sharpening.
+        jpeg: Probability of compression.
+        noise: Probability of sensor noise.
+        cover: Probability of glass, and separately of ink, over a part (nuclei).
+        glass: Probability of a synthetic crop or tile of empty glass.
+        geometric: Whether crops are rotated and mirrored at random, for networks that are not equivariant.
     """
 
     stain: float = Field(default=0.7, ge=0, le=3)
@@ -79,14 +82,14 @@ class Augment(_Section):
 
 
 class LossWeights(_Section):
-    """What mistakes cost.
+    """Weights of the parts of the loss.
 
     Attributes:
-        nucleus: Cross-entropy of the nucleus map.
-        dice: 1 - Dice of the nucleus map.
-        centre: Cross-entropy of the centre map.
-        touching: Added to the weight of pixels between touching nuclei, in both cross-entropies.
-        smoothing: Of class labels (tissue).
+        nucleus: Weight of the cross-entropy of the nucleus map.
+        dice: Weight of 1 - Dice of the nucleus map.
+        centre: Weight of the cross-entropy of the centre map.
+        touching: Extra weight of pixels between touching nuclei, in both cross-entropies.
+        smoothing: Label smoothing (tissue).
     """
 
     nucleus: float = Field(default=1.0, ge=0)
@@ -97,16 +100,16 @@ class LossWeights(_Section):
 
 
 class Schedule(_Section):
-    """How long and how fast.
+    """Number of steps, optimiser and learning rate.
 
     Attributes:
-        steps: In all; a run is the same whatever the machine's speed.
+        steps: Number of steps; independent of the machine's speed.
         optimiser: ``adamw``, or ``sgd`` with Nesterov momentum 0.9.
-        learning_rate: Highest; rises over ``warm_up``, then falls to 0 as a cosine.
+        learning_rate: Maximum; the rate rises over ``warm_up``, then falls to 0 as a cosine.
         warm_up: Share of the steps.
-        weight_decay: On weights alone, not on ring widths, biases and norms.
-        clip_norm: Longest gradient.
-        ema_decay: Of the running mean of the weights, which is what is measured and shipped.
+        weight_decay: Decay of weights only, not of ring widths, biases and norms.
+        clip_norm: Largest norm of the gradient.
+        ema_decay: Decay of the running mean of the weights, which is measured and shipped.
         precision: ``bfloat16``, ``float32``, or ``auto``: bfloat16 where the device has it in hardware.
     """
 
@@ -121,16 +124,18 @@ class Schedule(_Section):
 
 
 class Validation(_Section):
-    """What is held out to measure the network.
+    """Held-out data and early stopping.
 
     Attributes:
-        folds: Parts of the data, of which one at a time is held out.
-        fold: Which one, where the command does not say.
-        group: What is never split: ``group`` (organ, patient or slide, as data tell), ``name`` or ``source``.
-        sources: Only these are held out, all others always learnt; all if empty.
-        leave_out: Sources to hold out whole and together, in place of a fold; none if empty.
-        every: Steps between validations; 0 is only at the end.
-        patience: Stop after so many validations without a better score, and keep the best; 0 is never.
+        folds: Number of folds, of which one at a time is held out.
+        fold: Held-out fold, unless the command names one.
+        group: Unit that is never split: ``group`` (organ, patient or slide, as given by the data), ``name``
+            or ``source``.
+        sources: Sources that are held out, all others are always trained on; all sources if empty.
+        leave_out: Sources that are held out entirely and together, in place of a fold; none if empty.
+        every: Steps between validations; 0 validates only at the end.
+        patience: Number of validations without a better score before training stops and keeps the best
+            weights; 0 never stops.
     """
 
     folds: int = Field(default=5, ge=2)
@@ -142,34 +147,40 @@ class Validation(_Section):
     patience: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
-    def _patience_counts_validations(self) -> Self:
+    def _validates_for_early_stopping(self) -> Self:
         if self.patience and not self.every:
-            raise ValueError("patience counts validations, of which every=0 has only the last; set every too")
+            raise ValueError("patience counts validations, but every=0 has only the last; set every too")
         return self
+
+    @property
+    def early_stopping_steps(self) -> int:
+        """Steps without a better score before training stops; 0 for never."""
+        return self.patience * self.every
 
 
 class Recipe(_Section):
-    """How one network is trained.
+    """Recipe of one network.
 
     Attributes:
         name: Stem of the weights and their card.
         task: ``nuclei`` or ``tissue``.
         description: One sentence.
         mpp: Um per px of the network's images; everything is resampled to it.
-        restain: Bring every field, and later every slide, to one stain first; see
+        restain: Whether every field, and later every slide, is normalised to one stain first; see
             :mod:`wsipipe.stages.stain` (nuclei).
-        network: Which one.
-        samples: What a step learns from.
-        augment: How far samples are changed.
-        loss: What mistakes cost.
-        fit: How long and how fast.
-        validation: What is held out.
-        licence: Of the weights; from the data sets if empty.
-        stain: Of the data, for the card.
-        organ: Of the data, for the card, as ``colon``; empty if they are of many.
-        non_commercial: Whether the weights may not be sold or used in what is; from the data sets if null.
-        seed: Of weights and samples.
-        threads: Of torch, on a CPU; sums may differ in the last bit between numbers of threads.
+        network: Network that is trained.
+        samples: Samples of a training step.
+        augment: Strength of the augmentation.
+        loss: Weights of the parts of the loss.
+        fit: Number of steps, optimiser and learning rate.
+        validation: Held-out data and early stopping.
+        licence: Licence of the weights; derived from the data sets if empty.
+        stain: Stain of the data, for the card.
+        organ: Organ of the data, for the card, for example ``colon``; empty for several organs.
+        non_commercial: Whether the weights may not be sold or used in products; derived from the data sets if
+            null.
+        seed: Seed of weights and samples.
+        threads: Threads of torch, on a CPU; sums may differ in the last bit between numbers of threads.
     """
 
     name: str = Field(pattern=r"^[\w.+-]+$")
@@ -191,33 +202,37 @@ class Recipe(_Section):
     threads: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
-    def _tissue_is_taken_as_it_is(self) -> Self:
+    def _tissue_is_not_restained(self) -> Self:
         if self.restain and self.task == "tissue":
-            raise ValueError("restain is for nuclei; tissue networks see the slide as it is")
+            raise ValueError("restain is for nuclei; tissue networks read the original colours")
         return self
 
 
 def recipe_folder() -> Path:
-    """Where the recipes that come with wsipipe are: in the package once installed, else beside it."""
+    """Return the folder of the recipes that come with wsipipe.
+
+    It is inside the package once installed, else beside it.
+    """
     package = Path(__file__).parents[1]
     inside = package / "_workflows" / "training"
     return inside if inside.is_dir() else package.parent / "workflows" / "training"
 
 
 def recipe_names() -> list[str]:
-    """Names that :func:`read_recipe` knows."""
+    """Return the names that :func:`read_recipe` knows."""
     return sorted(path.stem for path in recipe_folder().glob("*.yaml"))
 
 
 def read_recipe(name_or_path: str | Path, settings: list[str] | None = None) -> Recipe:
-    """Recipe of a name or a YAML file, with settings over it.
+    """Read a recipe by name or from a YAML file.
 
     Args:
         name_or_path: One of :func:`recipe_names`, or the path of a YAML file.
-        settings: ``key=value`` or ``section.key=value`` each; the value is YAML.
+        settings: ``key=value`` or ``section.key=value`` overrides; the value is YAML.
 
     Raises:
-        ConfigError: No such recipe, not YAML, an unknown key or a wrong value; names every such key.
+        ConfigError: There is no such recipe, it is not YAML, or keys or values are wrong; names every such
+            key.
     """
     path = _find(name_or_path)
     content = read_mapping(path, "Recipe")
@@ -230,6 +245,5 @@ def _find(name_or_path: str | Path) -> Path:
         if candidate.is_file():
             return candidate
     raise ConfigError(
-        f"There is no recipe {str(name_or_path)!r}: it is neither a file nor one of "
-        f"{', '.join(recipe_names())}."
+        f"There is no recipe {str(name_or_path)!r}. Name a YAML file, or one of {', '.join(recipe_names())}."
     )

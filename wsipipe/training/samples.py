@@ -1,4 +1,7 @@
-"""What every data set is read into: fields with nuclei labels, and tiles with one class each."""
+"""Samples: fields with nuclei labels, and tissue tiles.
+
+Every data set is read into one of the two.
+"""
 
 from dataclasses import dataclass
 
@@ -11,17 +14,17 @@ Labels = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Field:
-    """One image with its nuclei.
+    """Image with the labels of its nuclei.
 
     Attributes:
         name: File stem.
-        source: Name of the data set's layout, as ``monuseg``.
-        group: What must not be split between training and validation: organ, patient or slide.
+        source: Name of the data set's layout, for example ``monuseg``.
+        group: Organ, patient or slide that must not be split between training and validation.
         image: (H, W, 3) uint8.
         labels: (H, W) int32 instance ids, 0 background; 0 and 1 where instances are not known.
         has_instances: False where touching nuclei are merged.
-        mpp: Um per px, exact or guessed from the nuclei.
-        types: Type of each nucleus, that of id 1 first; empty where types are not known.
+        mpp: Um per px, exact or estimated from the nuclei.
+        types: Type of each nucleus, starting with id 1; empty where types are not known.
     """
 
     name: str
@@ -36,15 +39,15 @@ class Field:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Tile:
-    """One image of one tissue class.
+    """Image of one tissue class.
 
     Attributes:
         name: File stem.
-        source: Name of the data set's layout, as ``crc``.
-        group: What must not be split between training and validation: patient or slide; the file's own name
-            where nothing is known.
+        source: Name of the data set's layout, for example ``crc``.
+        group: Patient or slide that must not be split between training and validation; the file's own name
+            where neither is known.
         image: (H, W, 3) uint8.
-        class_name: Of the data set, as ``TUM``.
+        class_name: Class in the data set, for example ``TUM``.
         mpp: Um per px.
     """
 

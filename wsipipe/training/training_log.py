@@ -1,4 +1,4 @@
-"""What a training writes beside its weights, the log as CSV and curves as PNG; and who is told meanwhile."""
+"""Training log as CSV and PNG, and progress reporters."""
 
 import csv
 from io import StringIO
@@ -12,36 +12,36 @@ FIRST = ("step", "minutes", "loss", "learning_rate", "gradient")
 
 
 class TrainingReporter(Protocol):
-    """Is told how a training goes."""
+    """Receiver of the progress of a training."""
 
     def started(self, name: str, done: int, steps: int) -> None:
-        """A network has learnt ``done`` of ``steps``."""
+        """Report that training starts after ``done`` of ``steps``."""
         ...
 
     def stepped(self, done: int, loss: float) -> None:
-        """So many steps are done; the last one's loss."""
+        """Report the number of finished steps and the last loss."""
         ...
 
     def message(self, text: str) -> None:
-        """Something worth a line."""
+        """Report a message."""
         ...
 
 
 class NullTrainingReporter:
-    """Tells nobody."""
+    """Reporter that discards everything."""
 
     def started(self, name: str, done: int, steps: int) -> None:
-        """Ignores it."""
+        """Discard the start."""
 
     def stepped(self, done: int, loss: float) -> None:
-        """Ignores it."""
+        """Discard the step."""
 
     def message(self, text: str) -> None:
-        """Ignores the text."""
+        """Discard the message."""
 
 
 def write_log(rows: list[Row], folder: Path) -> None:
-    """Write ``log.csv`` and ``curves.png`` of all rows so far."""
+    """Write ``log.csv`` and ``curves.png`` of all rows."""
     names = [*FIRST, *sorted({name for row in rows for name in row} - set(FIRST))]
     text = StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
@@ -52,7 +52,7 @@ def write_log(rows: list[Row], folder: Path) -> None:
 
 
 def _draw(rows: list[Row], scores: list[str], path: Path) -> None:
-    """Loss and, below it, what was measured on held-out data, by step."""
+    """Plot loss and validation scores by step."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3 + 3 * bool(scores)), dpi=90, layout="constrained")

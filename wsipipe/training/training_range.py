@@ -1,4 +1,7 @@
-"""Training data -> the ranges of a card, to which slides are compared; counted as on a slide."""
+"""Ranges of the training data, to which slides are compared.
+
+They are counted as on a slide and stored in the card.
+"""
 
 from collections.abc import Sequence
 
@@ -13,26 +16,26 @@ from wsipipe.training.evaluation.inference import field_canvas
 from wsipipe.training.samples import Field, Rgb, Tile
 
 RARE = 0.01
-"""Share of the colour that may lie below the range of hues, and above it."""
+"""Share of the colour that may be below the range of hues, and above it."""
 MARGIN_DEGREES = 15
 LARGEST_SHARE = 0.05
-"""Of fields, whose numbers may lie beyond the ranges."""
+"""Share of fields whose values may be beyond the ranges."""
 
 
 def training_range(
     samples: Sequence[Field] | Sequence[Tile], mpp: float, stain: StainReference | None = None
 ) -> TrainingRange | None:
-    """Ranges of fields or tiles; None of none.
+    """Compute ranges of colours and nuclei of the training samples.
 
     Args:
-        samples: What is learnt from.
-        mpp: Of the network, at which colours are counted that are brought to ``stain``.
-        stain: Colours that samples are brought to first.
+        samples: Training samples; the result is None if there are none.
+        mpp: Um per px of the network, at which colours are counted to normalise them to ``stain``.
+        stain: Colours to which samples are normalised first.
     """
     if not samples:
         return None
     images = [_coarse(one, mpp, stain) for one in samples]
-    # As they are scanned: only hues are counted in the stain that the network sees.
+    # Brightness is measured on the scanned colours; only hues are counted in the network's stain.
     brightness = [float(np.median(one.image.sum(axis=2) // 3)) for one in samples]
     fields = [one for one in samples if isinstance(one, Field) and one.has_instances and one.labels.any()]
     counts = [_nuclei(field) for field in fields]
@@ -45,16 +48,19 @@ def training_range(
 
 
 def _coarse(one: Field | Tile, mpp: float, stain: StainReference | None) -> Rgb:
-    """The sample at about 2 um/px, in the stain that the network will see it in."""
+    """Return a sample at about 2 um/px, in the stain that the network sees."""
     image, nothing = one.image, np.zeros(one.image.shape[:2], np.int32)
     if stain:
         image = restained(image, lookup(colours(field_canvas(image, nothing, one.mpp, mpp, 1).image), stain))
-    on = field_canvas(image, nothing, one.mpp, max(HUES_UM, one.mpp), 1)
-    return on.image[on.inside.slices]
+    canvas = field_canvas(image, nothing, one.mpp, max(HUES_UM, one.mpp), 1)
+    return canvas.image[canvas.inside.slices]
 
 
 def _hues(images: Sequence[Rgb]) -> Range:
-    """Degrees that hold nearly all colour, every image as important as another."""
+    """Return the range of degrees that holds nearly all colour.
+
+    All images have the same weight.
+    """
     total = np.zeros(360)
     for image in images:
         hues = hue_counts(image, white_of(channel_counts(image)))[:360]
@@ -65,7 +71,7 @@ def _hues(images: Sequence[Rgb]) -> Range:
 
 
 def _nuclei(field: Field) -> tuple[float, float]:
-    """Nuclei a mm2, and their median area in um2."""
+    """Return the number of nuclei per mm2 and their median area in um2."""
     px: npt.NDArray[np.int64] = np.bincount(field.labels.ravel())[1:]
     px = px[px > 0]
     return px.size / (field.labels.size * field.mpp**2 / 1e6), float(np.median(px)) * field.mpp**2

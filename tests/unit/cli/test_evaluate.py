@@ -71,7 +71,7 @@ def test_data_that_the_weights_learnt_are_no_test(typed: object, data: Path, tmp
     [
         (["nothing_here"], "No weights 'nothing_here'"),
         ([NUCLEI, "--angles", "7"], "does not divide 360"),
-        ([NUCLEI, "--only-groups", "three"], "'three' was asked for"),
+        ([NUCLEI, "--only-groups", "three"], "'three' is unknown"),
         ([NUCLEI, "--device", "tpu"], "tpu"),
     ],
 )

@@ -45,7 +45,7 @@ def test_a_piece_then_the_rest_then_a_run(
     assert "2 fields" in progress
     code, told, _ = typed("train", *TINY, "--data", own, "--out", out)
     assert code == ExitCode.OK
-    # Each piece learnt one step.
+    # Each call trained one step.
     assert "step 2 of 3" in told
     code, as_json, _ = typed("train", *TINY, "--data", own, "--out", out, "--json")
     weights = out / "nuclei_own.safetensors"

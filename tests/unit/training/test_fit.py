@@ -166,7 +166,7 @@ def test_no_number_stops_the_run_with_its_batch(blur: SimpleNamespace, tmp_path:
 
     fit = blur.make(tmp_path, loss=loss)
     before = fit.network[0].weight.detach().clone()
-    with pytest.raises(TrainingError, match=r"step 0 .*bad_batch\.npz \(a; b; c; d\)"):
+    with pytest.raises(TrainingError, match=r"step 0: .*bad_batch\.npz \(a; b; c; d\)"):
         fit.run()
     assert torch.equal(fit.network[0].weight, before)
     with np.load(tmp_path / "bad_batch.npz") as saved:

@@ -162,16 +162,16 @@ def test_cross_validation_measures_each_fold_on_what_it_did_not_learn(nuclei: Pa
     assert load(tmp_path / "mine.safetensors")
 
 
-def test_a_source_left_out_is_measured_and_never_learnt(nuclei: Path, tmp_path: Path) -> None:
+def test_a_source_left_out_is_measured_and_never_trained_on(nuclei: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(nuclei, other)
     how = NUCLEI["validation"] | {"leave_out": ["other"]}
     recipe = Recipe.model_validate(NUCLEI | {"validation": how})
     training = Training(recipe, [nuclei, other], TrainingResources())
-    learnt, held_out = training.split(0, 2)
-    assert {one.source for one in learnt} == {nuclei.name}
+    trained, held_out = training.split(0, 2)
+    assert {one.source for one in trained} == {nuclei.name}
     assert {one.source for one in held_out} == {"other"}
-    assert len(learnt) == len(held_out) == 4
+    assert len(trained) == len(held_out) == 4
     assert training.fold(tmp_path / "out", 0, 2) is FitStatus.FINISHED
     card = read_card(tmp_path / "out" / "mine.safetensors")
     assert "Trained without the data of other" in card.notes
@@ -181,8 +181,8 @@ def test_a_source_left_out_is_measured_and_never_learnt(nuclei: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (["nowhere"], "--leave-out: nowhere is not among the data"),
-        (["own"], "--leave-out: nothing is left to learn from"),
+        (["nowhere"], "--leave-out: nowhere is not in the data"),
+        (["own"], "--leave-out: no training data would be left"),
     ],
 )
 def test_a_source_that_cannot_be_left_out_is_refused(
@@ -225,12 +225,12 @@ def test_cuda_that_is_absent_is_told_before_the_data_are_read(
                 },
                 "samples": {"side_px": 40},
             },
-            "no multiple of 16",
+            "not a multiple of 16",
         ),
         ({"network": {"architecture": "unknown_net"}}, "unknown_net"),
     ],
 )
-def test_a_recipe_that_does_not_fit_is_told_before_anything_is_learnt(
+def test_a_recipe_that_does_not_fit_is_refused_before_training(
     nuclei: Path, tmp_path: Path, changes: dict, named: str
 ) -> None:
     source = nuclei.name
@@ -240,8 +240,8 @@ def test_a_recipe_that_does_not_fit_is_told_before_anything_is_learnt(
     assert not (tmp_path / "checkpoint.pt").exists()
 
 
-def test_data_that_cannot_be_measured_or_learnt_are_told(nuclei: Path, tissue: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Fold 5 was asked for, of 2"):
+def test_unusable_data_are_refused(nuclei: Path, tissue: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="There is no fold 5 of 2"):
         train(recipe(NUCLEI), [nuclei], tmp_path, fold=5)
     with pytest.raises(ConfigError, match="the data have dark, light"):
         train(recipe(TISSUE, samples={"classes": ["dark", "green"]}), [tissue], tmp_path)
@@ -253,7 +253,7 @@ def test_data_that_cannot_be_measured_or_learnt_are_told(nuclei: Path, tissue: P
         train(recipe(NUCLEI), [tmp_path / "empty"], tmp_path)
 
 
-def test_fields_without_instances_are_learnt_and_never_measured(
+def test_fields_without_instances_are_trained_on_and_never_measured(
     monkeypatch: pytest.MonkeyPatch, nuclei: Path, tmp_path: Path
 ) -> None:
     from dataclasses import replace
@@ -264,7 +264,7 @@ def test_fields_without_instances_are_learnt_and_never_measured(
     monkeypatch.setattr(
         module, "read_fields", lambda folder: [replace(field, has_instances=False) for field in read(folder)]
     )
-    with pytest.raises(ConfigError, match="told apart"):
+    with pytest.raises(ConfigError, match="separate instances"):
         train(recipe(NUCLEI), [nuclei], tmp_path)
     assert train(recipe(NUCLEI, fit={"steps": 1}), [nuclei], tmp_path, fold=None) is FitStatus.FINISHED
     assert "nothing was held out" in read_card(tmp_path / "mine.safetensors").notes

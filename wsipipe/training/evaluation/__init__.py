@@ -1,1 +1,1 @@
-"""Scores of networks on held-out fields and tiles, with their reports."""
+"""Scores of networks on held-out fields and tiles, with reports."""

@@ -1,11 +1,11 @@
-"""From validation data: temperature, thresholds and instance parameters, for the card.
+"""Calibration of temperature, thresholds and instance parameters on validation data.
 
-The search scores what ships: labels by the pipeline's own stages, judged by mean AJI + PQ.
+The search scores labels made by the pipeline's own stages, by mean AJI + PQ.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ Stored = npt.NDArray[np.uint8]
 NUCLEUS = tuple(round(0.3 + 0.05 * step, 2) for step in range(8))
 CENTRE = tuple(round(0.2 + 0.05 * step, 2) for step in range(13))
 COARSE = 3
-"""The first round tries every third value of both thresholds."""
+"""Step of the coarse grid: every third value of both thresholds."""
 ROUNDS: tuple[dict[str, tuple[float, ...]], ...] = (
     {"min_seed_um2": (0.0, 1.0, 2.0, 4.0)},
     {"min_seedless_um2": (8.0, 16.0, 32.0, 1e6)},
@@ -35,7 +35,7 @@ TEMPERATURES = (0.2, 5.0)
 
 
 class FieldMaps(NamedTuple):
-    """One validation field.
+    """Probability maps and truth of one validation field.
 
     Attributes:
         truth: (H, W) instance ids.
@@ -52,12 +52,12 @@ class FieldMaps(NamedTuple):
 
 @dataclass(frozen=True)
 class Choice:
-    """What :func:`choose` found.
+    """Result of :func:`choose`.
 
     Attributes:
-        params: The best instance parameters.
-        scores: Their mean ``dice``, ``aji``, ``pq`` on the validation fields.
-        tried: Settings that were scored.
+        params: Best instance parameters.
+        scores: Mean ``dice``, ``aji`` and ``pq`` of these on the validation fields.
+        tried: Number of settings that were scored.
     """
 
     params: InstanceParams
@@ -66,31 +66,31 @@ class Choice:
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """``nucleus`` and ``centre``, as ``ModelCard.thresholds`` takes them."""
+        """``nucleus`` and ``centre``, in the form of ``ModelCard.thresholds``."""
         return {"nucleus": self.params.nucleus_threshold, "centre": self.params.centre_threshold}
 
     @property
     def instance_params(self) -> dict[str, float]:
-        """The other parameters, as ``ModelCard.instance_params`` takes them."""
+        """Other parameters, in the form of ``ModelCard.instance_params``."""
         return self.params.model_dump(exclude={"nucleus_threshold", "centre_threshold"})
 
 
-def choose(maps: Iterable[FieldMaps | tuple[Any, ...]], start: InstanceParams | None = None) -> Choice:
-    """Validation maps -> thresholds and parameters of the highest mean AJI + PQ.
+def choose(maps: Iterable[FieldMaps], start: InstanceParams | None = None) -> Choice:
+    """Search the parameters of the highest mean AJI + PQ.
 
-    Thresholds are searched on a coarse grid, then around its best; then one parameter after the other, with
-    the rest held; then the thresholds' neighbours once more. Among equals the one tried first is kept.
+    Thresholds are searched on a coarse grid, then around its best; then each parameter in turn, with the
+    others fixed; then the thresholds' neighbours once more. Among equal scores the first one is kept.
 
     Args:
-        maps: (truth, nucleus, centre, mpp) of each field with instances; see :class:`FieldMaps`.
-        start: Values of what is not searched, and first values of the rest.
+        maps: Maps of each field with instances.
+        start: Values of parameters that are not searched, and first values of the others.
 
     Raises:
-        ConfigError: There is no field with a nucleus.
+        ConfigError: No field has a nucleus.
     """
-    fields = [FieldMaps(*field) for field in maps]
+    fields = list(maps)
     if not any(field.truth.any() for field in fields):
-        raise ConfigError(f"{len(fields)} validation fields have no nucleus; give some that have instances.")
+        raise ConfigError(f"{len(fields)} validation fields have no nucleus. Give fields with instances.")
     search = _ParameterSearch(fields, start or InstanceParams())
     for nucleus in NUCLEUS[1::COARSE]:
         for centre in CENTRE[::COARSE]:
@@ -105,7 +105,7 @@ def choose(maps: Iterable[FieldMaps | tuple[Any, ...]], start: InstanceParams | 
 
 
 class _ParameterSearch:
-    """The best setting so far."""
+    """Search state with the best setting so far."""
 
     def __init__(self, fields: Sequence[FieldMaps], start: InstanceParams) -> None:
         self.fields = fields
@@ -114,7 +114,10 @@ class _ParameterSearch:
         self.attempt()
 
     def attempt(self, **changed: float) -> None:
-        """Scores the best setting with some values changed, once, and keeps it if it is better."""
+        """Score the best setting with some values changed.
+
+        Each setting is scored once; it is kept if it is better.
+        """
         params = self.best.model_copy(update=changed)
         if params in self.seen or params.min_area_um2 > params.max_area_um2:
             return
@@ -124,7 +127,11 @@ class _ParameterSearch:
             self.best, self.scores = params, scores
 
     def refine_thresholds(self, width: int) -> None:
-        """Tries the thresholds within ``width`` places of the best on the fine grid."""
+        """Try thresholds near the best ones on the fine grid.
+
+        Args:
+            width: Number of grid steps on each side.
+        """
         nucleus = _around(NUCLEUS, self.best.nucleus_threshold, width)
         centre = _around(CENTRE, self.best.centre_threshold, width)
         for one in nucleus:
@@ -133,7 +140,10 @@ class _ParameterSearch:
 
 
 def mean_scores(fields: Sequence[FieldMaps], params: InstanceParams) -> dict[str, float]:
-    """Mean ``dice`` (of the labels), ``aji``, ``pq``, ``dq``, ``sq`` of fields under one setting."""
+    """Return mean scores of fields under one setting.
+
+    They are ``dice`` (of the labels), ``aji``, ``pq``, ``dq`` and ``sq``.
+    """
     rows = []
     for truth, nucleus, centre, mpp in fields:
         found = instances(nucleus, centre, params, mpp)
@@ -147,9 +157,13 @@ def _around(grid: Sequence[float], value: float, width: int) -> Sequence[float]:
 
 
 def class_temperature(probabilities: Floats, truth: npt.NDArray[np.integer]) -> float:
-    """Softmax answers (N, classes) at temperature 1, true classes (N,) -> temperature of least cross-entropy.
+    """Return the temperature of least cross-entropy for classes.
 
-    Raw scores are to be divided by it (``ModelCard.temperature``); it moves no decision.
+    Raw scores are divided by it (``ModelCard.temperature``); it changes no decision.
+
+    Args:
+        probabilities: Softmax outputs (N, classes) at temperature 1.
+        truth: True classes (N,).
     """
     scores = np.log(np.clip(probabilities.astype(np.float64), 1e-12, 1))
 
@@ -163,12 +177,12 @@ def class_temperature(probabilities: Floats, truth: npt.NDArray[np.integer]) -> 
 
 
 def pixel_temperature(probabilities: Floats, truth: npt.NDArray[np.bool_], limit: int = 500_000) -> float:
-    """Sigmoid answers in [0, 1] at temperature 1, truth of one shape -> temperature of least cross-entropy.
+    """Return the temperature of least cross-entropy for pixels.
 
     Args:
-        probabilities: Of the nucleus map, any shape.
-        truth: Of the same shape.
-        limit: At most so many px, evenly spaced, are looked at.
+        probabilities: Sigmoid outputs in [0, 1] at temperature 1, of any shape.
+        truth: True nucleus mask of the same shape.
+        limit: Largest number of pixels, evenly spaced, that are used.
     """
     stride = max(1, -(-probabilities.size // limit))
     known = np.clip(probabilities.ravel()[::stride].astype(np.float64), 1e-6, 1 - 1e-6)
@@ -177,7 +191,7 @@ def pixel_temperature(probabilities: Floats, truth: npt.NDArray[np.bool_], limit
     return _least(lambda temperature: float(np.logaddexp(0, signs * scores / temperature).mean()))
 
 
-def _least(loss: Any) -> float:
+def _least(loss: Callable[[float], float]) -> float:
     low, high = np.log(TEMPERATURES)
     found = minimize_scalar(lambda log_t: loss(np.exp(log_t)), bounds=(low, high), method="bounded")
     return round(float(np.exp(found.x)), 4)

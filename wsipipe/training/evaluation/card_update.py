@@ -1,4 +1,4 @@
-"""An evaluation's scores and intervals into the card of the weights they are of."""
+"""Scores of an evaluation in the card of its weights."""
 
 from pathlib import Path
 
@@ -10,37 +10,40 @@ MARK = " Scores by wsipipe evaluate:"
 
 
 def put_into_card(evaluation: Evaluation, weights: str | Path) -> Path:
-    """Replace metrics and intervals of a card; its notes say what they are of.
+    """Replace metrics and intervals of a card.
+
+    Its notes say on which samples they were measured.
 
     Args:
-        evaluation: Of these weights, or of the folds of their cross-validation.
-        weights: As they were given to the evaluation; of a folder, the card of the weights in it.
+        evaluation: Evaluation of these weights, or of the folds of their cross-validation.
+        weights: Weights as given to the evaluation; for a folder, the card of its weights is updated.
 
     Returns:
-        The card's file.
+        Path of the card.
 
     Raises:
-        ModelError: There are no such weights.
-        ConfigError: The folder holds no weights of all data.
+        ModelError: The weights are missing.
+        ConfigError: The folder has no weights trained on all data.
     """
     folder = Path(weights).expanduser()
     path = weights_in(folder) if folder.is_dir() else find_weights(weights)
     card = read_card(path)
     metrics, intervals = evaluation.card_metrics()
-    notes = f"{card.notes.split(MARK)[0]}{MARK} {_of_what(evaluation)}.".strip()
+    notes = f"{card.notes.split(MARK)[0]}{MARK} {_describe_samples(evaluation)}.".strip()
     changes = {"metrics": metrics, "intervals": intervals, "notes": notes}
     return write_card(card.model_copy(update=changes), path.parent)
 
 
-def _of_what(evaluation: Evaluation) -> str:
-    how = evaluation.setting
+def _describe_samples(evaluation: Evaluation) -> str:
+    """Describe the scored samples for the notes of the card."""
+    setup = evaluation.setting
     kind = "fields" if evaluation.task == "nuclei" else "tiles"
-    groups = f" ({', '.join(how.groups)})" if 0 < len(how.groups) <= 12 else ""
-    if len(how.weights_sha256) > 1:
+    groups = f" ({', '.join(setup.groups)})" if 0 < len(setup.groups) <= 12 else ""
+    if len(setup.weights_sha256) > 1:
         return (
-            f"{how.samples} {kind}{groups}, each answered by that of {len(how.weights_sha256)} networks "
-            "which had not learnt it, with the other folds' thresholds"
+            f"{setup.samples} {kind}{groups}, each evaluated by the one of {len(setup.weights_sha256)} "
+            "networks that was not trained on it, with the other folds' thresholds"
         )
     trained = sum(evaluation.trained_on.values())
     caution = f", {trained} of which it was trained on: not a test" if trained else ""
-    return f"{how.samples} {kind}{groups} that were given to it{caution}"
+    return f"{setup.samples} {kind}{groups} of the evaluated data{caution}"

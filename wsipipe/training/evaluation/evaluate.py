@@ -1,4 +1,7 @@
-"""Weights and a labelled data set -> scores upright, mirrored and turned, with intervals."""
+"""Evaluation of weights on a labelled data set.
+
+Scores are measured upright, mirrored and rotated, with confidence intervals.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,35 +26,38 @@ def evaluate(
     precision: Precision = "auto",
     threads: int = 1,
 ) -> Evaluation:
-    """Evaluation of weights on the fields (nuclei) or tiles (tissue) of a data folder.
+    """Evaluate weights on the fields or tiles of a folder.
+
+    Nuclei networks are scored on fields, tissue networks on tiles.
 
     Args:
         weights: Name, or ``.safetensors`` file; or the folder of a cross-validation, of which each fold's
-            network is asked about what it had held out, with the other folds' thresholds.
+            network is evaluated on its held-out samples, with the other folds' thresholds.
         data: Folder of any known layout.
-        settings: Which samples, turned how.
-        device: ``auto`` is CUDA where there is one.
-        precision: ``auto`` as in the pipeline.
-        threads: Of torch.
+        settings: Selection of the samples, rotations and mirrors.
+        device: Device; ``auto`` is CUDA where available.
+        precision: Numerical precision; ``auto`` as in the pipeline.
+        threads: Number of torch threads.
 
     Raises:
         ModelError: The weights are missing, damaged or do not fit the task.
-        ConfigError: The data are not there or of no known layout, or nothing is left to score.
+        ConfigError: The data are missing or of no known layout, or no sample is left to score.
     """
-    sources = evaluated_models(weights)
+    models = evaluated_models(weights)
 
-    def parts[S: (Field, Tile)](samples: Sequence[S]) -> list[ModelSamples[S]]:
-        return [_part(source, samples, device, precision, threads) for source in sources]
+    def load_all[S: (Field, Tile)](samples: Sequence[S]) -> list[ModelSamples[S]]:
+        return [_load(model, samples, device, precision, threads) for model in models]
 
-    if sources[0].card.activation == "softmax":
-        return evaluate_tiles(parts(read_tiles(data)), settings)
-    return evaluate_fields(parts(read_fields(data)), settings)
+    if models[0].card.activation == "softmax":
+        return evaluate_tiles(load_all(read_tiles(data)), settings)
+    return evaluate_fields(load_all(read_fields(data)), settings)
 
 
-def _part[S: (Field, Tile)](
-    source: EvaluatedModel, samples: Sequence[S], device: Device, precision: Precision, threads: int
+def _load[S: (Field, Tile)](
+    model: EvaluatedModel, samples: Sequence[S], device: Device, precision: Precision, threads: int
 ) -> ModelSamples[S]:
-    chosen = samples_for(source, samples)
-    held_out = held_out_beside(source.weights) if source.held_out is None else source.held_out
-    predictor = load_predictor(source.weights, device, precision, threads)
-    return ModelSamples(predictor, source.card, chosen, held_out)
+    """Load a model with the samples it is evaluated on."""
+    selected = samples_for(model, samples)
+    held_out = held_out_beside(model.weights) if model.held_out is None else model.held_out
+    predictor = load_predictor(model.weights, device, precision, threads)
+    return ModelSamples(predictor, model.card, selected, held_out)

@@ -1,4 +1,7 @@
-"""Scores of one field in one rotation, whole or in its inscribed disc, by the pipeline's own steps."""
+"""Scores of one field, whole or in its inscribed disc.
+
+Instances are found by the pipeline's own stages.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -34,11 +37,11 @@ from wsipipe.training.samples import Field, Labels
 
 @dataclass(frozen=True)
 class FieldScorer:
-    """Scores fields by one network.
+    """Scorer of fields for one network.
 
     Attributes:
-        predict: The network.
-        card: Its card, whose thresholds and instance parameters count.
+        predict: Predictor of the network.
+        card: Card with the thresholds and instance parameters.
     """
 
     predict: PatchPredictor
@@ -48,12 +51,12 @@ class FieldScorer:
         """Refuse networks without a nucleus map.
 
         Raises:
-            ModelError: Names the outputs that there are.
+            ModelError: The network has other outputs.
         """
         if "nucleus" not in self.card.output_names or self.card.activation != "sigmoid":
             raise ModelError(
-                f"{self.card.name} gives {', '.join(self.card.output_names)} ({self.card.activation}), not a "
-                "nucleus map; evaluate it on tissue tiles, or name weights that find nuclei."
+                f"{self.card.name} outputs {', '.join(self.card.output_names)} ({self.card.activation}), not "
+                "a nucleus map. Evaluate it on tissue tiles, or name weights that find nuclei."
             )
 
     @property
@@ -62,33 +65,38 @@ class FieldScorer:
         return with_card(InstanceParams(), self.card)
 
     def score_whole(self, field: Field, rotation: Rotation = UPRIGHT) -> dict[str, float]:
-        """Scores of the whole field, mirrored if the rotation says so: every pixel and nucleus counts.
+        """Score a whole field, mirrored if requested.
+
+        Every pixel and nucleus counts.
 
         Returns:
             ``dice``, ``iou`` and ``auc`` of the nucleus map; if the field has instances and the network
-            centres, ``label_dice`` of the final labels, ``aji``, ``pq``, ``dq``, ``sq`` and ``f1``.
+            centres, also ``label_dice`` of the final labels, ``aji``, ``pq``, ``dq``, ``sq`` and ``f1``.
         """
         image, labels = mirrored(field.image, rotation.mirror), mirrored(field.labels, rotation.mirror)
-        on = self._canvas(np.ascontiguousarray(image), labels, field.mpp)
-        maps, truth = stored_maps(self.predict, on), on.labels[on.inside.slices]
+        canvas = self._canvas(np.ascontiguousarray(image), labels, field.mpp)
+        maps, truth = stored_maps(self.predict, canvas), canvas.labels[canvas.inside.slices]
         scores = self._pixels(truth > 0, self._map(maps, "nucleus"))
         if not self._has_instances(field):
             return scores
-        return scores | _labels(truth, self._instances(maps, on.mpp))
+        return scores | _label_scores(truth, self._instances(maps, canvas.mpp))
 
     def score_disc(self, field: "DiscField", rotation: Rotation) -> dict[str, float]:
-        """Scores inside the inscribed disc of a turned field; nuclei that its border cuts do not count."""
-        on = self._canvas(
+        """Score the inscribed disc of a rotated field.
+
+        Nuclei that the border of the disc cuts do not count.
+        """
+        canvas = self._canvas(
             mask_outside_disc(field.plane.at(rotation)), rotate_labels(field.labels, rotation), field.mpp
         )
-        maps, truth = stored_maps(self.predict, on), on.labels[on.inside.slices]
+        maps, truth = stored_maps(self.predict, canvas), canvas.labels[canvas.inside.slices]
         inside = disc(len(truth))
         nucleus = self._map(maps, "nucleus")
         scores = self._pixels(truth[inside] > 0, nucleus[inside])
         if not self._has_instances(field.field):
             return scores
-        found = self._instances(np.where(inside, maps, 0), on.mpp)
-        return scores | _labels(*drop_cut(np.where(inside, truth, 0), found, field.cut))
+        found = self._instances(np.where(inside, maps, 0), canvas.mpp)
+        return scores | _label_scores(*drop_cut(np.where(inside, truth, 0), found, field.cut))
 
     def _canvas(self, image: npt.NDArray[np.uint8], labels: Labels, mpp: float) -> FieldCanvas:
         card = self.card
@@ -109,13 +117,13 @@ class FieldScorer:
 
 
 class DiscField:
-    """The middle square of a field, made ready to be turned.
+    """Middle square of a field, prepared for rotation.
 
     Attributes:
-        field: Whose it is.
-        plane: Its pixels.
-        labels: Its nuclei.
-        cut: Ids of the nuclei that the inscribed disc's border cuts.
+        field: Original field.
+        plane: Image of the square.
+        labels: Labels of the square.
+        cut: Ids of the nuclei that the border of the inscribed disc cuts.
         mpp: Um per px.
     """
 
@@ -127,7 +135,12 @@ class DiscField:
 
 
 def crop_middle(field: Field, side_px: int | None) -> Field:
-    """The field's middle square of at most ``side_px``; the field itself if none is asked for."""
+    """Return the middle square of a field; the field itself without ``side_px``.
+
+    Args:
+        field: Field to crop.
+        side_px: Largest side of the square.
+    """
     if side_px is None:
         return field
     return replace(
@@ -137,5 +150,6 @@ def crop_middle(field: Field, side_px: int | None) -> Field:
     )
 
 
-def _labels(truth: Labels, found: Labels) -> dict[str, float]:
+def _label_scores(truth: Labels, found: Labels) -> dict[str, float]:
+    """Return Dice of the labels and the instance scores."""
     return {"label_dice": pixel_scores(truth > 0, found > 0)["dice"]} | instance_scores(truth, found)

@@ -1,4 +1,7 @@
-"""Evaluation of nuclei networks: each field whole, mirrored, and turned in its inscribed disc."""
+"""Evaluation of nuclei networks on fields.
+
+Each field is scored whole, mirrored, and rotated in its inscribed disc.
+"""
 
 from collections.abc import Sequence
 
@@ -25,19 +28,26 @@ Rows = list[list[Scores]]
 """Scores by field, then by rotation."""
 
 
-def evaluate_fields(parts: Sequence[ModelSamples[Field]], settings: EvaluationSettings) -> Evaluation:
-    """Evaluation of a nuclei network, or of one a fold; means are over fields, each weighs the same.
+def evaluate_fields(models: Sequence[ModelSamples[Field]], settings: EvaluationSettings) -> Evaluation:
+    """Evaluate a nuclei network, or one per fold.
+
+    Means are over fields with equal weights.
+
+    Args:
+        models: Networks with the fields each is evaluated on.
+        settings: Selection of the fields, rotations and mirrors.
 
     Raises:
         ModelError: A network has no nucleus map.
         ConfigError: No field is left to score.
     """
-    kept = settings.select([one for part in parts for one in part.samples])
-    asked = [(part, one) for part in parts for one in part.samples if one in kept]
+    kept = settings.select([one for model in models for one in model.samples])
+    scored = [(model, one) for model in models for one in model.samples if one in kept]
     chosen = [
-        (FieldScorer(part.predictor, part.card), crop_middle(one, settings.side_px)) for part, one in asked
+        (FieldScorer(model.predictor, model.card), crop_middle(one, settings.side_px))
+        for model, one in scored
     ]
-    whole, turned = _scored(chosen, settings)
+    whole, turned = _score(chosen, settings)
     fields = [one for _, one in chosen]
     groups = [one.group for one in fields]
     upright = [row[0] for row in whole]
@@ -45,8 +55,8 @@ def evaluate_fields(parts: Sequence[ModelSamples[Field]], settings: EvaluationSe
     counts = {name: sum(not np.isnan(row.get(name, np.nan)) for row in upright) for name in means}
     return Evaluation(
         task="nuclei",
-        setting=setup_of([part.predictor for part in parts], groups),
-        **trained_among(asked),
+        setting=setup_of([model.predictor for model in models], groups),
+        **trained_among(scored),
         original=estimates(means, intervals, counts),
         mirrored={
             rotation.name: finite(_means([row[1 + index] for row in whole]))
@@ -62,17 +72,17 @@ def evaluate_fields(parts: Sequence[ModelSamples[Field]], settings: EvaluationSe
     )
 
 
-def _scored(chosen: Sequence[tuple[FieldScorer, Field]], settings: EvaluationSettings) -> tuple[Rows, Rows]:
-    """Scores of the whole fields, upright and mirrored, and of their discs at each angle."""
+def _score(chosen: Sequence[tuple[FieldScorer, Field]], settings: EvaluationSettings) -> tuple[Rows, Rows]:
+    """Score whole fields, upright and mirrored, and their discs at each angle."""
     whole_rotations = (UPRIGHT, *settings.mirrors)
-    ticks = ProgressCounter(settings, len(chosen) * (len(whole_rotations) + len(settings.rotations)))
+    counter = ProgressCounter(settings, len(chosen) * (len(whole_rotations) + len(settings.rotations)))
     whole: Rows = []
     turned: Rows = []
     for scorer, one in chosen:
-        whole.append([ticks(scorer.score_whole(one, rotation)) for rotation in whole_rotations])
+        whole.append([counter(scorer.score_whole(one, rotation)) for rotation in whole_rotations])
         if settings.rotations:
             ready = DiscField(one)
-            turned.append([ticks(scorer.score_disc(ready, rotation)) for rotation in settings.rotations])
+            turned.append([counter(scorer.score_disc(ready, rotation)) for rotation in settings.rotations])
     return whole, turned
 
 
@@ -83,7 +93,10 @@ def _means(rows: Sequence[Scores]) -> Scores:
 def _over_angles(
     turned: Rows, groups: Sequence[str], settings: EvaluationSettings
 ) -> dict[str, AngleSummary]:
-    """Means over fields at each angle; the interval is of each field's mean over its angles."""
+    """Summarise scores over angles.
+
+    At each angle the mean is over fields; the interval is that of each field's mean over its angles.
+    """
     if not turned:
         return {}
     degrees = [rotation.degrees for rotation in settings.rotations]
@@ -96,7 +109,7 @@ def _over_angles(
 
 
 def _difference(whole: Rows, turned: Rows, rotations: Sequence[Rotation]) -> float | None:
-    """Largest difference of a field's scores among mirrored ones and among quarter turns."""
+    """Return the largest difference of a score among mirrors and quarter turns."""
     quarters = [index for index, rotation in enumerate(rotations) if rotation.degrees % 90 == 0]
     same = [*whole, *([row[index] for index in quarters] for row in turned)]
     pairs = [(row[0], other) for row in same for other in row[1:]]

@@ -1,15 +1,15 @@
-"""Pictures of one's own network: its kernels, its features under turns, accuracy by angle, embeddings.
+"""Figures of a network: kernels, rotated features, accuracy by angle, embeddings.
 
-They are the GMR-Conv paper's figures, as functions of a network or of arrays; each writes one PNG.
+They follow the figures of the GMR-Conv paper, as functions of a network or of arrays. Each writes one PNG.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import ndimage
 from torch import nn
@@ -18,13 +18,16 @@ from wsipipe.errors import ConfigError, ModelError
 from wsipipe.training.sampling.batches import as_input
 
 Rgb = npt.NDArray[np.uint8]
-Array = npt.NDArray[Any]
+Array = npt.NDArray[np.floating]
 TWELVE = tuple(range(0, 360, 30))
 COLOURS = ("#1b7f4d", "#3b5b92", "#c2741a", "#8a3f8f", "#b3261e", "#5c6b73", "#a89f1d", "#1e8f9e")
 
 
 def stages(network: nn.Module) -> dict[str, nn.Module]:
-    """The first spatial convolution of each width and kernel side, by name, in the network's order."""
+    """Return the first spatial convolution of each width and kernel side.
+
+    The result is by name, in the order of the network.
+    """
     found: dict[str, nn.Module] = {}
     shape = (0, 1)
     for name, module in network.named_modules():
@@ -35,7 +38,10 @@ def stages(network: nn.Module) -> dict[str, nn.Module]:
 
 
 def _kernel_of(module: nn.Module) -> torch.Tensor:
-    """(out, in, k, k); a single px for whatever is no convolution of images."""
+    """Return the kernel (out, in, k, k) of a module.
+
+    A module that is not a convolution of images gives a single pixel.
+    """
     if not hasattr(module, "kernel_size") or not hasattr(module, "weight"):
         return torch.zeros(1, 1, 1, 1)
     kernel = module.kernel() if hasattr(module, "kernel") else module.weight
@@ -43,7 +49,9 @@ def _kernel_of(module: nn.Module) -> torch.Tensor:
 
 
 def draw_kernels(network: nn.Module, path: Path, per_stage: int = 12) -> None:
-    """The kernels of largest norm at each stage, one row a stage; red above 0, blue below.
+    """Draw the kernels of largest norm, one row per stage.
+
+    Positive values are red, negative ones blue.
 
     Raises:
         ModelError: The network has no spatial convolution.
@@ -51,7 +59,7 @@ def draw_kernels(network: nn.Module, path: Path, per_stage: int = 12) -> None:
     chosen = stages(network)
     if not chosen:
         raise ModelError(
-            f"{type(network).__name__} has no convolution larger than 1 px; there are no kernels."
+            f"{type(network).__name__} has no convolution larger than 1 px, so there are no kernels to draw."
         )
     figure = Figure(figsize=(0.75 * per_stage + 1.6, 0.8 * len(chosen)), dpi=100, layout="constrained")
     rows = figure.subplots(len(chosen), per_stage, squeeze=False)
@@ -62,31 +70,44 @@ def draw_kernels(network: nn.Module, path: Path, per_stage: int = 12) -> None:
             highest = float(np.abs(kernel).max()) or 1.0
             axes.imshow(kernel, cmap="RdBu_r", vmin=-highest, vmax=highest)
         for axes in row:
-            _bare(axes)
+            _hide_axes(axes)
         side = kernels.shape[-1]
         label = f"{name.removesuffix('.conv')}\n{side} x {side}"
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
     figure.savefig(path, metadata={"Software": None})
 
 
-def _bare(axes: Any) -> None:
+def _hide_axes(axes: Axes) -> None:
+    """Hide ticks and frame of axes."""
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set_visible(False)
 
 
-def turned_image(image: Rgb, degrees: float) -> Rgb:
-    """RGB (H, W, 3) uint8, turned counter-clockwise about its centre by splines; white comes in."""
+def rotate_image(image: Rgb, degrees: float) -> Rgb:
+    """Rotate an image counter-clockwise about its centre by splines.
+
+    Corners are filled with white.
+
+    Args:
+        image: RGB (H, W, 3) uint8.
+        degrees: Angle.
+    """
     turned = ndimage.rotate(image.astype(np.float64), degrees, reshape=False, order=3, cval=255.0)
     return np.clip(turned, 0, 255).round().astype(np.uint8)
 
 
-def _turned_back(one: Array, degrees: float) -> Array:
+def _rotate_back(one: Array, degrees: float) -> Array:
     return ndimage.rotate(one, -degrees, reshape=False, order=3, mode="nearest")
 
 
 def features_of(network: nn.Module, layer: str, image: Rgb) -> Array:
-    """Output (C, h, w) of one named module for an RGB image (H, W, 3) uint8.
+    """Return the output (C, h, w) of one named module.
+
+    Args:
+        network: Network that takes normalised RGB.
+        layer: Dotted name of the module.
+        image: RGB (H, W, 3) uint8.
 
     Raises:
         ModelError: There is no module of that name.
@@ -94,7 +115,7 @@ def features_of(network: nn.Module, layer: str, image: Rgb) -> Array:
     kept: list[torch.Tensor] = []
     modules = dict(network.named_modules())
     if layer not in modules:
-        raise ModelError(f"There is no layer {layer!r}; some of its layers are {', '.join([*modules][1:6])}.")
+        raise ModelError(f"There is no layer {layer!r}. Layers are for example {', '.join([*modules][1:6])}.")
     handle = modules[layer].register_forward_hook(lambda _module, _given, output: kept.append(output))
     try:
         with torch.no_grad():
@@ -104,23 +125,24 @@ def features_of(network: nn.Module, layer: str, image: Rgb) -> Array:
     return kept[0][0].float().numpy()
 
 
-def draw_turned_features(
+def draw_rotated_features(
     network: nn.Module, image: Rgb, layers: Sequence[str], path: Path, degrees: Sequence[float] = TWELVE
 ) -> None:
-    """The image at each angle, and below it a channel of each layer, turned back; columns should agree.
+    """Draw rotated images and the features of each layer, rotated back.
 
-    The channel is the one that varies most; the number is its correlation with the first column's.
+    Columns should agree. The channel is the one that varies most; the number is its correlation with the
+    first column.
 
     Args:
-        network: Takes normalised RGB.
-        image: (H, W, 3) uint8, square, its sides multiples of the network's lattice.
+        network: Network that takes normalised RGB.
+        image: (H, W, 3) uint8, square, with sides that are multiples of the network's lattice.
         layers: Dotted names of modules whose output is a map.
-        path: The PNG to write.
-        degrees: Counter-clockwise.
+        path: PNG to write.
+        degrees: Angles, counter-clockwise.
     """
     figure = Figure(figsize=(1.1 * len(degrees) + 0.9, 1.3 * (len(layers) + 1)), dpi=90, layout="constrained")
     rows = figure.subplots(len(layers) + 1, len(degrees), squeeze=False)
-    images = [turned_image(image, angle) for angle in degrees]
+    images = [rotate_image(image, angle) for angle in degrees]
     for axes, angle, turned in zip(rows[0], degrees, images, strict=True):
         axes.imshow(turned)
         axes.set_title(f"{angle:g}°", fontsize=8)
@@ -128,22 +150,22 @@ def draw_turned_features(
     for row, layer in zip(rows[1:], layers, strict=True):
         maps = [features_of(network, layer, turned) for turned in images]
         channel = int(maps[0].std(axis=(1, 2)).argmax())
-        back = [_turned_back(one[channel], angle) for one, angle in zip(maps, degrees, strict=True)]
+        back = [_rotate_back(one[channel], angle) for one, angle in zip(maps, degrees, strict=True)]
         _draw_row(row, back, f"{layer}\nchannel {channel}")
     for axes in rows.ravel():
-        _bare(axes)
+        _hide_axes(axes)
     figure.savefig(path, metadata={"Software": None})
 
 
-def _draw_row(row: Iterable[Any], maps: Sequence[Array], label: str) -> None:
+def _draw_row(row: Iterable[Axes], maps: Sequence[Array], label: str) -> None:
     height, width = maps[0].shape
     y, x = np.ogrid[:height, :width]
     inside = np.hypot(y - (height - 1) / 2, x - (width - 1) / 2) <= (min(height, width) - 1) / 2
     low, high = np.percentile(maps[0][inside], (1, 99))
     for index, (axes, one) in enumerate(zip(row, maps, strict=True)):
         axes.imshow(np.where(inside, one, np.nan), cmap="viridis", vmin=low, vmax=high)
-        likeness = float(np.corrcoef(one[inside], maps[0][inside])[0, 1])
-        axes.set_title(f"{likeness:.3f}", fontsize=7)
+        correlation = float(np.corrcoef(one[inside], maps[0][inside])[0, 1])
+        axes.set_title(f"{correlation:.3f}", fontsize=7)
         if index == 0:
             axes.set_ylabel(label, fontsize=8)
 
@@ -151,13 +173,15 @@ def _draw_row(row: Iterable[Any], maps: Sequence[Array], label: str) -> None:
 def draw_angle_curves(
     curves: Mapping[str, Array], degrees: Sequence[float], path: Path, quantity: str = "accuracy"
 ) -> None:
-    """A value at each angle for each network, as a polar and a line plot; mean and deviation in the legend.
+    """Draw a value by angle for each network, as polar and line plot.
+
+    The legend gives mean and standard deviation.
 
     Args:
         curves: Values (angles,) by the network's name.
-        degrees: Of the angles, ascending, over a whole turn.
-        path: The PNG to write.
-        quantity: What the values are.
+        degrees: Angles, ascending, over a full turn.
+        path: PNG to write.
+        quantity: Name of the values.
 
     Raises:
         ConfigError: A curve has more or fewer values than there are angles.
@@ -165,7 +189,7 @@ def draw_angle_curves(
     for name, values in curves.items():
         if len(values) != len(degrees):
             raise ConfigError(
-                f"{name} has {len(values)} values for {len(degrees)} angles; give one an angle."
+                f"{name} has {len(values)} values for {len(degrees)} angles. Give one value per angle."
             )
     figure = Figure(figsize=(10, 4.4), dpi=90, layout="constrained")
     round_axes, flat = figure.add_subplot(1, 2, 1, projection="polar"), figure.add_subplot(1, 2, 2)
@@ -189,11 +213,11 @@ def _colours(count: int) -> list[str]:
 
 
 def embeddings(features: Callable[[torch.Tensor], torch.Tensor], images: Iterable[Rgb]) -> Array:
-    """Mean features (images, F) of RGB images (H, W, 3) uint8, one after the other.
+    """Return mean features (images, F) of images.
 
     Args:
         features: Normalised images (B, 3, H, W) -> (B, F, h, w), such as a classifier's ``features``.
-        images: Sides are multiples of the network's lattice.
+        images: RGB (H, W, 3) uint8; sides are multiples of the network's lattice.
     """
     means = []
     with torch.no_grad():
@@ -203,7 +227,14 @@ def embeddings(features: Callable[[torch.Tensor], torch.Tensor], images: Iterabl
 
 
 def draw_embedding(vectors: Array, labels: Array, names: Sequence[str], path: Path, seed: int = 0) -> None:
-    """t-SNE of vectors (N, F), a dot each, coloured by its label (N,), an index into ``names``.
+    """Draw a t-SNE plot of vectors, coloured by label.
+
+    Args:
+        vectors: (N, F) vectors.
+        labels: (N,) indices into ``names``.
+        names: Names of the labels.
+        path: PNG to write.
+        seed: Seed of t-SNE.
 
     Raises:
         ConfigError: scikit-learn is not installed.

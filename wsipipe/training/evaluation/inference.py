@@ -1,8 +1,9 @@
-"""What a network says of a field or tile outside any slide: by the pipeline's grid, predictor and stages.
+"""Inference on a field or tile outside a slide.
 
-A field is one small slide: it lies in the middle of a canvas whose sides are multiples of the network's
-lattice, on an endless white plane, and its nuclei are found by the stages as one shard. So what is scored is
-what ships, and a turned field has the turned answer to the bit.
+A field is treated as a small slide: it is placed in the middle of a canvas whose sides are multiples of the
+network's lattice, on an endless white plane, and its nuclei are found by the stages as one shard. The
+pipeline's grid, predictor and stages are used, so the scores are those of the pipeline, and a rotated field
+gives the rotated result to the bit.
 """
 
 import copy
@@ -30,29 +31,33 @@ from wsipipe.training.samples import Labels, Rgb
 
 WHITE = 255
 NATIVE_TOLERANCE = 0.02
-"""As on the canvas of a slide: so near the network's mpp a field's own pixels are taken."""
+"""Relative difference to the network's mpp within which pixels are not resampled, as for slides."""
 
 
 class PatchPredictor(Protocol):
-    """A :class:`wsipipe.models.predictor.Predictor`, or what looks like one."""
+    """Predictor of patches, such as :class:`wsipipe.models.predictor.Predictor`."""
 
     halo_px: int
     lattice_px: int
     stride: int
 
     def __call__(self, patch: Rgb, /) -> npt.NDArray[np.float32]:
-        """RGB patch (H, W, 3) uint8 -> probabilities (C, H / stride, W / stride) float32."""
+        """Return probabilities (C, H / stride, W / stride) float32.
+
+        Args:
+            patch: RGB (H, W, 3) uint8.
+        """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class FieldCanvas:
-    """A field on the network's grid.
+    """Field on the network's grid.
 
     Attributes:
         image: (H, W, 3) uint8, H and W multiples of the lattice; white around the field.
         labels: (H, W) int32, 0 around the field.
-        inside: The part of the canvas that the field covers at least by half.
+        inside: Part of the canvas whose pixels are covered by the field at least by half.
         mpp: Um per px.
     """
 
@@ -65,23 +70,28 @@ class FieldCanvas:
 def predictor_of(
     network: nn.Module, card: ModelCard, device: Device = "auto", precision: Precision = "auto"
 ) -> Predictor:
-    """Predictor of a network in memory, which stays as it is: a copy is folded and moved.
+    """Return a predictor of a copy of a network in memory.
+
+    The network itself is not changed.
 
     Raises:
-        ModelError: CUDA is asked for and absent.
+        ModelError: CUDA is requested but absent.
     """
     where = choose_device(device)
     return Predictor(copy.deepcopy(network).eval(), card, where, choose_precision(precision, where))
 
 
 def instances(nucleus: Array, centre: Array, params: InstanceParams, mpp: float) -> Labels:
-    """Stored maps (H, W) uint8 (0..250) -> ids (H, W) int32, 1..n in raster order, 0 background.
+    """Find nuclei in stored maps by the pipeline's stages.
 
     Args:
-        nucleus: Nucleus probability times 250.
-        centre: Centre probability times 250.
-        params: As of a workflow or a card.
+        nucleus: Nucleus probability times 250, (H, W) uint8.
+        centre: Centre probability times 250, (H, W) uint8.
+        params: Parameters of a workflow or a card.
         mpp: Um per px of the maps.
+
+    Returns:
+        Ids (H, W) int32, 1..n in raster order, 0 background.
     """
     whole = Region(0, 0, *nucleus.shape)
     seeds, partial = find_seeds(nucleus, centre, params)
@@ -100,51 +110,60 @@ def field_canvas(
     lattice_px: int,
     stain: StainReference | None = None,
 ) -> FieldCanvas:
-    """A field in the middle of a canvas at ``to_mpp``: image by exact area means, labels by nearest px.
+    """Place a field in the middle of a canvas.
+
+    The image is resampled by exact area means, labels by the nearest pixel.
 
     Args:
         image: (H, W, 3) uint8.
         labels: (H, W); zeros if there are none.
-        mpp: Um per px of both; within 2 % of ``to_mpp`` they are taken as they are.
-        to_mpp: Of the network.
-        lattice_px: Sides of the canvas are multiples of it.
-        stain: Colours to which the field is brought, as a slide is.
+        mpp: Um per px of both; they are not resampled if it is within 2 % of ``to_mpp``.
+        to_mpp: Um per px of the canvas.
+        lattice_px: Lattice of the network; the sides of the canvas are multiples of it.
+        stain: Colours to which the field is normalised, as a slide is.
     """
     step = 1.0 if abs(to_mpp / mpp - 1) <= NATIVE_TOLERANCE else to_mpp / mpp
-    sides = [_Side(extent, step, lattice_px) for extent in labels.shape]
+    sides = [_Axis(extent, step, lattice_px) for extent in labels.shape]
     rows, columns = sides
-    picture = resample(_padded(image, rows, columns), rows.taps, columns.taps)
+    resampled = resample(_padded(image, rows, columns), rows.taps, columns.taps)
     if stain:
-        picture = restained(picture, lookup(colours(picture), stain))
-    near = np.pad(labels, 1)[np.ix_(rows.nearest, columns.nearest)]
+        resampled = restained(resampled, lookup(colours(resampled), stain))
+    nearest_labels = np.pad(labels, 1)[np.ix_(rows.nearest, columns.nearest)]
     inside = Region(rows.margin, columns.margin, rows.covered, columns.covered)
-    return FieldCanvas(picture, near, inside, mpp * step)
+    return FieldCanvas(resampled, nearest_labels, inside, mpp * step)
 
 
-def stored_maps(predict: PatchPredictor, on: FieldCanvas) -> npt.NDArray[np.uint8]:
-    """Stored probabilities (C, h, w) uint8 (0..250) of ``on.inside``, at the scene's mpp; stride 1 only.
+def stored_maps(predict: PatchPredictor, canvas: FieldCanvas) -> npt.NDArray[np.uint8]:
+    """Return stored probabilities of a field.
 
-    The whole reach of the network is given as white context, as around a slide.
+    The full receptive field of the network is given as white context, as around a slide.
+
+    Args:
+        predict: Predictor with stride 1.
+        canvas: Field on the network's grid.
+
+    Returns:
+        (C, h, w) uint8 (0..250) of ``canvas.inside``, at the mpp of the canvas.
     """
     halo = predict.halo_px
-    probabilities = predict(pad_white(on.image, halo))
-    inside = on.inside.relative_to(Region(-halo, -halo, 0, 0))
+    probabilities = predict(pad_white(canvas.image, halo))
+    inside = canvas.inside.relative_to(Region(-halo, -halo, 0, 0))
     return quantise(probabilities[:, *inside.slices])
 
 
 def pad_white(image: Rgb, margin_px: int) -> Rgb:
-    """Image (H, W, 3) with ``margin_px`` of white on each side."""
+    """Pad an image (H, W, 3) with white on each side."""
     return np.pad(image, ((margin_px,) * 2, (margin_px,) * 2, (0, 0)), constant_values=WHITE)
 
 
-class _Side:
+class _Axis:
     """One axis of a field on its canvas.
 
     Attributes:
-        taps: Of each sample of the canvas.
+        taps: Resampling taps of each sample of the canvas.
         nearest: Index of the nearest source px + 1 by sample; 0 outside.
-        margin: First sample that the field covers at least by half.
-        covered: How many it covers so.
+        margin: First sample covered by the field at least by half.
+        covered: Number of samples so covered.
     """
 
     def __init__(self, extent: int, step: float, lattice_px: int) -> None:
@@ -173,8 +192,8 @@ class _Side:
         return max(self.taps.span[1] - self.extent, 0)
 
 
-def _padded(image: Rgb, rows: _Side, columns: _Side) -> Rgb:
-    """The px that the taps take: the image with white around it, from the first px of their spans on."""
+def _padded(image: Rgb, rows: _Axis, columns: _Axis) -> Rgb:
+    """Return the pixels used by the taps, with white around the image."""
     pads = ((rows.before, rows.after), (columns.before, columns.after), (0, 0))
     padded = np.pad(image, pads, constant_values=WHITE)
     y, x = rows.taps.span[0] + rows.before, columns.taps.span[0] + columns.before

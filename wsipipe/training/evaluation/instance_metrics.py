@@ -1,4 +1,4 @@
-"""How well found nuclei match the true ones, one by one: AJI, PQ and its parts, F1."""
+"""Scores of matched nuclei: AJI, PQ and its parts, F1."""
 
 import math
 from typing import NamedTuple
@@ -11,18 +11,18 @@ from wsipipe.errors import ConfigError
 Labels = npt.NDArray[np.integer]
 Ints = npt.NDArray[np.int64]
 MATCH_IOU = 0.5
-"""Above it a true nucleus has at most one match, and a found one as well."""
+"""IoU above which a true nucleus has at most one match, and a found one as well."""
 
 
 class Overlaps(NamedTuple):
-    """Every pair of a true and a found nucleus that share pixels.
+    """Pairs of true and found nuclei that share pixels.
 
     Attributes:
         true_areas: (t,) px of each true nucleus.
         found_areas: (f,) px of each found nucleus.
         true: (k,) index of the pair's true nucleus, ascending.
         found: (k,) index of the pair's found nucleus.
-        shared: (k,) px that both have.
+        shared: (k,) shared px.
     """
 
     true_areas: Ints
@@ -33,19 +33,23 @@ class Overlaps(NamedTuple):
 
     @property
     def iou(self) -> npt.NDArray[np.float64]:
-        """(k,) shared px over the px of either, in ]0, 1]."""
+        """(k,) shared px over the px of the union, in ]0, 1]."""
         return self.shared / (self.true_areas[self.true] + self.found_areas[self.found] - self.shared)
 
 
 def overlaps(truth: Labels, found: Labels) -> Overlaps:
-    """Label maps (H, W), 0 background, any other numbers, gaps allowed -> pairs that overlap.
+    """Return the pairs of nuclei that overlap in two label maps.
+
+    Args:
+        truth: True labels (H, W); 0 is background, gaps between numbers are allowed.
+        found: Found labels, likewise.
 
     Raises:
         ConfigError: The maps differ in shape.
     """
     if truth.shape != found.shape:
         raise ConfigError(
-            f"Labels to compare have {truth.shape} and {found.shape} px; give maps of one grid."
+            f"Label maps differ in size: {truth.shape} and {found.shape} px. Give maps on one grid."
         )
     true_areas, dense_true = _dense(truth)
     found_areas, dense_found = _dense(found)
@@ -57,10 +61,10 @@ def overlaps(truth: Labels, found: Labels) -> Overlaps:
 
 
 def instance_scores(truth: Labels, found: Labels) -> dict[str, float]:
-    """Label maps (H, W) -> ``aji``, ``pq``, ``dq``, ``sq`` and ``f1``, each in [0, 1].
+    """Return ``aji``, ``pq``, ``dq``, ``sq`` and ``f1`` of label maps (H, W).
 
-    ``dq`` is the F1 of detection at IoU > 0.5, so both names have one value. A field without nuclei in which
-    none are found has 1 throughout.
+    Each is in [0, 1]. ``dq`` is the F1 of detection at IoU > 0.5, so both names have one value. A field
+    without nuclei in which none are found has 1 for all.
     """
     pairs = overlaps(truth, found)
     if not len(pairs.true_areas) + len(pairs.found_areas):
@@ -72,12 +76,12 @@ def instance_scores(truth: Labels, found: Labels) -> dict[str, float]:
 
 
 def aggregated_jaccard(pairs: Overlaps) -> float:
-    """Aggregated Jaccard index in [0, 1].
+    """Return the aggregated Jaccard index, in [0, 1].
 
-    Each true nucleus is counted with the found one of highest IoU, which several may share; whatever nobody
-    took, true or found, adds to the union. Among equal IoU the larger overlap counts. Where n found ones are
-    equal in both, the definition leaves the choice open: each counts as taken with a chance of 1/n, so names
-    do not matter.
+    Each true nucleus is matched with the found one of highest IoU, which several may share; unmatched nuclei,
+    true or found, add to the union. Among equal IoU the larger overlap counts. Where n found ones are equal
+    in both, the definition leaves the choice open: each counts as matched with a probability of 1/n, so the
+    numbering does not matter.
 
     Source: Kumar et al., IEEE TMI 36 (2017), algorithm 1.
     """
@@ -88,8 +92,8 @@ def aggregated_jaccard(pairs: Overlaps) -> float:
     unmet = np.delete(pairs.true_areas, pairs.true[best]).sum()
     rank = np.zeros(len(pairs.true_areas), np.int64)
     rank[pairs.true[best]] = best
-    ours = rank[pairs.true]
-    tied = (pairs.iou == pairs.iou[ours]) & (pairs.shared == pairs.shared[ours])
+    best_pair = rank[pairs.true]
+    tied = (pairs.iou == pairs.iou[best_pair]) & (pairs.shared == pairs.shared[best_pair])
     among = np.bincount(pairs.true[tied], minlength=len(pairs.true_areas))
     free = np.ones(len(pairs.found_areas))
     np.multiply.at(free, pairs.found[tied], 1 - 1 / among[pairs.true[tied]])
@@ -99,7 +103,7 @@ def aggregated_jaccard(pairs: Overlaps) -> float:
 
 
 def _dense(labels: Labels) -> tuple[Ints, Ints]:
-    """Areas of the labels that occur, and the index among them by label."""
+    """Return the areas of the labels that occur, and their index by label."""
     counts = np.bincount(labels.ravel(), minlength=1)
     counts[0] = 0
     return counts[counts > 0], np.cumsum(counts > 0) - 1

@@ -1,4 +1,4 @@
-"""Scores of pixels and of classes, and how sure they are: bootstrap over what must not be split."""
+"""Scores of pixels and classes, with bootstrap intervals over groups."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,7 +15,10 @@ SURE = 0.95
 
 
 def pixel_scores(truth: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]) -> dict[str, float]:
-    """Masks of one shape -> ``dice`` and ``iou`` in [0, 1]; 1 where both are empty."""
+    """Return ``dice`` and ``iou`` of two masks, in [0, 1].
+
+    Both are 1 where both masks are empty.
+    """
     shared, total = int((truth & found).sum()), int(truth.sum() + found.sum())
     if not total:
         return {"dice": 1.0, "iou": 1.0}
@@ -23,9 +26,14 @@ def pixel_scores(truth: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]) -> 
 
 
 def auc(truth: npt.NDArray[np.bool_], scores: Array) -> float:
-    """Truth and scores of one shape -> area under the ROC curve, ties count half; NaN if one side is absent.
+    """Return the area under the ROC curve.
 
-    It is the chance that a true one has the higher score than a false one.
+    It is the probability that a positive has a higher score than a negative; ties count half. It is NaN if
+    there are no positives or no negatives.
+
+    Args:
+        truth: Mask of any shape.
+        scores: Scores of the same shape.
     """
     true, false = scores[truth], scores[~truth]
     if not true.size or not false.size:
@@ -38,7 +46,10 @@ def auc(truth: npt.NDArray[np.bool_], scores: Array) -> float:
 
 
 def auc_of_stored(truth: npt.NDArray[np.bool_], stored: npt.NDArray[np.uint8]) -> float:
-    """As :func:`auc`, of stored probabilities (uint8); counts the 256 values, so maps need no sort."""
+    """Return :func:`auc` of stored probabilities (uint8).
+
+    It counts the 256 values, so maps need not be sorted.
+    """
     counts = np.bincount(stored.ravel(), minlength=256)
     ups = np.bincount(stored[truth], minlength=256).astype(float)
     downs = counts - ups
@@ -48,24 +59,31 @@ def auc_of_stored(truth: npt.NDArray[np.bool_], stored: npt.NDArray[np.uint8]) -
 
 
 def confusion(truth: Ints, found: Ints, classes: int) -> npt.NDArray[np.int64]:
-    """Class indices (N,) -> counts (classes, classes): rows are the truth, columns what was found."""
+    """Return the confusion matrix (classes, classes) of class indices (N,).
+
+    Rows are true classes, columns found ones.
+    """
     flat = np.bincount(truth.astype(np.int64) * classes + found, minlength=classes**2)
     return flat.reshape(classes, classes)
 
 
 def class_scores(truth: Ints, probabilities: Floats) -> dict[str, float]:
-    """Class indices (N,), probabilities (N, classes) -> ``accuracy``, ``balanced_accuracy``, ``auc``.
+    """Return ``accuracy``, ``balanced_accuracy`` and ``auc`` of classes.
 
     Balanced accuracy is the mean recall, and AUC the mean of one class against the rest, over the classes
-    that occur. Among equal probabilities the first class is found, as the pipeline does.
+    that occur. Among equal probabilities the first class is found, as in the pipeline.
+
+    Args:
+        truth: Class indices (N,).
+        probabilities: (N, classes).
 
     Raises:
-        ConfigError: There is nothing to score, or the numbers of both differ.
+        ConfigError: There is nothing to score, or the lengths differ.
     """
     if not len(truth) or len(truth) != len(probabilities):
         raise ConfigError(
-            f"{len(truth)} true classes and {len(probabilities)} answers were given; give one answer for "
-            "each of at least one tile."
+            f"{len(truth)} true classes do not match {len(probabilities)} predictions. Give one prediction "
+            "per tile, and at least one tile."
         )
     right = probabilities.argmax(axis=1) == truth
     present = np.unique(truth)
@@ -84,13 +102,13 @@ def bootstrap(
     times: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """Central 95 % interval of each number of ``statistic`` when whole groups are drawn with replacement.
+    """Return central 95 % intervals by resampling whole groups.
 
     Args:
-        groups: Of each sample; a group (patient, organ) is drawn whole or not at all.
-        statistic: Indices of samples, repeats allowed -> numbers by name.
-        times: Draws.
-        seed: Of the draws.
+        groups: Group of each sample; a group (patient, organ) is drawn whole or not at all.
+        statistic: Function of sample indices, which may repeat, that returns numbers by name.
+        times: Number of draws.
+        seed: Seed of the draws.
 
     Returns:
         (low, high) by name; NaN numbers of a draw are left out. With one group there is nothing to draw from,
@@ -111,10 +129,10 @@ def bootstrap(
 def mean_and_interval(
     rows: Sequence[dict[str, float]], groups: Sequence[str], *, times: int = RESAMPLES, seed: int = 0
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """Scores of each field -> their means, and the intervals of these by :func:`bootstrap` over groups.
+    """Return mean scores of fields and their :func:`bootstrap` intervals.
 
-    A score that a field has not got, or that is NaN there, is left out of its mean; one that fewer than two
-    groups have gets no interval.
+    A score that is missing or NaN for a field is left out of its mean; a score with fewer than two groups has
+    no interval.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = np.array([[row.get(name, np.nan) for name in names] for row in rows])

@@ -1,4 +1,7 @@
-"""Which network is asked about which samples: one about all, or each fold's about what it had not learnt."""
+"""Pairs of models and the samples they are evaluated on.
+
+A single model is evaluated on all samples, each model of a cross-validation on its held-out ones.
+"""
 
 import json
 from collections.abc import Sequence
@@ -15,12 +18,12 @@ from wsipipe.training.samples import Field, Tile
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """Weights, and for what they may be asked.
+    """Weights and the samples they may be evaluated on.
 
     Attributes:
         weights: Name or file.
-        card: With the thresholds to use.
-        held_out: ``source/name`` of the samples they had not learnt; None for all.
+        card: Card with the thresholds to use.
+        held_out: ``source/name`` of the held-out samples; None for all samples.
     """
 
     weights: str
@@ -30,11 +33,11 @@ class EvaluatedModel:
 
 @dataclass(frozen=True)
 class ModelSamples[S: (Field, Tile)]:
-    """A network ready to run, and the samples it is asked about.
+    """Loaded network and the samples it is evaluated on.
 
     Attributes:
-        predictor: The network.
-        card: With the thresholds to use.
+        predictor: Predictor of the network.
+        card: Card with the thresholds to use.
         samples: Fields or tiles.
         held_out: ``source/name`` of samples that it was not trained on, whatever the card says.
     """
@@ -46,13 +49,14 @@ class ModelSamples[S: (Field, Tile)]:
 
 
 def evaluated_models(weights: str | Path) -> list[EvaluatedModel]:
-    """One source for weights; for the folder of a cross-validation, one a fold.
+    """Return the models of weights, or of a cross-validation's folds.
 
-    A fold is judged with the median of the other folds' thresholds, as its own were chosen on it.
+    A fold is evaluated with the median of the other folds' thresholds, as its own were chosen on its held-out
+    samples.
 
     Raises:
-        ModelError: The weights are not there.
-        ConfigError: The folder holds no finished folds.
+        ModelError: The weights are missing.
+        ConfigError: The folder has no finished folds.
     """
     folder = Path(weights).expanduser()
     if not folder.is_dir():
@@ -75,7 +79,7 @@ def evaluated_models(weights: str | Path) -> list[EvaluatedModel]:
 
 
 def with_median_thresholds(card: ModelCard, others: Sequence[ModelCard]) -> ModelCard:
-    """The card with the median of the others' thresholds and instance parameters."""
+    """Set a card's thresholds and instance parameters to the median of others."""
     changes = {}
     for kind in ("thresholds", "instance_params"):
         tables = [getattr(other, kind) for other in others]
@@ -83,33 +87,33 @@ def with_median_thresholds(card: ModelCard, others: Sequence[ModelCard]) -> Mode
     return card.model_copy(update=changes)
 
 
-def samples_for[S: (Field, Tile)](source: EvaluatedModel, samples: Sequence[S]) -> list[S]:
-    """Those that the source may be asked about.
+def samples_for[S: (Field, Tile)](model: EvaluatedModel, samples: Sequence[S]) -> list[S]:
+    """Return the samples that a model may be evaluated on.
 
     Raises:
         ConfigError: Held-out samples are not among the data.
     """
-    if source.held_out is None:
+    if model.held_out is None:
         return list(samples)
-    found = [one for one in samples if f"{one.source}/{one.name}" in source.held_out]
-    missing = source.held_out - {f"{one.source}/{one.name}" for one in found}
+    found = [one for one in samples if f"{one.source}/{one.name}" in model.held_out]
+    missing = model.held_out - {f"{one.source}/{one.name}" for one in found}
     if missing:
         raise ConfigError(
-            f"{source.weights} held out {len(source.held_out)} samples, of which the data lack "
-            f"{len(missing)}, for example {min(missing)}. Give the --data of its training."
+            f"The data lack {len(missing)} of {len(model.held_out)} samples that {model.weights} held out, "
+            f"for example {min(missing)}. Give the --data of its training."
         )
     return found
 
 
 def weights_in(folder: Path) -> Path:
-    """The one weight file of a training's folder.
+    """Return the only weight file of a training's folder.
 
     Raises:
         ConfigError: There is none, or there are several.
     """
     files = sorted(folder.glob(f"*{SUFFIX}"))
     if len(files) != 1:
-        raise ConfigError(f"{folder} holds {len(files)} {SUFFIX} files, not one; is its training finished?")
+        raise ConfigError(f"{folder} has {len(files)} {SUFFIX} files, not one. Finish its training first.")
     return files[0]
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation says, as strict JSON."""
+"""Results of an evaluation, as strict JSON."""
 
 from typing import Literal
 
@@ -9,19 +9,19 @@ Scores = dict[str, float]
 
 
 class EvaluationRecord(BaseModel):
-    """A frozen part of an evaluation; unknown fields are refused."""
+    """Frozen part of an evaluation that refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Estimate(EvaluationRecord):
-    """A mean, and how sure it is.
+    """Mean with its confidence interval.
 
     Attributes:
-        value: Over all samples.
-        low: Of the 95 % bootstrap interval over groups; None with one group.
-        high: Likewise.
-        samples: That have this score.
+        value: Mean over all samples.
+        low: Lower end of the 95 % bootstrap interval over groups; None with one group.
+        high: Upper end.
+        samples: Number of samples that have this score.
     """
 
     value: float
@@ -31,17 +31,17 @@ class Estimate(EvaluationRecord):
 
 
 class AngleSummary(EvaluationRecord):
-    """One score on the turned test sets.
+    """One score on the rotated test sets.
 
     Attributes:
-        by_angle: Its value at each angle.
-        upright: At 0 degrees, on the same disc or plane.
-        mean: Over the angles.
-        low: Of the 95 % bootstrap interval of the mean; None where it was not drawn.
-        high: Likewise.
+        by_angle: Value at each angle.
+        upright: Value at 0 degrees, on the same disc or plane.
+        mean: Mean over the angles.
+        low: Lower end of the 95 % bootstrap interval of the mean; None where it was not computed.
+        high: Upper end.
         sd: Standard deviation over the angles.
-        worst: Lowest.
-        worst_degrees: Where that is.
+        worst: Lowest value.
+        worst_degrees: Angle of the lowest value.
     """
 
     by_angle: list[float]
@@ -55,12 +55,12 @@ class AngleSummary(EvaluationRecord):
 
     @property
     def drop(self) -> float:
-        """What is lost at the worst angle against 0 degrees."""
+        """Loss at the worst angle compared to 0 degrees."""
         return self.upright - self.worst
 
     @property
     def mean_drop(self) -> float:
-        """What is lost on average against 0 degrees."""
+        """Mean loss compared to 0 degrees."""
         return self.upright - self.mean
 
 
@@ -73,17 +73,17 @@ class SampleScores(EvaluationRecord):
 
 
 class EvaluationSetup(EvaluationRecord):
-    """What was evaluated, and how it ran.
+    """Evaluated weights, samples and execution.
 
     Attributes:
-        weights: Name.
-        weights_sha256: Of the weight file; one a fold of a cross-validation, whose networks were asked about
-            nothing but what they had not learnt.
-        mpp: Of the network, um per px.
-        device: Where it ran.
-        precision: In what it computed.
-        samples: Fields or tiles that were scored.
-        groups: Samples of each group; empty if each sample is its own group.
+        weights: Name of the weights.
+        weights_sha256: SHA-256 of the weight file; one per fold of a cross-validation, whose networks were
+            evaluated only on their held-out samples.
+        mpp: Um per px of the network.
+        device: Device of the network.
+        precision: Numerical precision.
+        samples: Number of scored fields or tiles.
+        groups: Number of samples of each group; empty if each sample is its own group.
     """
 
     weights: str
@@ -96,23 +96,24 @@ class EvaluationSetup(EvaluationRecord):
 
 
 class Evaluation(EvaluationRecord):
-    """How good a network is on a labelled data set, upright, turned and mirrored.
+    """Scores of a network on a labelled data set, upright, rotated and mirrored.
 
     Attributes:
-        schema_version: Of this file.
+        schema_version: Version of the JSON format.
         task: ``nuclei`` (fields) or ``tissue`` (tiles).
-        setting: What was evaluated, and how it ran.
-        trained_on: Scored samples that the weights were trained on, as their card says, by source.
-        caution: What that means for the scores; empty where there are none.
-        left_out: Why samples of the data folder were not scored, with their number.
-        original: Scores as the samples lie, by name.
-        mirrored: Scores of the mirrored test sets, by rotation.
-        degrees: Of the turned test sets; empty if there are none.
-        turned: Scores over these, by name.
+        setting: Evaluated weights, samples and execution.
+        trained_on: Number of scored samples that the weights were trained on according to their card, by
+            source.
+        caution: Consequence for the scores; empty where there are none.
+        left_out: Number of samples of the data folder that were not scored, by reason.
+        original: Scores of the unchanged samples, by name.
+        mirrored: Scores of the mirrored test sets, by mirror.
+        degrees: Angles of the rotated test sets; empty if there are none.
+        turned: Scores over these angles, by name.
         orientation_difference: Largest difference of any sample's score (nuclei) or probability (tissue) at
-            90, 180, 270 degrees and mirrored; 0 is exactly equal; None if none was tried.
-        classes: Names, in the order of the confusion matrix (tissue).
-        confusion: Rows are the truth, columns what was found (tissue).
+            90, 180, 270 degrees and mirrored; 0 is exactly equal; None if none was computed.
+        classes: Class names, in the order of the confusion matrix (tissue).
+        confusion: Confusion matrix; rows are true classes, columns found ones (tissue).
         samples: Scores by field (nuclei).
     """
 
@@ -132,7 +133,7 @@ class Evaluation(EvaluationRecord):
     samples: list[SampleScores] = []
 
     def card_metrics(self) -> tuple[Scores, dict[str, tuple[float, float]]]:
-        """``metrics`` and ``intervals`` as a model card has them, to four places."""
+        """Return ``metrics`` and ``intervals`` for a model card, to four places."""
         metrics = {name: round(one.value, 4) for name, one in self.original.items()}
         for name, over in self.turned.items():
             metrics |= {f"{name}_turned": round(over.mean, 4), f"{name}_worst_angle": round(over.worst, 4)}
@@ -146,14 +147,14 @@ class Evaluation(EvaluationRecord):
 
 
 def finite(scores: Scores) -> Scores:
-    """Without what is not a number."""
+    """Drop scores that are NaN."""
     return {name: value for name, value in scores.items() if not np.isnan(value)}
 
 
 def estimates(
     means: Scores, intervals: dict[str, tuple[float, float]], samples: dict[str, int]
 ) -> dict[str, Estimate]:
-    """Means with their intervals, where both are numbers."""
+    """Combine means with their intervals, dropping NaN."""
     found = {}
     for name, value in finite(means).items():
         low, high = intervals.get(name, (np.nan, np.nan))
@@ -165,7 +166,7 @@ def estimates(
 def summarise_angles(
     curve: list[float], degrees: list[float], interval: tuple[float, float] | None = None
 ) -> AngleSummary:
-    """Summary of a score by angle, 0 degrees the first."""
+    """Summarise a score by angle, starting with 0 degrees."""
     worst = int(np.argmin(curve))
     low, high = interval or (None, None)
     return AngleSummary(

@@ -1,4 +1,4 @@
-"""An evaluation, or several side by side, as Markdown, JSON and plots."""
+"""Reports of evaluations as Markdown, JSON and plots."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,10 @@ TITLES = {
 
 
 def as_markdown(evaluation: Evaluation) -> str:
-    """Tables of everything but the single samples; scores in percent."""
+    """Return tables of an evaluation, without single samples.
+
+    Scores are in percent.
+    """
     parts = [_heading(evaluation), *_caution(evaluation), _upright(evaluation)]
     if evaluation.turned:
         parts.append(_turned(evaluation))
@@ -34,23 +37,25 @@ def as_markdown(evaluation: Evaluation) -> str:
 
 
 def comparison(evaluations: dict[str, Evaluation], scores: Sequence[str] | None = None) -> str:
-    """One row a network and score: original, mirrored, and mean, deviation and worst of the turned sets.
+    """Return a table of several networks.
+
+    Each row is a network and score: original, mirrored, and mean, deviation and worst of the rotated sets.
 
     Args:
-        evaluations: By the name to print; of one task.
-        scores: Which ones; the task's main ones if not said.
+        evaluations: Evaluations of one task, by the name to print.
+        scores: Scores to show; the task's main ones by default.
     """
     rows = []
     for name, one in evaluations.items():
         for score in scores or MAIN_SCORES[one.task]:
             if score in one.original:
                 rows.append([name, _title(score), *_row(one, score)])
-    columns = ["network", "score", "original", "mirrored", "turned, 0°", "mean ± sd", "worst", "drop"]
+    columns = ["network", "score", "original", "mirrored", "rotated, 0°", "mean ± sd", "worst", "drop"]
     return _table(columns, rows)
 
 
 def write_report(evaluation: Evaluation, out: Path) -> list[Path]:
-    """Write ``NAME.evaluation.json`` and ``.md`` into ``out``, and a plot if there are turned sets."""
+    """Write ``NAME.evaluation.json`` and ``.md``, and a plot of rotated sets."""
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{evaluation.setting.weights}.evaluation"
     record, text = out / f"{stem}.json", out / f"{stem}.md"
@@ -58,14 +63,14 @@ def write_report(evaluation: Evaluation, out: Path) -> list[Path]:
     text.write_text(as_markdown(evaluation), encoding="utf-8")
     if not evaluation.turned:
         return [record, text]
-    picture = out / f"{stem}.png"
+    plot = out / f"{stem}.png"
     curves = {_title(name): np.array(one.by_angle) for name, one in _drawn(evaluation).items()}
-    draw_angle_curves(curves, evaluation.degrees, picture, "score")
-    return [record, text, picture]
+    draw_angle_curves(curves, evaluation.degrees, plot, "score")
+    return [record, text, plot]
 
 
 def draw_comparison(evaluations: dict[str, Evaluation], score: str, path: Path) -> None:
-    """One score by angle for each network, polar and flat, as one PNG."""
+    """Draw one score by angle for each network as PNG."""
     curves = {name: np.array(one.turned[score].by_angle) for name, one in evaluations.items()}
     degrees = next(iter(evaluations.values())).degrees
     draw_angle_curves(curves, degrees, path, _title(score))
@@ -103,7 +108,7 @@ def _upright(evaluation: Evaluation) -> str:
 
 
 def _turned(evaluation: Evaluation) -> str:
-    columns = ["turned", "0°", "mean", "95 % interval", "sd", "worst", "at", "mean drop", "worst drop"]
+    columns = ["rotated", "0°", "mean", "95 % interval", "sd", "worst", "at", "mean drop", "worst drop"]
     rows = [
         [
             _title(name),
@@ -121,11 +126,9 @@ def _turned(evaluation: Evaluation) -> str:
 
 def _exactness(evaluation: Evaluation) -> str:
     gap = evaluation.orientation_difference
-    tried = (
-        "quarter turns and mirrored" if evaluation.turned and evaluation.mirrored else "turned or mirrored"
-    )
-    said = "exactly equal" if gap == 0 else f"different by up to {gap:.2g}"
-    return f"Of the eight orientations, those tried ({tried}) are {said}."
+    tested = "quarter turns and mirrors" if evaluation.turned and evaluation.mirrored else "turns or mirrors"
+    result = "exactly equal" if gap == 0 else f"different by up to {gap:.2g}"
+    return f"Scores at the tested orientations ({tested}) are {result}."
 
 
 def _confusion(evaluation: Evaluation) -> str:
@@ -134,7 +137,7 @@ def _confusion(evaluation: Evaluation) -> str:
         for name, row in zip(evaluation.classes, evaluation.confusion, strict=True)
         if any(row)
     ]
-    return "Rows are the truth, columns what was found:\n\n" + _table(["", *evaluation.classes], rows)
+    return "Rows are true classes, columns found ones:\n\n" + _table(["", *evaluation.classes], rows)
 
 
 def _row(evaluation: Evaluation, score: str) -> list[str]:

@@ -1,9 +1,8 @@
-"""Turned and mirrored test images without lying corners, and with exact quarter turns.
+"""Rotated and mirrored test images without empty corners.
 
-A field is shown as its inscribed disc on white, the same scene at every angle, and is scored inside the disc
-alone. A tile is continued by reflection before it is turned, so that no corner comes in. What turns is the
-image as it was scanned, by cubic splines, before anything is resampled; multiples of 90 degrees move whole
-pixels.
+A field is reduced to its inscribed disc on white, the same content at every angle, and is scored inside the
+disc only. A tile is continued by reflection before it is rotated, so that no empty corner appears. The image
+is rotated as scanned, by cubic splines, before it is resampled; multiples of 90 degrees move whole pixels.
 """
 
 from dataclasses import dataclass
@@ -24,11 +23,13 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Rotation:
-    """How a test image lies: turned counter-clockwise about its middle, then mirrored.
+    """Rotation of a test image, and an optional mirror.
+
+    The image is rotated counter-clockwise about its middle, then mirrored.
 
     Attributes:
-        degrees: Of the turn.
-        mirror: Kind of mirroring, or none.
+        degrees: Angle.
+        mirror: Direction of the mirror, or none.
     """
 
     degrees: float = 0.0
@@ -36,7 +37,7 @@ class Rotation:
 
     @property
     def name(self) -> str:
-        """As tables show it."""
+        """Name in tables."""
         return f"mirrored {self.mirror}" if self.mirror else f"{self.degrees:g} degrees"
 
 
@@ -45,7 +46,7 @@ MIRRORED = (Rotation(mirror="left-right"), Rotation(mirror="up-down"))
 
 
 def rotations(step_degrees: float) -> tuple[Rotation, ...]:
-    """Poses over a whole turn, 0 degrees the first.
+    """Return rotations over a full turn, starting with 0 degrees.
 
     Raises:
         ConfigError: The step does not divide 360.
@@ -53,34 +54,40 @@ def rotations(step_degrees: float) -> tuple[Rotation, ...]:
     count = round(360 / step_degrees) if step_degrees > 0 else 0
     if not count or abs(count * step_degrees - 360) > 1e-9:
         raise ConfigError(
-            f"--angles {step_degrees:g} does not divide 360 degrees; give 10, 15, 30, 45 or 90."
+            f"--angles {step_degrees:g} does not divide 360 degrees. Give 10, 15, 30, 45 or 90."
         )
     return tuple(Rotation(index * step_degrees) for index in range(count))
 
 
 def mirrored[T: np.generic](array: npt.NDArray[T], mirror: Mirror) -> npt.NDArray[T]:
-    """Image or labels (H, W, ...) mirrored; a view."""
+    """Mirror an image or labels (H, W, ...), as a view."""
     return {"": array, "left-right": array[:, ::-1], "up-down": array[::-1]}[mirror]
 
 
 def disc(side_px: int) -> Mask:
-    """(side, side) bool: pixels whose middle lies in the inscribed disc."""
+    """Return a mask (side, side) of the inscribed disc.
+
+    A pixel is inside if its middle is.
+    """
     offset = np.arange(side_px) - (side_px - 1) / 2
     return offset[:, None] ** 2 + offset[None] ** 2 <= (side_px / 2) ** 2
 
 
 def middle_square[T: np.generic](array: npt.NDArray[T], side_px: int | None = None) -> npt.NDArray[T]:
-    """The middle square of (H, W, ...), of even side, at most ``side_px``; a view."""
+    """Return the middle square of an array (H, W, ...), as a view.
+
+    Its side is even and at most ``side_px``.
+    """
     side = min(*array.shape[:2], side_px or array.shape[0]) // 2 * 2
     y, x = (array.shape[0] - side) // 2, (array.shape[1] - side) // 2
     return array[y : y + side, x : x + side]
 
 
 class RotatableImage:
-    """A square RGB image (S, S, 3) uint8 that can be turned about its middle by any angle.
+    """Square RGB image (S, S, 3) uint8 that rotates by any angle.
 
     Args:
-        image: What is shown; beyond its edges the splines see it reflect.
+        image: Image, continued by reflection for the splines.
     """
 
     def __init__(self, image: Rgb) -> None:
@@ -92,7 +99,11 @@ class RotatableImage:
         return [ndimage.spline_filter(one.astype(np.float32), 3, np.float32, "mirror") for one in channels]
 
     def at(self, rotation: Rotation, side_px: int | None = None) -> Rgb:
-        """The image in a rotation, or its middle square of an even side (side, side, 3) uint8."""
+        """Rotate the image, or its middle square of an even side.
+
+        Returns:
+            (side, side, 3) uint8.
+        """
         side = side_px or len(self.image)
         quarter, rest = divmod(rotation.degrees, 90)
         if not rest:
@@ -108,7 +119,10 @@ class RotatableImage:
 
 
 def rotate_labels(labels: Labels, rotation: Rotation) -> Labels:
-    """Square labels (S, S) in a rotation, by the nearest pixel; 0 comes in at the corners."""
+    """Rotate square labels (S, S) by the nearest pixel.
+
+    Corners are filled with 0.
+    """
     quarter, rest = divmod(rotation.degrees, 90)
     if not rest:
         return mirrored(np.rot90(labels, int(quarter)), rotation.mirror)
@@ -117,12 +131,17 @@ def rotate_labels(labels: Labels, rotation: Rotation) -> Labels:
 
 
 def mask_outside_disc(image: Rgb) -> Rgb:
-    """Square image (S, S, 3) with white outside its inscribed disc."""
+    """Fill a square image (S, S, 3) with white outside its disc."""
     return np.where(disc(len(image))[..., None], image, np.uint8(WHITE))
 
 
 def pad_reflect(image: Rgb, side_px: int) -> Rgb:
-    """Image (H, W, 3) in the middle of a square of even side >= ``side_px``, continued by reflection."""
+    """Pad an image by reflection to a square.
+
+    Args:
+        image: (H, W, 3).
+        side_px: Smallest side of the square, which is even.
+    """
     even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
     side = max(side_px + side_px % 2, *even.shape[:2])
     pads = [((side - extent) // 2,) * 2 for extent in even.shape[:2]]
@@ -130,15 +149,15 @@ def pad_reflect(image: Rgb, side_px: int) -> Rgb:
 
 
 def drop_cut(truth: Labels, found: Labels, cut: npt.NDArray[np.integer]) -> tuple[Labels, Labels]:
-    """Labels on a disc without the nuclei that its border cuts, true and found.
+    """Remove nuclei that the border of the disc cuts.
 
     Args:
         truth: (S, S), 0 outside the disc.
         found: (S, S), likewise.
-        cut: True ids that are cut in the unturned field.
+        cut: True ids that are cut in the upright field.
 
     Returns:
-        Truth without ``cut``, and found without what touches the border or lies mostly in ``cut``.
+        Truth without ``cut``, and found without nuclei that touch the border or overlap mostly with ``cut``.
     """
     in_cut = np.isin(truth, cut[cut > 0])
     areas = np.bincount(found.ravel())
@@ -149,13 +168,16 @@ def drop_cut(truth: Labels, found: Labels, cut: npt.NDArray[np.integer]) -> tupl
 
 
 def border(side_px: int) -> Mask:
-    """(side, side) bool: pixels of the disc that have an 8-neighbour outside it."""
+    """Return a mask (side, side) of the border of the disc.
+
+    Its pixels have an 8-neighbour outside the disc.
+    """
     inside = disc(side_px)
     return inside & ~ndimage.binary_erosion(inside, np.ones((3, 3), bool))
 
 
 def cut_labels(labels: Labels) -> npt.NDArray[np.integer]:
-    """Ids in square labels (S, S) that reach the inscribed disc's border or go beyond it."""
+    """Return ids in square labels (S, S) that reach the border of the disc."""
     inside = disc(len(labels)) & ~border(len(labels))
     return np.unique(labels[~inside])
 
@@ -163,7 +185,13 @@ def cut_labels(labels: Labels) -> npt.NDArray[np.integer]:
 def _inverse(
     degrees: float, from_px: int, to_px: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Matrix and offset from px of the turned square (side ``to_px``) to px of the upright one."""
+    """Return matrix and offset from rotated to upright pixels.
+
+    Args:
+        degrees: Angle.
+        from_px: Side of the upright square.
+        to_px: Side of the rotated square.
+    """
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     matrix = np.array([[c, s], [-s, c]])
     return matrix, (from_px - 1) / 2 - matrix @ np.full(2, (to_px - 1) / 2)

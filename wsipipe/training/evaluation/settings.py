@@ -1,4 +1,4 @@
-"""Which samples are scored, and how they are turned: what every evaluation starts from."""
+"""Settings of an evaluation: selection of samples, rotations and mirrors."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,21 +10,22 @@ from wsipipe.training.evaluation.rotation import MIRRORED, Rotation, rotations
 from wsipipe.training.samples import Field, Tile
 
 Progress = Callable[[int, int], None]
-"""Told (images answered, images in all)."""
+"""Called with (finished images, total images)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """Which samples are scored, and how they are turned.
+    """Selection of samples, rotations and mirrors.
 
     Attributes:
-        angles: Step between the turned test sets, degrees; None for no turned ones.
-        mirror: Also mirrored both ways.
-        groups: Only these groups (organs, patients); all if empty.
-        side_px: Only the middle of each field, its own px; for a quicker look.
-        max_samples: At most so many fields or tiles, evenly spread over them.
-        seed: Of the bootstrap.
-        progress: Told of each image.
+        angles: Step between the rotated test sets, degrees; None for none.
+        mirror: Whether mirrored test sets are scored too.
+        groups: Groups (organs, patients) to score; all if empty.
+        side_px: Side of the middle square of each field, in its own px, to score less; None for the whole
+            field.
+        max_samples: Largest number of fields or tiles, evenly spread; None for all.
+        seed: Seed of the bootstrap.
+        progress: Called after each image.
     """
 
     angles: float | None = None
@@ -36,33 +37,33 @@ class EvaluationSettings:
     progress: Progress = field(default=lambda done, total: None)
 
     def __post_init__(self) -> None:
-        """Refuse a step that does not divide a turn, before any data are read."""
+        """Refuse a step that does not divide 360, before data are read."""
         _ = self.rotations
 
     @property
     def rotations(self) -> tuple[Rotation, ...]:
-        """Poses of the turned test sets, upright the first."""
+        """Rotations of the test sets, starting upright."""
         return rotations(self.angles) if self.angles is not None else ()
 
     @property
     def mirrors(self) -> tuple[Rotation, ...]:
-        """Poses of the mirrored test sets."""
+        """Mirrors of the test sets."""
         return MIRRORED if self.mirror else ()
 
     def select[S: (Field, Tile)](self, samples: Sequence[S]) -> list[S]:
-        """Samples of the asked groups, thinned evenly to the asked number.
+        """Return the samples of the selected groups, thinned evenly.
 
         Raises:
-            ConfigError: A group is unknown, or nothing is left.
+            ConfigError: A group is unknown, or no sample is left.
         """
         there = sorted({sample.group for sample in samples})
         unknown = [name for name in self.groups if name not in there]
         if unknown or not samples:
-            asked = f"group {unknown[0]!r} was asked for" if unknown else "nothing fits the network"
-            has = f"{', '.join(there[:20])}{' ...' if len(there) > 20 else ''}" or "no group"
+            cause = f"group {unknown[0]!r} is unknown" if unknown else "no sample fits the network"
+            known = f"{', '.join(there[:20])}{' ...' if len(there) > 20 else ''}" or "none"
             raise ConfigError(
-                f"Nothing to evaluate: {asked}; what it can answer has {has}. Give --only-groups of these, "
-                "or other data."
+                f"Nothing to evaluate: {cause}. Groups of samples that fit: {known}. Give --only-groups of "
+                "these, or other data."
             )
         chosen = [sample for sample in samples if not self.groups or sample.group in self.groups]
         count = min(self.max_samples or len(chosen), len(chosen))
@@ -70,25 +71,30 @@ class EvaluationSettings:
 
 
 class ProgressCounter:
-    """Counts what passes through it, and tells the settings's progress.
+    """Counter that reports progress after each value.
 
     Args:
-        settings: Whose progress.
-        total: How many will pass.
+        settings: Settings with the progress callback.
+        total: Total number of values.
     """
 
     def __init__(self, settings: EvaluationSettings, total: int) -> None:
         self.progress, self.done, self.total = settings.progress, 0, total
 
     def __call__[T](self, passed: T) -> T:
-        """What was given."""
+        """Count and return a value."""
         self.done += 1
         self.progress(self.done, self.total)
         return passed
 
 
 def setup_of(predictors: Sequence[Predictor], groups: Sequence[str]) -> EvaluationSetup:
-    """What runs (the first of several folds gives its name), on the samples of these groups."""
+    """Return the setup of an evaluation; with folds, the first gives the name.
+
+    Args:
+        predictors: Predictors of the networks.
+        groups: Group of each scored sample.
+    """
     first, names = predictors[0], sorted(set(groups))
     return EvaluationSetup(
         weights=first.card.name,

@@ -1,8 +1,8 @@
-"""Class probabilities of one tile in one rotation, as the pipeline computes them for its middle cell.
+"""Class probabilities of one tile, as the pipeline computes them.
 
-The pipeline answers a cell from a window around it (7 x 7 cells, 112 um, for the shipped weights), so the
-cell in the middle of a tile is answered from the tile. A tile is shown continued by reflection, as tissue
-goes on beyond it; turned, that whole plane is turned, so no corner comes in.
+The pipeline classifies a cell from a window around it (7 x 7 cells, 112 um, for the shipped weights), so the
+cell in the middle of a tile is classified from the tile. A tile is continued by reflection, as tissue
+continues beyond it; this plane is rotated as a whole, so no empty corner appears.
 """
 
 import math
@@ -19,17 +19,17 @@ from wsipipe.training.evaluation.rotation import RotatableImage, Rotation, pad_r
 from wsipipe.training.samples import Rgb, Tile
 
 CONTEXT_PX = 64
-"""Shown around the tile, at the network's mpp, before the network's own white begins."""
+"""Reflected px around the tile, at the network's mpp, beyond which the network sees white."""
 WINDOW_UM = 112.0
 
 
 @dataclass(frozen=True)
 class TileClassifier:
-    """Answers tiles by one network.
+    """Classifier of tiles by one network.
 
     Attributes:
-        predict: The network.
-        card: Its card.
+        predict: Predictor of the network.
+        card: Card of the network.
     """
 
     predict: PatchPredictor
@@ -39,16 +39,16 @@ class TileClassifier:
         """Refuse networks that do not classify.
 
         Raises:
-            ModelError: Names the outputs that there are.
+            ModelError: The network has other outputs.
         """
         if self.card.activation != "softmax":
             raise ModelError(
-                f"{self.card.name} gives {', '.join(self.card.output_names)} ({self.card.activation}), not "
-                "classes; evaluate it on fields with nuclei, or name weights that classify tissue."
+                f"{self.card.name} outputs {', '.join(self.card.output_names)} ({self.card.activation}), not "
+                "classes. Evaluate it on fields with nuclei, or name weights that classify tissue."
             )
 
     def prepare(self, tile: Tile) -> "PreparedTile":
-        """The tile on a plane that covers the canvas at every angle."""
+        """Place a tile on a plane that covers the canvas at every angle."""
         step = self._step(tile)
         own_px = max(max(tile.image.shape[:2]) / step, WINDOW_UM / self.card.mpp)
         unit_px = self.predict.lattice_px
@@ -58,7 +58,10 @@ class TileClassifier:
         return PreparedTile(RotatableImage(plane), side_px, step)
 
     def classify(self, shown: "PreparedTile", rotation: Rotation) -> npt.NDArray[np.float64]:
-        """Probabilities (classes,) of the cell at the tile's middle; the mean of four if it lies between."""
+        """Return probabilities (classes,) of the cell at the tile's middle.
+
+        They are the mean of four cells if the middle is between them.
+        """
         maps = self.predict(shown.at(rotation)).astype(np.float64)
         last = maps.shape[1] // 2
         middle = slice((maps.shape[1] - 1) // 2, last + 1)
@@ -71,11 +74,11 @@ class TileClassifier:
 
 @dataclass(frozen=True, eq=False)
 class PreparedTile:
-    """A tile on its plane.
+    """Tile on its plane.
 
     Attributes:
-        plane: The tile continued by reflection, at its own mpp.
-        side_px: Of the canvas that the network sees, an odd number of the lattice's cells.
+        plane: Tile continued by reflection, at its own mpp.
+        side_px: Side of the network's canvas, an odd number of the lattice's cells.
         step: Px of the plane for each px of the canvas.
     """
 
@@ -84,7 +87,7 @@ class PreparedTile:
     step: float
 
     def at(self, rotation: Rotation) -> Rgb:
-        """The canvas (side, side, 3) uint8 in a rotation."""
+        """Return the rotated canvas (side, side, 3) uint8."""
         turned = self.plane.at(rotation, math.ceil(self.side_px * self.step / 2) * 2 + 4)
         along = taps(Axis(self.step, len(turned) / 2, self.side_px / 2), 0, self.side_px)
         start = along.span[0]

@@ -1,5 +1,9 @@
-"""Evaluation of tissue networks: each tile upright, mirrored, and turned on its reflect plane."""
+"""Evaluation of tissue networks on tiles.
 
+Each tile is scored upright, mirrored, and rotated on its reflected plane.
+"""
+
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,81 +27,89 @@ from wsipipe.training.evaluation.tile_outputs import TileClassifier
 from wsipipe.training.evaluation.trained_on import trained_among
 from wsipipe.training.samples import Tile
 
-Answers = npt.NDArray[np.float64]
+Probabilities = npt.NDArray[np.float64]
 """Probabilities (rotations, tiles, classes)."""
 Indices = npt.NDArray[np.int64]
 
 
-def evaluate_tiles(parts: Sequence[ModelSamples[Tile]], settings: EvaluationSettings) -> Evaluation:
-    """Evaluation of a tissue network, or of one a fold, on the tiles whose class it has.
+def evaluate_tiles(models: Sequence[ModelSamples[Tile]], settings: EvaluationSettings) -> Evaluation:
+    """Evaluate a tissue network, or one per fold.
+
+    Tiles of classes that the network does not have are left out.
+
+    Args:
+        models: Networks with the tiles each is evaluated on.
+        settings: Selection of the tiles, rotations and mirrors.
 
     Raises:
         ModelError: A network does not classify.
         ConfigError: No tile is left to score, or the folds' classes differ.
     """
-    names = common_classes([part.card for part in parts])
-    tiles = [tile for part in parts for tile in part.samples]
-    strange = [tile.class_name for tile in tiles if tile.class_name not in names]
+    names = common_classes([model.card for model in models])
+    tiles = [tile for model in models for tile in model.samples]
+    unknown = Counter(sorted(tile.class_name for tile in tiles if tile.class_name not in names))
     kept = settings.select([tile for tile in tiles if tile.class_name in names])
-    asked = [(part, one) for part in parts for one in part.samples if one in kept]
-    chosen = [tile for _, tile in asked]
+    scored = [(model, one) for model in models for one in model.samples if one in kept]
+    chosen = [tile for _, tile in scored]
     rotations = (UPRIGHT, *settings.mirrors, *settings.rotations[1:])
-    classifiers = [(TileClassifier(part.predictor, part.card), one) for part, one in asked]
-    answers = _answers(classifiers, rotations, settings)
+    classifiers = [(TileClassifier(model.predictor, model.card), one) for model, one in scored]
+    outputs = _classify(classifiers, rotations, settings)
     truth = np.array([names.index(tile.class_name) for tile in chosen])
     groups = [tile.group for tile in chosen]
-    means = class_scores(truth, answers[0])
-    intervals = bootstrap(groups, lambda one: class_scores(truth[one], answers[0][one]), seed=settings.seed)
-    mirrors, turned = np.split(answers[1:], [len(settings.mirrors)])
+    means = class_scores(truth, outputs[0])
+    intervals = bootstrap(groups, lambda one: class_scores(truth[one], outputs[0][one]), seed=settings.seed)
+    mirrors, turned = np.split(outputs[1:], [len(settings.mirrors)])
     return Evaluation(
         task="tissue",
-        setting=setup_of([part.predictor for part in parts], groups),
-        **trained_among(asked),
-        left_out={f"class {name} is not the network's": strange.count(name) for name in sorted(set(strange))},
+        setting=setup_of([model.predictor for model in models], groups),
+        **trained_among(scored),
+        left_out={f"class {name} is unknown to the network": count for name, count in unknown.items()},
         original=estimates(means, intervals, dict.fromkeys(means, len(chosen))),
         mirrored={
             rotation.name: finite(class_scores(truth, one))
             for rotation, one in zip(settings.mirrors, mirrors, strict=True)
         },
         degrees=[rotation.degrees for rotation in settings.rotations],
-        turned=_over_angles(truth, np.concatenate([answers[:1], turned]), groups, settings),
-        orientation_difference=_difference(answers, rotations),
+        turned=_over_angles(truth, np.concatenate([outputs[:1], turned]), groups, settings),
+        orientation_difference=_difference(outputs, rotations),
         classes=list(names),
-        confusion=confusion(truth, answers[0].argmax(axis=1), len(names)).tolist(),
+        confusion=confusion(truth, outputs[0].argmax(axis=1), len(names)).tolist(),
     )
 
 
 def common_classes(cards: Sequence[ModelCard]) -> tuple[str, ...]:
-    """The classes of all networks, in channel order.
+    """Return the classes of all networks, in channel order.
 
     Raises:
         ConfigError: They differ.
     """
     names = {card.output_names for card in cards}
     if len(names) > 1:
-        raise ConfigError(f"The networks to evaluate together have different classes: {sorted(names)}.")
+        raise ConfigError(
+            f"The folds have different classes: {sorted(names)}. Evaluate each fold's weights separately."
+        )
     return names.pop()
 
 
-def _answers(
-    asked: Sequence[tuple[TileClassifier, Tile]], rotations: Sequence[Rotation], settings: EvaluationSettings
-) -> Answers:
-    ticks = ProgressCounter(settings, len(asked) * len(rotations))
+def _classify(
+    scored: Sequence[tuple[TileClassifier, Tile]], rotations: Sequence[Rotation], settings: EvaluationSettings
+) -> Probabilities:
+    counter = ProgressCounter(settings, len(scored) * len(rotations))
     by_tile = []
-    for classifier, tile in asked:
+    for classifier, tile in scored:
         shown = classifier.prepare(tile)
-        by_tile.append([ticks(classifier.classify(shown, rotation)) for rotation in rotations])
+        by_tile.append([counter(classifier.classify(shown, rotation)) for rotation in rotations])
     return np.array(by_tile).swapaxes(0, 1)
 
 
 def _over_angles(
-    truth: Indices, turned: Answers, groups: Sequence[str], settings: EvaluationSettings
+    truth: Indices, turned: Probabilities, groups: Sequence[str], settings: EvaluationSettings
 ) -> dict[str, AngleSummary]:
     if not settings.rotations:
         return {}
     degrees = [rotation.degrees for rotation in settings.rotations]
     at_angle = [class_scores(truth, one) for one in turned]
-    # A tile's share of right angles averages to accuracy and recall over angles, without scoring each anew.
+    # The share of correct angles per tile gives mean accuracy and recall without scoring every angle again.
     share = (turned.argmax(axis=2) == truth).mean(axis=0)
 
     def means(chosen: Indices) -> Scores:
@@ -112,7 +124,10 @@ def _over_angles(
     }
 
 
-def _difference(answers: Answers, rotations: Sequence[Rotation]) -> float | None:
-    """Largest difference of a probability among the rotations that move whole pixels."""
+def _difference(outputs: Probabilities, rotations: Sequence[Rotation]) -> float | None:
+    """Return the largest difference of a probability at exact orientations.
+
+    These are mirrors and multiples of 90 degrees, which move whole pixels.
+    """
     exact = [index for index, rotation in enumerate(rotations) if index and rotation.degrees % 90 == 0]
-    return float(np.abs(answers[exact] - answers[0]).max()) if exact else None
+    return float(np.abs(outputs[exact] - outputs[0]).max()) if exact else None

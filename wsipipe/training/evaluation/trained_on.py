@@ -1,4 +1,7 @@
-"""Samples of an evaluation that the weights were trained on, as far as card and training record say."""
+"""Scored samples that the weights were trained on.
+
+Model card and training record are the sources.
+"""
 
 import json
 import re
@@ -19,11 +22,11 @@ MOST_NAMED = 8
 
 
 class TrainedOn(TypedDict):
-    """Fields of an evaluation's record.
+    """Scored samples of the training data, with a caution.
 
     Attributes:
-        trained_on: Scored samples that the weights were trained on, by source.
-        caution: What that means, for a person; empty where there are none.
+        trained_on: Number of scored samples that the weights were trained on, by source.
+        caution: Explanation for the reader; empty where there are none.
     """
 
     trained_on: dict[str, int]
@@ -31,7 +34,10 @@ class TrainedOn(TypedDict):
 
 
 def groups_trained_on(samples: Iterable[Field | Tile]) -> dict[str, tuple[str, ...]]:
-    """Groups by source, for the card of a training; none are named where there are more than 200."""
+    """Return groups by source for the card of a training.
+
+    None are listed for sources with more than 200 groups.
+    """
     found: dict[str, set[str]] = {}
     for one in samples:
         found.setdefault(one.source, set()).add(one.group)
@@ -42,7 +48,10 @@ def groups_trained_on(samples: Iterable[Field | Tile]) -> dict[str, tuple[str, .
 
 
 def held_out_beside(weights: str | Path) -> frozenset[str]:
-    """``source/name`` of the samples that the training of a weight file held out; empty where unknown."""
+    """Return ``source/name`` of samples that a training held out.
+
+    The result is empty where this is unknown.
+    """
     try:
         record = json.loads((find_weights(weights).parent / "run.json").read_bytes())
         return frozenset(record["held_out"])
@@ -51,45 +60,48 @@ def held_out_beside(weights: str | Path) -> frozenset[str]:
 
 
 def is_trained_on(card: ModelCard, one: Field | Tile) -> bool:
-    """Whether a card says that its weights were trained on a sample: by group where it names groups."""
+    """Return whether the card lists a sample as training data.
+
+    It is decided by group where the card lists groups, else by source.
+    """
     groups = card.trained_groups.get(one.source)
     if groups is not None:
         return not groups or one.group in groups
     return any(_names(card, source) for source in sharing(one.source))
 
 
-def trained_among[S: (Field, Tile)](asked: Sequence[tuple[ModelSamples[S], S]]) -> TrainedOn:
-    """Samples that their network was trained on, and a caution for whoever reads the scores.
+def trained_among[S: (Field, Tile)](scored: Sequence[tuple[ModelSamples[S], S]]) -> TrainedOn:
+    """Count scored samples of the training data and write a caution.
 
     Args:
-        asked: Network and sample of each score.
+        scored: Network and sample of each score.
     """
-    learnt = [
+    trained = [
         one
-        for part, one in asked
-        if f"{one.source}/{one.name}" not in part.held_out and is_trained_on(part.card, one)
+        for model, one in scored
+        if f"{one.source}/{one.name}" not in model.held_out and is_trained_on(model.card, one)
     ]
-    counts = dict(sorted(Counter(one.source for one in learnt).items()))
+    counts = dict(sorted(Counter(one.source for one in trained).items()))
     if not counts:
         return TrainedOn(trained_on={}, caution="")
     named = ", ".join(f"{count} of {source}" for source, count in counts.items())
-    total = "all" if len(learnt) == len(asked) else f"{len(learnt)} of the {len(asked)}"
+    total = "all" if len(trained) == len(scored) else f"{len(trained)} of the {len(scored)}"
     caution = (
-        f"The card of {asked[0][0].card.name} says that it was trained on {total} samples scored here "
-        f"({named}). Scores on them show what it remembers and are too good for new slides. "
-        f"{_remedy([one for _, one in asked], learnt)}"
+        f"The card of {scored[0][0].card.name} says that it was trained on {total} samples scored here "
+        f"({named}). Their scores are too optimistic for new slides. "
+        f"{_remedy([one for _, one in scored], trained)}"
     )
     return TrainedOn(trained_on=counts, caution=caution)
 
 
-def _remedy(scored: Sequence[Field | Tile], learnt: Sequence[Field | Tile]) -> str:
-    groups = sorted({one.group for one in scored} - {one.group for one in learnt})
+def _remedy(samples: Sequence[Field | Tile], known: Sequence[Field | Tile]) -> str:
+    groups = sorted({one.group for one in samples} - {one.group for one in known})
     if 0 < len(groups) <= MOST_NAMED:
-        return f"Give --only-groups {','.join(groups)}, which it has not seen, or other data."
+        return f"Give --only-groups {','.join(groups)}, which are not training data, or other data."
     return "Give other data, or the --out folder of wsipipe train --folds."
 
 
 def _names(card: ModelCard, source: str) -> bool:
     title = re.escape(DATASETS[source].title if source in DATASETS else source)
-    # Also as "before that, as NAME: TITLE: ...; TITLE: ...", of the weights that a training began from.
+    # Data of pretrained weights read "before that, as NAME: TITLE: ...; TITLE: ...".
     return any(re.search(rf"(^|[:;] ){title}: ", line) for line in card.data)

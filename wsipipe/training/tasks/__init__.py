@@ -1,1 +1,1 @@
-"""What is learnt: nuclei maps or tissue classes, with their losses."""
+"""Tasks: nuclei maps and tissue classes, with their losses."""

@@ -1,4 +1,4 @@
-"""Losses: what is punished, for nuclei maps and for tissue classes."""
+"""Losses of nuclei maps and tissue classes."""
 
 import torch
 from torch.nn import functional
@@ -8,23 +8,33 @@ from wsipipe.training.sampling.batches import Batch
 
 
 def weighted_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Mean of ``values`` by ``weight`` of the same shape; 0 where nothing weighs."""
+    """Return the weighted mean of a tensor, or 0 without weights.
+
+    Args:
+        values: Values of any shape.
+        weight: Weights of the same shape.
+    """
     return (values * weight).sum() / weight.sum().clamp(min=1)
 
 
 def soft_dice(probability: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """1 - Dice of the whole batch, probabilities counted as they are."""
+    """Return 1 - Dice of the whole batch.
+
+    Probabilities are used without a threshold, so that the loss is differentiable.
+    """
     overlap = (probability * target).sum()
     return 1 - (2 * overlap + 1) / (probability.sum() + target.sum() + 1)
 
 
 def nuclei_loss(scores: torch.Tensor, batch: Batch, weights: LossWeights) -> torch.Tensor:
-    """Raw scores (B, 2, H, W) -> loss: BCE and Dice of the nucleus map, BCE of the known centre map.
+    """Compute the loss of nucleus and centre map.
+
+    The parts are BCE and Dice of the nucleus map, and BCE of the centre map where it is known.
 
     Args:
-        scores: Of nucleus and centre.
+        scores: Raw scores (B, 2, H, W) of nucleus and centre.
         batch: ``nucleus``, ``touching``, ``known`` as 0 and 1, ``centre`` as 0 to 255, all (B, H, W).
-        weights: Of the parts.
+        weights: Weights of the parts.
     """
     scores = scores.float()
     nucleus = batch["nucleus"].float()
@@ -40,5 +50,11 @@ def nuclei_loss(scores: torch.Tensor, batch: Batch, weights: LossWeights) -> tor
 
 
 def tissue_loss(scores: torch.Tensor, batch: Batch, weights: LossWeights) -> torch.Tensor:
-    """Raw scores (B, classes, rows, columns) of the tiles of each canvas -> smoothed cross-entropy."""
+    """Compute the smoothed cross-entropy of tissue classes.
+
+    Args:
+        scores: Raw scores (B, classes, rows, columns) of the tiles of each mosaic.
+        batch: ``label`` (B, rows, columns).
+        weights: Label smoothing.
+    """
     return functional.cross_entropy(scores.float(), batch["label"], label_smoothing=weights.smoothing)

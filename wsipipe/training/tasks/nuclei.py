@@ -1,9 +1,8 @@
-"""What is particular to nuclei: two maps, crops, and instances measured as the pipeline finds them."""
+"""Nuclei task: two probability maps, with instances measured as in the pipeline."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,11 +35,14 @@ OUTPUTS = (
 
 
 class NucleiTask:
-    """The task ``nuclei``: fields in, a network of two maps out.
+    """Training task for nuclei, from fields to a network with two maps.
 
     Attributes:
-        outputs: Of the network.
-        activation: Of the outputs.
+        outputs: Output maps of the network.
+        activation: Activation of the outputs.
+
+    Raises:
+        ConfigError: No label map has a nucleus.
     """
 
     outputs = OUTPUTS
@@ -51,84 +53,95 @@ class NucleiTask:
         self.samples: list[Field] = [field for folder in data for field in read_fields(folder)]
         if not any(field.labels.any() for field in self.samples):
             raise ConfigError(
-                f"The {len(self.samples)} label maps hold no nucleus, so nothing can be learnt. Give "
-                "maps with ids above 0."
+                f"The {len(self.samples)} label maps have no nucleus to train on. Give maps with ids above 0."
             )
 
     @property
     def stain_reference(self) -> StainReference | None:
-        """Colours that fields are brought to, if the recipe wants it."""
+        """Colours to which fields are normalised, if the recipe requests it."""
         return REFERENCE if self.recipe.restain else None
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """Arguments of the network that follow from the task."""
         return {"in_channels": 3, "out_channels": len(OUTPUTS)}
 
     def counts(self) -> npt.NDArray[np.float64]:
-        """(n, 2) what each field brings to a fold: instances to be measured, and anything at all."""
+        """Return counts (n, 2) of each field for the fold assignment.
+
+        They are whether it has instances to measure, and 1.
+        """
         return np.array([[field.has_instances, 1] for field in self.samples], np.float64)
 
     def check(self, held_out: Sequence[Field]) -> None:
         """Refuse held-out fields on which nothing can be measured.
 
         Raises:
-            ConfigError: None of them has instances.
+            ConfigError: No held-out field has instances.
         """
         if not any(field.has_instances and field.labels.any() for field in held_out):
             raise ConfigError(
-                f"None of the {len(held_out)} fields held out has nuclei that are told apart, so nothing can "
-                "be measured. Lower validation.folds, or hold out another source."
+                f"Nothing can be measured: none of the {len(held_out)} held-out fields has separate "
+                "instances. Lower validation.folds, or hold out another source."
             )
 
     def describe(self, samples: Sequence[Field]) -> dict[str, str]:
-        """What was learnt from each source, in words."""
+        """Describe the fields of each source."""
         sources = dict.fromkeys(field.source for field in samples)
         return {name: _describe([field for field in samples if field.source == name]) for name in sources}
 
     def training_range(self, samples: Sequence[Field]) -> TrainingRange | None:
-        """Ranges of colours and nuclei of these fields."""
+        """Return ranges of colours and nuclei of these fields."""
         return training_range(samples, self.recipe.mpp, self.stain_reference)
 
     def known_features(
         self, network: nn.Module, card: ModelCard, samples: Sequence[Field], device: Device
     ) -> None:
-        """Nuclei have no class "unknown"."""
+        """Return None; nuclei have no class "unknown"."""
 
     def sampler(self, samples: Sequence[Field]) -> Sampler:
-        """Crops of these fields."""
+        """Return a sampler of crops of these fields."""
         if self.stain_reference:
             samples = [self._restained(field, self.stain_reference) for field in samples]
         return NucleiCrops(samples, self.recipe.mpp, self.recipe.samples, self.recipe.augment)
 
     def _restained(self, field: Field, stain: StainReference) -> Field:
-        """The field in the colours that the network will see it in: counted at the network's um/px."""
-        on = field_canvas(field.image, field.labels, field.mpp, self.recipe.mpp, 1)
-        return replace(field, image=restained(field.image, lookup(colours(on.image), stain)))
+        """Normalise a field to the stain, as the network sees it.
+
+        Colours are counted at the network's um/px.
+        """
+        canvas = field_canvas(field.image, field.labels, field.mpp, self.recipe.mpp, 1)
+        return replace(field, image=restained(field.image, lookup(colours(canvas.image), stain)))
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Of a batch of crops."""
+        """Return the loss of a batch of crops."""
         return nuclei_loss(network(batch["image"]), batch, self.recipe.loss)
 
     def predict(
         self, network: nn.Module, card: ModelCard, held_out: Sequence[Field], device: Device
     ) -> list[FieldMaps]:
-        """Truth and stored maps of the fields with instances, at the network's mpp."""
+        """Return truth and stored maps of fields with instances.
+
+        They are at the network's mpp.
+        """
         predict = predictor_of(network, card, device)
         found = []
         for field in held_out:
             if not field.has_instances:
                 continue
             lattice, stain = predict.lattice_px, card.stain_reference
-            on = field_canvas(field.image, field.labels, field.mpp, card.mpp, lattice, stain)
-            nucleus, centre = stored_maps(predict, on)
-            found.append(FieldMaps(on.labels[on.inside.slices], nucleus, centre, on.mpp))
+            canvas = field_canvas(field.image, field.labels, field.mpp, card.mpp, lattice, stain)
+            nucleus, centre = stored_maps(predict, canvas)
+            found.append(FieldMaps(canvas.labels[canvas.inside.slices], nucleus, centre, canvas.mpp))
         return found
 
     def measure(
         self, network: nn.Module, card: ModelCard, held_out: Sequence[Field], device: Device
     ) -> dict[str, float]:
-        """Dice, AJI and PQ at usual thresholds, quickly; ``score`` is AJI + PQ."""
+        """Return Dice, AJI and PQ at fixed thresholds.
+
+        It is fast, for validations during training; ``score`` is AJI + PQ.
+        """
         params = InstanceParams(nucleus_threshold=0.5, centre_threshold=0.4)
         scores = mean_scores(self.predict(network, card, held_out, device), params)
         return {name: scores[name] for name in ("dice", "aji", "pq")} | {
@@ -136,23 +149,31 @@ class NucleiTask:
         }
 
     def calibrate(self, card: ModelCard, predictions: Sequence[FieldMaps]) -> ModelCard:
-        """The card with temperature and instance parameters chosen on ``predictions`` of held-out fields."""
-        said = np.concatenate([maps.nucleus.ravel() for maps in predictions]) / PROBABILITY_MAX
+        """Choose temperature and instance parameters, and add them to the card.
+
+        Args:
+            card: Card of the network.
+            predictions: Predictions for held-out fields at temperature 1.
+        """
+        probabilities = np.concatenate([maps.nucleus.ravel() for maps in predictions]) / PROBABILITY_MAX
         truth = np.concatenate([maps.truth.ravel() > 0 for maps in predictions])
-        temperature = pixel_temperature(said, truth)
+        temperature = pixel_temperature(probabilities, truth)
         choice = choose(tempered(predictions, temperature))
         chosen = {"thresholds": choice.thresholds, "instance_params": choice.instance_params}
         return card.model_copy(update={"temperature": temperature, **chosen})
 
     def score(self, card: ModelCard, predictions: Sequence[FieldMaps]) -> dict[str, float]:
-        """Mean scores of fields with the card's temperature and instance parameters."""
+        """Return mean scores of fields with the card's parameters."""
         thresholds = {f"{name}_threshold": value for name, value in card.thresholds.items()}
         params = InstanceParams(**thresholds, **card.instance_params)
         return mean_scores(tempered(predictions, card.temperature), params)
 
 
 def tempered(predictions: Sequence[FieldMaps], temperature: float) -> list[FieldMaps]:
-    """FieldMaps of a network at temperature 1 -> those at another, to a stored step."""
+    """Convert stored maps from temperature 1 to another temperature.
+
+    The result is exact to a stored step.
+    """
     probability = np.clip(np.arange(PROBABILITY_MAX + 1) / PROBABILITY_MAX, 1e-3, 1 - 1e-3)
     scores = np.log(probability / (1 - probability)) / temperature
     table = np.rint(PROBABILITY_MAX / (1 + np.exp(-scores))).astype(np.uint8)
@@ -160,7 +181,7 @@ def tempered(predictions: Sequence[FieldMaps], temperature: float) -> list[Field
 
 
 def _describe(fields: Sequence[Field]) -> str:
-    """How many fields of one source there are, and at which um per px."""
+    """Describe the number of fields of a source and their um/px."""
     known = sum(field.has_instances for field in fields)
     partly = f", {known} with instances" if known < len(fields) else ""
     mpps = sorted({f"{field.mpp:.3g}" for field in fields}, key=float)

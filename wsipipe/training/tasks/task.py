@@ -1,4 +1,7 @@
-"""What a task is: everything that differs between learning nuclei and learning tissue."""
+"""Interface of a training task.
+
+A task holds everything that differs between nuclei and tissue.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
@@ -17,17 +20,19 @@ from wsipipe.training.sampling.prefetch import Sampler
 
 Activation = Literal["sigmoid", "softmax"]
 SampleList = Sequence[Any]
-"""Some of the samples; of one type in each task."""
+"""Fields or tiles, depending on the task."""
+Predictions = list[Any]
+"""Outputs for held-out samples with the truth; one type per task."""
 
 
 class TrainingTask(Protocol):
-    """Samples in; batches, loss, and what is measured out."""
+    """Training task: samples, batches, loss and scores."""
 
     activation: Activation
 
     @property
     def stain_reference(self) -> StainReference | None:
-        """Colours that samples are brought to; None to take them as they are."""
+        """Colours to which samples are normalised; None for no normalisation."""
         ...
 
     @property
@@ -37,58 +42,76 @@ class TrainingTask(Protocol):
 
     @property
     def outputs(self) -> tuple[Output, ...]:
-        """Of the network."""
+        """Outputs of the network."""
         ...
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """Arguments of the network that follow from the task."""
         ...
 
     def counts(self) -> npt.NDArray[np.float64]:
-        """(n, kinds) what each sample brings to a fold; folds get even shares of every kind."""
+        """Return counts (n, kinds) of each sample; folds get equal shares of each kind."""
         ...
 
     def check(self, held_out: SampleList) -> None:
-        """Refuse held-out samples on which nothing can be measured, with a ConfigError."""
+        """Raise a ConfigError if nothing can be measured on the held-out samples."""
         ...
 
     def describe(self, samples: SampleList) -> dict[str, str]:
-        """What samples there are of each source, in words."""
+        """Describe the samples of each source."""
         ...
 
     def training_range(self, samples: SampleList) -> TrainingRange | None:
-        """What these samples look like, for the card."""
+        """Return the ranges of these samples for the card."""
         ...
 
     def known_features(
         self, network: nn.Module, card: ModelCard, samples: SampleList, device: Device
     ) -> KnownFeatures | None:
-        """Features of these samples, so that the network can say "unknown"; None where it cannot."""
+        """Return features of the samples for "unknown"; None where unsupported."""
         ...
 
     def sampler(self, samples: SampleList) -> Sampler:
-        """What makes batches of these samples."""
+        """Return a function that makes batches of these samples."""
         ...
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Of a batch, one number."""
+        """Return the loss of a batch as one number."""
         ...
 
-    def predict(self, network: nn.Module, card: ModelCard, held_out: SampleList, device: Device) -> list[Any]:
-        """What the network says of held-out samples at the card's temperature, beside the truth."""
+    def predict(
+        self, network: nn.Module, card: ModelCard, held_out: SampleList, device: Device
+    ) -> Predictions:
+        """Return outputs for held-out samples, with the truth.
+
+        They are at the card's temperature.
+        """
         ...
 
     def measure(
         self, network: nn.Module, card: ModelCard, held_out: SampleList, device: Device
     ) -> dict[str, float]:
-        """Scores on the way, quickly; ``score`` is what early stopping looks at."""
+        """Return scores during training.
+
+        They are computed fast; early stopping uses ``score``.
+        """
         ...
 
-    def calibrate(self, card: ModelCard, predictions: Sequence[Any]) -> ModelCard:
-        """The card with what is chosen on ``predictions`` of held-out samples, given at temperature 1."""
+    def calibrate(self, card: ModelCard, predictions: Predictions) -> ModelCard:
+        """Choose thresholds on held-out predictions and add them to the card.
+
+        Args:
+            card: Card of the network.
+            predictions: Predictions for held-out samples at temperature 1.
+        """
         ...
 
-    def score(self, card: ModelCard, predictions: Sequence[Any]) -> dict[str, float]:
-        """Scores of predictions, given at temperature 1, with what the card has chosen."""
+    def score(self, card: ModelCard, predictions: Predictions) -> dict[str, float]:
+        """Return scores of predictions with the card's thresholds.
+
+        Args:
+            card: Card of the network, after calibration.
+            predictions: Predictions at temperature 1.
+        """
         ...

@@ -1,9 +1,9 @@
-"""What is particular to tissue: classes, canvases of tiles, accuracy of tiles."""
+"""Tissue task: classes, mosaics of tiles, accuracy of tiles."""
 
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -49,10 +49,10 @@ BATCH = 16
 
 
 class TilePredictions(NamedTuple):
-    """What a network says of held-out tiles.
+    """Predictions for held-out tiles, with the truth.
 
     Attributes:
-        truth: (N,) class index.
+        truth: (N,) class indices.
         probabilities: (N, classes).
     """
 
@@ -61,14 +61,14 @@ class TilePredictions(NamedTuple):
 
 
 class TissueTask:
-    """The task ``tissue``: tiles in, a dense classifier out.
+    """Training task for tissue, from tiles to a dense classifier.
 
     Attributes:
-        outputs: Of the network, one a class.
-        activation: Of the outputs.
+        outputs: Outputs of the network, one per class.
+        activation: Activation of the outputs.
 
     Raises:
-        ConfigError: Fewer than two classes are left to learn, or one has no tile.
+        ConfigError: There are fewer than two classes, or one has no tile.
     """
 
     activation: Activation = "softmax"
@@ -82,26 +82,26 @@ class TissueTask:
         absent = set(self.classes) - set(found)
         if absent or len(self.classes) < 2:
             raise ConfigError(
-                f"Classes {', '.join(self.classes)} are to be learnt, but the data have {', '.join(found)}. "
-                "Correct samples.classes (two at least), or give data of each."
+                f"The recipe has classes {', '.join(self.classes)}, but the data have {', '.join(found)}. "
+                "Correct samples.classes (at least two), or give data of each."
             )
         self.samples: list[Tile] = [tile for tile in tiles if tile.class_name in self.classes]
         self.outputs = tuple(_output(name, index) for index, name in enumerate(self.classes))
 
     @property
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, object]:
         """Arguments of the network that follow from the task."""
         return {"num_classes": len(self.classes)}
 
     def counts(self) -> npt.NDArray[np.float64]:
-        """(n, classes) what each tile brings to a fold."""
+        """Return counts (n, classes) of each tile for the fold assignment."""
         return np.eye(len(self.classes))[[self.classes.index(tile.class_name) for tile in self.samples]]
 
     def check(self, held_out: Sequence[Tile]) -> None:
-        """Any tile can be measured."""
+        """Accept all tiles; any tile can be measured."""
 
     def describe(self, samples: Sequence[Tile]) -> dict[str, str]:
-        """What was learnt from each source, in words."""
+        """Describe the tiles of each source."""
         pairs = Counter((tile.source, tile.class_name) for tile in samples)
         return {
             source: "tiles: " + ", ".join(f"{n} {name}" for (of, name), n in pairs.items() if of == source)
@@ -109,23 +109,26 @@ class TissueTask:
         }
 
     def training_range(self, samples: Sequence[Tile]) -> TrainingRange | None:
-        """Ranges of the colours of these tiles."""
+        """Return ranges of the colours of these tiles."""
         return training_range(samples, self.recipe.mpp)
 
     def known_features(
         self, network: nn.Module, card: ModelCard, samples: Sequence[Tile], device: Device
     ) -> KnownFeatures | None:
-        """Features of these tiles."""
+        """Return features of these tiles."""
         if not isinstance(network, DenseClassifier):
             return None
         return known_features(network, samples, card.mpp, torch.device(device))
 
     def sampler(self, samples: Sequence[Tile]) -> Sampler:
-        """Canvases of these tiles."""
+        """Return a sampler of mosaics of these tiles."""
         return TileMosaics(samples, self.classes, self.recipe.mpp, self.recipe.samples, self.recipe.augment)
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        """Of a batch of canvases; a tile's score is the mean of its cells'."""
+        """Return the loss of a batch of mosaics.
+
+        The score of a tile is the mean over its cells.
+        """
         cells = network.cells(batch["image"])
         per_tile = cells.shape[2] // self.recipe.samples.tiles
         return tissue_loss(functional.avg_pool2d(cells, per_tile), batch, self.recipe.loss)
@@ -133,7 +136,7 @@ class TissueTask:
     def predict(
         self, network: nn.Module, card: ModelCard, held_out: Sequence[Tile], device: Device
     ) -> list[TilePredictions]:
-        """TilePredictions for tiles, each seen alone."""
+        """Return class probabilities of single tiles."""
         where, side = torch.device(device), self.recipe.samples.side_px
         found = []
         for start in range(0, len(held_out), BATCH):
@@ -148,19 +151,30 @@ class TissueTask:
     def measure(
         self, network: nn.Module, card: ModelCard, held_out: Sequence[Tile], device: Device
     ) -> dict[str, float]:
-        """Accuracy and balanced accuracy of tiles; ``score`` is the latter."""
+        """Return accuracy and balanced accuracy of tiles.
+
+        ``score`` is balanced accuracy.
+        """
         truth, probabilities = _join(self.predict(network, card, held_out, device))
         scores = class_scores(truth, probabilities)
         kept = {name: scores[name] for name in ("accuracy", "balanced_accuracy")}
         return kept | {"score": scores["balanced_accuracy"]}
 
     def calibrate(self, card: ModelCard, predictions: Sequence[TilePredictions]) -> ModelCard:
-        """The card with the temperature chosen on ``predictions`` of held-out tiles."""
+        """Choose the temperature and add it to the card.
+
+        Args:
+            card: Card of the network.
+            predictions: Predictions for held-out tiles at temperature 1.
+        """
         truth, probabilities = _join(predictions)
         return card.model_copy(update={"temperature": class_temperature(probabilities, truth)})
 
     def score(self, card: ModelCard, predictions: Sequence[TilePredictions]) -> dict[str, float]:
-        """Accuracy, balanced accuracy, AUC, and recall of each class; no temperature moves a decision."""
+        """Return accuracy, balanced accuracy, AUC and recall of each class.
+
+        The temperature does not change any decision.
+        """
         truth, probabilities = _join(predictions)
         right = probabilities.argmax(1) == truth
         recalls = {

@@ -59,7 +59,7 @@ def test_specks_raise_the_smallest_area() -> None:
 def test_fields_without_nuclei_are_refused() -> None:
     empty = np.zeros((8, 8), np.uint8)
     with pytest.raises(ConfigError, match="1 validation fields have no nucleus"):
-        choose([(empty.astype(np.int32), empty, empty, 0.5)])
+        choose([FieldMaps(empty.astype(np.int32), empty, empty, 0.5)])
 
 
 @pytest.mark.parametrize("true_temperature", [0.5, 1.0, 2.5])

@@ -56,7 +56,7 @@ def test_scores_of_folds_go_into_the_card_of_the_final_weights(folder: Path) -> 
     }
     assert card.intervals == {"dice": (0.79, 0.83)}
     assert card.notes.count("Scores by wsipipe evaluate: 5 fields (breast, colon)") == 1
-    assert "3 networks which had not learnt it" in card.notes
+    assert "one of 3 networks that was not trained on it" in card.notes
     assert card.notes.startswith(before.notes)
     same = {"metrics": before.metrics, "intervals": before.intervals, "notes": before.notes}
     assert card.model_copy(update=same) == before
@@ -64,10 +64,10 @@ def test_scores_of_folds_go_into_the_card_of_the_final_weights(folder: Path) -> 
 
 def test_scores_of_given_data_say_so(folder: Path) -> None:
     put_into_card(measured(1), folder / f"{NUCLEI}.safetensors")
-    assert "that were given to it" in read_card(folder / f"{NUCLEI}.safetensors").notes
+    assert "of the evaluated data" in read_card(folder / f"{NUCLEI}.safetensors").notes
     assert "| dice | 0.8123 | 0.79 to 0.83 |" in (folder / f"{NUCLEI}.md").read_text()
 
 
 def test_a_folder_without_final_weights_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is its training finished"):
+    with pytest.raises(ConfigError, match="Finish its training"):
         put_into_card(measured(3), tmp_path)

@@ -123,9 +123,9 @@ def test_groups_and_numbers_are_chosen() -> None:
     chosen = EvaluationSettings(groups=("breast", "liver")).select(fields())
     assert [one.name for one in chosen] == ["f0", "f1", "f3"]
     assert [one.name for one in EvaluationSettings(max_samples=2).select(fields())] == ["f0", "f2"]
-    with pytest.raises(ConfigError, match=r"'skin' was asked for.*breast, colon, liver"):
+    with pytest.raises(ConfigError, match=r"'skin' is unknown.*breast, colon, liver"):
         EvaluationSettings(groups=("skin",)).select(fields())
-    with pytest.raises(ConfigError, match="nothing fits the network"):
+    with pytest.raises(ConfigError, match="no sample fits the network"):
         EvaluationSettings().select([])
     with pytest.raises(ConfigError, match="does not divide"):
         EvaluationSettings(angles=7)
@@ -157,7 +157,7 @@ def tissue() -> Evaluation:
 
 def test_tiles_are_exact_and_other_classes_left_out(tissue: Evaluation) -> None:
     assert tissue.orientation_difference == 0
-    assert tissue.left_out == {"class X is not the network's": 3}
+    assert tissue.left_out == {"class X is unknown to the network": 3}
     assert np.sum(tissue.confusion) == 6
     right = np.trace(np.array(tissue.confusion)) / 6
     assert tissue.original["accuracy"].value == pytest.approx(right)
@@ -181,7 +181,7 @@ def test_reports_hold_every_number(nuclei: Evaluation, tissue: Evaluation, tmp_p
         paths = write_report(one, tmp_path)
         assert [path.suffix for path in paths] == [".json", ".md", ".png"]
         assert Evaluation.model_validate_json(paths[0].read_text()) == one
-        assert json.loads(paths[0].read_text())["schema_version"] == 1
+        assert json.loads(paths[0].read_text())["schema_version"] == 2
         text = paths[1].read_text()
         assert f"| {score} |" in text
         assert "exactly equal" in text
@@ -209,6 +209,6 @@ def test_the_weights_say_what_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(evaluation, "read_tiles", lambda folder: read.append("tiles") or [])
     found = evaluate("nuclei_gmr_unet_0.5", tmp_path, EvaluationSettings(), precision="float32", device="cpu")
     assert (read, found.task, found.setting.weights) == (["fields"], "nuclei", "nuclei_gmr_unet_0.5")
-    with pytest.raises(ConfigError, match="nothing fits"):
+    with pytest.raises(ConfigError, match="no sample fits"):
         evaluate("tissue_gmr_resnet18_1.0", tmp_path, EvaluationSettings(), precision="float32", device="cpu")
     assert read == ["fields", "tiles"]

@@ -17,11 +17,11 @@ from wsipipe.training.evaluation.figures import (
     draw_angle_curves,
     draw_embedding,
     draw_kernels,
-    draw_turned_features,
+    draw_rotated_features,
     embeddings,
     features_of,
+    rotate_image,
     stages,
-    turned_image,
 )
 
 
@@ -62,8 +62,8 @@ def test_kernels_of_rings_and_of_plain_convolutions(tmp_path: Path) -> None:
 
 def test_an_image_turns_counter_clockwise() -> None:
     image = tissue(32)
-    np.testing.assert_array_equal(turned_image(image, 90), np.rot90(image))
-    assert (turned_image(image, 45)[0, 0] == 255).all()
+    np.testing.assert_array_equal(rotate_image(image, 90), np.rot90(image))
+    assert (rotate_image(image, 45)[0, 0] == 255).all()
 
 
 def test_features_of_a_layer_turn_along() -> None:
@@ -77,7 +77,7 @@ def test_features_of_a_layer_turn_along() -> None:
 
 
 def test_turned_features(tmp_path: Path) -> None:
-    draw_turned_features(unet(), tissue(32), ["down.0.second", "head"], tmp_path / "a.png", degrees=(0, 30))
+    draw_rotated_features(unet(), tissue(32), ["down.0.second", "head"], tmp_path / "a.png", degrees=(0, 30))
     assert has_content(tmp_path / "a.png")
 
 

@@ -54,14 +54,14 @@ def test_a_fold_is_judged_by_the_others(validated: Path) -> None:
 
 
 def test_missing_samples_are_told(validated: Path) -> None:
-    with pytest.raises(ConfigError, match=r"lack 1, for example made/1"):
+    with pytest.raises(ConfigError, match=r"lack 1 of 1 samples .* example made/1"):
         samples_for(evaluated_models(validated)[1], [field("0")])
     assert samples_for(EvaluatedModel("x", read_card(NUCLEI), frozenset()), [field("0")]) == []
 
 
 def test_a_folder_without_finished_folds_is_told(validated: Path, tmp_path: Path) -> None:
     (validated / "fold2" / f"{NUCLEI}.safetensors").unlink()
-    with pytest.raises(ConfigError, match="is its training finished"):
+    with pytest.raises(ConfigError, match="Finish its training"):
         evaluated_models(validated)
     with pytest.raises(ConfigError, match="has 0 folds"):
         evaluated_models(tmp_path / "fold0")
