@@ -143,14 +143,14 @@ def _moves(viewer: Any) -> dict[str, Any]:
 
 def _edits(viewer: Any, panel: Any) -> dict[str, Any]:
     """Rejecting with the button, item after item: to the journal, to the screen, to the labels."""
-    from wsipipe.review.reviewed_store import derive
+    from wsipipe.review.reviewed_store import write_reviewed_labels
 
     journal: list[tuple[float, float]] = []
     record = panel.session.record
 
-    def timed_record(act: Any) -> Any:
+    def timed_record(edit: Any) -> Any:
         watch = Watch()
-        entry = record(act)
+        entry = record(edit)
         journal.append(watch.read())
         return entry
 
@@ -166,13 +166,13 @@ def _edits(viewer: Any, panel: Any) -> dict[str, Any]:
         screens.append(watch.read())
         _settled(viewer)
         disks.append(journal[-1])
-    panel._idle.stop()
-    derive(panel.session)
+    panel.writer.cancel()
+    write_reviewed_labels(panel.session)
     panel.step(1)
-    panel.reject()
-    panel._idle.stop()
+    panel.edit("reject")
+    panel.writer.cancel()
     watch = Watch()
-    derive(panel.session)
+    write_reviewed_labels(panel.session)
     return {
         "edit_to_journal_ms_p95": _p95(disks),
         "edit_to_screen_ms_p95": _p95(screens),

@@ -90,7 +90,7 @@ class Person:
         """Place on the slide, in px of the nuclei -> place on the canvas widget."""
         from qtpy.QtCore import QPoint
 
-        camera, mpp = self.viewer.scene.camera, self.panel.session.source.mpp
+        camera, mpp = self.viewer.scene.camera, self.panel.session.published.mpp
         height, width = self.viewer.canvas.size
         down = ((y - 0.5) * mpp - camera.center[-2]) * camera.zoom + height / 2
         right = ((x - 0.5) * mpp - camera.center[-1]) * camera.zoom + width / 2
@@ -166,9 +166,9 @@ def test_ten_items_rejecting_splitting_painting_and_relabelling(person, result, 
     judged = {}
     for step in range(1, 11):
         person.press("N") if step % 2 else person.click("next")
-        identity = panel.items[panel.position].identity
-        assert panel.position == step - 1
-        assert panel.canvas.selected == [identity]
+        identity = panel.queue.items[panel.queue.position].identity
+        assert panel.queue.position == step - 1
+        assert panel.view.selected == [identity]
         if step in (2, 5):
             person.click("reject")
             judged[identity] = "rejected"
@@ -179,17 +179,17 @@ def test_ten_items_rejecting_splitting_painting_and_relabelling(person, result, 
             person.click("paint")
             y, x = centre(session.box(identity))
             person.drag([(y, x), (y + 8, x + 4), (y + 14, x + 8)])
-            person.click("look")
+            person.click("select")
             judged[identity] = "changed"
         elif step == 6:
             person.click("accept")
             judged[identity] = "accepted"
         person.look(f"{step:02d}_item")
-    assert {i: session.verdict(i).status for i in judged} == judged
-    acts = [entry.act.kind for entry in session.state.done]
+    assert {i: session.decision(i).status for i in judged} == judged
+    acts = [entry.edit.kind for entry in session.history.done]
     assert acts == ["reject", "split", "paint", "reject", "accept"]
     person.viewer.reset_view()
-    panel.class_box.setCurrentText(session.source.classes[0].name)
+    panel.class_box.setCurrentText(session.published.classes[0].name)
     person.click("tissue")
     height, width = session.shape
     corners = [(0.55, 0.55), (0.9, 0.55), (0.9, 0.9), (0.55, 0.9)]
@@ -197,8 +197,8 @@ def test_ten_items_rejecting_splitting_painting_and_relabelling(person, result, 
         person.drag([(y * height, x * width)])
     person.press("\r")
     person.look("11_tissue")
-    assert [entry.act.kind for entry in session.state.done][-1] == "tissue"
-    person.click("look")
+    assert [entry.edit.kind for entry in session.history.done][-1] == "tissue"
+    person.click("select")
     after, tissue_after = session.labels(whole).copy(), session.tissue().copy()
     person.close()
 
@@ -209,15 +209,15 @@ def test_ten_items_rejecting_splitting_painting_and_relabelling(person, result, 
         np.testing.assert_array_equal(derived, after)
         np.testing.assert_array_equal(reviewed_levels(again, "tissue_class")[0][...], tissue_after)
         changed = np.zeros(published.shape, bool)
-        for entry in again.state.done:
-            if entry.act.change and entry.act.change.array == "nuclei":
-                y, x, _ = entry.act.change.places()
+        for entry in again.history.done:
+            if entry.edit.diff and entry.edit.diff.array == "nuclei":
+                y, x, _ = entry.edit.diff.positions()
                 changed[y, x] = True
         np.testing.assert_array_equal(derived != published, changed)
         assert 0 < changed.sum() < 0.01 * changed.size + 2000
         assert (tissue_after != tissue).any()
     reopened = Person(person.viewer, result, album)
-    assert [entry.act.kind for entry in reopened.panel.session.state.done] == [*acts, "tissue"]
+    assert [entry.edit.kind for entry in reopened.panel.session.history.done] == [*acts, "tissue"]
     for _ in range(2):
         reopened.click("next")
     reopened.look("12_reopened")
@@ -230,21 +230,21 @@ def test_clicking_cutting_drawing_and_undoing(person, album) -> None:
     whole = Region(0, 0, *session.shape)
     published = session.labels(whole).copy()
     person.click("next")
-    (first,) = panel.canvas.selected
+    (first,) = panel.view.selected
     box = session.box(first)
     y, x = np.argwhere(session.labels(box) == first)[0] + (box.y + 0.5, box.x + 0.5)
-    panel.canvas.select([])
+    panel.view.select([])
     person.drag([(y, x)])
-    assert panel.canvas.selected == [first]
+    assert panel.view.selected == [first]
     person.click("cut")
     middle = centre(box)[0]
     line = [(middle, box.x - 6), (middle, box.x + 2), (middle, box.end_x - 2), (middle, box.end_x + 6)]
     person.drag(line)
-    assert session.state.done[-1].act.kind == "split", panel.message.text()
+    assert session.history.done[-1].edit.kind == "split", panel.message.text()
     person.look("20_cut")
     person.click("erase")
     person.drag([centre(box), (middle, box.end_x)])
-    assert session.state.done[-1].act.kind == "erase"
+    assert session.history.done[-1].edit.kind == "erase"
     person.look("21_erased")
     person.click("draw")
     for corner in (
@@ -256,8 +256,8 @@ def test_clicking_cutting_drawing_and_undoing(person, album) -> None:
         person.drag([corner])
     person.press("\r")
     person.look("22_drawn")
-    assert session.state.done[-1].act.kind == "draw"
-    person.click("look")
+    assert session.history.done[-1].edit.kind == "draw"
+    person.click("select")
     last = session.labels(whole).copy()
     for _ in range(3):
         person.click("undo")
@@ -265,39 +265,39 @@ def test_clicking_cutting_drawing_and_undoing(person, album) -> None:
     for _ in range(3):
         person.click("redo")
     np.testing.assert_array_equal(session.labels(whole), last)
-    panel.derive_now()
-    panel._deriving.join()
+    panel.writer.start()
+    panel.writer.wait()
     person.look()
     coarse = reviewed_levels(session, "nuclei")[1]
     assert coarse.store_path.store.root.is_relative_to(session.folder)
-    shown = panel.canvas.layers["nuclei"].data[1][:, :]
+    shown = panel.view.layers["nuclei"].data[1][:, :]
     assert 0 < (shown > 0).sum() < (coarse[...] > 0).sum()
 
 
 def test_a_drag_too_quick_for_napari_cuts_and_a_trembling_hand_selects(person) -> None:
     panel, session = person.panel, person.panel.session
     person.click("next")
-    (first,) = panel.canvas.selected
+    (first,) = panel.view.selected
     box = session.box(first)
     (middle, _), (y, x) = centre(box), np.argwhere(session.labels(box) == first)[0]
     person.click("cut")
     line = [(middle, box.x - 6), (middle, box.x - 5), (middle, box.x - 4), (middle, box.end_x + 6)]
     person.drag(line, between_s=0)
-    assert [entry.act.kind for entry in session.state.done] == ["split"], panel.message.text()
+    assert [entry.edit.kind for entry in session.history.done] == ["split"], panel.message.text()
     person.click("undo")
-    person.click("look")
+    person.click("select")
     here = (box.y + y + 0.5, box.x + x + 0.5)
-    panel.canvas.select([])
+    panel.view.select([])
     person.drag([here, (here[0] - 20, here[1])])
-    assert panel.canvas.selected == []
+    assert panel.view.selected == []
     person.drag([here, (here[0] + 0.3, here[1]), here])
-    assert panel.canvas.selected == [first]
+    assert panel.view.selected == [first]
 
 
 def test_legend_hides_classes_and_sliders_fade(person) -> None:
     panel = person.panel
     person.click("next")
-    name = panel.session.class_of(panel.items[0].identity)
+    name = panel.session.class_of(panel.queue.items[0].identity)
     shown = person.look("30_all_classes")
     for box in panel.legend.boxes.values():
         box.setChecked(False)
@@ -305,16 +305,16 @@ def test_legend_hides_classes_and_sliders_fade(person) -> None:
     hidden = person.look("31_no_classes")
     assert (shown != hidden).any()
     assert name in panel.legend.boxes[name].text()
-    numbers = panel.canvas.layers["nuclei"].data[0][:, :]
+    numbers = panel.view.layers["nuclei"].data[0][:, :]
     assert not numbers.any()
     panel.legend.boxes[name].setChecked(True)
-    assert panel.canvas.layers["nuclei"].data[0][:, :].any()
-    assert not panel.canvas.layers["tissue_class"].visible
+    assert panel.view.layers["nuclei"].data[0][:, :].any()
+    assert not panel.view.layers["tissue_class"].visible
 
 
 def test_mistakes_are_told_and_nothing_is_recorded(person) -> None:
     panel = person.panel
-    panel.canvas.select([])
+    panel.view.select([])
     person.click("reject")
     assert "Select a nucleus" in panel.message.text()
     person.click("next")
@@ -322,7 +322,7 @@ def test_mistakes_are_told_and_nothing_is_recorded(person) -> None:
     person.click("undo")
     person.click("undo")
     assert "nothing to undo" in panel.message.text()
-    assert not panel.session.state.done
+    assert not panel.session.history.done
 
 
 def test_the_overview_takes_one_there_and_shows_what_was_seen(person) -> None:
@@ -334,12 +334,12 @@ def test_the_overview_takes_one_there_and_shows_what_was_seen(person) -> None:
     before = panel.overview.pixmap().toImage()
     QTest.mouseClick(panel.overview, Qt.MouseButton.LeftButton, pos=QPoint(20, 20))
     person.look("40_overview")
-    field = panel.canvas.visible
+    field = panel.view.visible
     assert centre(field) == pytest.approx(
         (20 / before.height() * panel.session.shape[0], 20 / before.width() * panel.session.shape[1]), abs=3
     )
     assert panel.overview.pixmap().toImage() != before
-    assert len(panel.session.state.visited) >= 2
+    assert len(panel.session.history.visited) >= 2
 
 
 def test_a_comment_is_asked_for_and_shown(person, monkeypatch) -> None:
@@ -348,12 +348,12 @@ def test_a_comment_is_asked_for_and_shown(person, monkeypatch) -> None:
     monkeypatch.setattr(widget.QInputDialog, "getText", lambda *_: ("fold?", True))
     person.click("next")
     person.click("comment")
-    assert [text for _, text, _ in person.panel.session.state.comments] == ["fold?"]
-    assert len(person.panel.canvas.layers["comments"].data) == 1
+    assert [text for _, text, _ in person.panel.session.history.comments] == ["fold?"]
+    assert len(person.panel.view.layers["comments"].data) == 1
 
 
 def test_ids_above_what_float32_holds_are_painted_exactly(person) -> None:
-    session, field = person.panel.session, person.panel.canvas.field
+    session, field = person.panel.session, person.panel.view.paint_layer
     high = 2**24 + 1
     field._labels = np.zeros((4, 4), np.uint32)
     field._labels[0, :2], field._labels[0, 2:] = high, high + 1
@@ -361,9 +361,9 @@ def test_ids_above_what_float32_holds_are_painted_exactly(person) -> None:
     field._show()
     assert np.unique(field.layer.data).tolist() == [0, 1, 2]
     assert field._ids.tolist() == [0, high, high + 1]
-    numbers = person.panel.canvas.palette.numbers(np.array([high, high + 1, 1], np.uint32))
+    numbers = person.panel.view.palette.numbers(np.array([high, high + 1, 1], np.uint32))
     assert numbers[:2].tolist() == [1, 1]
-    assert numbers[2] == person.panel.canvas.palette.number(session.class_of(1))
+    assert numbers[2] == person.panel.view.palette.number(session.class_of(1))
 
 
 def test_a_panel_for_another_reviewer_at_once_is_refused_with_words(person, result) -> None:
@@ -382,7 +382,7 @@ def test_the_panel_takes_up_a_result_that_napari_opened(window, result) -> None:
     for data, settings, kind in read_result(str(result.folder)):
         getattr(window, f"add_{kind}")(data, **settings)
     panel = ReviewWidget(window, user="ann")
-    assert panel.session.source.folder == result.folder
+    assert panel.session.published.folder == result.folder
     assert [layer.name for layer in window.layers].count("image") == 1
     panel.close_session()
     assert not len(window.layers)
@@ -393,12 +393,12 @@ def test_a_store_without_manifest_is_shown_but_not_edited(window, result) -> Non
 
     (result.store / "manifest.json").unlink()
     panel = ReviewWidget(window, user="ann")
-    with pytest.warns(UserWarning, match="looking only"):
+    with pytest.warns(UserWarning, match="read-only"):
         panel.open_folder(result.folder)
     panel.buttons["next"].click()
     for name in ("reject", "paint"):
         panel.buttons[name].click()
-        assert "looking only" in panel.message.text()
+        assert "read-only" in panel.message.text()
     panel.close_session()
     assert not (result.folder / "reviews").exists()
 

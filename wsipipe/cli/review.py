@@ -1,4 +1,4 @@
-"""Verbs about looking and correcting: view, and review status, merge, export, import."""
+"""Commands for viewing and reviewing results."""
 
 import os
 from pathlib import Path
@@ -8,25 +8,28 @@ import typer
 
 from wsipipe.cli.shared import AsJson, app, console, print_json
 
-review = typer.Typer(no_args_is_help=True, help="Corrections of finished slides: journals, merging, export.")
+review = typer.Typer(no_args_is_help=True, help="Review of finished slides: journals, merging, export.")
 app.add_typer(review, name="review")
 
 Slide = Annotated[Path, typer.Argument(help="OUT/SLIDE, or its slide.zarr.")]
-User = Annotated[str | None, typer.Option(help="Reviewer; default the login name.")]
+User = Annotated[str | None, typer.Option(help="Name of the reviewer (default: the login name).")]
 Reviews = Annotated[
     Path | None,
-    typer.Option(file_okay=False, help="Folder of journals, if not OUT/SLIDE/reviews (read-only disks)."),
+    typer.Option(
+        file_okay=False,
+        help="Folder of journals, if not OUT/SLIDE/reviews, for example for a read-only disk.",
+    ),
 ]
 
 
 @app.command()
 def view(
-    path: Annotated[Path, typer.Argument(help="OUT, OUT/SLIDE, its slide.zarr, or any slide file.")],
+    path: Annotated[Path, typer.Argument(help="OUT, OUT/SLIDE, its slide.zarr, or a slide file.")],
     user: User = None,
     reviews: Reviews = None,
-    review: Annotated[bool, typer.Option(help="With the panel for corrections.")] = True,
+    review: Annotated[bool, typer.Option(help="Show the review panel.")] = True,
 ) -> None:
-    """Opens results or a slide in napari, with the review panel: look, correct, lose nothing."""
+    """Open results or a slide in napari, with the review panel."""
     from wsipipe.review.gui.viewer import view as open_window
 
     open_window(path, user, reviews, review)
@@ -34,101 +37,96 @@ def view(
 
 @review.command()
 def status(slide: Slide, reviews: Reviews = None, as_json: AsJson = False) -> None:
-    """Lists the journals of a slide: reviewer, acts in force, nuclei touched."""
-    from wsipipe.review import Session
-    from wsipipe.review.journal.journal import SUFFIX
-    from wsipipe.review.published import open_source
-    from wsipipe.review.slide import reviews_folder
+    """List the journals of a slide: reviewer, edits in force, nuclei touched."""
+    from wsipipe.review.journal.journal_file import SUFFIX
+    from wsipipe.review.journals import reviews_folder
+    from wsipipe.review.published import open_published
+    from wsipipe.review.slide import ReviewedSlide
 
     rows = []
-    folder = reviews_folder(open_source(slide), reviews)
-    # Listed and not globbed, which passes over a folder that may not be read.
+    folder = reviews_folder(open_published(slide), reviews)
+    # Path.glob would ignore a folder without read permission.
     names = sorted(os.listdir(folder)) if folder.exists() else []
     for path in (folder / name for name in names if name.endswith(SUFFIX)):
-        with Session.open(slide, path.stem, reviews, read_only=True) as session:
-            state = session.state
-            rows.append({"user": path.stem, "acts": len(state.done), "nuclei": len(state.touched)})
+        history = ReviewedSlide.open(slide, path.stem, reviews).history
+        rows.append({"user": path.stem, "acts": len(history.done), "nuclei": len(history.touched)})
     if as_json:
         print_json(rows)
         return
     for row in rows:
-        console.print(f"{row['user']}: {row['acts']} acts on {row['nuclei']} nuclei")
+        console.print(f"{row['user']}: {row['acts']} edits on {row['nuclei']} nuclei")
     if not rows:
-        console.print(f"{slide} was not reviewed yet; begin with wsipipe view {slide}", soft_wrap=True)
+        console.print(f"{slide} was not reviewed yet; start with wsipipe view {slide}", soft_wrap=True)
 
 
 @review.command()
 def merge(
     slide: Slide,
-    one: Annotated[str, typer.Argument(help="A reviewer.")],
-    other: Annotated[str, typer.Argument(help="Another reviewer.")],
+    one: Annotated[str, typer.Argument(help="First reviewer.")],
+    other: Annotated[str, typer.Argument(help="Second reviewer.")],
     into: Annotated[str, typer.Option(help="Name of the merged review.")] = "merged",
     prefer: Annotated[
-        str | None, typer.Option(help="Reviewer who wins conflicts; else they stay as published.")
+        str | None,
+        typer.Option(help="Reviewer whose edits are taken in conflicts (default: leave as published)."),
     ] = None,
     reviews: Reviews = None,
     as_json: AsJson = False,
 ) -> None:
-    """Combines two reviews, lists their conflicts, and tells how well the reviewers agree."""
+    """Merge two reviews, list their conflicts, and report the agreement of the reviewers."""
     from dataclasses import asdict
 
-    from wsipipe.review import Session
     from wsipipe.review.agreement import agreement
     from wsipipe.review.merge import merge_reviews
+    from wsipipe.review.slide import ReviewedSlide
 
-    with (
-        Session.open(slide, one, reviews, read_only=True) as first,
-        Session.open(slide, other, reviews, read_only=True) as second,
-    ):
-        agree = agreement(first, second)
-        merged = merge_reviews(first, second, into, prefer)
+    first, second = (ReviewedSlide.open(slide, user, reviews) for user in (one, other))
+    agree = agreement(first, second)
+    merged = merge_reviews(first, second, into, prefer)
     conflicts = [asdict(conflict) for conflict in merged.conflicts]
     if as_json:
-        print_json({"taken": merged.taken, "conflicts": conflicts, "agreement": agree})
+        print_json({"taken": merged.edit_count, "conflicts": conflicts, "agreement": agree})
         return
-    console.print(f"{merged.journal}: {merged.taken} acts, {len(conflicts)} conflicts", soft_wrap=True)
+    console.print(f"{merged.journal}: {merged.edit_count} edits, {len(conflicts)} conflicts", soft_wrap=True)
     for conflict in merged.conflicts:
-        told = f"{one}: {', '.join(conflict.one)}; {other}: {', '.join(conflict.other)}"
-        console.print(f"  y {conflict.place[0]}, x {conflict.place[1]}: {told}", soft_wrap=True)
-    console.print(f"kappa {_said(agree['kappa'])} over {agree['judged']} nuclei that both judged")
+        edits = f"{one}: {', '.join(conflict.one)}; {other}: {', '.join(conflict.other)}"
+        console.print(f"  y {conflict.place[0]}, x {conflict.place[1]}: {edits}", soft_wrap=True)
+    console.print(f"kappa {_number(agree['kappa'])} over {agree['judged']} nuclei that both judged")
     for name, value in agree["kappa_by_class"].items():
-        console.print(f"  {name}: kappa {_said(value)}")
-    for what in ("nuclei", "tissue"):
-        for name, value in agree[f"{what}_dice_by_class"].items():
-            console.print(f"  {what}, {name}: Dice {_said(value)}")
+        console.print(f"  {name}: kappa {_number(value)}")
+    for name, value in agree["nuclei_dice_by_class"].items():
+        console.print(f"  nuclei, {name}: Dice {_number(value)}")
+    for name, value in agree["tissue_dice_by_class"].items():
+        console.print(f"  tissue, {name}: Dice {_number(value)}")
 
 
 @review.command()
 def export(slide: Slide, user: User = None, reviews: Reviews = None, as_json: AsJson = False) -> None:
-    """Writes reviewed labels, table, GeoJSON, summary and a training set into reviews/USER."""
-    from wsipipe.review import Session
+    """Export reviewed labels, table, GeoJSON, summary and training set to reviews/USER."""
     from wsipipe.review.export import export_review
+    from wsipipe.review.slide import ReviewedSlide
 
-    with Session.open(slide, user, reviews, read_only=True) as session:
-        exported = export_review(session)
+    exported = export_review(ReviewedSlide.open(slide, user, reviews))
     if as_json:
         print_json(exported.summary)
         return
     nuclei = ", ".join(f"{count:,} {status}" for status, count in exported.summary["nuclei"].items())
     console.print(f"{exported.folder}: nuclei: {nuclei}", soft_wrap=True)
     seen, fields = exported.summary["seen_mm2"], exported.summary["training_fields"]
-    console.print(f"seen {seen} of {exported.summary['slide_mm2']} mm2; {fields} fields to learn from")
+    console.print(f"visited {seen} of {exported.summary['slide_mm2']} mm2; {fields} training fields")
 
 
 @review.command(name="import")
 def import_(
-    file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, help="GeoJSON that was edited in QuPath.")
-    ],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="GeoJSON edited in QuPath.")],
     slide: Slide,
     user: User = None,
     reviews: Reviews = None,
     complete: Annotated[
-        bool, typer.Option("--complete", help="Nuclei that the file lacks were deleted.")
+        bool, typer.Option("--complete", help="Delete nuclei that are not in the file.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Makes acts of a journal of what a GeoJSON file changes."""
+    """Import a GeoJSON file edited in QuPath; only differences become edits."""
     from wsipipe.review import Session
     from wsipipe.review.geojson_import import LEFT_OUT, import_geojson
 
@@ -137,14 +135,14 @@ def import_(
     if as_json:
         print_json(dict(done))
         return
-    acts = [f"{count:,} {kind}" for kind, count in sorted(done.items()) if not kind.startswith(LEFT_OUT)]
-    console.print(f"{file}: {', '.join(acts) or 'nothing was changed'}", soft_wrap=True)
+    edits = [f"{count:,} {kind}" for kind, count in sorted(done.items()) if not kind.startswith(LEFT_OUT)]
+    console.print(f"{file}: {', '.join(edits) or 'nothing changed'}", soft_wrap=True)
     for kind, count in sorted(done.items()):
         if kind.startswith(LEFT_OUT):
             console.print(f"  {count:,} {kind}", soft_wrap=True)
     if done["missing"]:
-        console.print("Missing nuclei were kept; say --complete if they were deleted on purpose.")
+        console.print("Missing nuclei were kept; use --complete if they were deleted on purpose.")
 
 
-def _said(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return "not defined" if value is None else f"{value:.3f}"

@@ -1,7 +1,13 @@
-"""Review: look at a finished slide, correct it, lose nothing. ``Session`` does it all without a window."""
+"""Review and correct the results of a slide.
+
+``session`` records edits and ``slide`` is the read-only view of a reviewed slide; ``journal`` is the durable
+list of edits; ``published`` is the result under review; ``reviewed_store``, ``export``, ``table`` and
+``training_set`` write what follows from the edits; ``gui`` is the panel in napari. All but ``gui`` works
+without a window.
+"""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from wsipipe.review.session import Session
@@ -9,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name != "Session":
         raise AttributeError(f"module 'wsipipe.review' has no attribute {name!r}")
     return import_module("wsipipe.review.session").Session

@@ -1,35 +1,50 @@
-"""Two reviewers of one slide -> how well they agree: Cohen's kappa and Dice, by class."""
+"""Agreement of two reviewers of one slide: Cohen's kappa and Dice, by class."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from wsipipe.geometry import Array, Region
-from wsipipe.review.slide import Look
+from wsipipe.review.slide import ReviewedSlide
 
 REJECTED = "rejected"
 _BLOCK_PX = 2048
 
 
-def agreement(one: Look, other: Look) -> dict[str, Any]:
-    """How two reviewers of the same plan agree.
+class ReviewerAgreement(TypedDict):
+    """Agreement of two reviewers.
+
+    Attributes:
+        reviewers: Names of the reviewers.
+        judged: Number of published nuclei that both edited or had in a visited field.
+        kappa: Kappa over all outcomes; None with one outcome only.
+        kappa_by_class: Kappa of each class against the rest, ``rejected`` included.
+        nuclei_dice_by_class: Dice over the pixels that both visited; over all where no field was visited by
+            both.
+        tissue_dice_by_class: The same for the class map.
+    """
+
+    reviewers: list[str]
+    judged: int
+    kappa: float | None
+    kappa_by_class: dict[str, float | None]
+    nuclei_dice_by_class: dict[str, float | None]
+    tissue_dice_by_class: dict[str, float | None]
+
+
+def agreement(one: ReviewedSlide, other: ReviewedSlide) -> ReviewerAgreement:
+    """Return the agreement of two reviewers of the same plan.
 
     Args:
-        one: A reviewer.
-        other: Another one.
-
-    Returns:
-        ``judged``: published nuclei that both acted on or had in a field they visited; ``kappa`` over all
-        outcomes and ``kappa_by_class`` (class against the rest, ``rejected`` included), None where one
-        outcome is all there is; ``nuclei_dice_by_class`` and ``tissue_dice_by_class`` over the pixels where
-        both looked (everywhere where no field was visited by both).
+        one: Review of one reviewer.
+        other: Review of another one.
 
     Source: Cohen 1960, Educational and Psychological Measurement 20, 37-46; Dice 1945, Ecology 26, 297-302.
     """
     rows = _judged(one, other)
-    ids = one.source.nuclei.ids[rows].tolist()
-    outcomes = [np.array([_outcome(look, identity) for identity in ids], object) for look in (one, other)]
+    ids = one.published.nuclei.ids[rows].tolist()
+    outcomes = [np.array([_outcome(slide, identity) for identity in ids], object) for slide in (one, other)]
     names = sorted({*outcomes[0], *outcomes[1]})
     return {
         "reviewers": [one.user, other.user],
@@ -44,7 +59,7 @@ def agreement(one: Look, other: Look) -> dict[str, Any]:
 
 
 def kappa(one: Array, other: Array) -> float | None:
-    """Cohen's kappa of two lists (n,) of outcomes; None where there is one outcome only, or none."""
+    """Return Cohen's kappa of outcomes (n,); None with fewer than two different outcomes."""
     if not len(one):
         return None
     names = set(one.tolist()) | set(other.tolist())
@@ -54,26 +69,29 @@ def kappa(one: Array, other: Array) -> float | None:
     return (float((one == other).mean()) - by_chance) / (1 - by_chance)
 
 
-def seen(look: Look, downsample: int) -> Array:
-    """Visited places (h, w) bool, one px for ``downsample`` px of the nuclei, seen if any of it was."""
-    shape = (-(-look.shape[0] // downsample), -(-look.shape[1] // downsample))
+def visited_mask(slide: ReviewedSlide, downsample: int) -> Array:
+    """Return the visited px (h, w) bool at a downsample of the nuclei.
+
+    A px is visited if any part of it was.
+    """
+    shape = (-(-slide.shape[0] // downsample), -(-slide.shape[1] // downsample))
     mask = np.zeros(shape, bool)
-    for field in look.state.visited:
+    for field in slide.history.visited:
         mask[field.scaled(1, downsample).slices] = True
     return mask
 
 
-def _outcome(look: Look, identity: int) -> str:
-    return REJECTED if look.area_px(identity) <= 0 else look.class_of(identity)
+def _outcome(slide: ReviewedSlide, identity: int) -> str:
+    return REJECTED if slide.area_px(identity) <= 0 else slide.class_of(identity)
 
 
-def _judged(one: Look, other: Look) -> Array:
-    nuclei = one.source.nuclei
-    acted = [np.isin(nuclei.ids, list(look.state.touched)) for look in (one, other)]
-    looked = [
-        acted[i] | _inside(look.state.visited, nuclei.y, nuclei.x) for i, look in enumerate((one, other))
+def _judged(one: ReviewedSlide, other: ReviewedSlide) -> Array:
+    nuclei = one.published.nuclei
+    edited = [np.isin(nuclei.ids, list(slide.history.touched)) for slide in (one, other)]
+    judged = [
+        edited[i] | _inside(slide.history.visited, nuclei.y, nuclei.x) for i, slide in enumerate((one, other))
     ]
-    return np.flatnonzero(looked[0] & looked[1])
+    return np.flatnonzero(judged[0] & judged[1])
 
 
 def _inside(fields: Sequence[Region], y: Array, x: Array) -> Array:
@@ -83,25 +101,25 @@ def _inside(fields: Sequence[Region], y: Array, x: Array) -> Array:
     return found
 
 
-def _common(one: Look, other: Look, downsample: int) -> Array:
-    both = seen(one, downsample) & seen(other, downsample)
+def _common(one: ReviewedSlide, other: ReviewedSlide, downsample: int) -> Array:
+    both = visited_mask(one, downsample) & visited_mask(other, downsample)
     return both if both.any() else np.ones_like(both)
 
 
-def _tissue_dice(one: Look, other: Look) -> dict[str, float | None]:
+def _tissue_dice(one: ReviewedSlide, other: ReviewedSlide) -> dict[str, float | None]:
     if not one.has_tissue:
         return {}
-    where = _common(one, other, one.source.class_downsample)
-    maps = [look.tissue()[where] for look in (one, other)]
+    where = _common(one, other, one.published.class_downsample)
+    maps = [slide.tissue()[where] for slide in (one, other)]
     found = {}
-    for item in one.source.classes:
+    for item in one.published.classes:
         first, second = (values == item.value for values in maps)
         found[item.name] = _dice(int(first.sum()), int(second.sum()), int((first & second).sum()))
     return found
 
 
-def _nuclei_dice(one: Look, other: Look) -> dict[str, float | None]:
-    """Pixels of the nuclei of each class, read block by block where both looked."""
+def _nuclei_dice(one: ReviewedSlide, other: ReviewedSlide) -> dict[str, float | None]:
+    """Return the Dice of the nuclei of each class, read in blocks."""
     if not one.has_nuclei:
         return {}
     names = list(dict.fromkeys(["", *one.class_names, *other.class_names]))
@@ -114,7 +132,7 @@ def _nuclei_dice(one: Look, other: Look) -> dict[str, float | None]:
         wide = np.repeat(np.repeat(there, _BLOCK_PX // 8, 0), _BLOCK_PX // 8, 1)[
             : block.height, : block.width
         ]
-        maps = [_class_numbers(look, block, names)[wide] for look in (one, other)]
+        maps = [_class_numbers(slide, block, names)[wide] for slide in (one, other)]
         for number in range(len(names)):
             one_has, other_has = (values == number + 1 for values in maps)
             sums[number] += (one_has.sum(), other_has.sum(), (one_has & other_has).sum())
@@ -125,10 +143,10 @@ def _nuclei_dice(one: Look, other: Look) -> dict[str, float | None]:
     }
 
 
-def _class_numbers(look: Look, block: Region, names: list[str]) -> Array:
-    """Labels of a block -> 1 + the number of each px's class, 0 for background."""
-    ids, at = np.unique(look.labels(block), return_inverse=True)
-    numbers = [names.index(look.class_of(int(identity))) + 1 if identity else 0 for identity in ids]
+def _class_numbers(slide: ReviewedSlide, block: Region, names: list[str]) -> Array:
+    """Return 1 + the class number of each px of a block, 0 for background."""
+    ids, at = np.unique(slide.labels(block), return_inverse=True)
+    numbers = [names.index(slide.class_of(int(identity))) + 1 if identity else 0 for identity in ids]
     return np.array(numbers)[at].reshape(block.shape)
 
 

@@ -1,11 +1,11 @@
-"""A session -> reviewed labels, table, GeoJSON, a summary, and corrections to learn from."""
+"""Export a review: labels, table, GeoJSON, summary and training set."""
 
 import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from wsipipe.common.atomic_files import storage_errors, write_json
-from wsipipe.review.agreement import seen
-from wsipipe.review.reviewed_store import STORE, derive
-from wsipipe.review.session import Session
-from wsipipe.review.slide import Look
+from wsipipe.review.agreement import visited_mask
+from wsipipe.review.journal.edit import JournalEntry
+from wsipipe.review.reviewed_store import STORE, write_reviewed_labels
+from wsipipe.review.slide import ReviewedSlide
 from wsipipe.review.table import REVIEWED_SCHEMA, rejected, reviewed_tables
 from wsipipe.review.training_set import write_training_set
 from wsipipe.store.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
@@ -26,8 +26,8 @@ NUCLEI_GEOJSON = "nuclei_reviewed.geojson.gz"
 TISSUE_GEOJSON = "tissue_class_reviewed.geojson"
 SUMMARY = "summary.json"
 TRAINING_SET = "corrections"
-_SEEN_PX = 16
-# The form of wsipipe.store.geoparquet: GeoParquet 1.1.0, glass has no place on the globe.
+_VISITED_PX = 16
+# As in wsipipe.store.geoparquet: GeoParquet 1.1.0, without a coordinate reference system.
 _GEO = {
     "version": "1.1.0",
     "primary_column": "polygon",
@@ -35,119 +35,144 @@ _GEO = {
 }
 
 
+class ReviewSummary(TypedDict):
+    """Contents of ``summary.json``; areas in mm2."""
+
+    slide_id: str
+    plan: str
+    user: str
+    reviewers: list[str]
+    seen_mm2: float
+    slide_mm2: float
+    acts: dict[str, int]
+    nuclei: dict[str, int]
+    nuclei_by_class: dict[str, int]
+    tissue_mm2_by_class: dict[str, dict[str, float]]
+    rejected: list[dict[str, int | str]]
+    comments: list[dict[str, int | str]]
+    changes: list[dict[str, object]]
+    training_fields: int
+    labels: str
+
+
 @dataclass(frozen=True)
-class Exported:
-    """What an export wrote.
+class ExportedReview:
+    """Files of an export.
 
     Attributes:
-        folder: Where.
-        summary: As in ``summary.json``.
+        folder: Folder of the files.
+        summary: Contents of ``summary.json``.
     """
 
     folder: Path
-    summary: dict[str, Any]
+    summary: ReviewSummary
 
 
-def export_review(session: Session) -> Exported:
-    """Writes everything into ``reviews/USER``; repeating it replaces the files.
+def export_review(slide: ReviewedSlide) -> ExportedReview:
+    """Write all files into ``reviews/USER``; existing files are replaced.
 
     Raises:
         StorageError: The folder cannot be written.
     """
-    folder = session.folder
+    folder = slide.folder
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    derive(session)
+    write_reviewed_labels(slide)
+    statuses: Counter[str] = Counter()
+    classes: Counter[str] = Counter()
     with storage_errors(folder):
-        statuses, classes = (
-            _write_table(session, folder / TABLE) if session.has_nuclei else (Counter(), Counter())
-        )
-        _write_geojson(session, folder)
-    fields = write_training_set(session, folder / TRAINING_SET)
-    summary = summarise(session, statuses, classes) | {"training_fields": fields, "labels": STORE}
+        if slide.has_nuclei:
+            statuses, classes = _write_table(slide, folder / TABLE)
+        _write_geojson(slide, folder)
+    fields = write_training_set(slide, folder / TRAINING_SET)
+    summary = summarise(slide, statuses, classes, fields)
     write_json(folder / SUMMARY, summary)
-    return Exported(folder, summary)
+    return ExportedReview(folder, summary)
 
 
-def summarise(look: Look, statuses: Counter[str], classes: Counter[str]) -> dict[str, Any]:
-    """What was seen and done; areas in mm2.
+def summarise(
+    slide: ReviewedSlide, statuses: Counter[str], classes: Counter[str], fields: int
+) -> ReviewSummary:
+    """Summarise what was visited and edited.
 
     Args:
-        look: The review.
-        statuses: Nuclei by status.
-        classes: Nuclei by class.
+        slide: The review.
+        statuses: Number of nuclei by status.
+        classes: Number of nuclei by class.
+        fields: Number of training fields.
     """
-    px_mm2 = (look.source.mpp / 1000) ** 2
-    acts = Counter(entry.act.kind for entry in look.state.done)
+    px_mm2 = (slide.published.mpp / 1000) ** 2
+    edits = Counter(entry.edit.kind for entry in slide.history.done)
+    gone = rejected(slide)
     return {
-        "slide_id": look.source.slide_id,
-        "plan": look.source.plan,
-        "user": look.user,
-        "reviewers": sorted({entry.user for entry in look.state.done}),
-        "seen_mm2": round(float(seen(look, _SEEN_PX).sum()) * _SEEN_PX**2 * px_mm2, 4),
-        "slide_mm2": round(look.shape[0] * look.shape[1] * px_mm2, 4),
-        "acts": dict(sorted(acts.items())),
-        "nuclei": {**dict(sorted(statuses.items())), "rejected": len(rejected(look))},
+        "slide_id": slide.published.slide_id,
+        "plan": slide.published.plan,
+        "user": slide.user,
+        "reviewers": sorted({entry.user for entry in slide.history.done}),
+        "seen_mm2": round(float(visited_mask(slide, _VISITED_PX).sum()) * _VISITED_PX**2 * px_mm2, 4),
+        "slide_mm2": round(slide.shape[0] * slide.shape[1] * px_mm2, 4),
+        "acts": dict(sorted(edits.items())),
+        "nuclei": {**dict(sorted(statuses.items())), "rejected": len(gone)},
         "nuclei_by_class": dict(sorted(classes.items())),
-        "tissue_mm2_by_class": _tissue_areas(look),
-        "rejected": rejected(look),
+        "tissue_mm2_by_class": _tissue_areas(slide),
+        "rejected": gone,
         "comments": [
-            {"y": at.y, "x": at.x, "text": text, "user": user} for at, text, user in look.state.comments
+            {"y": at.y, "x": at.x, "text": text, "user": user} for at, text, user in slide.history.comments
         ],
-        "changes": [
-            {
-                "n": entry.number,
-                "at": entry.at,
-                "user": entry.user,
-                "act": entry.act.kind,
-                "ids": list(entry.act.ids),
-            }
-            | ({"value": entry.act.value} if entry.act.value else {})
-            for entry in look.state.done
-        ],
+        "changes": [_summary_of(entry) for entry in slide.history.done],
+        "training_fields": fields,
+        "labels": STORE,
     }
 
 
-def _tissue_areas(look: Look) -> dict[str, dict[str, float]]:
-    """Area of each class as reviewed, and by how much it grew."""
-    if not look.has_tissue:
+def _summary_of(entry: JournalEntry) -> dict[str, object]:
+    edit = entry.edit
+    shown = {"n": entry.number, "at": entry.at, "user": entry.user, "act": edit.kind, "ids": list(edit.ids)}
+    return shown | ({"value": edit.value} if edit.value else {})
+
+
+def _tissue_areas(slide: ReviewedSlide) -> dict[str, dict[str, float]]:
+    """Return the reviewed area of each class, and its growth."""
+    if not slide.has_tissue:
         return {}
-    cell_mm2 = (look.source.mpp * look.source.class_downsample / 1000) ** 2
-    now, before = look.tissue(), np.asarray(look.tissue_labels.published[...])
+    cell_mm2 = (slide.published.mpp * slide.published.class_downsample / 1000) ** 2
+    now, before = slide.tissue(), np.asarray(slide.tissue_labels.published[...])
     areas = {}
-    for item in look.source.classes:
+    for item in slide.published.classes:
         is_now, was = int((now == item.value).sum()), int((before == item.value).sum())
         areas[item.name] = {"area": round(is_now * cell_mm2, 4), "grown": round((is_now - was) * cell_mm2, 4)}
     return areas
 
 
-def _write_table(look: Look, path: Path) -> tuple[Counter[str], Counter[str]]:
+def _write_table(slide: ReviewedSlide, path: Path) -> tuple[Counter[str], Counter[str]]:
     statuses: Counter[str] = Counter()
     classes: Counter[str] = Counter()
     schema = REVIEWED_SCHEMA.with_metadata({"geo": json.dumps(_GEO)})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for table in reviewed_tables(look):
+        for table in reviewed_tables(slide):
             writer.write_table(table.replace_schema_metadata(schema.metadata))
             statuses.update(table["status"].to_pylist())
             classes.update(name or "no class" for name in table["class"].to_pylist())
     return statuses, classes
 
 
-def _write_geojson(look: Look, folder: Path) -> None:
-    source = look.source
-    if look.has_nuclei:
-        colours = {item.name: item.rgb for item in source.classes}
-        write_nuclei_geojson(folder / NUCLEI_GEOJSON, _for_geojson(folder / TABLE), source.slide_id, colours)
-    if look.has_tissue:
-        offset_y, offset_x, step = source.affine
-        styles = {item.value: ClassStyle(item.name, item.rgb) for item in source.classes}
-        affine = (offset_y, offset_x, step * source.class_downsample)
-        mpp = source.mpp * source.class_downsample
-        write_tissue_geojson(folder / TISSUE_GEOJSON, look.tissue(), styles, affine, mpp, source.slide_id)
+def _write_geojson(slide: ReviewedSlide, folder: Path) -> None:
+    published = slide.published
+    if slide.has_nuclei:
+        colours = {item.name: item.rgb for item in published.classes}
+        write_nuclei_geojson(
+            folder / NUCLEI_GEOJSON, _for_geojson(folder / TABLE), published.slide_id, colours
+        )
+    if slide.has_tissue:
+        offset_y, offset_x, step = published.affine
+        styles = {item.value: ClassStyle(item.name, item.rgb) for item in published.classes}
+        affine = (offset_y, offset_x, step * published.class_downsample)
+        mpp = published.mpp * published.class_downsample
+        write_tissue_geojson(folder / TISSUE_GEOJSON, slide.tissue(), styles, affine, mpp, published.slide_id)
 
 
 def _for_geojson(path: Path) -> Iterator[pa.Table]:
-    """The reviewed table with the final class where the writer takes the class from."""
+    """Read the reviewed table with the final class as tissue class."""
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)

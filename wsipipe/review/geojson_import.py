@@ -1,14 +1,14 @@
-"""GeoJSON that a person edited in QuPath -> acts of a session: what differs from the slide, nothing else.
+"""Import GeoJSON edited in QuPath; only differences from the slide become edits.
 
-A nucleus is known by ``nucleus_id``, else by its name; a feature without either, or whose id is taken, is a
-new nucleus. Geometry counts by the centres of pixels, so an untouched outline is an untouched nucleus. What
-is not in the file stays, unless the file is said to be complete: an export of a selection must not delete.
+A nucleus is identified by ``nucleus_id``, else by its name; a feature without either, or whose id is taken,
+is a new nucleus. Outlines are compared by the centres of pixels, so an untouched outline is an untouched
+nucleus. Nuclei that are not in the file are kept, unless the file is declared complete: an export of a
+selection must not delete.
 """
 
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -25,35 +25,35 @@ _TOOL = "import"
 LEFT_OUT = "left out: "
 _TOO_SMALL = f"{LEFT_OUT}too small for a pixel of the slide"
 _ROUNDING_PX = 0.02
-"""Files hold hundredths of a level-0 px."""
+"""Tolerance for outlines; files hold hundredths of a level-0 px."""
 
 
 def import_geojson(session: Session, path: Path, complete: bool = False) -> Counter[str]:
-    """Makes acts of what a file changes.
+    """Import a GeoJSON file.
 
     Args:
-        session: Open for writing.
-        path: GeoJSON (also gzipped or zipped), in level-0 px of the slide, of nuclei, of tissue or of both.
-        complete: Nuclei of the slide that the file lacks were deleted by the person.
+        session: Session open for writing.
+        path: GeoJSON (also gzipped or zipped) of nuclei, tissue or both, in level-0 px of the slide.
+        complete: Whether to delete nuclei that are not in the file.
 
     Returns:
-        Acts by kind, ``unchanged`` and ``missing`` nuclei, and what was left out, by cause.
+        Number of edits by kind, of ``unchanged`` and ``missing`` nuclei, and of features left out, by cause.
 
     Raises:
-        ConfigError: It is no GeoJSON, or nothing in it can be used.
+        ConfigError: It is no GeoJSON, or no feature can be used.
     """
     features, left_out = read_features(session, path)
     nuclei = [feature for feature in features if feature.is_nucleus]
-    # Named also where the outline is of no use: a nucleus that is in the file was not deleted.
+    # Features with a problem count too: a nucleus that is in the file was not deleted.
     named = {feature.nucleus for feature in nuclei}
     usable = [feature for feature in features if not feature.problem]
     done: Counter[str] = Counter({f"{LEFT_OUT}{cause}": count for cause, count in left_out.items()})
-    known, new = _sorted_out(session, [feature for feature in usable if feature.is_nucleus])
-    # Decided before the first act: a neighbour that grew over a nucleus does not make that one changed.
+    known, new = _known_and_new(session, [feature for feature in usable if feature.is_nucleus])
+    # Decided before the first edit: a nucleus is not changed by a neighbour that grows over it.
     changes = {id(feature): _change(session, feature) for feature in _unlike_published(session, known)}
-    acts = [_known(session, feature, changes.get(id(feature), "same")) for feature in known]
-    done.update(kind for kinds in acts for kind in kinds)
-    done.update(unchanged=acts.count([]))
+    edits = [_known(session, feature, changes.get(id(feature), "same")) for feature in known]
+    done.update(kind for kinds in edits for kind in kinds)
+    done.update(unchanged=edits.count([]))
     done.update(kind for feature in new for kind in _draw(session, feature))
     if nuclei:
         done.update(_missing(session, named, complete))
@@ -63,8 +63,11 @@ def import_geojson(session: Session, path: Path, complete: bool = False) -> Coun
     return +done
 
 
-def _sorted_out(session: Session, features: list[Feature]) -> tuple[list[Feature], list[Feature]]:
-    """Features that are nuclei of the slide, and new ones; of two with one id the second is new."""
+def _known_and_new(session: Session, features: list[Feature]) -> tuple[list[Feature], list[Feature]]:
+    """Separate nuclei of the slide from new ones.
+
+    Of two features with the same id the second is new.
+    """
     known: list[Feature] = []
     new: list[Feature] = []
     taken = set()
@@ -77,29 +80,29 @@ def _sorted_out(session: Session, features: list[Feature]) -> tuple[list[Feature
 
 
 def _unlike_published(session: Session, features: list[Feature]) -> list[Feature]:
-    """Those whose outline is not the published one, or on which the session acted; quick."""
-    path = session.source.folder / NUCLEI_TABLE
+    """Return features that may differ from the slide, by a quick comparison."""
+    path = session.published.folder / NUCLEI_TABLE
     if not features or not path.is_file():
         return features
     table = pq.read_table(path, columns=["id", "polygon"])
     ids = np.array([feature.nucleus for feature in features])
     rows = np.minimum(np.searchsorted(table["id"].to_numpy(), ids), table.num_rows - 1)
-    published = to_px(shapely.from_wkb(table["polygon"].to_numpy()[rows]), session.source.affine)
+    published = to_px(shapely.from_wkb(table["polygon"].to_numpy()[rows]), session.published.affine)
     mine = shapely.normalize(np.array([feature.outline for feature in features], object))
     alike = shapely.equals_exact(mine, shapely.normalize(published), tolerance=_ROUNDING_PX)
     alike &= table["id"].to_numpy()[rows] == ids
-    alike &= ~np.isin(ids, list(session.state.touched))
+    alike &= ~np.isin(ids, list(session.history.touched))
     return [feature for feature, same in zip(features, alike, strict=True) if not same]
 
 
 def _pixels(session: Session, feature: Feature) -> tuple[Region, Array, Array]:
-    """Window of a known nucleus, its labels there, and where the file wants the nucleus (bool)."""
+    """Return the window of a known nucleus, its labels, and the imported mask."""
     window = _around(feature.outline, session.shape, session.box(feature.nucleus))
-    return window, session.labels(window), label_ops.polygon(window, feature.outline)
+    return window, session.labels(window), label_ops.polygon_mask(window, feature.outline)
 
 
 def _change(session: Session, feature: Feature) -> str:
-    """``same``, ``other``, or ``none`` where no pixel's centre lies in the outline."""
+    """Return ``same``, ``other``, or ``none`` if no pixel centre is in the outline."""
     _, labels, inside = _pixels(session, feature)
     if not inside.any():
         return "none"
@@ -107,7 +110,7 @@ def _change(session: Session, feature: Feature) -> str:
 
 
 def _known(session: Session, feature: Feature, change: str) -> list[str]:
-    """Acts of a nucleus of the slide, by kind; none where it is as it was."""
+    """Edit a nucleus of the slide; return the kinds of the edits."""
     done = [_TOO_SMALL] if change == "none" else []
     if change == "other":
         done.append(_reshape(session, feature))
@@ -122,7 +125,7 @@ def _reshape(session: Session, feature: Feature) -> str:
     after = label_ops.filled(after, inside, feature.nucleus, over=True)
     try:
         session.repaint(window, after, ids=[feature.nucleus], tool=_TOOL)
-    except ConfigError:  # what it adds are slivers, or a neighbour's new outline covers it
+    except ConfigError:  # only slivers are added, or a neighbour's new outline covers it
         return _TOO_SMALL
     return "paint"
 
@@ -135,22 +138,22 @@ def _relabel(session: Session, feature: Feature) -> bool:
 
 
 def _draw(session: Session, feature: Feature) -> Iterable[str]:
-    """A new nucleus, over what it was cut from."""
+    """Draw a new nucleus over those that it was cut from."""
     window = _around(feature.outline, session.shape)
-    inside = label_ops.polygon(window, feature.outline)
+    inside = label_ops.polygon_mask(window, feature.outline)
     if not inside.any():
         return [_TOO_SMALL]
     identity = session.next_id
     after = label_ops.filled(session.labels(window), inside, identity, over=True)
     try:
         session.redraw(window, after, identity, feature.class_name, _TOOL)
-    except ConfigError:  # with the nuclei that it touches it is too large for one act
+    except ConfigError:  # too large for one edit with the nuclei that it touches
         return [f"{LEFT_OUT}too large with its neighbours"]
     return ["draw"]
 
 
 def _missing(session: Session, named: set[int], complete: bool) -> dict[str, int]:
-    nuclei = session.source.nuclei.ids
+    nuclei = session.published.nuclei.ids
     gone = [int(i) for i in nuclei[~np.isin(nuclei, list(named))] if session.area_px(int(i)) > 0]
     if not complete:
         return {"missing": len(gone)}
@@ -160,21 +163,21 @@ def _missing(session: Session, named: set[int], complete: bool) -> dict[str, int
 
 
 def _tissue(session: Session, feature: Feature) -> Iterable[str]:
-    values = {item.name: item.value for item in session.source.classes}
-    factor = session.source.class_downsample
+    values = {item.name: item.value for item in session.published.classes}
+    factor = session.published.class_downsample
     outline = shapely.transform(feature.outline, lambda points: points / factor)
     window = _around(outline, session.tissue_labels.shape)
     before = session.tissue(window)
-    after = np.where(label_ops.polygon(window, outline), np.uint8(values[feature.class_name]), before)
+    after = np.where(label_ops.polygon_mask(window, outline), np.uint8(values[feature.class_name]), before)
     if (before == after).all():
         return ["unchanged tissue"]
     session.retissue(window, after, feature.class_name, _TOOL)
     return ["tissue"]
 
 
-def _around(outline: Any, shape: tuple[int, int], other: Region | None = None) -> Region:
-    """The part of an array of ``shape`` that holds an outline (x, y) and another region."""
+def _around(outline: shapely.Geometry, shape: tuple[int, int], other: Region | None = None) -> Region:
+    """Return a window around an outline (x, y) and another region, inside an array."""
     x, y, end_x, end_y = shapely.bounds(outline).clip(0, [shape[1], shape[0]] * 2).tolist()
     corners = [(y, x), (end_y, end_x)]
     corners += [(other.y, other.x), (other.end_y, other.end_x)] if other else []
-    return label_ops.around(corners).clipped(shape)
+    return label_ops.bounds_of(corners).clipped(shape)

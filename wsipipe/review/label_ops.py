@@ -1,12 +1,11 @@
-"""Labels of a window and what a person wants -> labels after; pure functions on small arrays (y, x).
+"""Operations on the labels of a window, as pure functions on arrays (y, x).
 
-Each nucleus stays one 4-connected object: what an act cuts off becomes a nucleus of its own, or background
-where it is a sliver.
+Each nucleus stays one 4-connected object: a part that an edit cuts off becomes a nucleus of its own, or
+background if it is a sliver.
 """
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import shapely
@@ -17,18 +16,21 @@ from wsipipe.geometry import Array, Region
 
 Point = tuple[float, float]
 SLIVER_PX = 4
-"""Cut-off parts up to this size are background."""
+"""Parts of up to this size that are cut off become background."""
 
 
-def whole(after: Array, ids: Iterable[int], next_id: int) -> Array:
-    """Labels (H, W) -> the same with each of ``ids`` one 4-connected object.
+def keep_connected(after: Array, ids: Iterable[int], next_id: int) -> Array:
+    """Make each nucleus one 4-connected object.
 
-    The largest part keeps the id (the first in raster order among equals), others get new ids.
+    The largest part keeps the id (the first in raster order among equals), the others get new ids.
 
     Args:
-        after: Labels, a copy that may be changed.
-        ids: That may have come apart; whole in the window.
+        after: Labels (H, W), changed in place.
+        ids: Nuclei that may be in parts; entirely in the window.
         next_id: First unused id.
+
+    Returns:
+        The same array.
     """
     for identity in sorted(set(ids) - {0}):
         parts, count = ndimage.label(after == identity)
@@ -47,16 +49,16 @@ def whole(after: Array, ids: Iterable[int], next_id: int) -> Array:
 
 
 def split(labels: Array, identity: int, next_id: int, line: Sequence[Point] | None = None) -> Array:
-    """One nucleus -> two or more, along a line, or across its longest axis where none is given.
+    """Split a nucleus along a line, or across its longest axis.
 
     Args:
-        labels: Window (H, W).
-        identity: The nucleus, whole in the window.
+        labels: Labels (H, W) of the window.
+        identity: The nucleus, entirely in the window.
         next_id: First unused id.
-        line: (y, x) points in px of the window; it has to cross the nucleus.
+        line: (y, x) points in px of the window; the line must cross the nucleus.
 
     Raises:
-        ConfigError: The line does not cut it, or it is too small.
+        ConfigError: The line does not cut the nucleus, or the nucleus is too small.
     """
     inside = labels == identity
     cut = _cut_by(inside, line) if line else _halves(inside)
@@ -66,14 +68,13 @@ def split(labels: Array, identity: int, next_id: int, line: Sequence[Point] | No
     areas = np.bincount(parts.ravel(), minlength=count + more + 1)[1:]
     if np.count_nonzero(areas > SLIVER_PX) < 2:
         raise ConfigError(
-            f"Nucleus {identity} was to be split, but the cut leaves one piece; draw the line right across "
-            f"it."
+            f"Nucleus {identity} was not split: the cut leaves one piece. Draw the line right across it."
         )
     return _numbered(labels, inside, parts, areas, identity, next_id)
 
 
 def _halves(inside: Array) -> Array:
-    """1 and 2 on either side of the middle of the longest axis, 0 outside."""
+    """Return 1 and 2 on either side of the middle of the longest axis, 0 outside."""
     y, x = np.nonzero(inside)
     if y.size < 2:
         return inside.astype(np.uint8)
@@ -85,8 +86,11 @@ def _halves(inside: Array) -> Array:
 
 
 def _cut_by(inside: Array, line: Sequence[Point]) -> Array:
-    """1 in the largest piece that the line leaves, 2 in the others; px on the line go to the nearest."""
-    parts, count = ndimage.label(inside & ~stroke(inside.shape, line, 0.75))
+    """Return 1 in the largest piece beside the line, 2 in the others.
+
+    Px on the line belong to the nearest piece.
+    """
+    parts, count = ndimage.label(inside & ~stroke_mask(inside.shape, line, 0.75))
     if count < 2:
         return inside.astype(np.uint8)
     nearest = ndimage.distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
@@ -108,31 +112,68 @@ def _numbered(labels: Array, inside: Array, parts: Array, areas: Array, identity
 
 
 def merge(labels: Array, ids: Sequence[int]) -> Array:
-    """Several nuclei -> one with the smallest of their ids.
+    """Merge nuclei into one with the smallest of their ids.
 
     Raises:
-        ConfigError: They do not touch.
+        ConfigError: The nuclei do not touch.
     """
     after = labels.copy()
     together = np.isin(labels, ids)
     if ndimage.label(together)[1] != 1:
         raise ConfigError(
-            f"Nuclei {', '.join(map(str, ids))} were to be merged, but they do not touch; paint the gap "
-            f"between "
-            f"them first."
+            f"Nuclei {', '.join(map(str, ids))} were not merged: they do not touch. Paint the gap between "
+            "them first."
         )
     after[together] = min(ids)
     return after
 
 
 def filled(labels: Array, inside: Array, identity: int, over: bool = False) -> Array:
-    """Labels with ``identity`` where ``inside``; other nuclei give way only if ``over``."""
+    """Return labels with a nucleus inside a mask.
+
+    Args:
+        labels: Labels (H, W).
+        inside: Mask (H, W) bool.
+        identity: The nucleus.
+        over: Whether it replaces other nuclei.
+    """
     free = inside if over else inside & ((labels == 0) | (labels == identity))
     return np.where(free, np.uint32(identity), labels)
 
 
-def polygon(region: Region, outline: Any) -> Array:
-    """Px (height, width) bool of a region whose centre lies in a shapely polygon (x, y), holes left out."""
+def polygon_in(points: Sequence[Point], shape: tuple[int, int]) -> tuple[Region, Array]:
+    """Return a window around a polygon, and the mask of the polygon in it.
+
+    Args:
+        points: Corners (y, x).
+        shape: (height, width) of the array; the window is inside it.
+
+    Raises:
+        ConfigError: Fewer than three points.
+    """
+    window = bounds_of(points).clipped(shape)
+    return window, polygon_mask(window, polygon_of(points))
+
+
+def stroke_in(points: Sequence[Point], radius_px: float, shape: tuple[int, int]) -> tuple[Region, Array]:
+    """Return a window around a brush stroke, and the mask of the stroke in it.
+
+    Args:
+        points: Points (y, x) of the line.
+        radius_px: Radius of the brush.
+        shape: (height, width) of the array; the window is inside it.
+    """
+    window = bounds_of(points, radius_px + 1).clipped(shape)
+    return window, stroke_mask(window.shape, moved(points, window), radius_px)
+
+
+def polygon_mask(region: Region, outline: shapely.Polygon) -> Array:
+    """Return the px (height, width) bool whose centre is inside a polygon.
+
+    Args:
+        region: Region of the mask.
+        outline: Shapely polygon in (x, y); its holes are outside.
+    """
     valid = outline if outline.is_valid else shapely.make_valid(outline)
     shapely.prepare(valid)
     y, x = np.meshgrid(
@@ -141,8 +182,8 @@ def polygon(region: Region, outline: Any) -> Array:
     return shapely.contains_xy(valid, x, y)
 
 
-def outline_of(points: Sequence[Point]) -> Any:
-    """(y, x) points -> a shapely polygon in (x, y).
+def polygon_of(points: Sequence[Point]) -> shapely.Polygon:
+    """Return the shapely polygon in (x, y) of (y, x) points.
 
     Raises:
         ConfigError: Fewer than three points.
@@ -152,8 +193,14 @@ def outline_of(points: Sequence[Point]) -> Any:
     return shapely.Polygon([(x, y) for y, x in points])
 
 
-def stroke(shape: tuple[int, int], points: Sequence[Point], radius_px: float) -> Array:
-    """Px (H, W) bool whose centre lies within ``radius_px`` of a line through (y, x) points."""
+def stroke_mask(shape: tuple[int, int], points: Sequence[Point], radius_px: float) -> Array:
+    """Return the px (H, W) bool whose centre is near a line.
+
+    Args:
+        shape: (H, W) of the mask.
+        points: Points (y, x) of the line.
+        radius_px: Largest distance.
+    """
     y, x = (np.arange(side) + 0.5 for side in shape)
     grid_y, grid_x = np.meshgrid(y, x, indexing="ij")
     near = np.full(shape, np.inf)
@@ -168,8 +215,13 @@ def stroke(shape: tuple[int, int], points: Sequence[Point], radius_px: float) ->
     return near <= radius_px
 
 
-def around(points: Sequence[Point], margin_px: float = 1) -> Region:
-    """The smallest region that holds (y, x) points and a margin."""
+def bounds_of(points: Sequence[Point], margin_px: float = 1) -> Region:
+    """Return the smallest region that contains (y, x) points and a margin."""
     low = np.floor(np.min(points, axis=0) - margin_px).astype(int)
     high = np.ceil(np.max(points, axis=0) + margin_px).astype(int)
     return Region(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+
+
+def moved(points: Sequence[Point], window: Region) -> list[Point]:
+    """Return (y, x) points relative to a window."""
+    return [(y - window.y, x - window.x) for y, x in points]

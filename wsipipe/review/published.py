@@ -1,4 +1,4 @@
-"""A result folder or a bare store -> what review opens: arrays, classes, the way to level-0 px, nuclei."""
+"""A published result as review needs it: arrays, classes, scale and nuclei."""
 
 import json
 import warnings
@@ -10,7 +10,7 @@ from typing import Any
 import zarr
 
 from wsipipe.errors import NoResultError, StorageError
-from wsipipe.review.published_nuclei import Nuclei, read_nuclei
+from wsipipe.review.published_nuclei import NucleiIndex, read_nuclei_index
 from wsipipe.review.recognise import is_result
 from wsipipe.store import manifest
 from wsipipe.store.arrays import SCHEMA
@@ -21,12 +21,12 @@ from wsipipe.store.result import Result
 
 
 @dataclass(frozen=True)
-class Source:
-    """One slide to review.
+class PublishedSlide:
+    """A published slide.
 
     Attributes:
-        result: Its arrays.
-        plan: Of the manifest; empty where there is none, and then nothing may be written.
+        result: Arrays of the slide.
+        plan: Plan in the manifest; empty without a manifest, and then nothing may be written.
     """
 
     result: Result
@@ -44,12 +44,15 @@ class Source:
 
     @property
     def mpp(self) -> float:
-        """Um per px of image and nuclei."""
+        """Resolution of image and nuclei in µm/px."""
         return float(self.result.attributes["canvas_mpp"])
 
     @property
     def affine(self) -> tuple[float, float, float]:
-        """(offset y, offset x, step): level-0 px of the slide = offset + step * px."""
+        """Transform from px of the nuclei to level-0 px of the slide.
+
+        It is (offset y, offset x, step) with level-0 px = offset + step * px.
+        """
         attributes = self.result.attributes
         offset_y, offset_x = attributes["level0_offset_yx"]
         return float(offset_y), float(offset_x), float(attributes["level0_px_per_canvas_px"])
@@ -62,10 +65,10 @@ class Source:
         return int(array.shape[-2]), int(array.shape[-1])
 
     @cached_property
-    def nuclei(self) -> Nuclei:
+    def nuclei(self) -> NucleiIndex:
         """The published nuclei."""
         offset_y, offset_x, step = self.affine
-        return read_nuclei(self.folder / NUCLEI_TABLE, (offset_y, offset_x), step, self.mpp)
+        return read_nuclei_index(self.folder / NUCLEI_TABLE, (offset_y, offset_x), step, self.mpp)
 
     @cached_property
     def classes(self) -> tuple[LabelClass, ...]:
@@ -83,38 +86,39 @@ class Source:
 
     @cached_property
     def class_downsample(self) -> int:
-        """Px of the nuclei per px of the class map."""
+        """Downsample of the class map, in px of the nuclei."""
         return round(self.result.scale_um("labels/tissue_class")[0] / self.mpp)
 
 
-def open_source(path: str | Path) -> Source:
-    """Opens ``OUT/SLIDE`` or its ``slide.zarr``; without a manifest read-only, with a warning.
+def open_published(path: str | Path) -> PublishedSlide:
+    """Open ``OUT/SLIDE`` or its ``slide.zarr``.
+
+    Without a manifest it is read-only, and a warning is issued.
 
     Raises:
-        NoResultError: It is no result of ours.
+        NoResultError: It is no result of wsipipe.
         StorageError: A newer wsipipe wrote it.
     """
     folder = Path(path)
     folder = folder.parent if folder.name == "slide.zarr" else folder
     if not is_result(folder):
         raise NoResultError(
-            f"{path} is no result of wsipipe: there is no slide.zarr of ours in it. Name OUT/SLIDE or its "
-            f"slide.zarr."
+            f"{path} is no result of wsipipe: it has no slide.zarr written by wsipipe. Name OUT/SLIDE or its "
+            "slide.zarr."
         )
     if not (folder / manifest.MANIFEST).is_file():
         warnings.warn(
-            f"{folder} has no {manifest.MANIFEST}: it was never finished, or it was taken apart. It is "
-            f"opened for "
-            f"looking only; run the workflow again to review it.",
+            f"{folder} is opened read-only: it has no {manifest.MANIFEST}, so it is unfinished or "
+            "incomplete. Run the workflow again to review it.",
             stacklevel=2,
         )
-        return Source(Result(folder), "")
+        return PublishedSlide(Result(folder), "")
     _check_schema(folder)
-    return Source(Result(folder), str(manifest.read(folder)["plan"]))
+    return PublishedSlide(Result(folder), str(manifest.read(folder)["plan"]))
 
 
 def slides_of(out: Path) -> list[Path]:
-    """Folders of results in ``OUT``, or the folder itself if it is one."""
+    """Return the results in ``OUT``, or the folder itself if it is a result."""
     if is_result(out):
         return [out]
     return sorted(path for path in out.iterdir() if path.is_dir() and is_result(path))
@@ -126,5 +130,7 @@ def _check_schema(folder: Path) -> None:
         return
     run = folder.parent / "run.json"
     wrote = json.loads(run.read_text())["versions"]["wsipipe"] if run.is_file() else ""
-    reads = f"wsipipe {wrote} wrote it: install that version or a later one" if wrote else "upgrade wsipipe"
-    raise StorageError(f"{folder} has schema {schema}, this wsipipe reads up to {SCHEMA}; {reads}.")
+    remedy = f"wsipipe {wrote} wrote it; install that version or a later one" if wrote else "Upgrade wsipipe"
+    raise StorageError(
+        f"{folder} cannot be read: it has schema {schema}, this wsipipe reads up to {SCHEMA}. {remedy}."
+    )

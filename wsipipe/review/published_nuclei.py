@@ -1,7 +1,7 @@
-"""``nuclei.parquet`` -> place, class and probability of every published nucleus; its extent on demand.
+"""Index of the published nuclei, read from ``nuclei.parquet``.
 
-Columns of numbers are read at once, which is quick; outlines are ten times as large and are read row group by
-row group, when the extent of a nucleus is asked for.
+Columns of numbers are read at once, which is quick. Outlines are ten times as large and are read by row
+group, when the extent of a nucleus is requested.
 """
 
 from dataclasses import dataclass, field
@@ -20,11 +20,11 @@ _GROUPS_KEPT = 16
 
 
 class Outlines:
-    """Extents of nuclei, from the polygons of the table.
+    """Extents of nuclei, read from the polygons of the table.
 
     Args:
         path: ``nuclei.parquet``.
-        offset_px0: Level-0 (y, x) of the labels' first corner.
+        offset_px0: Origin (y, x) of the labels in level-0 px.
         step_px0: Level-0 px per label px.
     """
 
@@ -36,12 +36,12 @@ class Outlines:
         self._group = lru_cache(_GROUPS_KEPT)(self._read_group)
 
     def box(self, row: int) -> Array:
-        """First row, first column, end row, end column of one nucleus (4,) int32."""
+        """Return first row, first column, end row, end column (4,) int32 of a nucleus."""
         group = int(np.searchsorted(self._starts, row, side="right")) - 1
         return self._group(group)[row - self._starts[group]]
 
     def all(self) -> Array:
-        """Those of all nuclei (n, 4) int32; takes seconds on a large slide."""
+        """Return the extents of all nuclei (n, 4) int32; takes seconds on a large slide."""
         groups = [self._read_group(group) for group in range(len(self._starts) - 1)]
         return np.concatenate(groups) if groups else np.empty((0, 4), np.int32)
 
@@ -50,7 +50,7 @@ class Outlines:
             polygons = file.read_row_group(group, columns=["polygon"])["polygon"]
         bounds = shapely.bounds(shapely.from_wkb(polygons.to_numpy()))
         first_x, first_y, end_x, end_y = bounds.T
-        # An outline ends in the middle of a px's side, so bounds are whole px but for rounding.
+        # Outlines pass through the middle of px sides, so bounds are whole px except for rounding.
         low = [np.floor(self._px(value, axis) + 1e-6) for axis, value in enumerate((first_y, first_x))]
         high = [np.ceil(self._px(value, axis) - 1e-6) for axis, value in enumerate((end_y, end_x))]
         return np.stack([*low, *high], axis=1).astype(np.int32)
@@ -60,18 +60,18 @@ class Outlines:
 
 
 @dataclass(frozen=True, eq=False)
-class Nuclei:
-    """Published nuclei by ascending id; lengths in px of their level 0.
+class NucleiIndex:
+    """Published nuclei by ascending id.
 
     Attributes:
-        ids: (n,) uint32.
-        y: Centroids (n,).
-        x: Centroids (n,).
-        area_px: (n,) int64.
-        probability: (n,) float32.
-        class_index: (n,) uint8, into ``class_names``.
-        class_names: Classes by the table; the empty name for none.
-        outlines: Their extents, None where there are no nuclei.
+        ids: Ids (n,) uint32.
+        y: Rows of the centroids (n,), in px of the nuclei's level 0.
+        x: Columns of the centroids (n,), in px of the nuclei's level 0.
+        area_px: Areas (n,) int64.
+        probability: Probabilities (n,) float32.
+        class_index: Indices (n,) uint8 in ``class_names``.
+        class_names: Classes in the table; an empty name for none.
+        outlines: Extents of the nuclei; None without nuclei.
     """
 
     ids: Array
@@ -84,42 +84,47 @@ class Nuclei:
     outlines: Outlines | None = field(default=None, repr=False)
 
     def row(self, identity: int) -> int | None:
-        """Row of an id, None if it was not published."""
-        # A key of another type would have numpy copy the whole column first.
+        """Return the row of an id; None if it was not published."""
+        # With a key of another type numpy would copy the whole column first.
         at = int(np.searchsorted(self.ids, np.array(identity, self.ids.dtype)))
         return at if at < self.ids.size and int(self.ids[at]) == identity else None
 
     def box(self, row: int) -> Region:
-        """The region that a nucleus fills."""
+        """Return the extent of a nucleus."""
         y, x, end_y, end_x = self.outlines.box(row).tolist() if self.outlines else (0, 0, 0, 0)
         return Region(y, x, end_y - y, end_x - x)
 
     def boxes(self) -> Array:
-        """The regions of all (n, 4) int32: first row, first column, end row, end column."""
+        """Return the extents of all nuclei.
+
+        They are (n, 4) int32: first row, first column, end row, end column.
+        """
         return self.outlines.all() if self.outlines else np.empty((0, 4), np.int32)
 
     @property
     def highest_id(self) -> int:
-        """0 if there is none."""
+        """Highest id; 0 without nuclei."""
         return int(self.ids[-1]) if self.ids.size else 0
 
 
-def read_nuclei(path: Path, offset_px0: tuple[float, float], step_px0: float, mpp: float) -> Nuclei:
-    """Reads the table but its outlines; without a file there are no nuclei.
+def read_nuclei_index(
+    path: Path, offset_px0: tuple[float, float], step_px0: float, mpp: float
+) -> NucleiIndex:
+    """Read the table without its outlines; without a file there are no nuclei.
 
     Args:
         path: ``nuclei.parquet``.
-        offset_px0: Level-0 (y, x) of the labels' first corner.
+        offset_px0: Origin (y, x) of the labels in level-0 px.
         step_px0: Level-0 px per label px.
-        mpp: Um per label px.
+        mpp: Resolution of the labels in µm/px.
     """
     if not path.is_file():
         return _none()
-    # ParquetFile, since read_table loads pandas first: a second of a window's start.
+    # Not read_table, which loads pandas: one second when a window opens.
     with pq.ParquetFile(path, read_dictionary=["tissue_class"]) as file:
         table = file.read(columns=_COLUMNS)
     index, names = _classes(table["tissue_class"])
-    return Nuclei(
+    return NucleiIndex(
         ids=table["id"].to_numpy(),
         y=(table["centroid_y_px0"].to_numpy() - offset_px0[0]) / step_px0,
         x=(table["centroid_x_px0"].to_numpy() - offset_px0[1]) / step_px0,
@@ -132,7 +137,7 @@ def read_nuclei(path: Path, offset_px0: tuple[float, float], step_px0: float, mp
 
 
 def _classes(column: pa.ChunkedArray) -> tuple[Array, tuple[str, ...]]:
-    """Column of class names -> number of each row's class (n,) uint8, and the names by number."""
+    """Return the class index of each row (n,) uint8, and the class names."""
     column = column.unify_dictionaries()
     names: list[str] = column.chunk(0).dictionary.to_pylist() if column.num_chunks else []
     none = len(names)
@@ -141,9 +146,9 @@ def _classes(column: pa.ChunkedArray) -> tuple[Array, tuple[str, ...]]:
     return index, (*names, "") if column.null_count else tuple(names)
 
 
-def _none() -> Nuclei:
+def _none() -> NucleiIndex:
     empty = np.empty(0)
-    return Nuclei(
+    return NucleiIndex(
         empty.astype(np.uint32),
         empty,
         empty,

@@ -1,11 +1,11 @@
-"""Recognise a result of wsipipe by one small file, without slow imports."""
+"""Recognise a result by one small file, without slow imports."""
 
 import json
 from pathlib import Path
 
 
 def is_result(path: Path) -> bool:
-    """Whether a folder, ``OUT/SLIDE`` or its ``slide.zarr``, looks like a result of wsipipe."""
+    """Return whether ``OUT/SLIDE`` or its ``slide.zarr`` is a result of wsipipe."""
     store = path if path.name.endswith(".zarr") else path / "slide.zarr"
     try:
         return "wsipipe" in json.loads((store / "zarr.json").read_bytes()).get("attributes", {})

@@ -1,8 +1,9 @@
-"""A session's acts -> ``labels/nuclei_reviewed`` and ``tissue_class_reviewed``, shard by touched shard.
+"""Write the reviewed labels, ``labels/nuclei_reviewed`` and ``tissue_class_reviewed``.
 
-They begin as links to the published shards, so they cost no space. A shard that acts touch is written anew
-beside its link (zarr replaces files, it never writes into them), and so are its parents in the pyramid;
-published files keep their bytes. What was derived is noted before and after, so a crash is made good.
+The store starts as links to the published shards, so it takes no space. A shard that edits touch is written
+as a new file in place of its link (zarr replaces files, it never writes into them), and so are its parents in
+the pyramid; published files keep their bytes. The state of each shard is noted before and after it is
+written, so that a crash is repaired by the next call.
 """
 
 import hashlib
@@ -18,68 +19,66 @@ import zarr
 
 from wsipipe.common.atomic_files import storage_errors, sync_file, sync_folder, write_json
 from wsipipe.geometry import Region, hull
-from wsipipe.review.session import Session
+from wsipipe.review.slide import OUTSIDE, ReviewedSlide
 from wsipipe.stages.pyramid import mode_of_four
 from wsipipe.store import ome_metadata
 from wsipipe.store.arrays import open_array, read_region
-from wsipipe.store.encoding import NOT_COMPUTED
 
 STORE = "reviewed.zarr"
 _NOTE = "derived.json"
 _ENDING = "_reviewed"
-_OUTSIDE = {"nuclei": 0, "tissue_class": NOT_COMPUTED}
 _Shards = dict[tuple[int, int], dict[str, Any]]
 
 
-def derive(session: Session) -> list[Path]:
-    """Brings the reviewed labels up to date with the acts in force.
+def write_reviewed_labels(slide: ReviewedSlide) -> list[Path]:
+    """Update ``reviewed.zarr`` in the reviewer's folder to the edits in force.
 
     Args:
-        session: Its folder gets ``reviewed.zarr``.
+        slide: The review.
 
     Returns:
-        Shard files written, level 0 and parents; empty if nothing changed.
+        Written shard files, level 0 and parents; empty if nothing changed.
 
     Raises:
         StorageError: The folder cannot be written, or a published shard is missing.
     """
-    root = session.folder / STORE
-    names = [name for name in _OUTSIDE if name in session.source.result.labels]
+    root = slide.folder / STORE
+    names = [name for name in OUTSIDE if name in slide.published.result.labels]
     if not (root / "zarr.json").is_file():
-        _begin(session, root, names)
+        _create(slide, root, names)
     written: list[Path] = []
     for name in names:
-        written += _bring_up_to_date(session, root, name)
+        written += _update(slide, root, name)
     return written
 
 
-def reviewed_levels(session: Session, name: str) -> list[Any]:
-    """Levels (y, x) of the derived labels, finest first; the published ones where none were derived."""
-    folder = session.folder / STORE / "labels" / f"{name}{_ENDING}"
+def reviewed_levels(slide: ReviewedSlide, name: str) -> list[zarr.Array]:
+    """Return the reviewed levels (y, x), finest first; the published ones if not written yet."""
+    folder = slide.folder / STORE / "labels" / f"{name}{_ENDING}"
     paths = sorted((path.parent for path in folder.glob("[0-9]*/zarr.json")), key=lambda path: int(path.name))
-    return [open_array(path) for path in paths] or session.source.result.labels[name]
+    return [open_array(path) for path in paths] or slide.published.result.labels[name]
 
 
-def _begin(session: Session, root: Path, names: Iterable[str]) -> None:
-    """The whole store with links to published shards, visible only when it is whole."""
+def _create(slide: ReviewedSlide, root: Path, names: Iterable[str]) -> None:
+    """Create the store with links to published shards, and rename it when complete."""
     part = root.with_name(root.name + ".tmp")
     with storage_errors(root):
         for old in (root, part):
             if old.exists():
                 shutil.rmtree(old)
         part.mkdir(parents=True)
-        about = {"slide_id": session.source.slide_id, "plan": session.source.plan, "user": session.user}
+        about = {"slide_id": slide.published.slide_id, "plan": slide.published.plan, "user": slide.user}
         zarr.create_group(part, attributes={"wsipipe_review": about})
         reviewed = [f"{name}{_ENDING}" for name in names]
         zarr.create_group(part / "labels", attributes=ome_metadata.labels_attributes(reviewed))
         for name in names:
-            _link(session.source.result.store / "labels" / name, part / "labels" / f"{name}{_ENDING}")
+            _link(slide.published.result.store / "labels" / name, part / "labels" / f"{name}{_ENDING}")
         os.rename(part, root)
         sync_folder(root.parent)
 
 
 def _link(published: Path, to: Path) -> None:
-    """Copies metadata, links shards; copies them where the disks differ."""
+    """Copy metadata and link shards; copy shards to another disk."""
     for path in sorted(published.rglob("*")):
         target = to / path.relative_to(published)
         if path.is_dir():
@@ -91,7 +90,7 @@ def _link(published: Path, to: Path) -> None:
             _link_file(path, target)
     about = zarr.open_group(to, mode="r+")
     attributes = dict(about.attrs)
-    # The image it belongs to is in another store; OME-Zarr has no way to say that.
+    # The source image is in another store; OME-Zarr cannot express that.
     attributes["ome"] = _without_source(attributes["ome"])
     about.attrs.put(attributes)
 
@@ -108,13 +107,13 @@ def _link_file(path: Path, target: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def _bring_up_to_date(session: Session, root: Path, name: str) -> list[Path]:
+def _update(slide: ReviewedSlide, root: Path, name: str) -> list[Path]:
     folder = root / "labels" / f"{name}{_ENDING}"
     note = folder / _NOTE
     finest = open_array(folder / "0")
-    taken = session.state.taken
-    wanted = _wanted(session, name, int(finest.shards[-1]))
-    noted = _noted(note, session.began)
+    entry_count = slide.history.entry_count
+    wanted = _wanted(slide, name, int(finest.shards[-1]))
+    noted = _noted(note, slide.began)
     stale = {
         index: _union(wanted.get(index), noted.get(index))
         for index in wanted.keys() | noted.keys()
@@ -123,36 +122,43 @@ def _bring_up_to_date(session: Session, root: Path, name: str) -> list[Path]:
     if not stale:
         return []
     unsure = {index: {"acts": "unsure", "box": box} for index, box in stale.items()}
-    _note_down(note, session.began, noted | unsure)
-    written = _rewrite(session, folder, name, stale)
-    # An act that came meanwhile may be in a shard already: what was written is looked at again next time.
-    steady = session.state.taken == taken
-    _note_down(note, session.began, wanted if steady else wanted | unsure)
+    _note_down(note, slide.began, noted | unsure)
+    written = _rewrite(slide, folder, name, stale)
+    # An edit made meanwhile may be in a shard already: these shards are checked again next time.
+    steady = slide.history.entry_count == entry_count
+    _note_down(note, slide.began, wanted if steady else wanted | unsure)
     return written
 
 
-def _wanted(session: Session, name: str, shard_px: int) -> _Shards:
-    """Shards that acts in force may touch, with the acts' digest and where they lie."""
+def _wanted(slide: ReviewedSlide, name: str, shard_px: int) -> _Shards:
+    """Return the shards that edits touch, with the digest and the box of the edits."""
     touching: dict[tuple[int, int], list[int]] = {}
-    boxes: dict[tuple[int, int], Region] = {}
-    for entry in session.state.done:
-        change = entry.act.change
-        if change is None or change.array != name:
+    boxes: dict[tuple[int, int], list[Region]] = {}
+    for entry in slide.history.done:
+        diff = entry.edit.diff
+        if diff is None or diff.array != name:
             continue
-        cells = change.box.scaled(1, shard_px)
+        cells = diff.box.scaled(1, shard_px)
         for index in ((y, x) for y in range(cells.y, cells.end_y) for x in range(cells.x, cells.end_x)):
             touching.setdefault(index, []).append(entry.number)
-            boxes[index] = hull([boxes.get(index, change.box), change.box])
+            boxes.setdefault(index, []).append(diff.box)
     return {
-        index: {"acts": hashlib.sha256(repr(numbers).encode()).hexdigest(), "box": _as_list(boxes[index])}
+        index: {
+            "acts": _digest(numbers),
+            "box": _as_list(hull(boxes[index])),
+        }
         for index, numbers in touching.items()
     }
 
 
+def _digest(numbers: list[int]) -> str:
+    return hashlib.sha256(repr(numbers).encode()).hexdigest()
+
+
 def _rewrite(
-    session: Session, folder: Path, name: str, stale: dict[tuple[int, int], list[int]]
+    slide: ReviewedSlide, folder: Path, name: str, stale: dict[tuple[int, int], list[int]]
 ) -> list[Path]:
-    layer = session.nuclei_labels if name == "nuclei" else session.tissue_labels
+    layer = slide.nuclei_labels if name == "nuclei" else slide.tissue_labels
     array = open_array(folder / "0", "low")
     side = int(array.shards[-1])
     written, dirty = [], []
@@ -164,7 +170,7 @@ def _rewrite(
         dirty.append(Region(*box).intersection(shard))
     for level in range(1, len(list(folder.glob("[0-9]*/zarr.json")))):
         dirty = sorted({region.scaled(1, 2) for region in dirty}, key=lambda region: (region.y, region.x))
-        written += _rewrite_parents(folder, level, dirty, _OUTSIDE[name])
+        written += _rewrite_parents(folder, level, dirty, OUTSIDE[name])
     return written
 
 
@@ -215,8 +221,7 @@ def _note_down(note: Path, began: str, shards: _Shards) -> None:
 
 
 def _union(one: dict[str, Any] | None, other: dict[str, Any] | None) -> list[int]:
-    boxes = [Region(*found["box"]) for found in (one, other) if found]
-    return _as_list(hull(boxes))
+    return _as_list(hull([Region(*found["box"]) for found in (one, other) if found]))
 
 
 def _as_list(box: Region) -> list[int]:

@@ -1,8 +1,7 @@
-"""A small synthetic slide -> a finished result, written by the store's own functions."""
+"""A small finished result of a synthetic slide."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +10,7 @@ import zarr
 from wsipipe.common.about import RESEARCH_USE_NOTICE
 from wsipipe.common.block_mean import block_mean
 from wsipipe.geometry import Array, Region
-from wsipipe.review.label_ops import whole
+from wsipipe.review.label_ops import keep_connected
 from wsipipe.stages.nuclei.shape import shapes
 from wsipipe.stages.nuclei.table import TissueMap, measure
 from wsipipe.stages.pyramid import mode_of_four
@@ -39,16 +38,16 @@ PLAN = "0" * 64
 
 
 def make_sample(work: Path, image: bool = True, shard_px: int = 256, seed: int = 3) -> Result:
-    """A result of 512 x 512 px at 0.5 um/px with every kind of array, two levels each.
+    """Write a result of 512 x 512 px at 0.5 µm/px.
 
-    Nuclei are the synthetic slide's own; the left half is one tissue class, the right half another, the last
-    row of the class map is not computed.
+    It has every kind of array, with two levels. Nuclei are those of the synthetic slide. The left half is one
+    tissue class, the right half another; the last row of the class map is not computed.
 
     Args:
         work: Empty folder; the result is in ``work / "result"``.
-        image: Whether pixels are stored.
+        image: Whether the image is stored.
         shard_px: Side of a shard.
-        seed: Another seed, another slide.
+        seed: Seed of the synthetic slide.
     """
     return _Writer(work, image, shard_px, seed).write()
 
@@ -84,7 +83,7 @@ class _Writer:
         return open_result(self.work / RESULT)
 
     def _nucleus_probability(self) -> Array:
-        """Each nucleus has a probability of its own, so that a queue has an order."""
+        """Return a different probability per nucleus, so that queues have an order."""
         count = int(self.nuclei.max())
         sure = np.random.default_rng(0).uniform(0.55, 1, count + 1).astype(np.float32)
         sure[0] = 0.02
@@ -146,14 +145,17 @@ class _Writer:
         )
         self._array(f"probabilities/{name}/0", pixels)
 
-    def _group(self, name: str, attributes: dict[str, Any]) -> None:
+    def _group(self, name: str, attributes: dict[str, object]) -> None:
         zarr.create_group(self.work / array_path(name), attributes=json.loads(json.dumps(attributes)))
 
 
 def in_order(labels: Array) -> Array:
-    """Ids 1..n in raster order of the first pixel, each one 4-connected object, slivers dropped."""
+    """Number nuclei from 1 in raster order of the first pixel.
+
+    Each is one 4-connected object; slivers are dropped.
+    """
     ids = np.unique(labels)
-    apart = whole(labels.astype(np.uint32), ids.tolist(), int(ids[-1]) + 1)
+    apart = keep_connected(labels.astype(np.uint32), ids.tolist(), int(ids[-1]) + 1)
     areas = np.bincount(apart.ravel())
     apart[areas[apart] < 5] = 0
     found, first, numbers = np.unique(apart, return_index=True, return_inverse=True)

@@ -1,206 +1,222 @@
-"""Review of one slide without a window: every act that a person can do, durable when it returns."""
+"""Edit the labels of one slide; each edit is durable when its method returns."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Concatenate, Self
 
 import numpy as np
 
-from wsipipe.errors import ConfigError
+from wsipipe.errors import ConfigError, StorageError
 from wsipipe.geometry import Array, Region, hull
-from wsipipe.review import label_ops
-from wsipipe.review.journal.edit import Act, Entry
-from wsipipe.review.journal.pixel_diff import change_between
+from wsipipe.review import build_edit
+from wsipipe.review.journal.edit import Edit, JournalEntry
+from wsipipe.review.journal.journal import Journal
+from wsipipe.review.journals import journal_of
 from wsipipe.review.label_ops import Point
-from wsipipe.review.slide import Look
-
-MOST_PX = 1 << 26
-"""Largest window of one act."""
+from wsipipe.review.published import PublishedSlide, open_published
+from wsipipe.review.slide import ReviewedSlide
 
 
-class Session(Look):
-    """One reviewer at one slide. Use ``open``; a context manager closes it.
+class Session(ReviewedSlide):
+    """One slide under review by one reviewer; create it with ``open``.
 
-    Places and regions are (y, x) in px of the nuclei's level 0, continuous px i covering [i, i + 1].
+    It is a context manager. Places and regions are as for :class:`wsipipe.review.slide.ReviewedSlide`.
+
+    Args:
+        journal: The journal open for writing; None for a read-only session.
     """
 
-    def accept(self, ids: Sequence[int], tool: str = "api") -> Entry:
-        """The nuclei are right as they are."""
-        return self.record(Act(kind="accept", tool=tool, ids=self._there(ids)))
+    def __init__(
+        self,
+        published: PublishedSlide,
+        path: Path,
+        began: str = "",
+        entries: Iterable[JournalEntry] = (),
+        journal: Journal | None = None,
+    ) -> None:
+        super().__init__(published, path, began, entries)
+        self._journal = journal
+        self._lock = threading.RLock()
 
-    def reject(self, ids: Sequence[int], tool: str = "api") -> Entry:
-        """These are no nuclei; they become background."""
-        return self._remove("reject", ids, tool)
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        user: str | None = None,
+        reviews: str | Path | None = None,
+        read_only: bool = False,
+    ) -> Self:
+        """Open a slide for review, as the reviewer left it.
 
-    def delete(self, ids: Sequence[int], tool: str = "api") -> Entry:
-        """Takes nuclei away without a judgement, for example one's own drawing."""
-        return self._remove("delete", ids, tool)
-
-    def relabel(self, ids: Sequence[int], class_name: str, tool: str = "api") -> Entry:
-        """Gives nuclei a class, one of the model's or a new one."""
-        if not class_name:
-            raise ConfigError("A nucleus was to get a class without a name; name one.")
-        return self.record(Act(kind="relabel", tool=tool, ids=self._there(ids), value=class_name))
-
-    def split(self, identity: int, line: Sequence[Point] | None = None, tool: str = "api") -> Entry:
-        """Cuts a nucleus along a line, or across its longest axis; the largest part keeps the id."""
-        (identity,) = self._there([identity])
-        window = self.box(identity)
-        own = [(y - window.y, x - window.x) for y, x in line] if line else None
-        after = label_ops.split(self.labels(window), identity, self.next_id, own)
-        return self._pixels("split", window, after, (identity,), tool)
-
-    def merge(self, ids: Sequence[int], tool: str = "api") -> Entry:
-        """Makes touching nuclei one, with the smallest id."""
-        ids = self._there(ids)
-        window = _together([self.box(identity) for identity in ids])
-        return self._pixels("merge", window, label_ops.merge(self.labels(window), ids), tuple(ids), tool)
-
-    def draw(self, points: Sequence[Point], class_name: str = "", tool: str = "polygon") -> int:
-        """A new nucleus inside a polygon, where no other is; returns its id.
+        Args:
+            path: ``OUT/SLIDE`` or its ``slide.zarr``.
+            user: Name of the reviewer and of the journal; the login name by default.
+            reviews: Folder of journals, if not ``OUT/SLIDE/reviews``, for example for a read-only disk.
+            read_only: Write nothing; the journal must exist.
 
         Raises:
-            ConfigError: There is no free pixel in it.
+            StorageError: There is no result, the journal belongs to another slide or plan, or it cannot be
+                written.
+            LockedError: The same reviewer has it open elsewhere.
         """
-        window = label_ops.around(points).clipped(self.shape)
-        inside = label_ops.polygon(window, label_ops.outline_of(points))
-        identity = self.next_id
-        self.redraw(
-            window, label_ops.filled(self.labels(window), inside, identity), identity, class_name, tool
-        )
-        return identity
+        published = open_published(path)
+        if read_only or not published.plan:
+            return cls._read(published, user, reviews)
+        place, header = journal_of(published, user, reviews)
+        journal = Journal.open(place, header)
+        return cls(published, place, journal.header.began, journal.entries, journal)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the journal; all edits are on the disk already."""
+        if self._journal:
+            self._journal.close()
+            self._journal = None
+
+    @property
+    def writable(self) -> bool:
+        """Whether edits are possible."""
+        return self._journal is not None
+
+    @property
+    def next_id(self) -> int:
+        """First id that no nucleus ever had."""
+        return self.highest_id + 1
+
+    def record(self, edit: Edit) -> JournalEntry:
+        """Write an edit to the journal and apply it; all edits pass through here.
+
+        Raises:
+            StorageError: The slide is open read-only, or the disk refused.
+        """
+        if self._journal is None:
+            raise StorageError(
+                f"{self.published.folder} is open read-only; the edit was not saved. Open a finished result "
+                "without read_only to edit it."
+            )
+        with self._lock:
+            entry = self._journal.append(edit)
+            self.history.apply(entry)
+            return entry
+
+    def undo(self) -> JournalEntry | None:
+        """Undo and return the last edit, of this or an earlier session."""
+        return self._repeal("undo", self.history.done)
+
+    def redo(self) -> JournalEntry | None:
+        """Redo and return the edit that was undone last."""
+        return self._repeal("redo", self.history.undone)
+
+    def accept(self, ids: Sequence[int], tool: str = "api") -> JournalEntry:
+        """Accept nuclei as they are."""
+        return self._edit(build_edit.judge, "accept", ids, "", tool)
+
+    def reject(self, ids: Sequence[int], tool: str = "api") -> JournalEntry:
+        """Reject objects that are no nuclei; they become background."""
+        return self._edit(build_edit.remove, "reject", ids, tool)
+
+    def delete(self, ids: Sequence[int], tool: str = "api") -> JournalEntry:
+        """Delete nuclei without a judgement, for example one's own drawing."""
+        return self._edit(build_edit.remove, "delete", ids, tool)
+
+    def relabel(self, ids: Sequence[int], class_name: str, tool: str = "api") -> JournalEntry:
+        """Give nuclei a class, one of the model's or a new one."""
+        if not class_name:
+            raise ConfigError("The nuclei were not relabelled: the class has no name. Give one.")
+        return self._edit(build_edit.judge, "relabel", ids, class_name, tool)
+
+    def split(self, identity: int, line: Sequence[Point] | None = None, tool: str = "api") -> JournalEntry:
+        """Split a nucleus along a line, or across its longest axis.
+
+        The largest part keeps the id.
+        """
+        return self._edit(build_edit.split, identity, line, tool)
+
+    def merge(self, ids: Sequence[int], tool: str = "api") -> JournalEntry:
+        """Merge touching nuclei into one, with the smallest id."""
+        return self._edit(build_edit.merge, ids, tool)
+
+    def draw(self, points: Sequence[Point], class_name: str = "", tool: str = "polygon") -> int:
+        """Draw a nucleus on the background inside a polygon and return its id."""
+        return self._edit(build_edit.draw, points, class_name, tool).edit.ids[0]
 
     def redraw(
         self, region: Region, after: Array, identity: int, class_name: str = "", tool: str = "api"
-    ) -> Entry:
-        """As :meth:`repaint`, for a new nucleus: ``after`` holds it as ``identity``, which is ``next_id``."""
-        return self._pixels("draw", region, after, (identity,), tool, class_name)
+    ) -> JournalEntry:
+        """Replace the labels of a region, with a new nucleus in them.
+
+        ``after`` (height, width) holds it as ``identity``, which is ``next_id``. Without a class it gets that
+        of its tissue.
+        """
+        return self._edit(build_edit.replace, "draw", region, after, (identity,), tool, class_name)
 
     def paint(
         self, identity: int, points: Sequence[Point], radius_px: float = 2, tool: str = "brush"
-    ) -> Entry:
-        """Brushes a nucleus along a line, over its neighbours if need be."""
-        window = label_ops.around(points, radius_px + 1).clipped(self.shape)
-        own = [(y - window.y, x - window.x) for y, x in points]
-        brush = label_ops.stroke(window.shape, own, radius_px)
-        after = label_ops.filled(self.labels(window), brush, identity, over=True)
-        return self.repaint(window, after, "paint", (identity,), tool)
+    ) -> JournalEntry:
+        """Paint a nucleus along a line, also over its neighbours."""
+        return self._edit(build_edit.paint, identity, points, radius_px, tool)
 
-    def erase(self, points: Sequence[Point], radius_px: float = 2, tool: str = "brush") -> Entry:
-        """Brushes background along a line."""
-        window = label_ops.around(points, radius_px + 1).clipped(self.shape)
-        own = [(y - window.y, x - window.x) for y, x in points]
-        after = self.labels(window).copy()
-        after[label_ops.stroke(window.shape, own, radius_px)] = 0
-        return self.repaint(window, after, "erase", (), tool)
+    def erase(self, points: Sequence[Point], radius_px: float = 2, tool: str = "brush") -> JournalEntry:
+        """Erase nuclei along a line."""
+        return self._edit(build_edit.paint, 0, points, radius_px, tool)
 
     def repaint(
         self, region: Region, after: Array, kind: str = "paint", ids: Sequence[int] = (), tool: str = "brush"
-    ) -> Entry:
-        """Labels of a region become ``after`` (height, width); what comes apart gets new ids."""
-        return self._pixels(kind, region, after, tuple(ids), tool)
+    ) -> JournalEntry:
+        """Replace the labels of a region by ``after`` (height, width).
 
-    def set_tissue(self, points: Sequence[Point], class_name: str, tool: str = "polygon") -> Entry:
-        """The tissue inside a polygon is of a class."""
-        cells = [(y / self.source.class_downsample, x / self.source.class_downsample) for y, x in points]
-        window = label_ops.around(cells).clipped(self.tissue_labels.shape)
-        return self._tissue_where(
-            window, label_ops.polygon(window, label_ops.outline_of(cells)), class_name, tool
-        )
+        Parts that are cut off get new ids.
+        """
+        return self._edit(build_edit.replace, kind, region, after, ids, tool)
+
+    def set_tissue(self, points: Sequence[Point], class_name: str, tool: str = "polygon") -> JournalEntry:
+        """Set the tissue class inside a polygon."""
+        return self._edit(build_edit.set_tissue, points, class_name, tool)
 
     def brush_tissue(
         self, points: Sequence[Point], radius_px: float, class_name: str, tool: str = "brush"
-    ) -> Entry:
-        """The tissue along a line is of a class."""
-        factor = self.source.class_downsample
-        window = label_ops.around([(y / factor, x / factor) for y, x in points], radius_px / factor + 1)
-        window = window.clipped(self.tissue_labels.shape)
-        own = [(y / factor - window.y, x / factor - window.x) for y, x in points]
-        return self._tissue_where(
-            window, label_ops.stroke(window.shape, own, radius_px / factor), class_name, tool
-        )
+    ) -> JournalEntry:
+        """Set the tissue class along a line."""
+        return self._edit(build_edit.brush_tissue, points, radius_px, class_name, tool)
 
-    def retissue(self, region: Region, after: Array, value: str = "", tool: str = "brush") -> Entry:
-        """Class values of a region of the class map become ``after`` (height, width)."""
-        change = change_between("tissue_class", region, self.tissue(region), after)
-        if change is None:
-            raise ConfigError("The tissue there has that class already; nothing was changed.")
-        return self.record(Act(kind="tissue", tool=tool, change=change, value=value))
+    def retissue(self, region: Region, after: Array, value: str = "", tool: str = "brush") -> JournalEntry:
+        """Replace the class values of a region by ``after`` (height, width).
 
-    def comment(self, y: float, x: float, text: str, tool: str = "api") -> Entry:
-        """A note at a place."""
+        The region is in px of the class map; ``value`` is the name of the class.
+        """
+        return self._edit(build_edit.replace_tissue, region, after, value, tool)
+
+    def comment(self, y: float, x: float, text: str, tool: str = "api") -> JournalEntry:
+        """Add a note at a place."""
         place = Region(int(np.floor(y)), int(np.floor(x)), 1, 1)
-        return self.record(Act(kind="comment", tool=tool, value=text, region=place))
+        return self.record(Edit(kind="comment", tool=tool, value=text, region=place))
 
-    def visit(self, region: Region) -> Entry | None:
-        """A field was looked at; None if it lies in one that was."""
+    def visit(self, region: Region) -> JournalEntry | None:
+        """Record a visited field; None if it is inside an earlier one."""
         field = region.clipped(self.shape)
-        if not field.area_px or any(_holds(seen, field) for seen in self.state.visited):
+        if not field.area_px or any(hull([seen, field]) == seen for seen in self.history.visited):
             return None
-        return self.record(Act(kind="visit", tool="view", region=field))
+        return self.record(Edit(kind="visit", tool="view", region=field))
 
-    def _there(self, ids: Sequence[int]) -> tuple[int, ...]:
-        gone = [identity for identity in ids if self.area_px(identity) <= 0]
-        if gone or not ids:
-            raise ConfigError(
-                f"{self.source.slide_id} has no nucleus {', '.join(map(str, gone)) or '(none was named)'} "
-                f"now; it "
-                f"may have been rejected or merged. Undo that, or choose another."
-            )
-        return tuple(sorted(set(map(int, ids))))
-
-    def _remove(self, kind: str, ids: Sequence[int], tool: str) -> Entry:
-        there = self._there(ids)
-        window = _together([self.box(identity) for identity in there])
-        after = self.labels(window).copy()
-        after[np.isin(after, there)] = 0
-        return self._pixels(kind, window, after, there, tool)
-
-    def _pixels(
-        self, kind: str, region: Region, after: Array, ids: tuple[int, ...], tool: str, value: str = ""
-    ) -> Entry:
-        """Records what ``after`` changes in ``region``, nuclei kept in one piece."""
+    def _edit[**Rest](
+        self, build: Callable[Concatenate[ReviewedSlide, Rest], Edit], *args: Rest.args, **kwargs: Rest.kwargs
+    ) -> JournalEntry:
+        """Build an edit of the current labels and record it."""
         with self._lock:
-            before = self.labels(region)
-            differ = before != after
-            if not differ.any():
-                raise ConfigError(f"{kind} changed no pixel; nothing was recorded.")
-            ids_there = np.union1d(before[differ], after[differ])
-            known = [int(i) for i in ids_there if i and self.area_px(int(i)) > 0]
-            window = _together([region, *(self.box(identity) for identity in known)])
-            before = self.labels(window)
-            wanted = before.copy()
-            wanted[region.relative_to(window).slices] = after
-            next_id = 1 + max(self.next_id - 1, int(wanted.max()))
-            wanted = label_ops.whole(wanted, map(int, ids_there), next_id)
-            change = change_between("nuclei", window, before, wanted)
-            if change is None:
-                raise ConfigError(f"{kind} left only slivers, which are dropped; nothing was recorded.")
-            return self.record(Act(kind=kind, tool=tool, ids=ids, change=change, value=value))
+            return self.record(build(self, *args, **kwargs))
 
-    def _tissue_where(self, window: Region, inside: Array, class_name: str, tool: str) -> Entry:
-        values = {item.name: item.value for item in self.source.classes}
-        if class_name not in values:
-            raise ConfigError(
-                f"The model has no tissue class {class_name!r}; choose one of {', '.join(values)}."
-            )
-        after = np.where(inside, np.uint8(values[class_name]), self.tissue(window))
-        return self.retissue(window, after, class_name, tool)
-
-
-def _together(regions: Sequence[Region]) -> Region:
-    window = hull(regions)
-    if window.area_px > MOST_PX:
-        raise ConfigError(
-            f"One act was to change {window.height} x {window.width} px, the most is {MOST_PX}; these nuclei "
-            f"lie far "
-            f"apart: take them in several acts."
-        )
-    return window
-
-
-def _holds(outer: Region, inner: Region) -> bool:
-    return (
-        outer.y <= inner.y
-        and outer.x <= inner.x
-        and outer.end_y >= inner.end_y
-        and outer.end_x >= inner.end_x
-    )
+    def _repeal(self, kind: str, entries: list[JournalEntry]) -> JournalEntry | None:
+        with self._lock:
+            last = entries[-1] if entries else None
+            if last:
+                self.record(Edit(kind=kind, tool=kind, of=last.number))
+            return last

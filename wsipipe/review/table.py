@@ -1,15 +1,17 @@
-"""A session -> the reviewed table of nuclei: untouched rows as published, touched ones measured anew."""
+"""The reviewed table of nuclei.
+
+Untouched rows are as published, touched ones are measured again.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wsipipe.geometry import Array, Region
-from wsipipe.review.slide import Look
+from wsipipe.review.slide import ReviewedSlide
 from wsipipe.stages.nuclei.table import TissueMap, measure
 from wsipipe.store.arrays import read_region
 from wsipipe.store.encoding import PROBABILITY_MAX
@@ -24,52 +26,60 @@ REVIEW_FIELDS = (
     pa.field("reviewed_at", pa.string()),
 )
 REVIEWED_SCHEMA = pa.schema([*SCHEMA, *REVIEW_FIELDS])
-"""Columns of ``table.SCHEMA``, then what the reviewer said: ``status`` is ``published`` (nobody acted on it),
-``accepted``, ``changed`` or ``new``; ``class`` is the class given by hand, else ``tissue_class``."""
+"""Columns of the published table, then those of the review.
+
+``status`` is ``published`` (not edited), ``accepted``, ``changed`` or ``new``; ``class`` is the class given
+by hand, else ``tissue_class``.
+"""
 
 
-def reviewed_tables(look: Look) -> Iterator[pa.Table]:
-    """Tables of :data:`REVIEWED_SCHEMA`, ordered by id, new nuclei last; rejected ones are gone."""
-    touched = look.state.touched
-    path = look.source.folder / NUCLEI_TABLE
+def reviewed_tables(slide: ReviewedSlide) -> Iterator[pa.Table]:
+    """Yield tables of :data:`REVIEWED_SCHEMA`, ordered by id.
+
+    New nuclei are last, rejected ones are left out.
+    """
+    touched = slide.history.touched
+    path = slide.published.folder / NUCLEI_TABLE
     if path.is_file():
-        yield from _published(look, path, touched)
-    new = sorted(i for i in touched if look.source.nuclei.row(i) is None and look.area_px(i) > 0)
+        yield from _published(slide, path, touched)
+    new = sorted(i for i in touched if slide.published.nuclei.row(i) is None and slide.area_px(i) > 0)
     if new:
-        yield pa.concat_tables([_measured(look, identity) for identity in new])
+        yield pa.concat_tables([_measured(slide, identity) for identity in new])
 
 
-def rejected(look: Look) -> list[dict[str, Any]]:
-    """Published nuclei that are gone: id, who and when."""
+def rejected(slide: ReviewedSlide) -> list[dict[str, int | str]]:
+    """Return id, reviewer and time of published nuclei that were removed."""
     gone = sorted(
-        i for i in look.state.touched if look.source.nuclei.row(i) is not None and look.area_px(i) <= 0
+        i
+        for i in slide.history.touched
+        if slide.published.nuclei.row(i) is not None and slide.area_px(i) <= 0
     )
-    verdicts = [(identity, look.verdict(identity)) for identity in gone]
-    return [{"id": i, "user": verdict.user, "at": verdict.at} for i, verdict in verdicts if verdict]
+    decisions = [(identity, slide.decision(identity)) for identity in gone]
+    return [{"id": i, "user": decision.user, "at": decision.at} for i, decision in decisions if decision]
 
 
-def _published(look: Look, path: Path, touched: set[int]) -> Iterator[pa.Table]:
-    changed_tissue = look.changed_tissue
+def _published(slide: ReviewedSlide, path: Path, touched: set[int]) -> Iterator[pa.Table]:
+    changed_tissue = slide.changed_tissue
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             here = np.isin(table["id"].to_numpy(), list(touched))
             if changed_tissue is not None:
-                table = _reclassed(look, table, changed_tissue)
-            kept = _with_review(look, table.filter(pa.array(~here)))
+                table = _reclassed(slide, table, changed_tissue)
+            kept = _with_review(slide, table.filter(pa.array(~here)))
             ids = table["id"].to_numpy()[here].tolist()
-            rows = [_measured(look, identity) for identity in ids if look.area_px(identity) > 0]
+            rows = [_measured(slide, identity) for identity in ids if slide.area_px(identity) > 0]
             yield pa.concat_tables([kept, *rows]).sort_by("id")
 
 
-def _reclassed(look: Look, table: pa.Table, changed: Array) -> pa.Table:
-    """Nuclei whose centre lies in changed tissue get its class."""
-    offset_y, offset_x, step = look.source.affine
+def _reclassed(slide: ReviewedSlide, table: pa.Table, changed: Array) -> pa.Table:
+    """Replace the class of nuclei whose centre is in changed tissue."""
+    offset_y, offset_x, step = slide.published.affine
     y = (table["centroid_y_px0"].to_numpy() - offset_y) / step
     x = (table["centroid_x_px0"].to_numpy() - offset_x) / step
-    cells = look.cells(y, x)
-    names = {item.value: item.name for item in look.source.classes}
-    values, published = look.tissue()[cells], table["tissue_class"].to_pylist()
+    cells = slide.cells(y, x)
+    names = {item.value: item.name for item in slide.published.classes}
+    values, published = slide.tissue()[cells], table["tissue_class"].to_pylist()
     classes = [
         names.get(int(value)) if there else old
         for value, there, old in zip(values, changed[cells], published, strict=True)
@@ -78,54 +88,54 @@ def _reclassed(look: Look, table: pa.Table, changed: Array) -> pa.Table:
     return table.set_column(column, "tissue_class", pa.array(classes, pa.string()))
 
 
-def _measured(look: Look, identity: int) -> pa.Table:
-    """One nucleus as it is now."""
-    box = look.box(identity).clipped(look.shape)
-    labels = look.labels(box)
+def _measured(slide: ReviewedSlide, identity: int) -> pa.Table:
+    """Measure one nucleus."""
+    box = slide.box(identity).clipped(slide.shape)
+    labels = slide.labels(box)
     inside = labels == identity
     rows: Table = {
         "id": np.array([identity], np.uint32),
         "area": np.array([inside.sum()]),
-        "nucleus": np.array([_probability_sum(look, box, inside)]),
+        "nucleus": np.array([_probability_sum(slide, box, inside)]),
     }
-    affine, mpp = look.source.affine, look.source.mpp
-    table = measure(labels, rows, box, affine, mpp, _image(look, box), _tissue(look))
-    return _with_review(look, table)
+    affine, mpp = slide.published.affine, slide.published.mpp
+    table = measure(labels, rows, box, affine, mpp, _image(slide, box), _tissue(slide))
+    return _with_review(slide, table)
 
 
-def _probability_sum(look: Look, box: Region, inside: Array) -> float:
-    probabilities = look.source.result.probabilities
+def _probability_sum(slide: ReviewedSlide, box: Region, inside: Array) -> float:
+    probabilities = slide.published.result.probabilities
     if "nucleus" not in probabilities:
         return 0.0
     stored = read_region(probabilities["nucleus"], box, 0)[inside].astype(np.int64)
     return float(np.where(stored > PROBABILITY_MAX, 0, stored).sum())
 
 
-def _image(look: Look, box: Region) -> Array | None:
-    image = look.source.result.image
+def _image(slide: ReviewedSlide, box: Region) -> Array | None:
+    image = slide.published.result.image
     return np.moveaxis(read_region(image[0], box, 255), 0, 2) if image else None
 
 
-def _tissue(look: Look) -> TissueMap | None:
-    if not look.has_tissue:
+def _tissue(slide: ReviewedSlide) -> TissueMap | None:
+    if not slide.has_tissue:
         return None
-    offset_y, offset_x, step = look.source.affine
-    names = {item.value: item.name for item in look.source.classes}
-    return TissueMap(look.tissue(), names, (offset_y, offset_x, step * look.source.class_downsample))
+    offset_y, offset_x, step = slide.published.affine
+    names = {item.value: item.name for item in slide.published.classes}
+    return TissueMap(slide.tissue(), names, (offset_y, offset_x, step * slide.published.class_downsample))
 
 
-def _with_review(look: Look, table: pa.Table) -> pa.Table:
-    """Adds the reviewer's columns."""
-    acted = look.state.touched
+def _with_review(slide: ReviewedSlide, table: pa.Table) -> pa.Table:
+    """Add the columns of the review."""
+    touched = slide.history.touched
     columns: dict[str, list[str | None]] = {field.name: [] for field in REVIEW_FIELDS}
     ids, classes = table["id"].to_pylist(), table["tissue_class"].to_pylist()
     for identity, tissue_class in zip(ids, classes, strict=True):
-        verdict = look.verdict(identity) if identity in acted else None
-        is_new = look.source.nuclei.row(identity) is None
-        status = "new" if is_new else verdict.status if verdict else "published"
+        decision = slide.decision(identity) if identity in touched else None
+        is_new = slide.published.nuclei.row(identity) is None
+        status = "new" if is_new else decision.status if decision else "published"
         row: tuple[str | None, ...] = (status, tissue_class, None, None)
-        if verdict:
-            row = (status, verdict.class_name or tissue_class, verdict.user, verdict.at)
+        if decision:
+            row = (status, decision.class_name or tissue_class, decision.user, decision.at)
         for name, value in zip(columns, row, strict=True):
             columns[name].append(value)
     for field in REVIEW_FIELDS:

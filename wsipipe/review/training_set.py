@@ -1,4 +1,4 @@
-"""A session -> corrections as a training set that ``wsipipe train`` reads: fields that a person has seen.
+"""Write the visited fields of a review as a training set for ``wsipipe train``.
 
 FOLDER/images/NAME.png    RGB
 FOLDER/labels/NAME.png    uint16 ids, 1..n in each field, 0 background
@@ -14,29 +14,29 @@ from PIL import Image
 
 from wsipipe.common.atomic_files import storage_errors
 from wsipipe.geometry import Array, Region
-from wsipipe.review.slide import Look
+from wsipipe.review.slide import ReviewedSlide
 from wsipipe.store.arrays import read_region
 
 _COLUMNS = ("id", "mpp_um", "group", "y", "x", "height", "width", "nuclei", "judged")
 _MOST_SHARED = 0.5
-"""A field that earlier ones cover further would teach the same px twice."""
+"""Largest share of a field that earlier fields may cover; no px is trained on twice."""
 
 
-def write_training_set(look: Look, folder: Path) -> int:
-    """Writes every visited field that holds a judgement on a nucleus; returns how many.
+def write_training_set(slide: ReviewedSlide, folder: Path) -> int:
+    """Write the visited fields with edited nuclei, and return their number.
 
-    Only in a field that a person has seen does an unlabelled pixel mean background.
+    Only in a visited field does an unlabelled pixel mean background.
 
     Args:
-        look: The review.
-        folder: Replaced if it is there.
+        slide: The review.
+        folder: Folder of the training set; an existing one is replaced.
     """
     with storage_errors(folder):
         if folder.exists():
             shutil.rmtree(folder)
         for name in ("images", "labels"):
             (folder / name).mkdir(parents=True)
-        rows = [_write_field(look, folder, field) for field in _fields(look)]
+        rows = [_write_field(slide, folder, field) for field in _fields(slide)]
         with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, _COLUMNS)
             writer.writeheader()
@@ -44,40 +44,43 @@ def write_training_set(look: Look, folder: Path) -> int:
     return len(rows)
 
 
-def _fields(look: Look) -> list[Region]:
-    """Visited fields with a judgement, in the order of the visits, that earlier ones do not cover by half."""
-    if not look.has_nuclei or not look.source.result.image:
+def _fields(slide: ReviewedSlide) -> list[Region]:
+    """Return visited fields with edited nuclei, in the order of the visits.
+
+    Fields that earlier ones cover by more than half are left out.
+    """
+    if not slide.has_nuclei or not slide.published.result.image:
         return []
-    judged = [look.box(identity) for identity in sorted(look.state.touched)]
+    judged = [slide.box(identity) for identity in sorted(slide.history.touched)]
     kept: list[Region] = []
-    for visited in look.state.visited:
-        field = visited.clipped(look.shape)
+    for visited in slide.history.visited:
+        field = visited.clipped(slide.shape)
         if any(box.meets(field) for box in judged) and _shared(field, kept) <= _MOST_SHARED:
             kept.append(field)
     return kept
 
 
 def _shared(field: Region, others: list[Region]) -> float:
-    """Share of a field that others cover; 1 for an empty one."""
+    """Return the share of a field that others cover; 1 for an empty field."""
     covered = np.zeros(field.shape, bool)
     for other in others:
         covered[other.relative_to(field).clipped(field.shape).slices] = True
     return float(covered.mean()) if covered.size else 1.0
 
 
-def _write_field(look: Look, folder: Path, field: Region) -> dict[str, object]:
-    name = f"{look.source.slide_id}_{field.y}_{field.x}"
-    ids, numbers = _numbered(look.labels(field))
-    image = np.moveaxis(read_region(look.source.result.image[0], field, 255), 0, 2)
+def _write_field(slide: ReviewedSlide, folder: Path, field: Region) -> dict[str, object]:
+    name = f"{slide.published.slide_id}_{field.y}_{field.x}"
+    ids, numbers = _numbered(slide.labels(field))
+    image = np.moveaxis(read_region(slide.published.result.image[0], field, 255), 0, 2)
     Image.fromarray(np.ascontiguousarray(image)).save(folder / "images" / f"{name}.png")
     Image.fromarray(numbers).save(folder / "labels" / f"{name}.png")
     place = {"y": field.y, "x": field.x, "height": field.height, "width": field.width}
-    judged = sum(look.box(identity).meets(field) for identity in look.state.touched)
+    judged = sum(slide.box(identity).meets(field) for identity in slide.history.touched)
     counts = {"nuclei": ids.size, "judged": judged}
-    return {"id": name, "mpp_um": look.source.mpp, "group": look.source.slide_id, **place, **counts}
+    return {"id": name, "mpp_um": slide.published.mpp, "group": slide.published.slide_id, **place, **counts}
 
 
 def _numbered(labels: Array) -> tuple[Array, Array]:
-    """Ids in a field but 0, and the field with them numbered from 1, uint16."""
+    """Return the ids in a field, and the field with ids from 1, uint16."""
     ids, at = np.unique(np.append(0, labels.ravel()), return_inverse=True)
     return ids[1:], at[1:].reshape(labels.shape).astype(np.uint16)

@@ -29,7 +29,7 @@ def test_two_reviewers_from_status_to_export(typed: object, folder: Path, tmp_pa
     assert json.loads(out) == [{"user": user, "acts": 2, "nuclei": 2} for user in ("ann", "bob")]
     code, out, _ = typed("review", "merge", folder, "ann", "bob", "--into", "both")
     assert code == ExitCode.OK
-    assert "1 acts, 1 conflicts" in out
+    assert "1 edits, 1 conflicts" in out
     assert "ann: reject 5; bob: accept 5" in out
     assert "kappa" in out
     code, out, _ = typed("review", "export", folder, "--user", "both")

@@ -25,7 +25,7 @@ def exported(session: Session):
     session.accept([3])
     session.reject([5])
     session.relabel([9], "mitosis")
-    session.split(next(int(i) for i in session.source.nuclei.ids if session.area_px(int(i)) > 100))
+    session.split(next(int(i) for i in session.published.nuclei.ids if session.area_px(int(i)) > 100))
     session.draw([(100, 100), (130, 100), (130, 130), (100, 130)], "gland")
     session.set_tissue([(0, 0), (256, 0), (256, 128), (0, 128)], "gland")
     session.comment(3, 4, "fold?")
@@ -52,7 +52,7 @@ def test_the_table_has_the_labels_areas_and_says_who(exported) -> None:
     assert 5 not in table.index
     assert (table.loc[3, "status"], table.loc[3, "reviewed_by"]) == ("accepted", "ann")
     assert (table.loc[9, "status"], table.loc[9, "class"]) == ("changed", "mitosis")
-    assert set(table.loc[table.index > session.source.nuclei.highest_id, "status"]) == {"new"}
+    assert set(table.loc[table.index > session.published.nuclei.highest_id, "status"]) == {"new"}
     assert table.geometry.is_valid.all()
 
 
@@ -120,9 +120,9 @@ def test_training_fields_are_those_seen_and_a_training_reads_them(exported) -> N
     seen = session.labels(Region(0, 0, 256, 300))
     np.testing.assert_array_equal(field.labels > 0, seen > 0)
     assert field.labels.max() == np.unique(seen).size - 1 == int(rows[0]["nuclei"])
-    image = session.source.result.image[0][:, :256, :300]
+    image = session.published.result.image[0][:, :256, :300]
     np.testing.assert_array_equal(field.image, np.moveaxis(image, 0, 2))
-    assert (field.mpp, field.group, field.has_instances) == (0.5, session.source.slide_id, True)
+    assert (field.mpp, field.group, field.has_instances) == (0.5, session.published.slide_id, True)
 
 
 def test_fields_without_judgement_or_seen_already_teach_nothing(session: Session) -> None:

@@ -59,7 +59,7 @@ def test_untouched_files_change_nothing(session, nuclei, tissue, tmp_path) -> No
     assert done == {"unchanged": len(nuclei)}
     done = import_geojson(session, write(tmp_path, tissue))
     assert set(done) == {"unchanged tissue"}
-    assert not session.state.done
+    assert not session.history.done
 
 
 def test_edits_come_back_with_ids_classes_and_areas(session, nuclei, tissue, tmp_path, published) -> None:
@@ -96,7 +96,7 @@ def test_out_and_back_of_a_review_is_the_review(session, slide, nuclei, random_a
         np.testing.assert_array_equal(mine > 0, theirs > 0)
         pairs = np.unique(np.stack([mine.ravel(), theirs.ravel()]), axis=1)
         assert np.unique(pairs[0]).size == pairs.shape[1] == np.unique(pairs[1]).size
-        known = session.source.nuclei.highest_id
+        known = session.published.nuclei.highest_id
         assert all(one == other for one, other in pairs.T.tolist() if one <= known)
         for one, other in pairs.T.tolist():
             if one:
@@ -107,7 +107,7 @@ def test_out_and_back_of_a_review_is_the_review(session, slide, nuclei, random_a
 def test_a_selection_deletes_nothing(session, nuclei, tmp_path) -> None:
     done = import_geojson(session, write(tmp_path, nuclei[:10]))
     assert done == {"unchanged": 10, "missing": len(nuclei) - 10}
-    assert not session.state.done
+    assert not session.history.done
 
 
 def test_a_file_that_is_no_geojson_of_polygons_is_refused(session, nuclei, tmp_path) -> None:
@@ -122,9 +122,9 @@ def test_a_file_that_is_no_geojson_of_polygons_is_refused(session, nuclei, tmp_p
         import_geojson(session, write(tmp_path, [POINT]))
     for feature in nuclei:
         feature["geometry"]["coordinates"] = FAR_AWAY
-    with pytest.raises(ConfigError, match=r"outside the slide\. Is it another slide"):
+    with pytest.raises(ConfigError, match=r"outside the slide\. It may belong to another slide"):
         import_geojson(session, write(tmp_path, nuclei), complete=True)
-    assert not session.state.done
+    assert not session.history.done
 
 
 POINT = {
@@ -161,7 +161,7 @@ def test_bad_features_are_counted_and_delete_nothing(session, nuclei, tissue, tm
         "left out: annotations without a class; the model knows stroma, gland": 1,
         "left out: annotations of the class 'bone'; the model knows stroma, gland": 1,
     }
-    assert all(session.area_px(int(i)) > 0 for i in session.source.nuclei.ids)
+    assert all(session.area_px(int(i)) > 0 for i in session.published.nuclei.ids)
 
 
 def test_tissue_of_an_unknown_class_is_refused(session, tissue, tmp_path) -> None:

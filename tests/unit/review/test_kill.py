@@ -16,8 +16,8 @@ import pytest
 
 from wsipipe.geometry import Region
 from wsipipe.review import Session
-from wsipipe.review.journal.journal import read_journal
-from wsipipe.review.reviewed_store import derive, reviewed_levels
+from wsipipe.review.journal.journal_file import read_journal
+from wsipipe.review.reviewed_store import reviewed_levels, write_reviewed_labels
 from wsipipe.review.sample import SIDE_PX
 from wsipipe.store.result import Result
 
@@ -30,19 +30,19 @@ import numpy as np
 sys.path.insert(0, sys.argv[3])
 from conftest import random_act
 from wsipipe.review import Session
-from wsipipe.review.reviewed_store import derive
+from wsipipe.review.reviewed_store import write_reviewed_labels
 rng = np.random.default_rng(int(sys.argv[2]))
 with Session.open(sys.argv[1], "ann") as session:
     print("ready", flush=True)
     derived = 0
-    while session.state.taken < 200:
-        before = session.state.taken
+    while session.history.entry_count < 200:
+        before = session.history.entry_count
         random_act(session, rng)
-        if session.state.taken > before:
-            print(session.state.taken, flush=True)
-        if session.state.taken - derived >= 40:
-            derive(session)
-            derived = session.state.taken
+        if session.history.entry_count > before:
+            print(session.history.entry_count, flush=True)
+        if session.history.entry_count - derived >= 40:
+            write_reviewed_labels(session)
+            derived = session.history.entry_count
 print("all", flush=True)
 """
 
@@ -64,9 +64,9 @@ def test_a_kill_loses_at_most_the_act_in_flight(slide: Result, seed: int) -> Non
     rest = worker.communicate()[0].split()
     lines = [int(line) for line in rest if line.isdigit()] or [int(told)]
     with Session.open(slide.folder, "ann") as session:
-        assert lines[-1] <= session.state.taken <= lines[-1] + 1
+        assert lines[-1] <= session.history.entry_count <= lines[-1] + 1
         whole = Region(0, 0, SIDE_PX, SIDE_PX)
-        derive(session)
+        write_reviewed_labels(session)
         np.testing.assert_array_equal(reviewed_levels(session, "nuclei")[0][...], session.labels(whole))
         session.comment(1, 1, "goes on")
     assert read_journal(slide.folder / "reviews" / "ann.journal").torn_bytes == 0

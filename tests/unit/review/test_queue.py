@@ -15,8 +15,8 @@ def test_uncertain_nuclei_come_by_probability(session: Session) -> None:
     items = session.queue("uncertain", 20)
     found = [float(item.why.split("p ")[1].split(",")[0]) for item in items]
     assert found == sorted(found)
-    lowest = np.argsort(session.source.nuclei.probability, kind="stable")[:20]
-    assert [item.identity for item in items] == session.source.nuclei.ids[lowest].tolist()
+    lowest = np.argsort(session.published.nuclei.probability, kind="stable")[:20]
+    assert [item.identity for item in items] == session.published.nuclei.ids[lowest].tolist()
 
 
 def test_seams_are_nuclei_at_shard_borders(session: Session) -> None:
@@ -36,13 +36,13 @@ def test_a_class_and_a_random_sample(session: Session) -> None:
 
 def test_uncertain_tissue_begins_where_classes_are_even(session: Session) -> None:
     first = session.queue("uncertain tissue", 5)[0]
-    stored = session.source.result.probabilities["tissue_class"][...].astype(int)
+    stored = session.published.result.probabilities["tissue_class"][...].astype(int)
     cell = stored[:, first.region.y // 32, first.region.x // 32]
     assert cell.max() == stored.max(0)[stored.max(0) <= 250].min()
 
 
 def test_every_offered_queue_can_be_made_and_others_are_refused(session: Session) -> None:
-    kinds = queue_kinds(session.source)
+    kinds = queue_kinds(session.published)
     assert {"uncertain", "seams", "random", "uncertain tissue", "class: gland"} <= set(kinds)
     for kind in kinds:
         assert len(session.queue(kind, 3)) <= 3

@@ -25,11 +25,11 @@ def differing(session: Session, published: Array) -> Array:
 
 def reopened(session: Session) -> Session:
     session.close()
-    return Session.open(session.source.folder, session.user)
+    return Session.open(session.published.folder, session.user)
 
 
 def first_with(session: Session, least_px: int) -> int:
-    return next(int(i) for i in session.source.nuclei.ids if session.area_px(int(i)) >= least_px)
+    return next(int(i) for i in session.published.nuclei.ids if session.area_px(int(i)) >= least_px)
 
 
 def touching_pair(published: Array) -> tuple[int, int]:
@@ -42,17 +42,17 @@ def touching_pair(published: Array) -> tuple[int, int]:
 def test_accepting_changes_no_pixel(session: Session, published: Array) -> None:
     session.accept([5, 6])
     assert not differing(session, published).any()
-    verdict = session.verdict(5)
-    assert verdict is not None
-    assert (verdict.status, verdict.user) == ("accepted", "ann")
-    assert session.verdict(7) is None
+    decision = session.decision(5)
+    assert decision is not None
+    assert (decision.status, decision.user) == ("accepted", "ann")
+    assert session.decision(7) is None
 
 
 def test_rejecting_and_deleting_leave_background(session: Session, published: Array) -> None:
     session.reject([5])
     session.delete([9])
     np.testing.assert_array_equal(differing(session, published), np.isin(published, (5, 9)))
-    assert session.verdict(5).status == "rejected"
+    assert session.decision(5).status == "rejected"
     assert session.area_px(5) == 0
     with pytest.raises(ConfigError, match="no nucleus 5 now"):
         session.accept([5])
@@ -93,7 +93,7 @@ def test_merging_needs_touching_nuclei(session: Session, published: Array) -> No
     pair = touching_pair(published)
     session.merge(pair)
     np.testing.assert_array_equal(session.labels(WHOLE) == pair[0], np.isin(published, pair))
-    assert session.verdict(pair[1]).status == "rejected"
+    assert session.decision(pair[1]).status == "rejected"
     with pytest.raises(ConfigError, match="do not touch"):
         session.merge([pair[0], int(published.max())])
 
@@ -123,7 +123,7 @@ def test_painting_over_a_neighbour_takes_its_pixels(session: Session, published:
     before = session.area_px(other)
     session.paint(one, [(y, x), tuple(np.argwhere(published == one).mean(axis=0))], 2)
     assert session.area_px(other) < before
-    assert other in session.state.touched
+    assert other in session.history.touched
 
 
 def test_tissue_changes_inside_the_polygon_only(session: Session, slide: Result) -> None:
@@ -167,7 +167,7 @@ def test_any_acts_leave_areas_boxes_and_undo_in_order(session, published, random
     after = session.labels(WHOLE)
     areas = np.bincount(after.ravel(), minlength=session.next_id)
     for identity in range(1, session.next_id):
-        if session.source.nuclei.row(identity) is None and not session.state.entries_of(identity):
+        if session.published.nuclei.row(identity) is None and not session.history.entries_of(identity):
             continue
         assert session.area_px(identity) == areas[identity]
         if areas[identity]:
@@ -187,7 +187,7 @@ def test_a_nucleus_stays_one_piece_whatever_is_done(session: Session, random_act
     for _ in range(60):
         random_act(session, rng)
     after = session.labels(WHOLE)
-    for identity in session.state.touched:
+    for identity in session.history.touched:
         assert ndimage.label(after == identity)[1] <= 1
 
 
@@ -204,7 +204,7 @@ def test_acts_on_nothing_are_refused(session: Session) -> None:
         session.reject([99999])
     with pytest.raises(ConfigError, match="three points"):
         session.draw([(1, 1), (2, 2)])
-    assert not session.state.done
+    assert not session.history.done
 
 
 def test_published_files_are_never_touched(session: Session, slide: Result, random_act) -> None:
@@ -216,10 +216,10 @@ def test_published_files_are_never_touched(session: Session, slide: Result, rand
 
 def test_a_store_without_manifest_opens_for_looking_with_a_warning(slide: Result) -> None:
     (slide.store / "manifest.json").unlink()
-    with pytest.warns(UserWarning, match="looking only"):
+    with pytest.warns(UserWarning, match="read-only"):
         session = Session.open(slide.folder, "ann")
     assert session.labels(Region(0, 0, 8, 8)).shape == (8, 8)
-    with pytest.raises(StorageError, match="looking only"):
+    with pytest.raises(StorageError, match="read-only"):
         session.accept([1])
     assert not (slide.folder / "reviews").exists()
 
@@ -238,7 +238,7 @@ def test_a_journal_may_lie_elsewhere(slide: Result, tmp_path: Path) -> None:
         session.accept([1])
     assert not (slide.folder / "reviews").exists()
     with Session.open(slide.folder, "ann", reviews=elsewhere, read_only=True) as session:
-        assert session.verdict(1).status == "accepted"
+        assert session.decision(1).status == "accepted"
         assert not session.writable
 
 

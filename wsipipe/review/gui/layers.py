@@ -1,30 +1,39 @@
-"""A finished slide, or a slide's file -> what napari adds as layers, nothing read yet."""
+"""napari layers of a result or a slide file; pixels are read when shown."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import zarr
 
-from wsipipe.geometry import Region
-from wsipipe.review.gui.lazy_arrays import Lazy, outlined, plane, rgb, thinned
+from wsipipe.geometry import Array, Region
+from wsipipe.review.gui.lazy_arrays import LazyArray, outlined, plane, rgb, thinned
+from wsipipe.review.slide import ReviewedSlide
 from wsipipe.store.arrays import read_region
 from wsipipe.store.encoding import NOT_COMPUTED, PROBABILITY_MAX
 from wsipipe.store.result import Result
 from wsipipe.tiling.slide import open_slide
 
-LayerData = tuple[Any, dict[str, Any], str]
+if TYPE_CHECKING:
+    import napari
+    from napari.utils.colormaps import DirectLabelColormap
+
+LayerData = tuple[LazyArray | list[LazyArray], dict[str, Any], str]
+"""Data, settings and kind of a layer, as napari's readers return them."""
 NUCLEUS_COLOUR = (0.0, 0.9, 0.2, 1.0)
-"""Green, the colour that neither haematoxylin nor eosin has."""
+"""Green, since neither haematoxylin nor eosin is green."""
 CLASS_OPACITY = 0.25
 TRANSPARENT = (0.0, 0.0, 0.0, 0.0)
 _LONGEST_PX = 1024
 
 
 def result_layers(result: Result, outlines: bool = False) -> list[LayerData]:
-    """Image, probabilities (hidden), tissue (hidden), tissue classes, nuclei; lowest first.
+    """Return the layers of a result, lowest first.
+
+    These are the image, probabilities (hidden), tissue (hidden), tissue classes and nuclei.
 
     Args:
-        result: An opened slide.
+        result: An opened result.
         outlines: Nuclei as outlines in the data, for layers whose contour cannot be set.
     """
     layers = [_image(result)] if result.image else []
@@ -39,17 +48,17 @@ def result_layers(result: Result, outlines: bool = False) -> list[LayerData]:
 
 
 def slide_layers(path: Path) -> list[LayerData]:
-    """A slide's own file, every level of it, decoded where it is shown.
+    """Return the layer of a slide file with all levels.
 
     Raises:
-        SlideError: It does not open.
+        SlideError: The file does not open.
     """
     slide = open_slide(path)
     levels = []
     for level in slide.levels:
         mpp = slide.mpp * level.downsample
         shape = (int(slide.bounds.height / level.downsample), int(slide.bounds.width / level.downsample), 3)
-        levels.append(Lazy(shape, "uint8", lambda region, mpp=mpp: slide.read(region, mpp)))
+        levels.append(LazyArray(shape, "uint8", lambda region, mpp=mpp: slide.read(region, mpp)))
     settings = {
         "name": path.stem,
         "rgb": True,
@@ -60,8 +69,8 @@ def slide_layers(path: Path) -> list[LayerData]:
     return [(levels, settings, "image")]
 
 
-def placed(result: Result, group: str) -> dict[str, Any]:
-    """Scale and place of a group in um, for a multiscale layer."""
+def placed(result: Result, group: str) -> dict[str, object]:
+    """Return scale and position in µm, for a multiscale layer."""
     scale_y, scale_x, shift_y, shift_x = result.scale_um(group)
     return {
         "multiscale": True,
@@ -76,7 +85,7 @@ def _image(result: Result) -> LayerData:
     return [rgb(level) for level in result.image], settings, "image"
 
 
-def _labels(result: Result, name: str, arrays: list[Any], outlines: bool) -> LayerData:
+def _labels(result: Result, name: str, arrays: list[zarr.Array], outlines: bool) -> LayerData:
     group = f"labels/{name}"
     about = _attributes(result, group)["image-label"]
     settings = {
@@ -90,15 +99,15 @@ def _labels(result: Result, name: str, arrays: list[Any], outlines: bool) -> Lay
     return [_outlines(array) if outlines else plane(array) for array in arrays], settings, "labels"
 
 
-def _outlines(array: Any) -> Lazy:
-    def read(region: Region) -> Any:
+def _outlines(array: zarr.Array) -> LazyArray:
+    def read(region: Region) -> Array:
         return read_region(array, region, 0)
 
     return outlined(array.shape, read, array.dtype)
 
 
-def _colours(label: dict[str, Any]) -> Any:
-    """OME ``image-label`` -> napari colours; without classes every id has one colour."""
+def _colours(label: dict[str, Any]) -> "DirectLabelColormap":
+    """Return the colours of an OME ``image-label``; one colour without classes."""
     from napari.utils.colormaps import DirectLabelColormap
 
     colours = {item["label-value"]: [part / 255 for part in item["rgba"]] for item in label.get("colors", [])}
@@ -107,7 +116,7 @@ def _colours(label: dict[str, Any]) -> Any:
 
 
 def _names(label: dict[str, Any]) -> dict[str, list[Any]]:
-    """What the status bar says of the label under the pointer."""
+    """Return class names for the status bar."""
     named = label.get("properties", [])
     if not named:
         return {}
@@ -132,18 +141,36 @@ def _probabilities(result: Result, name: str) -> list[LayerData]:
     ]
 
 
-def _known(array: Any, channel: int | None) -> Lazy:
-    """Not computed and unreadable add nothing."""
+def _known(array: zarr.Array, channel: int | None) -> LazyArray:
+    """Return probabilities with 0 where they were not computed or unreadable."""
     stored = plane(array, channel)
 
-    def read(region: Region) -> Any:
+    def read(region: Region) -> Array:
         pixels = stored[region.slices].copy()
         pixels[pixels > PROBABILITY_MAX] = 0
         return pixels
 
-    return Lazy(stored.shape, stored.dtype, read)
+    return LazyArray(stored.shape, stored.dtype, read)
 
 
 def _attributes(result: Result, group: str) -> dict[str, Any]:
     ome: Any = zarr.open_group(result.store / group, mode="r").attrs["ome"]
     return dict(ome)
+
+
+def take_layers(viewer: "napari.Viewer") -> Path | None:
+    """Remove the layers of results that napari opened, and return the first result."""
+    plain = [layer for layer in viewer.layers if "wsipipe" in layer.metadata]
+    for layer in plain:
+        viewer.layers.remove(layer)
+    return Path(plain[0].metadata["wsipipe"]) if plain else None
+
+
+def thumbnail(slide: ReviewedSlide) -> Array:
+    """Return the slide (h, w, 3) uint8, or its class map without an image."""
+    image = slide.published.result.image
+    if image:
+        return np.moveaxis(np.asarray(image[-1][...]), 0, 2)
+    if slide.has_tissue:
+        return np.repeat(slide.tissue()[..., None], 3, axis=2)
+    return np.full((64, 64, 3), 255, np.uint8)

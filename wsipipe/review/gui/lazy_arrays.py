@@ -1,120 +1,153 @@
-"""Stored arrays -> array-likes that read only what is asked for and keep nothing: bounded memory."""
+"""Array-likes that read a requested region of a stored array.
+
+They keep nothing, so memory is bounded.
+"""
 
 from collections.abc import Callable
-from typing import Any
+from types import EllipsisType
+from typing import TYPE_CHECKING, SupportsIndex
 
 import numpy as np
+import numpy.typing as npt
 
 from wsipipe.geometry import Array, Region
 from wsipipe.store.arrays import read_region
 
+if TYPE_CHECKING:
+    import zarr
+
+Key = slice | SupportsIndex | EllipsisType
 Read = Callable[[Region], Array]
 
 
-class Lazy:
+class LazyArray:
     """One level (y, x) or (y, x, 3), read region by region.
 
     Args:
-        shape: Of the level.
-        dtype: Of its pixels.
-        read: Region inside the level -> its pixels.
+        shape: Shape of the level.
+        dtype: Type of its pixels.
+        read: Function that returns the pixels of a region inside the level.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, read: Read) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike, read: Read) -> None:
         self.shape, self.dtype = shape, np.dtype(dtype)
         self._read = read
 
     @property
     def ndim(self) -> int:
-        """2, or 3 with colours."""
+        """Number of axes; 3 with colours, else 2."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
-        """Values in it."""
+        """Number of values."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, key: Any) -> Array:
+    def __getitem__(self, key: Key | tuple[Key, ...]) -> Array:
         keys = key if isinstance(key, tuple) else (key,)
-        keys = (*(slice(None) if part is Ellipsis else part for part in keys), slice(None), slice(None))
+        full = slice(None)
+        given = [*(full if isinstance(part, EllipsisType) else part for part in keys), full, full]
         spans, left = [], []
-        for part, side in zip(keys[:2], self.shape[:2], strict=True):
+        for part, side in zip(given[:2], self.shape[:2], strict=True):
             start, stop, step = part.indices(side) if isinstance(part, slice) else _one(part, side)
             spans.append((start, max(start, stop)))
             left.append(slice(None, None, step) if isinstance(part, slice) else 0)
         (y, end_y), (x, end_x) = spans
         pixels = self._read(Region(y, x, end_y - y, end_x - x))
-        return pixels[(*left, *keys[2 : len(self.shape)])]
+        return pixels[(*left, *given[2 : len(self.shape)])]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         return np.asarray(self[:, :], dtype)
 
 
-def _one(index: Any, side: int) -> tuple[int, int, int]:
-    at = int(index) + (side if index < 0 else 0)
+def _one(index: SupportsIndex, side: int) -> tuple[int, int, int]:
+    number = int(index)
+    at = number + (side if number < 0 else 0)
     return at, at + 1, 1
 
 
-def plane(array: Any, channel: int | None = None) -> Lazy:
-    """A stored (y, x) array, or one channel of (c, y, x), as it is."""
+def plane(array: "zarr.Array", channel: int | None = None) -> LazyArray:
+    """Return a stored (y, x) array, or one channel of (c, y, x)."""
 
     def read(region: Region) -> Array:
         pixels = read_region(array, region, 0)
         return pixels if channel is None else pixels[channel]
 
-    return Lazy(array.shape[-2:], array.dtype, read)
+    return LazyArray(array.shape[-2:], array.dtype, read)
 
 
-def rgb(array: Any) -> Lazy:
-    """A stored (3, y, x) array as (y, x, 3)."""
+def rgb(array: "zarr.Array") -> LazyArray:
+    """Return a stored (3, y, x) array as (y, x, 3)."""
 
     def read(region: Region) -> Array:
         return np.ascontiguousarray(np.moveaxis(read_region(array, region, 255), 0, 2))
 
-    return Lazy((*array.shape[-2:], 3), array.dtype, read)
+    return LazyArray((*array.shape[-2:], 3), array.dtype, read)
 
 
-def outlined(shape: tuple[int, int], read: Read, dtype: Any = np.uint32) -> Lazy:
-    """Labels that ``read`` gives for a region that may reach out -> outlines of one px inside."""
-    return Lazy(shape, dtype, lambda region: edges(read(region.grown(1))))
+def outlined(shape: tuple[int, int], read: Read, dtype: npt.DTypeLike = np.uint32) -> LazyArray:
+    """Return labels as outlines of one px.
+
+    Args:
+        shape: Shape of the level.
+        read: Function that returns the labels of a region, which may extend beyond the level.
+        dtype: Type of the labels.
+    """
+    return LazyArray(shape, dtype, lambda region: edges(read(region.grown(1))))
 
 
 def edges(labels: Array) -> Array:
-    """Labels (h + 2, w + 2) -> (h, w), 0 but where one of four neighbours is of another label."""
+    """Return the labels at the edges of objects, else 0.
+
+    A px is at an edge if one of its four neighbours has another label.
+
+    Args:
+        labels: Labels (h + 2, w + 2).
+
+    Returns:
+        Labels (h, w).
+    """
     inner = labels[1:-1, 1:-1]
     same = (inner == labels[:-2, 1:-1]) & (inner == labels[2:, 1:-1])
     same &= (inner == labels[1:-1, :-2]) & (inner == labels[1:-1, 2:])
     return np.where(same, 0, inner).astype(labels.dtype)
 
 
-def thinned(level: Lazy, longest_px: int) -> list[Lazy]:
-    """A level without pyramid -> levels of every second px of the one before, until one fits."""
+def thinned(level: LazyArray, longest_px: int) -> list[LazyArray]:
+    """Return pyramid levels of every second px, for a level without pyramid.
+
+    Args:
+        level: The finest level.
+        longest_px: Longest side of the coarsest level.
+    """
     levels = [level]
     while max(levels[-1].shape[:2]) > longest_px:
         levels.append(_every_second(levels[-1]))
     return levels
 
 
-def _every_second(finer: Lazy) -> Lazy:
+def _every_second(finer: LazyArray) -> LazyArray:
     shape = tuple(-(-side // 2) for side in finer.shape[:2])
 
     def read(region: Region) -> Array:
         wide = region.scaled(2)
         return finer[wide.y : wide.end_y, wide.x : wide.end_x][::2, ::2]
 
-    return Lazy((*shape, *finer.shape[2:]), finer.dtype, read)
+    return LazyArray((*shape, *finer.shape[2:]), finer.dtype, read)
 
 
-def class_outlines(shape: tuple[int, int], read: Read, number_of: Callable[[Array], Array]) -> Lazy:
-    """Outlines in the number of each nucleus's class, uint8: whatever the ids, colours never alias.
+def class_outlines(shape: tuple[int, int], read: Read, number_of: Callable[[Array], Array]) -> LazyArray:
+    """Return outlines as class numbers, uint8.
+
+    With classes in place of ids, no two ids share a colour by chance.
 
     Args:
-        shape: Of the level.
-        read: Region that may reach out -> labels.
-        number_of: Ids -> class numbers (n,), 0 for hidden.
+        shape: Shape of the level.
+        read: Function that returns the labels of a region, which may extend beyond the level.
+        number_of: Function that returns the class numbers (n,) of ids, 0 for hidden classes.
     """
 
     def read_classes(region: Region) -> Array:
@@ -123,4 +156,4 @@ def class_outlines(shape: tuple[int, int], read: Read, number_of: Callable[[Arra
         numbers = np.where(ids == 0, 0, number_of(ids))
         return numbers.astype(np.uint8)[at].reshape(lines.shape)
 
-    return Lazy(shape, np.uint8, read_classes)
+    return LazyArray(shape, np.uint8, read_classes)

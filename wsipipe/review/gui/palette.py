@@ -1,11 +1,11 @@
-"""Classes of a session -> numbers, colours, and counts, for outlines, legend and field alike."""
+"""Numbers, colours and counts of classes, for outlines, legend and paint layer."""
 
 from collections import Counter
 
 import numpy as np
 
 from wsipipe.geometry import Array
-from wsipipe.review.slide import Look
+from wsipipe.review.slide import ReviewedSlide
 
 RGB = tuple[int, int, int]
 NO_CLASS = "no class"
@@ -14,19 +14,23 @@ _SPARE: tuple[RGB, ...] = ((255, 140, 0), (0, 200, 220), (230, 60, 200), (250, 2
 
 
 class Palette:
-    """Numbers classes from 1 in the order of the legend; 1 is ``no class``.
+    """Classes numbered from 1 in the order of the legend; 1 is ``no class``.
 
     Args:
-        look: The review; call :meth:`refresh` after each act.
+        slide: The review; call :meth:`refresh` after each edit.
+
+    Attributes:
+        hidden: Names of hidden classes.
+        names: Names of the classes.
     """
 
-    def __init__(self, look: Look) -> None:
-        self._look = look
+    def __init__(self, slide: ReviewedSlide) -> None:
+        self._slide = slide
         self.hidden: set[str] = set()
         self.names: list[str] = [NO_CLASS]
         self._overrides: dict[int, int] = {}
         self._stamps: dict[int, tuple[int, int, int]] = {}
-        nuclei = look.source.nuclei
+        nuclei = slide.published.nuclei
         self._ids = nuclei.ids
         self._contiguous = bool(nuclei.ids.size) and nuclei.highest_id == nuclei.ids.size
         self._changed: Array | None = None
@@ -34,59 +38,62 @@ class Palette:
         self.refresh()
 
     def refresh(self) -> None:
-        """Takes up new classes and what acts changed."""
-        for name in self._look.class_names:
+        """Update classes and nuclei after edits."""
+        for name in self._slide.class_names:
             if name not in self.names:
                 self.names.append(name)
-        if self._published is None or self._changed is not self._look.changed_tissue:
-            self._changed = self._look.changed_tissue
+        if self._published is None or self._changed is not self._slide.changed_tissue:
+            self._changed = self._slide.changed_tissue
             self._published = self._of_table()
-        stamps = {identity: self._stamp(identity) for identity in self._look.state.touched}
+        stamps = {identity: self._stamp(identity) for identity in self._slide.history.touched}
         kept = {i: number for i, number in self._overrides.items() if stamps.get(i) == self._stamps[i]}
-        fresh = {i: self.number(self._look.class_of(i)) for i in stamps.keys() - kept.keys()}
+        fresh = {i: self.number(self._slide.class_of(i)) for i in stamps.keys() - kept.keys()}
         self._overrides, self._stamps = kept | fresh, stamps
 
     def _of_table(self) -> Array | None:
-        """Class number (n,) uint8 of each published nucleus; in changed tissue that of the tissue."""
-        nuclei = self._look.source.nuclei
+        """Return the class number (n,) uint8 of each published nucleus.
+
+        In changed tissue it is that of the tissue.
+        """
+        nuclei = self._slide.published.nuclei
         if not nuclei.ids.size:
             return None
         numbers = np.array([self.number(name) for name in nuclei.class_names], np.uint8)[nuclei.class_index]
         if self._changed is None:
             return numbers
-        cells = self._look.cells(nuclei.y, nuclei.x)
+        cells = self._slide.cells(nuclei.y, nuclei.x)
         of_value = np.ones(256, np.uint8)
-        for item in self._look.source.classes:
+        for item in self._slide.published.classes:
             of_value[item.value] = self.number(item.name)
-        return np.where(self._changed[cells], of_value[self._look.tissue()[cells]], numbers)
+        return np.where(self._changed[cells], of_value[self._slide.tissue()[cells]], numbers)
 
     def _stamp(self, identity: int) -> tuple[int, int, int]:
-        """Differs whenever the class of a nucleus may have changed."""
-        entries = self._look.state.entries_of(identity)
-        tissue = len(self._look.tissue_labels.boxes()) if self._look.has_tissue else 0
+        """Return a value that differs if the class of a nucleus may have changed."""
+        entries = self._slide.history.entries_of(identity)
+        tissue = len(self._slide.tissue_labels.boxes()) if self._slide.has_tissue else 0
         return len(entries), entries[-1].number, tissue
 
     def number(self, name: str) -> int:
-        """Number of a class; that of ``no class`` for the empty name."""
+        """Return the number of a class; an empty name is ``no class``."""
         if name and name not in self.names:
             self.names.append(name)
         return self.names.index(name or NO_CLASS) + 1
 
     def colour(self, name: str) -> RGB:
-        """Colour of a class."""
-        known = {item.name: item.rgb for item in self._look.source.classes}
+        """Return the colour of a class."""
+        known = {item.name: item.rgb for item in self._slide.published.classes}
         if name in known:
             return known[name]
         return _NO_CLASS_RGB if name == NO_CLASS else _SPARE[self.names.index(name) % len(_SPARE)]
 
     def shown_numbers(self, ids: Array) -> Array:
-        """Class numbers (n,) uint8 of ids (n,); 0 for those of hidden classes."""
+        """Return the class numbers (n,) uint8 of ids (n,); 0 for hidden classes."""
         numbers = self.numbers(ids)
         hidden = [self.number(name) for name in self.hidden]
         return np.where(np.isin(numbers, hidden), 0, numbers).astype(np.uint8)
 
     def numbers(self, ids: Array) -> Array:
-        """Class numbers (n,) uint8 of ids (n,)."""
+        """Return the class numbers (n,) uint8 of ids (n,)."""
         found = np.ones(ids.shape, np.uint8)
         if self._published is not None:
             last = self._ids.size - 1
@@ -99,15 +106,15 @@ class Palette:
         return found
 
     def counts(self) -> Counter[str]:
-        """Nuclei of each class, as they stand."""
+        """Return the current number of nuclei of each class."""
         counts: Counter[str] = Counter()
         if self._published is not None:
             totals = np.bincount(self._published, minlength=len(self.names) + 1)
             counts.update({name: int(totals[number]) for number, name in enumerate(self.names, start=1)})
         for identity, number in self._overrides.items():
-            row = self._look.source.nuclei.row(identity)
+            row = self._slide.published.nuclei.row(identity)
             if row is not None and self._published is not None:
                 counts[self.names[int(self._published[row]) - 1]] -= 1
-            if self._look.area_px(identity) > 0:
+            if self._slide.area_px(identity) > 0:
                 counts[self.names[number - 1]] += 1
         return counts

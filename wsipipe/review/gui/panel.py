@@ -1,16 +1,15 @@
-"""The looks of the review panel: lists, buttons, keys, legend, map; what they do is the widget's."""
+"""Parts of the review panel: lists, buttons, keys, legend and overview."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QGridLayout,
     QGroupBox,
     QHBoxLayout,
     QLabel,
-    QListWidget,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
@@ -18,10 +17,15 @@ from qtpy.QtWidgets import (
 )
 
 from wsipipe.errors import WsipipeError
-from wsipipe.review.gui import slide_view as hand
 from wsipipe.review.gui.legend import Legend, OverviewMap
+from wsipipe.review.gui.slide_list import SlideList
+from wsipipe.review.gui.tools import TOOLS
 
-_ACTS = {
+if TYPE_CHECKING:
+    import napari
+    from qtpy.QtCore import SignalInstance
+
+EDITS = {
     "accept": "A",
     "reject": "R",
     "relabel": "C",
@@ -32,40 +36,84 @@ _ACTS = {
     "redo": "Control-Shift-Z",
     "comment": "K",
 }
-_MOVES = {"next": "N", "previous": "H"}
+"""Key of each edit."""
+STEPS = {"previous": (-1, "H"), "next": (1, "N")}
 
 
 class Panel(QWidget):
-    """Parts and keys; a button calls the method of its name.
+    """The parts of the review panel; it emits signals and edits nothing.
+
+    Its lists, legend and overview have signals of their own.
 
     Args:
-        napari_viewer: Gets the keys.
+        napari_viewer: Viewer that gets the key bindings.
+
+    Attributes:
+        folder_requested: Emitted by the button for another folder.
+        step_requested: Emitted with 1 for the next item of the queue, -1 for the previous one.
+        edit_requested: Emitted with a name in :data:`EDITS`.
+        tool_requested: Emitted with a name in :data:`wsipipe.review.gui.tools.TOOLS`.
     """
 
-    def __init__(self, napari_viewer: Any) -> None:
+    folder_requested = Signal()
+    step_requested = Signal(int)
+    edit_requested = Signal(str)
+    tool_requested = Signal(str)
+
+    def __init__(self, napari_viewer: "napari.Viewer") -> None:
         super().__init__()
         self.viewer = napari_viewer
+        self.buttons: dict[str, QPushButton] = {}
         self._build()
-        self._bind_keys()
+        for name, key in (EDITS | {name: key for name, (_, key) in STEPS.items()}).items():
+            napari_viewer.bind_key(key, self._pressing(name), overwrite=True)
 
-    def tell(self, text: str) -> None:
-        """Says something at the foot of the panel."""
+    def connect_slot(self, signal: "SignalInstance", slot: Callable[..., None]) -> None:
+        """Connect a signal of the panel; errors of the slot are shown as messages."""
+
+        def guarded(*values: object) -> None:
+            try:
+                slot(*values)
+            except WsipipeError as error:
+                self.show_message(str(error))
+
+        signal.connect(guarded)
+
+    def show_message(self, text: str) -> None:
+        """Show a message at the foot of the panel."""
         self.message.setText(text)
 
+    def show_classes(self, names: tuple[str, ...]) -> None:
+        """Offer classes for relabelling; keep the chosen one."""
+        known = tuple(self.class_box.itemText(number) for number in range(self.class_box.count()))
+        if known != names:
+            chosen = self.class_box.currentText()
+            self.class_box.clear()
+            self.class_box.addItems(names)
+            self.class_box.setCurrentText(chosen or (names or ("",))[0])
+
+    def show_queues(self, kinds: tuple[str, ...]) -> None:
+        """Offer queues, without a signal."""
+        self.queue_kind.blockSignals(True)
+        self.queue_kind.clear()
+        self.queue_kind.addItems(kinds)
+        self.queue_kind.blockSignals(False)
+
+    def show_tool(self, tool: str) -> None:
+        """Check the button of a tool."""
+        for name in TOOLS:
+            self.buttons[name].setChecked(name == tool)
+
     def _build(self) -> None:
-        self.slide_list, self.message = QListWidget(), QLabel("Open a folder of results.")
-        self.slide_list.setMaximumHeight(60)
-        self.slide_list.currentRowChanged.connect(lambda row: self._guarded(lambda: self.open_slide(row)))
+        self.message = QLabel("Open a folder of results.")
         self.message.setWordWrap(True)
-        self.buttons: dict[str, QPushButton] = {}
-        self.legend = Legend(self._toggled, self._faded)
-        self.overview = OverviewMap(self._went)
+        self.legend, self.overview = Legend(), OverviewMap()
         inside = QWidget()
         layout = QVBoxLayout(inside)
         for title, part in (
             ("slides", self._slides_part()),
             ("queue", self._queue_part()),
-            ("act on what is selected", self._acts_part()),
+            ("edit the selected nuclei", self._edits_part()),
             ("tools", self._tools_part()),
             ("overview", self.overview),
             ("classes", self.legend),
@@ -80,70 +128,52 @@ class Panel(QWidget):
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inside)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.addWidget(scroll)
-        whole.addWidget(self.message)
+        panel = QVBoxLayout(self)
+        panel.setContentsMargins(0, 0, 0, 0)
+        panel.addWidget(scroll)
+        panel.addWidget(self.message)
         self.setMinimumWidth(300)
 
     def _slides_part(self) -> QWidget:
-        return _column(self._button("open folder", self._ask_folder), self.slide_list)
+        self.slide_list = SlideList()
+        return _column(self._button("open folder", self.folder_requested.emit), self.slide_list)
 
     def _queue_part(self) -> QWidget:
         self.queue_kind, self.queue_label = QComboBox(), QLabel("")
         self.queue_label.setWordWrap(True)
-        self.queue_kind.currentTextChanged.connect(lambda kind: self._guarded(lambda: self.load_queue(kind)))
-        moves = _row(
-            self._button("previous", lambda: self.step(-1), _MOVES["previous"]),
-            self._button("next", lambda: self.step(1), _MOVES["next"]),
-        )
-        return _column(self.queue_kind, moves, self.queue_label)
+        steps = [
+            self._button(name, lambda by=by: self.step_requested.emit(by), key)
+            for name, (by, key) in STEPS.items()
+        ]
+        return _column(self.queue_kind, _row(*steps), self.queue_label)
 
-    def _acts_part(self) -> QWidget:
-        part = QWidget()
-        grid = QGridLayout(part)
-        grid.setContentsMargins(0, 0, 0, 0)
+    def _edits_part(self) -> QWidget:
         self.class_box = QComboBox()
         self.class_box.setEditable(True)
-        self.class_box.currentTextChanged.connect(self._class_chosen)
-        for number, (name, key) in enumerate(_ACTS.items()):
-            button = self._button(name, getattr(self, name), key)
-            grid.addWidget(button, number // 3, number % 3)
-        return _column(_row(QLabel("class:"), self.class_box), part)
+        buttons = {
+            name: self._button(name, lambda name=name: self.edit_requested.emit(name), key)
+            for name, key in EDITS.items()
+        }
+        return _column(_row(QLabel("class:"), self.class_box), _grid(buttons))
 
     def _tools_part(self) -> QWidget:
-        part = QWidget()
-        grid = QGridLayout(part)
-        grid.setContentsMargins(0, 0, 0, 0)
-        for number, tool in enumerate(hand.TOOLS):
-            button = self._button(tool, lambda tool=tool: self.set_tool(tool))
+        buttons = {
+            tool: self._button(tool, lambda tool=tool: self.tool_requested.emit(tool)) for tool in TOOLS
+        }
+        for button in buttons.values():
             button.setCheckable(True)
-            grid.addWidget(button, number // 3, number % 3)
-        return part
+        return _grid(buttons)
 
-    def _button(self, name: str, act: Callable[[], object], key: str = "") -> QPushButton:
+    def _button(self, name: str, clicked: Callable[[], None], key: str = "") -> QPushButton:
         button = QPushButton(name)
         button.setToolTip(f"{name} ({key})" if key else name)
-        button.clicked.connect(lambda: self._guarded(act))
+        button.clicked.connect(lambda: clicked())
         self.buttons[name] = button
         return button
 
-    def _bind_keys(self) -> None:
-        for name, key in (_ACTS | _MOVES).items():
-            self.viewer.bind_key(key, self._key(name), overwrite=True)
-
-    def _key(self, name: str) -> Callable[[Any], None]:
-        def pressed(_: Any) -> None:
-            self.buttons[name].click()
-
-        return pressed
-
-    def _guarded(self, act: Callable[[], object]) -> None:
-        """Does something for the person; what goes wrong on purpose is told, not raised."""
-        try:
-            act()
-        except WsipipeError as error:
-            self.tell(str(error))
+    def _pressing(self, name: str) -> Callable[["napari.Viewer"], None]:
+        """Return a key binding that clicks a button."""
+        return lambda _: self.buttons[name].click()
 
 
 def _row(*parts: QWidget) -> QWidget:
@@ -154,10 +184,19 @@ def _column(*parts: QWidget) -> QWidget:
     return _boxed(QVBoxLayout, parts)
 
 
-def _boxed(kind: Any, parts: tuple[QWidget, ...]) -> QWidget:
-    whole = QWidget()
-    layout = kind(whole)
+def _boxed(kind: type[QHBoxLayout | QVBoxLayout], parts: tuple[QWidget, ...]) -> QWidget:
+    box = QWidget()
+    layout = kind(box)
     layout.setContentsMargins(0, 0, 0, 0)
     for part in parts:
         layout.addWidget(part)
-    return whole
+    return box
+
+
+def _grid(buttons: Mapping[str, QPushButton]) -> QWidget:
+    box = QWidget()
+    layout = QGridLayout(box)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for number, button in enumerate(buttons.values()):
+        layout.addWidget(button, number // 3, number % 3)
+    return box

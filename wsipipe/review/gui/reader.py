@@ -1,4 +1,4 @@
-"""Reader for napari: a result or a slide file as layers; None at once for anything else."""
+"""napari reader for results of wsipipe and slide files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,11 +6,14 @@ from pathlib import Path
 from wsipipe.review.recognise import is_result
 
 SLIDE_ENDINGS = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide")
-"""Endings that belong to slides alone, as in ``napari.yaml``; other images are left to other readers."""
+"""File endings of slides, as in ``napari.yaml``; other images are left to other readers."""
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[tuple[object, ...]]] | None:
-    """A reader for a result of wsipipe or a slide file, else None; reads one small file at most."""
+    """Return a reader for a result or a slide file, else None.
+
+    At most one small file is read.
+    """
     if not isinstance(path, str):
         return None
     place = Path(path)
@@ -20,26 +23,26 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[tuple[object, ...]
 
 
 def read_result(path: str) -> list[tuple[object, ...]]:
-    """Layers of a result, in um.
+    """Return the layers of a result, in µm.
 
     Raises:
         StorageError: A newer wsipipe wrote it.
     """
     from wsipipe.review.gui.layers import result_layers
-    from wsipipe.review.published import open_source
+    from wsipipe.review.published import open_published
 
-    source = open_source(path)
-    layers = result_layers(source.result, outlines=True)
+    published = open_published(path)
+    layers = result_layers(published.result, outlines=True)
     for _, settings, _ in layers:
-        settings["metadata"] = {"wsipipe": str(source.folder)}
+        settings["metadata"] = {"wsipipe": str(published.folder)}
     return list(layers)
 
 
 def read_slide(path: str) -> list[tuple[object, ...]]:
-    """A slide's pyramid, in um.
+    """Return the pyramid of a slide file, in µm.
 
     Raises:
-        SlideError: It does not open.
+        SlideError: The file does not open.
     """
     from wsipipe.review.gui.layers import slide_layers
 
@@ -47,7 +50,7 @@ def read_slide(path: str) -> list[tuple[object, ...]]:
 
 
 def sample() -> list[tuple[object, ...]]:
-    """A small synthetic result, made in a scratch folder that stays until the computer clears it."""
+    """Return the layers of a small synthetic result, written to a temporary folder."""
     import tempfile
 
     from wsipipe.review.sample import make_sample

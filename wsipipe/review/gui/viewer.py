@@ -1,37 +1,44 @@
-"""A result, an OUT folder or a slide -> a napari window, with the review panel where it fits."""
+"""Open results and slides in a napari window."""
 
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from wsipipe.common.about import RESEARCH_USE_NOTICE
 from wsipipe.errors import ConfigError, NoResultError, SlideError
 from wsipipe.store.result import Result
 
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from wsipipe.review.gui.layers import LayerData
+
 CONTOUR_PX = 1
 
 
 def view(path: Path, user: str | None = None, reviews: Path | None = None, review: bool = True) -> None:
-    """Opens something in napari and returns when the window is closed.
+    """Open results or a slide in napari; return when the window is closed.
 
     Args:
-        path: ``OUT``, ``OUT/SLIDE``, its ``slide.zarr``, or any slide file.
-        user: Name of the reviewer; default the login name.
-        reviews: Another folder for journals than that of the result.
-        review: False shows a result without the review panel.
+        path: ``OUT``, ``OUT/SLIDE``, its ``slide.zarr``, or a slide file.
+        user: Name of the reviewer; the login name by default.
+        reviews: Folder of journals, if not that of the result.
+        review: Whether to show the review panel.
 
     Raises:
-        NoResultError: There is nothing of ours.
-        ConfigError: napari is not installed, or there is no display; names what to do.
+        NoResultError: There is no result or slide.
+        ConfigError: napari is not installed, or there is no display.
     """
-    from wsipipe.review.published import open_source, slides_of
+    from wsipipe.review.published import open_published, slides_of
 
     results = slides_of(path) if path.is_dir() and path.suffix != ".zarr" else [path]
     if not (path.is_dir() and results):
         _view_slide(path)
         return
-    result = open_source(results[0]).result
+    result = open_published(results[0]).result
     napari = need_napari(path)
     viewer = napari.Viewer(title=f"{result.attributes['slide_id']} - {RESEARCH_USE_NOTICE}")
     panel = None
@@ -58,7 +65,8 @@ def _view_slide(path: Path) -> None:
         if not path.is_dir():
             raise
         raise NoResultError(
-            f"{path} holds no result of wsipipe and is no slide; name OUT, OUT/SLIDE or a slide."
+            f"{path} cannot be viewed: it holds no result of wsipipe and is no slide. Name OUT, OUT/SLIDE or "
+            "a slide."
         ) from error
     napari = need_napari(path)
     viewer = napari.Viewer(title=f"{path.name} - {RESEARCH_USE_NOTICE}")
@@ -67,35 +75,36 @@ def _view_slide(path: Path) -> None:
     napari.run()
 
 
-def need_napari(path: Path) -> Any:
-    """napari, imported, able to open a window; layers are fetched off the window's thread.
+def need_napari(path: Path) -> ModuleType:
+    """Import napari for a window; layers are read in a thread of their own.
 
     Raises:
-        ConfigError: It is not installed, or there is no display.
+        ConfigError: napari is not installed, or there is no display.
     """
     os.environ.setdefault("NAPARI_ASYNC", "1")
     try:
         import napari
     except ImportError as error:
         raise ConfigError(
-            f"Viewing {path} needs napari, which is not installed; run pip install 'wsipipe[review]' and try "
-            f"again."
+            f"{path} cannot be viewed: napari is not installed. Run pip install 'wsipipe[review]' and try "
+            "again."
         ) from error
     _need_display()
     return napari
 
 
-def add_layers(viewer: Any, result: Result) -> list[Any]:
-    """Adds a slide's layers to a napari viewer: image, probabilities, tissue, tissue classes, nuclei.
+def add_layers(viewer: "ViewerModel", result: Result) -> list["Layer"]:
+    """Add the layers of a result to a napari viewer.
 
-    Nothing is read but what the canvas shows. A slide without image gives its labels alone.
+    These are the image (if stored), probabilities, tissue, tissue classes and nuclei. Only what the canvas
+    shows is read.
 
     Args:
         viewer: A ``napari.Viewer``, or its model without a window.
-        result: An opened slide.
+        result: An opened result.
 
     Returns:
-        The layers added, lowest first.
+        The layers, lowest first.
     """
     from wsipipe.review.gui.layers import result_layers
 
@@ -106,17 +115,17 @@ def add_layers(viewer: Any, result: Result) -> list[Any]:
     return layers
 
 
-def _add(viewer: Any, layers: list[Any]) -> list[Any]:
+def _add(viewer: "ViewerModel", layers: list["LayerData"]) -> list["Layer"]:
     added = [getattr(viewer, f"add_{kind}")(data, **settings) for data, settings, kind in layers]
     viewer.canvas.overlays.scale_bar.visible = True
     return added
 
 
 def _need_display() -> None:
-    """Qt ends the whole process where it finds no display; an error says more."""
+    """Raise an error without a display, since Qt would end the process."""
     places = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     if sys.platform == "linux" and not any(os.environ.get(place) for place in places):
         raise ConfigError(
-            "napari was asked to open a window, but this machine has no display (neither DISPLAY nor "
-            "WAYLAND_DISPLAY is set); copy the result to a machine that has one, or log in with ssh -X."
+            "napari cannot open a window: this machine has no display (neither DISPLAY nor WAYLAND_DISPLAY "
+            "is set). Copy the result to a machine that has one, or log in with ssh -X."
         )

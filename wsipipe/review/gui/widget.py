@@ -1,122 +1,126 @@
-"""The review panel that docks in napari: slides, queue, tools, classes, overview."""
+"""The review panel that docks in napari."""
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from wsipipe.errors import WsipipeError
-from wsipipe.review.gui import slide_view as hand
+from wsipipe.review.gui.label_writer import LabelWriter
+from wsipipe.review.gui.layers import take_layers, thumbnail
 from wsipipe.review.gui.panel import Panel
-from wsipipe.review.gui.slide_view import Canvas
-from wsipipe.review.journal.journal import SUFFIX
-from wsipipe.review.published import open_source, slides_of
-from wsipipe.review.queue import Item, queue_kinds
-from wsipipe.review.reviewed_store import derive
+from wsipipe.review.gui.queue_cursor import QueueCursor
+from wsipipe.review.gui.slide_view import SlideView
+from wsipipe.review.gui.tools import SELECT
+from wsipipe.review.queue import queue_kinds
+from wsipipe.review.reviewed_store import write_reviewed_labels
 from wsipipe.review.session import Session
-from wsipipe.review.slide import reviews_folder
+
+if TYPE_CHECKING:
+    import napari
+    from qtpy.QtGui import QCloseEvent
 
 QUEUE_COUNT = 50
-DERIVE_AFTER_MS = 2000
+_TOOL = "button"
+_SELECTION_EDITS: dict[str, Callable[[Session, list[int], str], object]] = {
+    "accept": lambda session, ids, _: session.accept(ids, _TOOL),
+    "reject": lambda session, ids, _: session.reject(ids, _TOOL),
+    "relabel": lambda session, ids, class_name: session.relabel(ids, class_name, _TOOL),
+    "delete": lambda session, ids, _: session.delete(ids, _TOOL),
+    "split": lambda session, ids, _: session.split(ids[0], None, _TOOL),
+    "merge": lambda session, ids, _: session.merge(ids, _TOOL),
+}
+"""Edits of the selected nuclei, given the class in the box."""
 
 
 class ReviewWidget(Panel):
     """Review of the results in one folder.
 
     Args:
-        napari_viewer: The window's viewer.
-        user: Name of the reviewer; default the login name.
-        reviews: Another folder for journals than that of the result.
+        napari_viewer: The viewer of the window.
+        user: Name of the reviewer; the login name by default.
+        reviews: Folder of journals, if not that of the result.
     """
 
-    derived = Signal(str)
-    """Told by the thread that derives labels when it ends: a complaint, or nothing."""
-
-    def __init__(self, napari_viewer: Any, user: str | None = None, reviews: Path | None = None) -> None:
+    def __init__(
+        self, napari_viewer: "napari.Viewer", user: str | None = None, reviews: Path | None = None
+    ) -> None:
         super().__init__(napari_viewer)
         self._user, self._reviews = user, reviews
         self.session: Session | None = None
-        self.canvas: Canvas | None = None
-        self.items: list[Item] = []
-        self.position = -1
-        self._slides: list[Path] = []
-        self._deriving: threading.Thread | None = None
-        self.derived.connect(self._was_derived)
-        self._idle = QTimer(self)
-        self._idle.setSingleShot(True)
-        self._idle.timeout.connect(self.derive_now)
+        self.view: SlideView | None = None
+        self.queue = QueueCursor()
+        self.writer = LabelWriter()
+        self.writer.finished.connect(self._labels_written)
         self._watch = QTimer(self)
         self._watch.setInterval(400)
         self._watch.timeout.connect(self._show_places)
-        self._take_over()
+        self._connect()
+        if opened := take_layers(napari_viewer):
+            self.open_folder(opened)
 
-    # Opening
-
-    def _take_over(self) -> None:
-        """A result that napari opened already is reviewed in place of its plain layers."""
-        plain = [layer for layer in self.viewer.layers if "wsipipe" in layer.metadata]
-        for layer in plain:
-            self.viewer.layers.remove(layer)
-        if plain:
-            self.open_folder(Path(plain[0].metadata["wsipipe"]))
+    def _connect(self) -> None:
+        for signal, slot in (
+            (self.folder_requested, self._ask_folder),
+            (self.slide_list.slide_chosen, self.open_slide),
+            (self.queue_kind.currentTextChanged, self.load_queue),
+            (self.step_requested, self.step),
+            (self.edit_requested, self.edit),
+            (self.tool_requested, self.set_tool),
+            (self.class_box.currentTextChanged, self._choose_class),
+            (self.legend.toggled, self._show_class),
+            (self.legend.faded, self._fade),
+            (self.overview.clicked, self._go_to),
+        ):
+            self.connect_slot(signal, slot)
 
     def open_folder(self, path: Path) -> None:
-        """Lists the results of ``OUT`` (or one result) and opens the first."""
-        self._slides = slides_of(path) if path.suffix != ".zarr" else [path]
-        self.slide_list.clear()
-        if not self._slides:
-            self.tell(f"{path} holds no result of wsipipe.")
-            return
-        self.slide_list.addItems([self._status(slide) for slide in self._slides])
-        self.slide_list.setCurrentRow(0)
+        """List the results of ``OUT`` (or one result) and open the first."""
+        if not self.slide_list.show_folder(path, self._reviews):
+            self.show_message(f"{path} holds no result of wsipipe.")
 
-    def open_slide(self, row: int) -> None:
-        """Opens one of the listed slides; the one before is closed."""
-        if row < 0:
-            return
+    def open_slide(self, path: Path) -> None:
+        """Open a result and close the previous one."""
         self.close_session()
-        session = Session.open(self._slides[row], self._user, self._reviews)
+        session = Session.open(path, self._user, self._reviews)
         self.session = session
-        self.canvas = Canvas(self.viewer, session, self._after_act, self.tell)
-        self.overview.set_image(_thumbnail(session))
+        self.view = SlideView(self.viewer, session, self._after_edit, self.show_message)
+        self.overview.set_image(thumbnail(session))
         self.legend.clear()
-        self.queue_kind.blockSignals(True)
-        self.queue_kind.clear()
-        self.queue_kind.addItems(list(queue_kinds(session.source)))
-        self.queue_kind.blockSignals(False)
+        self.show_queues(queue_kinds(session.published))
         self.viewer.reset_view()
         self._show_all()
         self._watch.start()
         if self.queue_kind.count():
             self.load_queue(self.queue_kind.currentText())
-        self.tell(f"{session.source.slide_id}, {session.user}: {len(session.state.done)} acts")
+        self._show_edit_count(session)
 
     def close_session(self) -> None:
-        """Takes the slide off the window and lets go of it; acts are on disk already."""
+        """Remove the slide from the window and close it."""
         self._watch.stop()
-        self._idle.stop()
-        if self.canvas:
-            self.canvas.close()
+        self.writer.cancel()
+        if self.view:
+            self.view.close()
         self.release()
 
     def release(self) -> None:
-        """Derives what is open and lets go of it; needs no window, which may be gone already."""
-        session, self.session, self.canvas = self.session, None, None
-        self.items, self.position = [], -1
+        """Write the reviewed labels and close the session.
+
+        It needs no window, which may be closed already.
+        """
+        session, self.session, self.view = self.session, None, None
+        self.queue = QueueCursor()
         if session is None:
             return
-        if self._deriving:
-            self._deriving.join()
-        if session.writable and session.state.done:
-            derive(session)
+        self.writer.wait()
+        if session.writable and session.history.done:
+            write_reviewed_labels(session)
         session.close()
 
-    def closeEvent(self, event: Any) -> None:
-        """Lets go of the journal."""
+    def closeEvent(self, event: "QCloseEvent") -> None:
+        """Close the session."""
         self.close_session()
         super().closeEvent(event)
 
@@ -125,204 +129,122 @@ class ReviewWidget(Panel):
         if chosen:
             self.open_folder(Path(chosen))
 
-    def _status(self, slide: Path) -> str:
-        """Name of a slide, and how many entries each reviewer's journal has."""
-        source = open_source(slide)
-        journals = sorted(reviews_folder(source, self._reviews).glob(f"*{SUFFIX}"))
-        said = [f"{path.stem}: {max(0, path.read_bytes().count(b'\n') - 1)} entries" for path in journals]
-        return f"{source.slide_id}\n{', '.join(said) or 'not reviewed'}"
-
-    # The queue
-
     def load_queue(self, kind: str) -> None:
-        """Fills the queue; nothing is shown until :meth:`step`."""
-        session, _ = self._open()
-        self.items = session.queue(kind, QUEUE_COUNT) if kind else []
-        self.position = -1
-        self.queue_label.setText(f"{len(self.items)} to look at; next is N, previous is H")
+        """Fill the queue; :meth:`step` shows the first item."""
+        session, _ = self._current()
+        self.queue = QueueCursor(session.queue(kind, QUEUE_COUNT) if kind else ())
+        self.queue_label.setText(self.queue.text(session))
 
     def step(self, by: int) -> None:
-        """Goes to the next or previous thing of the queue and selects it."""
-        session, canvas = self._open()
-        if not self.items:
+        """Go to the next or previous item of the queue and select it."""
+        session, view = self._current()
+        item = self.queue.step(by)
+        if item is None:
             return
-        self.position = min(max(self.position + by, 0), len(self.items) - 1)
-        item = self.items[self.position]
-        canvas.go_to(item.region)
-        there = item.identity and session.area_px(item.identity) > 0
-        canvas.select([item.identity] if there else [])
+        view.go_to(item.region)
+        exists = item.identity and session.area_px(item.identity) > 0
+        view.select([item.identity] if exists else [])
         if session.writable:
-            session.visit(canvas.visible)
+            session.visit(view.visible)
         self._show_places()
-        self._show_item()
+        self.queue_label.setText(self.queue.text(session))
 
-    def _show_item(self) -> None:
-        if self.session is None or self.position < 0:
+    def edit(self, name: str) -> None:
+        """Carry out an edit, named as in :data:`wsipipe.review.gui.panel.EDITS`."""
+        if name in _SELECTION_EDITS:
+            self._edit_selected(name)
+        elif name == "comment":
+            self._comment()
+        else:
+            self._undo_or_redo(name)
+
+    def _edit_selected(self, name: str) -> None:
+        session, view = self._current()
+        if not view.selected:
+            self.show_message("Select a nucleus first: click it, or step through the queue.")
             return
-        item = self.items[self.position]
-        verdict = self.session.verdict(item.identity) if item.identity else None
-        said = f"{verdict.status} {verdict.class_name}" if verdict else "not judged"
-        self.queue_label.setText(f"{self.position + 1} of {len(self.items)}: {item.why}; {said}")
-
-    # Acts
-
-    def accept(self) -> None:
-        """The selected nuclei are right."""
-        self._on_selected(lambda session, ids: session.accept(ids, "button"))
-
-    def reject(self) -> None:
-        """The selected nuclei are none."""
-        self._on_selected(lambda session, ids: session.reject(ids, "button"))
-
-    def delete(self) -> None:
-        """Takes the selected nuclei away."""
-        self._on_selected(lambda session, ids: session.delete(ids, "button"))
-
-    def relabel(self) -> None:
-        """The selected nuclei are of the class in the box."""
-        self._on_selected(lambda session, ids: session.relabel(ids, self.class_box.currentText(), "button"))
-
-    def split(self) -> None:
-        """Cuts the selected nucleus across its longest axis."""
-        self._on_selected(lambda session, ids: session.split(ids[0], None, "button"))
-
-    def merge(self) -> None:
-        """Makes the selected nuclei one."""
-        self._on_selected(lambda session, ids: session.merge(ids, "button"))
-
-    def undo(self) -> None:
-        """Takes the last act back."""
-        session, _ = self._open()
-        last = session.undo()
+        _SELECTION_EDITS[name](session, list(view.selected), self.class_box.currentText())
         self._refresh()
-        self.tell(f"undone: {last.act.kind}" if last else "There is nothing to undo.")
 
-    def redo(self) -> None:
-        """Does again what was undone last."""
-        session, _ = self._open()
-        last = session.redo()
+    def _undo_or_redo(self, name: str) -> None:
+        session, _ = self._current()
+        entry = session.undo() if name == "undo" else session.redo()
         self._refresh()
-        self.tell(f"redone: {last.act.kind}" if last else "There is nothing to redo.")
+        self.show_message(f"{name}: {entry.edit.kind}" if entry else f"There is nothing to {name}.")
 
-    def comment(self) -> None:
-        """Asks for a note on what is in the middle of the window."""
-        session, canvas = self._open()
+    def _comment(self) -> None:
+        session, view = self._current()
         text, given = QInputDialog.getText(self, "Comment", "Note on this place:")
         if given and text:
-            field = canvas.visible
-            session.comment(field.y + field.height / 2, field.x + field.width / 2, text, "button")
+            field = view.visible
+            session.comment(field.y + field.height / 2, field.x + field.width / 2, text, _TOOL)
             self._refresh()
 
     def set_tool(self, tool: str) -> None:
-        """Takes a tool in hand."""
-        session, canvas = self._open()
-        if tool != hand.LOOK and not session.writable:
-            self.tell("This slide is open for looking only.")
-            tool = hand.LOOK
-        canvas.set_tool(tool)
-        for name in hand.TOOLS:
-            self.buttons[name].setChecked(name == canvas.tool)
-        self._class_chosen(self.class_box.currentText())
+        """Choose a mouse tool."""
+        session, view = self._current()
+        if tool != SELECT and not session.writable:
+            self.show_message("This slide is open read-only.")
+            tool = SELECT
+        view.set_tool(tool)
+        self.show_tool(view.tool)
+        self._choose_class(self.class_box.currentText())
 
-    def _on_selected(self, act: Callable[[Session, list[int]], object]) -> None:
-        session, canvas = self._open()
-        if not canvas.selected:
-            self.tell("Select a nucleus first: click it, or step through the queue.")
-            return
-        act(session, list(canvas.selected))
-        self._refresh()
+    def _choose_class(self, name: str) -> None:
+        if self.view and self.session and name in {item.name for item in self.session.published.classes}:
+            self.view.set_tissue_class(name)
 
-    def _class_chosen(self, name: str) -> None:
-        if self.canvas and self.session and name in {item.name for item in self.session.source.classes}:
-            self.canvas.set_tissue_class(name)
-
-    # Showing
-
-    def derive_now(self) -> None:
-        """Brings ``reviewed.zarr`` up to date without holding up the window."""
-        session, canvas = self.session, self.canvas
-        if session is None or canvas is None or (self._deriving and self._deriving.is_alive()):
-            return
-        self._deriving = threading.Thread(target=self._derive, args=(session,), daemon=True)
-        self._deriving.start()
-
-    def _derive(self, session: Session) -> None:
-        try:
-            derive(session)
-        except WsipipeError as error:
-            # Acts are safe in the journal; the labels follow when the disk lets them.
-            self.derived.emit(str(error))
-        else:
-            self.derived.emit("")
-
-    def _was_derived(self, complaint: str) -> None:
-        if complaint:
-            self.tell(complaint)
-        elif self.canvas:
-            self.canvas.show_coarse_levels()
+    def _labels_written(self, error: str) -> None:
+        if error:
+            self.show_message(error)
+        elif self.view:
+            self.view.layers.show_coarse_levels()
 
     def _refresh(self) -> None:
-        _, canvas = self._open()
-        canvas.refresh()
-        self._after_act()
+        _, view = self._current()
+        view.refresh()
+        self._after_edit()
 
-    def _after_act(self) -> None:
+    def _after_edit(self) -> None:
         self._show_all()
         if self.session:
-            self.tell(
-                f"{self.session.source.slide_id}, {self.session.user}: {len(self.session.state.done)} acts"
-            )
+            self._show_edit_count(self.session)
         if self.session and self.session.writable:
-            self._idle.start(DERIVE_AFTER_MS)
+            self.writer.schedule(self.session)
+
+    def _show_edit_count(self, session: Session) -> None:
+        self.show_message(f"{session.published.slide_id}, {session.user}: {len(session.history.done)} edits")
 
     def _show_all(self) -> None:
-        session, canvas = self._open()
-        palette = canvas.palette
+        session, view = self._current()
+        palette = view.palette
         self.legend.show_counts({name: palette.colour(name) for name in palette.names}, palette.counts())
-        known = [self.class_box.itemText(number) for number in range(self.class_box.count())]
-        if known != list(session.class_names):
-            chosen = self.class_box.currentText()
-            self.class_box.clear()
-            self.class_box.addItems(session.class_names)
-            self.class_box.setCurrentText(chosen or (session.class_names or ("",))[0])
+        self.show_classes(session.class_names)
         self._show_places()
-        self._show_item()
+        self.queue_label.setText(self.queue.text(session))
 
     def _show_places(self) -> None:
-        if self.session and self.canvas:
-            visited, shape = self.session.state.visited, self.session.shape
-            self.overview.show_places(visited, self.canvas.visible, shape)
+        if self.session and self.view:
+            self.overview.show_places(self.session.history.visited, self.view.visible, self.session.shape)
 
-    def _toggled(self, name: str, shown: bool) -> None:
-        if self.canvas:
-            (self.canvas.palette.hidden.discard if shown else self.canvas.palette.hidden.add)(name)
-            self.canvas.show_classes()
+    def _show_class(self, name: str, shown: bool) -> None:
+        if self.view:
+            (self.view.palette.hidden.discard if shown else self.view.palette.hidden.add)(name)
+            self.view.layers.show_classes()
 
-    def _faded(self, name: str, opacity: float) -> None:
-        for key, layer in (self.canvas.layers if self.canvas else {}).items():
-            if key == name or (name == "p" and key.startswith("p(")):
-                layer.opacity = opacity
-                layer.visible = opacity > 0
+    def _fade(self, name: str, opacity: float) -> None:
+        if self.view:
+            self.view.layers.fade(name, opacity)
 
-    def _went(self, y: float, x: float) -> None:
-        session, canvas = self._open()
-        mpp = session.source.mpp
-        self.viewer.scene.camera.center = (y * session.shape[0] * mpp, x * session.shape[1] * mpp)
-        if canvas.is_close and session.writable:
-            session.visit(canvas.visible)
+    def _go_to(self, y: float, x: float) -> None:
+        """Go to a place given as shares of the slide's height and width."""
+        session, view = self._current()
+        view.centre_on(y * session.shape[0], x * session.shape[1])
+        if view.is_close and session.writable:
+            session.visit(view.visible)
         self._show_places()
 
-    def _open(self) -> tuple[Session, Canvas]:
-        if self.session is None or self.canvas is None:
+    def _current(self) -> tuple[Session, SlideView]:
+        if self.session is None or self.view is None:
             raise WsipipeError("No slide is open; open a folder of results first.")
-        return self.session, self.canvas
-
-
-def _thumbnail(session: Session) -> Any:
-    """(h, w, 3) uint8 of the slide; its tissue map where no image was stored."""
-    image = session.source.result.image
-    if image:
-        return np.moveaxis(np.asarray(image[-1][...]), 0, 2)
-    if session.has_tissue:
-        return np.repeat(session.tissue()[..., None], 3, axis=2)
-    return np.full((64, 64, 3), 255, np.uint8)
+        return self.session, self.view

@@ -1,1 +1,1 @@
-"""The durable list of a reviewer's edits, and what follows from it."""
+"""Journal of a reviewer's edits, and the labels that follow from it."""

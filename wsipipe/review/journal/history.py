@@ -1,21 +1,24 @@
-"""Entries of a journal, one after the other -> what stands now: acts in force, verdicts, places seen."""
+"""Current state of a review: edits in force, decisions and visited fields."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from wsipipe.errors import StorageError
 from wsipipe.geometry import Region
-from wsipipe.review.journal.edit import UNDOABLE, Entry
+from wsipipe.review.journal.edit import UNDOABLE, JournalEntry
+from wsipipe.review.journal.overlay import LabelOverlay
+from wsipipe.review.journal.pixel_diff import PixelDiff
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What became of one nucleus.
+class Decision:
+    """A reviewer's decision on one nucleus.
 
     Attributes:
         status: ``accepted``, ``rejected`` (also deleted, or merged into another) or ``changed``.
-        class_name: The class that a person gave it, empty if none.
-        user: Who acted on it last.
-        at: When.
+        class_name: Class given by a person; empty if none.
+        user: Reviewer of the last edit.
+        at: Time of the last edit.
     """
 
     status: str
@@ -24,128 +27,141 @@ class Verdict:
     at: str
 
 
-@dataclass
-class State:
-    """The acts in force.
+class EditHistory:
+    """Edits in force, with undo and redo.
+
+    Args:
+        overlays: Labels by the name of their array; they follow the edits.
+        entries: Entries of the journal so far.
 
     Attributes:
-        done: Entries that stand, oldest first; the last is undone next.
-        undone: Entries that were undone, the last is redone next.
-        visited: Fields that were looked at, in px of the nuclei.
-        taken: Entries of the journal so far.
+        done: Entries in force, oldest first; the last is undone next.
+        undone: Entries that were undone; the last is redone next.
+        visited: Visited fields, in px of the nuclei.
+        entry_count: Number of entries of the journal so far.
+        highest_id: Highest id that ever occurred, undone edits included.
     """
 
-    done: list[Entry] = field(default_factory=list)
-    undone: list[Entry] = field(default_factory=list)
-    visited: list[Region] = field(default_factory=list)
-    taken: int = 0
-    _of: dict[int, list[Entry]] = field(default_factory=dict)
-    _grown: dict[int, int] = field(default_factory=dict)
-    _highest: int = 0
+    def __init__(self, overlays: Mapping[str, LabelOverlay], entries: Iterable[JournalEntry] = ()) -> None:
+        self._overlays = overlays
+        self.done: list[JournalEntry] = []
+        self.undone: list[JournalEntry] = []
+        self.visited: list[Region] = []
+        self.entry_count = 0
+        self.highest_id = 0
+        self._by_nucleus: dict[int, list[JournalEntry]] = {}
+        self._px_gained: dict[int, int] = {}
+        for entry in entries:
+            self.apply(entry)
 
-    def take(self, entry: Entry) -> Entry | None:
-        """Takes the journal's next entry; returns the entry that undo took off or redo put back.
+    def apply(self, entry: JournalEntry) -> None:
+        """Apply the next entry of the journal.
 
         Raises:
-            StorageError: It undoes or redoes what is not next.
+            StorageError: It undoes or redoes an entry that is not next, or changes labels that the slide
+                lacks.
         """
-        self.taken += 1
-        kind = entry.act.kind
-        if kind == "undo":
-            return self._undo(entry)
-        if kind == "redo":
-            return self._redo(entry)
-        self._highest = max(self._highest, *entry.touched, 0)
-        if kind == "visit" and entry.act.region:
-            self.visited.append(entry.act.region)
-        if kind in UNDOABLE:
+        self.entry_count += 1
+        edit = entry.edit
+        if edit.kind == "undo":
+            self._undo(entry)
+            return
+        if edit.kind == "redo":
+            self._redo(entry)
+            return
+        self.highest_id = max(self.highest_id, *entry.touched, 0)
+        if edit.kind == "visit" and edit.region:
+            self.visited.append(edit.region)
+        if edit.kind in UNDOABLE:
             self.undone.clear()
-            self._put(entry)
-        return None
-
-    @property
-    def highest_id(self) -> int:
-        """The highest id that ever occurred, undone acts included; new ids lie above it."""
-        return self._highest
+            self._do(entry)
 
     @property
     def touched(self) -> set[int]:
-        """Ids of all nuclei that acts in force mean or change."""
-        return {identity for identity, entries in self._of.items() if entries}
+        """Ids of all nuclei that edits in force refer to or change."""
+        return {identity for identity, entries in self._by_nucleus.items() if entries}
 
     def grown_px(self, identity: int) -> int:
-        """Px that a nucleus gained since publishing; below 0 for a loss."""
-        return self._grown.get(identity, 0)
+        """Return the px that a nucleus gained since publishing; negative for a loss."""
+        return self._px_gained.get(identity, 0)
 
-    def entries_of(self, identity: int) -> list[Entry]:
-        """The acts in force on a nucleus, oldest first."""
-        return list(self._of.get(identity, ()))
+    def entries_of(self, identity: int) -> list[JournalEntry]:
+        """Return the entries in force on a nucleus, oldest first."""
+        return list(self._by_nucleus.get(identity, ()))
 
-    def verdict(self, identity: int, area_px: int) -> Verdict | None:
-        """What became of a nucleus, None where no act is on it.
+    def decision(self, identity: int, area_px: int) -> Decision | None:
+        """Return the decision on a nucleus; None without edits.
 
         Args:
-            identity: Its id.
-            area_px: Its area now; 0 if it is gone.
+            identity: Id of the nucleus.
+            area_px: Current area; 0 if the nucleus is gone.
         """
-        entries = self._of.get(identity)
+        entries = self._by_nucleus.get(identity)
         if not entries:
             return None
-        status = "rejected" if area_px <= 0 else _status(identity, entries)
-        names = [entry.act.value for entry in entries if _names(identity, entry)]
-        return Verdict(status, names[-1] if names else "", entries[-1].user, entries[-1].at)
+        status = "rejected" if area_px <= 0 else _status(entries)
+        names = [entry.edit.value for entry in entries if _gives_class(entry, identity)]
+        return Decision(status, names[-1] if names else "", entries[-1].user, entries[-1].at)
 
     @property
     def comments(self) -> list[tuple[Region, str, str]]:
-        """(place, text, user) of every comment in force."""
+        """Place, text and user of every comment in force."""
         return [
-            (entry.act.region, entry.act.value, entry.user)
+            (entry.edit.region, entry.edit.value, entry.user)
             for entry in self.done
-            if entry.act.kind == "comment" and entry.act.region
+            if entry.edit.kind == "comment" and entry.edit.region
         ]
 
-    def _undo(self, entry: Entry) -> Entry:
-        if not self.done or self.done[-1].number != entry.act.of:
+    def _undo(self, entry: JournalEntry) -> None:
+        if not self.done or self.done[-1].number != entry.edit.of:
             raise _out_of_turn(entry)
         last = self.done.pop()
         self.undone.append(last)
         for identity in last.touched:
-            self._of[identity].pop()
-        self._grow(last, -1)
-        return last
+            self._by_nucleus[identity].pop()
+        if last.edit.diff:
+            self._overlay(last.edit.diff).pop()
+            self._count_px(last.edit.diff, -1)
 
-    def _redo(self, entry: Entry) -> Entry:
-        if not self.undone or self.undone[-1].number != entry.act.of:
+    def _redo(self, entry: JournalEntry) -> None:
+        if not self.undone or self.undone[-1].number != entry.edit.of:
             raise _out_of_turn(entry)
-        back = self.undone.pop()
-        self._put(back)
-        return back
+        self._do(self.undone.pop())
 
-    def _put(self, entry: Entry) -> None:
+    def _do(self, entry: JournalEntry) -> None:
         self.done.append(entry)
         for identity in entry.touched:
-            self._of.setdefault(identity, []).append(entry)
-        self._grow(entry, 1)
+            self._by_nucleus.setdefault(identity, []).append(entry)
+        if entry.edit.diff:
+            self._overlay(entry.edit.diff).push(entry.edit.diff)
+            self._count_px(entry.edit.diff, 1)
 
-    def _grow(self, entry: Entry, sign: int) -> None:
-        change = entry.act.change
-        if change and change.array == "nuclei":
-            for identity, px in change.areas.items():
-                self._grown[identity] = self._grown.get(identity, 0) + sign * px
+    def _overlay(self, diff: PixelDiff) -> LabelOverlay:
+        if diff.array not in self._overlays:
+            raise StorageError(
+                f"A journal could not be applied: it changes the labels {diff.array!r}, which the slide does "
+                "not have. Use the journal with the result that it was written for."
+            )
+        return self._overlays[diff.array]
+
+    def _count_px(self, diff: PixelDiff, sign: int) -> None:
+        if diff.array == "nuclei":
+            for identity, px in diff.px_gained.items():
+                self._px_gained[identity] = self._px_gained.get(identity, 0) + sign * px
 
 
-def _status(identity: int, entries: list[Entry]) -> str:
-    """Changed once any act but accepting touched it."""
-    return "accepted" if all(entry.act.kind == "accept" for entry in entries) else "changed"
+def _status(entries: list[JournalEntry]) -> str:
+    """Return ``changed`` after any edit other than accepting."""
+    return "accepted" if all(entry.edit.kind == "accept" for entry in entries) else "changed"
 
 
-def _names(identity: int, entry: Entry) -> bool:
-    return entry.act.kind in ("relabel", "draw") and identity in entry.act.ids and bool(entry.act.value)
+def _gives_class(entry: JournalEntry, identity: int) -> bool:
+    edit = entry.edit
+    return edit.kind in ("relabel", "draw") and identity in edit.ids and bool(edit.value)
 
 
-def _out_of_turn(entry: Entry) -> StorageError:
+def _out_of_turn(entry: JournalEntry) -> StorageError:
     return StorageError(
-        f"Entry {entry.number} of a journal would {entry.act.kind} entry {entry.act.of}, which is not next; "
-        f"the "
-        f"journal was not written by wsipipe."
+        f"A journal could not be applied: entry {entry.number} would {entry.edit.kind} entry "
+        f"{entry.edit.of}, which is not next. The journal was not written by wsipipe."
     )

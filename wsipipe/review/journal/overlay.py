@@ -1,58 +1,67 @@
-"""Published labels and the changes in force -> labels as reviewed, of any region, in bounded memory."""
+"""Published labels with the edits in force applied on reading."""
 
 import threading
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wsipipe.geometry import Array, Region
-from wsipipe.review.journal.pixel_diff import Change
+from wsipipe.review.journal.pixel_diff import PixelDiff
 from wsipipe.store.arrays import read_region
+
+if TYPE_CHECKING:
+    import zarr
 
 _TILE_PX = 1024
 _BLOCK_PX, _BLOCKS_KEPT = 512, 64
-"""Published px are decoded in blocks, the last of which are kept: 64 MB of ids."""
+"""Published px are decoded in blocks, and the last ones are kept: 64 MB of ids."""
 
 
-class Reviewed:
-    """Level 0 of one label image with changes on top; several threads may read it.
+class LabelOverlay:
+    """Level 0 of one label image with pixel diffs on top.
+
+    Any region is read in bounded memory, also by several threads.
 
     Args:
         published: Opened array (y, x).
-        outside: Value beyond it.
+        outside: Value outside of the array.
     """
 
-    def __init__(self, published: Any, outside: int = 0) -> None:
+    def __init__(self, published: "zarr.Array", outside: int = 0) -> None:
         self.published = published
         self.shape: tuple[int, int] = published.shape
         self._outside = outside
-        self._changes: list[Change] = []
+        self._diffs: list[PixelDiff] = []
         self._tiles: dict[tuple[int, int], list[int]] = {}
         self._lock = threading.Lock()
         self._block = lru_cache(_BLOCKS_KEPT)(self._read_block)
 
-    def push(self, change: Change) -> None:
-        """Puts a change on top."""
+    def push(self, diff: PixelDiff) -> None:
+        """Add a diff on top."""
         with self._lock:
-            number = len(self._changes)
-            self._changes.append(change)
-            for tile in _cells(change.box, _TILE_PX):
+            number = len(self._diffs)
+            self._diffs.append(diff)
+            for tile in _cells(diff.box, _TILE_PX):
                 self._tiles.setdefault(tile, []).append(number)
 
-    def pop(self) -> Change:
-        """Takes the topmost change off."""
+    def pop(self) -> PixelDiff:
+        """Remove the topmost diff."""
         with self._lock:
-            change = self._changes.pop()
-            for tile in _cells(change.box, _TILE_PX):
+            diff = self._diffs.pop()
+            for tile in _cells(diff.box, _TILE_PX):
                 self._tiles[tile].pop()
-            return change
+            return diff
 
     def read(self, region: Region) -> Array:
-        """(height, width) as it stands; a missing shard raises StorageError."""
+        """Read the current labels (height, width) of a region.
+
+        Raises:
+            StorageError: A published shard is missing.
+        """
         pixels = self._as_published(region)
-        for change in self._meeting(region):
-            change.put(pixels, region)
+        for diff in self._meeting(region):
+            diff.apply(pixels, region)
         return pixels
 
     def _as_published(self, region: Region) -> Array:
@@ -67,23 +76,23 @@ class Reviewed:
         return read_region(self.published, block, self._outside)
 
     def numbers_in(self, region: Region) -> list[int]:
-        """Which changes, by their order from 0, may lie in a region."""
+        """Return the numbers, from 0, of the diffs whose box meets a region."""
         with self._lock:
             found = {number for tile in _cells(region, _TILE_PX) for number in self._tiles.get(tile, ())}
-            return sorted(number for number in found if self._changes[number].box.meets(region))
+            return sorted(number for number in found if self._diffs[number].box.meets(region))
 
     def boxes(self) -> list[Region]:
-        """Where the changes lie, oldest first."""
+        """Return the boxes of the diffs, oldest first."""
         with self._lock:
-            return [change.box for change in self._changes]
+            return [diff.box for diff in self._diffs]
 
-    def _meeting(self, region: Region) -> list[Change]:
+    def _meeting(self, region: Region) -> list[PixelDiff]:
         numbers = self.numbers_in(region)
         with self._lock:
-            return [self._changes[number] for number in numbers if number < len(self._changes)]
+            return [self._diffs[number] for number in numbers if number < len(self._diffs)]
 
 
 def _cells(box: Region, side_px: int) -> list[tuple[int, int]]:
-    """Squares of a grid that a region meets: (row, column)."""
+    """Return (row, column) of the grid cells that a region meets."""
     cells = box.scaled(1, side_px)
     return [(y, x) for y in range(cells.y, cells.end_y) for x in range(cells.x, cells.end_x)]

@@ -13,8 +13,8 @@ WHOLE = Region(0, 0, 512, 512)
 def test_numbers_and_counts_follow_the_acts(session: Session) -> None:
     palette = Palette(session)
     before = palette.counts()
-    assert sum(before.values()) == session.source.nuclei.ids.size
-    one = next(int(i) for i in session.source.nuclei.ids if session.class_of(int(i)) == "gland")
+    assert sum(before.values()) == session.published.nuclei.ids.size
+    one = next(int(i) for i in session.published.nuclei.ids if session.class_of(int(i)) == "gland")
     session.relabel([one], "mitosis")
     palette.refresh()
     assert palette.names[palette.numbers(np.array([one]))[0] - 1] == "mitosis"

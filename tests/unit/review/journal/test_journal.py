@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsipipe.errors import LockedError, StorageError
-from wsipipe.review.journal.edit import Act
-from wsipipe.review.journal.journal import Header, Journal, read_journal
+from wsipipe.review.journal.edit import Edit
+from wsipipe.review.journal.journal import Journal
+from wsipipe.review.journal.journal_file import JournalHeader, read_journal
 
-HEADER = Header("slide-1", "p" * 64, "ann", (512, 512))
+HEADER = JournalHeader("slide-1", "p" * 64, "ann", (512, 512))
 
 
 @pytest.fixture
@@ -22,19 +23,19 @@ def path(tmp_path: Path) -> Path:
 def filled(path: Path, acts: int = 5) -> Journal:
     journal = Journal.open(path, HEADER)
     for number in range(acts):
-        journal.append(Act(kind="accept", ids=(number + 1,)))
+        journal.append(Edit(kind="accept", ids=(number + 1,)))
     return journal
 
 
 def test_acts_come_back_in_order_with_user_and_time(path: Path) -> None:
     filled(path).close()
     journal = Journal.open(path, HEADER)
-    journal.append(Act(kind="comment", value="grüße"))
+    journal.append(Edit(kind="comment", value="grüße"))
     journal.close()
     entries = read_journal(path).entries
     assert [entry.number for entry in entries] == [1, 2, 3, 4, 5, 6]
-    assert [entry.act.ids for entry in entries[:5]] == [(1,), (2,), (3,), (4,), (5,)]
-    assert entries[-1].act.value == "grüße"
+    assert [entry.edit.ids for entry in entries[:5]] == [(1,), (2,), (3,), (4,), (5,)]
+    assert entries[-1].edit.value == "grüße"
     assert all(entry.user == "ann" and entry.at.endswith("+00:00") for entry in entries)
 
 
@@ -49,9 +50,9 @@ def test_a_torn_last_line_is_dropped_and_the_rest_stands(tmp_path_factory, cut: 
     with pytest.warns(UserWarning, match="torn"):
         journal = Journal.open(path, HEADER)
     assert len(journal.entries) == 4
-    journal.append(Act(kind="accept", ids=(9,)))
+    journal.append(Edit(kind="accept", ids=(9,)))
     journal.close()
-    assert [entry.act.ids for entry in read_journal(path).entries][-2:] == [(4,), (9,)]
+    assert [entry.edit.ids for entry in read_journal(path).entries][-2:] == [(4,), (9,)]
 
 
 def test_a_whole_line_is_not_called_torn(path: Path) -> None:
@@ -86,18 +87,18 @@ def test_a_lost_or_swapped_line_shows(path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "what"),
     [
-        (Header("slide-2", "p" * 64, "ann", (512, 512)), "slide"),
-        (Header("slide-1", "q" * 64, "ann", (512, 512)), "plan"),
+        (JournalHeader("slide-2", "p" * 64, "ann", (512, 512)), "slide"),
+        (JournalHeader("slide-1", "q" * 64, "ann", (512, 512)), "plan"),
     ],
 )
-def test_the_journal_of_another_slide_or_plan_is_refused(path: Path, other: Header, what: str) -> None:
+def test_the_journal_of_another_slide_or_plan_is_refused(path: Path, other: JournalHeader, what: str) -> None:
     filled(path).close()
     with pytest.raises(StorageError, match=f"another {what}"):
         Journal.open(path, other)
 
 
 def test_a_newer_schema_says_which_version_reads_it(path: Path) -> None:
-    newer = Header("slide-1", "p" * 64, "ann", (512, 512), schema=2, wsipipe="9.8.7")
+    newer = JournalHeader("slide-1", "p" * 64, "ann", (512, 512), schema=2, wsipipe="9.8.7")
     with pytest.raises(StorageError, match=r"9\.8\.7"):
         Journal.open(path, newer)
 
@@ -112,7 +113,7 @@ def test_a_second_writer_is_locked_out(path: Path) -> None:
 
 def test_an_unknown_act_asks_for_a_newer_wsipipe(path: Path) -> None:
     journal = filled(path, 0)
-    journal.append(Act(kind="teleport"))
+    journal.append(Edit(kind="teleport"))
     journal.close()
     with pytest.raises(StorageError, match="upgrade wsipipe"):
         read_journal(path)
@@ -143,19 +144,19 @@ def test_a_full_disk_leaves_the_journal_whole(path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "write", half)
     with pytest.raises(StorageError, match="No space left"):
-        journal.append(Act(kind="accept", ids=(3,)))
+        journal.append(Edit(kind="accept", ids=(3,)))
     monkeypatch.undo()
-    journal.append(Act(kind="accept", ids=(4,)))
+    journal.append(Edit(kind="accept", ids=(4,)))
     journal.close()
     contents = read_journal(path)
     assert contents.torn_bytes == 0
-    assert [entry.act.ids for entry in contents.entries] == [(1,), (2,), (4,)]
+    assert [entry.edit.ids for entry in contents.entries] == [(1,), (2,), (4,)]
 
 
 def test_every_act_is_on_the_disk_before_append_returns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = filled(path, 0)
     seen = []
     monkeypatch.setattr(os, "fsync", lambda handle: seen.append(os.fstat(handle).st_size))
-    journal.append(Act(kind="accept", ids=(1,)))
+    journal.append(Edit(kind="accept", ids=(1,)))
     assert seen == [path.stat().st_size]
     journal.close()
