@@ -11,7 +11,7 @@ import pytest
 from wsipipe.geometry import Region
 from wsipipe.pipeline.cluster.client import connect
 from wsipipe.pipeline.planning.plan import Plan
-from wsipipe.pipeline.planning.slide_facts import inspect
+from wsipipe.pipeline.planning.slide_facts import inspect_slide
 from wsipipe.pipeline.run import Resources, run
 from wsipipe.stages.classify import ClassifyParams
 from wsipipe.stages.flow import workflow_cards
@@ -159,7 +159,9 @@ def plan_for() -> PlanFor:
 
     def plan(slide: Path, workflow: Workflow) -> Plan:
         cards = workflow_cards(workflow)
-        found = inspect(collect([slide])[0], workflow.tile.mpp, lattice_px(workflow.tile.mpp, cards), "cpu")
+        found = inspect_slide(
+            collect([slide])[0], workflow.tile.mpp, lattice_px(workflow.tile.mpp, cards), "cpu"
+        )
         return Plan(collect([slide])[0], found.facts, workflow, cards)
 
     return plan

@@ -28,7 +28,7 @@ from wsipipe.models.predictor import load_predictor
 from wsipipe.pipeline import slide_run
 from wsipipe.pipeline.execution import shard_task
 from wsipipe.pipeline.planning.plan import Plan
-from wsipipe.pipeline.planning.slide_facts import inspect
+from wsipipe.pipeline.planning.slide_facts import inspect_slide
 from wsipipe.pipeline.publishing import publish
 from wsipipe.pipeline.slide_run import Device, run_slide
 from wsipipe.stages.flow import workflow_cards
@@ -328,7 +328,9 @@ def open_lab(shim: str, slide: str, workflow: str, folder: str) -> Lab:
     shard_task._load_model = lambda *key: load(*key[:-1])
     chosen = load_workflow(workflow)
     cards = workflow_cards(chosen)
-    facts = inspect(collect([slide])[0], chosen.tile.mpp, lattice_px(chosen.tile.mpp, cards), "cpu").facts
+    facts = inspect_slide(
+        collect([slide])[0], chosen.tile.mpp, lattice_px(chosen.tile.mpp, cards), "cpu"
+    ).facts
     lab = Lab(ctypes.CDLL(shim), Plan(collect([slide])[0], facts, chosen, cards), Path(folder))
     run_slide(Here(), lab.plan, lab.fresh("warm"), Device())
     return lab

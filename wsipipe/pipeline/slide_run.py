@@ -121,7 +121,7 @@ def _finish(pool: TaskPool, plan: Plan, work: Path, out: Path, files: list[Shard
         # Some of the shards may show what is no longer, or never was, the slide.
         shutil.rmtree(work)
         raise
-    side_files = pool.call(f"{slide_id}.finish", publish.finish, plan, work)
+    side_files = pool.call(f"{slide_id}.finish", publish.write_results, plan, work)
     shards = [file for file in files if file.path.startswith(f"{RESULT}/")]
     manifest.write(work, manifest.build(plan.id, shards + side_files))
     fault_point("manifest.written")

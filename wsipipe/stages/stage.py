@@ -6,7 +6,7 @@ knowledge of Dask, Zarr or files: the pipeline reads and writes for it, in one t
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -76,7 +76,7 @@ class Write:
     channels: tuple[str, ...] = ()
     codec: str = "zstd"
     legend: tuple[LabelClass, ...] = ()
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, object] = field(default_factory=dict)
     polygons: bool = False
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -63,7 +63,7 @@ class StageParams(BaseModel):
         """Declare the stages of this section, in the order in which they run."""
         raise NotImplementedError
 
-    def causes(self) -> dict[str, Any]:
+    def causes(self) -> dict[str, object]:
         """Return the values that affect the result, as JSON."""
         return self.model_dump(mode="json")
 
@@ -82,7 +82,7 @@ class NetworkParams(StageParams):
     weights: str
     precision: str = Field(default="auto", pattern=f"^({'|'.join(PRECISIONS)})$")
 
-    def causes(self) -> dict[str, Any]:
+    def causes(self) -> dict[str, object]:
         """Return the values that affect the result; the extent of patches does not."""
         return self.model_dump(mode="json", exclude={self.patch_key})
 

@@ -63,13 +63,13 @@ class Workflow(BaseModel):
         sections = {"segment": self.segment, "classify": self.classify} | self.further()
         return {name: params for name, params in sections.items() if isinstance(params, NetworkParams)}
 
-    def causes(self) -> dict[str, Any]:
+    def causes(self) -> dict[str, object]:
         """Return every value that affects the result, as JSON; the extents of patches do not."""
-        values = self.model_dump(mode="json")
+        values: dict[str, Any] = self.model_dump(mode="json")
         values |= {name: params.causes() for name, params in self.networks().items()}
         return values | {name: {**values[name], "package": _package_of(name)} for name in self.further()}
 
-    def chosen(self) -> dict[str, Any]:
+    def chosen(self) -> dict[str, object]:
         """Return the values that the user set, as JSON; :meth:`model_validate` of it gives an equal workflow.
 
         Values that are left open stay open, since the card of the weights decides them.

@@ -8,7 +8,7 @@ import pytest
 from wsipipe.errors import ExitCode, StorageError
 from wsipipe.pipeline.maintenance import Leftover, clean, leftovers
 from wsipipe.pipeline.planning.planner import make_planner
-from wsipipe.pipeline.planning.slide_facts import inspect
+from wsipipe.pipeline.planning.slide_facts import inspect_slide
 from wsipipe.store.ledger import Ledger
 from wsipipe.tiling.collect import collect
 
@@ -115,13 +115,13 @@ def test_a_coarse_slide_is_told_what_helps(
 
     slide = collect([small_slide], mpp=slide_mpp)[0]
     with pytest.raises(MppError) as told:
-        inspect(slide, mpp, 64, "cpu", coarsest)
+        inspect_slide(slide, mpp, 64, "cpu", coarsest)
     assert says in str(told.value)
     assert "--mpp" in str(told.value)
     assert not_said not in str(told.value)
     # The remedy works.
     helps = float(says.rpartition("=")[2].rstrip("."))
-    inspect(slide, helps, 64, "cpu", coarsest)
+    inspect_slide(slide, helps, 64, "cpu", coarsest)
 
 
 def test_the_weights_named_work_where_the_remedy_leads() -> None:

@@ -6,9 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
+import zarr
 
 from wsipipe.errors import InternalError
 from wsipipe.geometry import Array, Region
@@ -27,7 +28,7 @@ class ShardInputs:
     def __init__(self, plan: Plan, work: Path) -> None:
         self.plan = plan
         self._work = work
-        self._arrays: dict[str, Any] = {}
+        self._arrays: dict[str, zarr.Array] = {}
         # The read-ahead thread and the computing thread share the slide's handle.
         self._lock = Lock()
 
@@ -74,7 +75,7 @@ class ShardInputs:
             return self._image(read, region)
         return read_region(self.array(read.name), region, read.outside)
 
-    def array(self, name: str) -> Any:
+    def array(self, name: str) -> zarr.Array:
         """A finished array of the work directory."""
         if name not in self._arrays:
             self._arrays[name] = open_array(self._work / array_path(name))

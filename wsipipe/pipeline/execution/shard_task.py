@@ -58,7 +58,7 @@ class _Reader:
     """Reads of one shard, each made at most once, from memory where they were read ahead."""
 
     def __init__(self, task: ShardTask, stage: Stage, core: Region, ready: dict[str, Patch] | None) -> None:
-        self._sources = inputs_for(task.plan, task.work)
+        self._inputs = inputs_for(task.plan, task.work)
         self._stage, self._core = stage, core
         self._declared = {read.name: read for read in stage.reads}
         self._patches = {(name, core): patch for name, patch in (ready or {}).items()}
@@ -68,7 +68,7 @@ class _Reader:
         core = around or self._core
         if (name, core) not in self._patches:
             read = self._declared[name]
-            self._patches[name, core] = self._sources.read(read, self._stage.patch_region(read, core))
+            self._patches[name, core] = self._inputs.read(read, self._stage.patch_region(read, core))
         return self._patches[name, core]
 
 

@@ -70,7 +70,7 @@ class Plan:
         """
         return completed(self.workflow, self.cards)
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         """Return the values that each stage runs with, by section; those of the cards included."""
         return self.completed_workflow.causes()
 
@@ -144,4 +144,5 @@ class Plan:
 
 def origin(write: Write) -> str:
     """Return the organ and stain of a label's classes, as ``colon, H&E``; empty where they are not known."""
-    return ", ".join(filter(None, (write.about.get("organ"), write.about.get("stain"))))
+    values = (write.about.get(key) for key in ("organ", "stain"))
+    return ", ".join(str(value) for value in values if value)

@@ -9,7 +9,7 @@ from wsipipe.geometry import Region
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.pipeline.cluster.task_pool import TaskPool
 from wsipipe.pipeline.planning.plan import Plan
-from wsipipe.pipeline.planning.slide_facts import SlideFacts, inspect
+from wsipipe.pipeline.planning.slide_facts import SlideFacts, inspect_slide
 from wsipipe.pipeline.reporting.outcome import SlideWarning
 from wsipipe.stages.flow import workflow_cards
 from wsipipe.stages.grid import lattice_px
@@ -49,7 +49,7 @@ class RunPlanner:
         """
         name = f"{slide.slide_id}.open"
         asked = (slide, self.workflow.tile.mpp, self.lattice, device, self.coarsest_mpp)
-        found = pool.call(name, inspect, *asked)
+        found = pool.call(name, inspect_slide, *asked)
         part = canvas_part(self.region, found.facts, slide) if self.region else None
         workflow = self.workflow.in_precision(self.auto or found.precision, only_auto=True)
         warnings = tuple(SlideWarning(OPENED_WITH_WARNING, text) for text in found.warnings)
@@ -68,7 +68,9 @@ class RunPlanner:
         outside: list[ConfigError] = []
         for slide in slides:
             try:
-                facts = inspect(slide, self.workflow.tile.mpp, self.lattice, "cpu", self.coarsest_mpp).facts
+                facts = inspect_slide(
+                    slide, self.workflow.tile.mpp, self.lattice, "cpu", self.coarsest_mpp
+                ).facts
             except Exception:  # a damaged slide raises anything
                 return
             try:

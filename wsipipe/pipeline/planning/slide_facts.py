@@ -39,7 +39,7 @@ MAX_UPSAMPLING = 1.5
 
 
 @dataclass(frozen=True)
-class Inspected:
+class InspectedSlide:
     """Result of opening a slide.
 
     Attributes:
@@ -53,14 +53,14 @@ class Inspected:
     warnings: tuple[str, ...] = ()
 
 
-def inspect(
+def inspect_slide(
     slide: SlideInput,
     mpp: float,
     lattice: int,
     device: str,
     coarsest_mpp: float | None = None,
     attempt: int = 0,
-) -> Inspected:
+) -> InspectedSlide:
     """Open a slide and collect what planning needs.
 
     Args:
@@ -79,7 +79,7 @@ def inspect(
         warnings.simplefilter("always", UserWarning)
         facts = _facts(slide, mpp, lattice, coarsest_mpp)
     texts = [str(each.message) for each in raised if issubclass(each.category, UserWarning)]
-    return Inspected(facts, best_precision(device), tuple(dict.fromkeys(texts)))
+    return InspectedSlide(facts, best_precision(device), tuple(dict.fromkeys(texts)))
 
 
 def _facts(slide: SlideInput, mpp: float, lattice: int, coarsest_mpp: float | None) -> SlideFacts:

@@ -18,19 +18,19 @@ LEAST_TISSUE_SHARE = 0.01
 _BAND_PX = 512
 
 
-def check_slide(plan: Plan, sources: ShardInputs, tables: Path, path: Path) -> tuple[SlideWarning, ...]:
+def check_slide(plan: Plan, inputs: ShardInputs, tables: Path, path: Path) -> tuple[SlideWarning, ...]:
     """Measure a finished slide and write the measures and warnings to ``path``.
 
     Args:
         plan: Plan of the slide.
-        sources: Its finished arrays.
+        inputs: Its finished arrays.
         tables: Folder of the stages' tables.
         path: JSON file to write: ``measures`` by name, and ``warnings`` with code and message.
 
     Returns:
         The warnings; empty for an ordinary slide.
     """
-    measures: Measures = {"tissue_share": tissue_share(sources)} | measure_fit(plan, sources, tables)
+    measures: Measures = {"tissue_share": tissue_share(inputs)} | measure_fit(plan, inputs, tables)
     warnings = (*_tissue_warnings(measures, plan.slide.mask_path), *fit_warnings(plan, measures))
     write_json(path, {"measures": measures, "warnings": [asdict(warning) for warning in warnings]})
     return warnings
@@ -44,12 +44,12 @@ def read_warnings(folder: Path) -> tuple[SlideWarning, ...]:
     return tuple(SlideWarning(**warning) for warning in json.loads(path.read_text())["warnings"])
 
 
-def tissue_share(sources: ShardInputs) -> float:
+def tissue_share(inputs: ShardInputs) -> float:
     """Share (0 to 1) of the computed part of the slide that is tissue."""
-    tissue = sources.array(TISSUE)
+    tissue = inputs.array(TISSUE)
     counts = np.zeros(256, np.int64)
     for y in range(0, tissue.shape[0], _BAND_PX):
-        counts += np.bincount(tissue[y : y + _BAND_PX].ravel(), minlength=256)
+        counts += np.bincount(np.asarray(tissue[y : y + _BAND_PX]).ravel(), minlength=256)
     return float(counts[1] / max(1, counts[:2].sum()))
 
 

@@ -1,4 +1,4 @@
-"""Whether the weights fit a slide: its colours and nuclei against what the cards say was learnt.
+"""Whether the weights fit a slide: its colours and nuclei against what the cards say was trained.
 
 Nothing here changes a result. A slide that lies outside is finished all the same, with a warning that says
 what was found, what was learnt, and what to try.
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import zarr
 
 from wsipipe.common.block_mean import block_mean
 from wsipipe.errors import MppError
@@ -33,19 +34,19 @@ _BAND_PX = 512
 FEWEST_DENSE_PX = 2000
 """Colours of less are not judged: 0.008 mm2 at 2 um/px."""
 LEAST_HUE_SHARE = 1 / 3
-"""Of a slide's colour, in the hues that were learnt."""
+"""Of a slide's colour, in the hues that were trained."""
 FEWEST_EXPECTED, FEWEST_NUCLEI = 50, 20
 """So many nuclei must be expected before their number, or found before their size, is judged."""
 DENSITY_FACTOR, AREA_FACTOR, BRIGHTNESS_FACTOR, MPP_FACTOR = 4.0, 2.0, 2.0, 1.5
 """How far beyond the range of the training data a slide may be."""
 
 
-def measure_fit(plan: Plan, sources: ShardInputs, tables: Path) -> Measures:
+def measure_fit(plan: Plan, inputs: ShardInputs, tables: Path) -> Measures:
     """Measures of a finished slide that its cards give a range for.
 
     Args:
         plan: Of the slide.
-        sources: Its finished arrays.
+        inputs: Its finished arrays.
         tables: Folder of the stages' tables.
 
     Returns:
@@ -57,13 +58,13 @@ def measure_fit(plan: Plan, sources: ShardInputs, tables: Path) -> Measures:
     cards = {stage: card for stage, card in plan.cards.items() if card.training_range}
     if not cards:
         return measures
-    measures["brightness"] = _brightness(plan, sources)
+    measures["brightness"] = _brightness(plan, inputs)
     for stage, card in cards.items():
         adapts = card.stain_reference is not None
         lookup = load_table(tables / f"{STAIN}.npz")["lookup"] if adapts else None
-        measures |= _hue_share(plan, sources, f"{stage}_hue_share", card.training_range, lookup)
+        measures |= _hue_share(plan, inputs, f"{stage}_hue_share", card.training_range, lookup)
     if any(stage.nuclei_rows for stage in plan.stages):
-        measures |= _nuclei(plan, sources, load_table(tables / f"{NUMBERED}.npz"))
+        measures |= _nuclei(plan, inputs, load_table(tables / f"{NUMBERED}.npz"))
     return measures
 
 
@@ -105,51 +106,52 @@ def _other_mpp(plan: Plan, measures: Measures) -> Iterator[SlideWarning]:
     )
 
 
-def _brightness(plan: Plan, sources: ShardInputs) -> float:
+def _brightness(plan: Plan, inputs: ShardInputs) -> float:
     """Median of the mean of red, green and blue over the computed part of the slide, tissue or glass."""
-    tissue, downsample = sources.array(TISSUE), plan.downsample(TISSUE)
+    tissue, downsample = inputs.array(TISSUE), plan.downsample(TISSUE)
     counts = np.zeros(256, np.int64)
     for band in Region(0, 0, *tissue.shape).blocks(_BAND_PX):
-        pixels = sources.canvas.read_coarse(downsample, band)[0]
-        mean = pixels.sum(axis=2, dtype=np.uint32)[tissue[band.slices] <= 1] // 3
+        pixels = inputs.canvas.read_coarse(downsample, band)[0]
+        mean = pixels.sum(axis=2, dtype=np.uint32)[_values(tissue, band) <= 1] // 3
         counts += np.bincount(mean, minlength=256)
     return float(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
 
 
 def _hue_share(
-    plan: Plan, sources: ShardInputs, name: str, learnt: TrainingRange | None, lookup: Lookup | None
+    plan: Plan, inputs: ShardInputs, name: str, trained: TrainingRange | None, lookup: Lookup | None
 ) -> Measures:
     channels, hues = np.zeros((3, 256), np.int64), np.zeros(361, np.int64)
-    for pixels, counted in _tissue_pixels(plan, sources, lookup):
+    for pixels, counted in _tissue_pixels(plan, inputs, lookup):
         channels += channel_counts(pixels, counted)
     white = white_of(channels)
-    for pixels, counted in _tissue_pixels(plan, sources, lookup):
+    for pixels, counted in _tissue_pixels(plan, inputs, lookup):
         hues += hue_counts(pixels, white, counted)
-    if learnt is None or hues[360] < FEWEST_DENSE_PX:
+    if trained is None or hues[360] < FEWEST_DENSE_PX:
         return {}
-    return {name: share_within(hues, *learnt.hue_degrees)}
+    return {name: share_within(hues, *trained.hue_degrees)}
 
 
-def _tissue_pixels(plan: Plan, sources: ShardInputs, lookup: Lookup | None) -> Iterator[tuple[Array, Array]]:
+def _tissue_pixels(plan: Plan, inputs: ShardInputs, lookup: Lookup | None) -> Iterator[tuple[Array, Array]]:
     """RGB at about 2 um/px, and which px are tissue, of bands of the slide that hold tissue."""
-    grid, tissue = plan.facts.grid, sources.array(TISSUE)
+    grid, tissue = plan.facts.grid, inputs.array(TISSUE)
     wanted = max(0, round(math.log2(HUES_UM / grid.mpp)))
     unit = plan.downsample(TISSUE) >> wanted
     stored = min(wanted, plan.levels - 1)
     read = Read(image_name(stored), 1 << stored, outside=255)
     for band in Region(0, 0, *tissue.shape).blocks(_BAND_PX):
-        in_tissue = tissue[band.slices] == 1
+        in_tissue = _values(tissue, band) == 1
         if not in_tissue.any():
             continue
-        pixels = sources.read(read, band.scaled(plan.downsample(TISSUE), 1 << stored)).pixels
+        pixels = inputs.read(read, band.scaled(plan.downsample(TISSUE), 1 << stored)).pixels
         for _ in range(wanted - stored):
             pixels = block_mean(pixels)
         yield (pixels if lookup is None else restained(pixels, lookup)), upsampled(in_tissue, unit)
 
 
-def _nuclei(plan: Plan, sources: ShardInputs, nuclei: dict[str, Array]) -> Measures:
-    tissue, mpp = sources.array(TISSUE), plan.facts.grid.mpp
-    px = sum(int((tissue[band.slices] == 1).sum()) for band in Region(0, 0, *tissue.shape).blocks(_BAND_PX))
+def _nuclei(plan: Plan, inputs: ShardInputs, nuclei: dict[str, Array]) -> Measures:
+    tissue, mpp = inputs.array(TISSUE), plan.facts.grid.mpp
+    bands = Region(0, 0, *tissue.shape).blocks(_BAND_PX)
+    px = sum(int((_values(tissue, band) == 1).sum()) for band in bands)
     tissue_mm2 = px * (mpp * plan.downsample(TISSUE) / 1000) ** 2
     found = {"tissue_mm2": tissue_mm2}
     if tissue_mm2 > 0:
@@ -159,14 +161,18 @@ def _nuclei(plan: Plan, sources: ShardInputs, nuclei: dict[str, Array]) -> Measu
     return found
 
 
-def _dark(card: ModelCard, learnt: TrainingRange, measures: Measures) -> SlideWarning | None:
-    least = learnt.least_brightness / BRIGHTNESS_FACTOR
+def _values(array: zarr.Array, region: Region) -> Array:
+    return np.asarray(array[region.slices])
+
+
+def _dark(card: ModelCard, trained: TrainingRange, measures: Measures) -> SlideWarning | None:
+    least = trained.least_brightness / BRIGHTNESS_FACTOR
     if measures["brightness"] >= least:
         return None
     return SlideWarning(
         "DARK_BACKGROUND",
         f"half of the slide is darker than {measures['brightness']:.0f} of 255, as in fluorescence; "
-        f"{card.name} learnt from {card.stain} on light backgrounds ({learnt.least_brightness:.0f} or more), "
+        f"{card.name} was trained on {card.stain}, light backgrounds ({trained.least_brightness:.0f} or more), "
         "so its answers here mean nothing. Store the image alone (workflow tiling_only), or give weights "
         "that were trained on such slides.",
     )
@@ -201,7 +207,7 @@ def _stain_remedy(stage: str, card: ModelCard) -> str:
 
 
 def _unlike_nuclei(
-    plan: Plan, card: ModelCard, learnt: TrainingRange, measures: Measures, unlike_stain: bool
+    plan: Plan, card: ModelCard, trained: TrainingRange, measures: Measures, unlike_stain: bool
 ) -> Iterator[SlideWarning]:
     cause = "The stain is the likely cause."
     if not unlike_stain:
@@ -211,29 +217,29 @@ def _unlike_nuclei(
             "overview.png: the weights may not know this organ or stain."
         )
     density, area = measures.get("nuclei_per_mm2"), measures.get("nucleus_area_um2")
-    if learnt.nuclei_per_mm2 and density is not None:
-        low, high = _widened(learnt.nuclei_per_mm2, DENSITY_FACTOR)
+    if trained.nuclei_per_mm2 and density is not None:
+        low, high = _widened(trained.nuclei_per_mm2, DENSITY_FACTOR)
         # What was found may be few, but what was to be expected must be enough to tell.
         judged = max(low, density) * measures["tissue_mm2"] >= FEWEST_EXPECTED
         if judged and not low <= density <= high:
             yield SlideWarning(
                 "FEW_NUCLEI" if density < low else "MANY_NUCLEI",
                 f"{density:,.0f} nuclei a mm2 of tissue were found; the fields that {card.name} learnt from "
-                f"have {_told(learnt.nuclei_per_mm2)}. {cause}",
+                f"have {_range_text(trained.nuclei_per_mm2)}. {cause}",
             )
-    if learnt.nucleus_area_um2 and area is not None:
-        low, high = _widened(learnt.nucleus_area_um2, AREA_FACTOR)
+    if trained.nucleus_area_um2 and area is not None:
+        low, high = _widened(trained.nucleus_area_um2, AREA_FACTOR)
         if not low <= area <= high:
             yield SlideWarning(
                 "UNLIKE_SIZE",
                 f"the median nucleus has {area:.1f} um2; in the fields that {card.name} learnt from it has "
-                f"{_told(learnt.nucleus_area_um2)}. {cause}",
+                f"{_range_text(trained.nucleus_area_um2)}. {cause}",
             )
 
 
-def _told(learnt: Range) -> str:
-    return f"{learnt[0]:,.0f} to {learnt[1]:,.0f}"
+def _range_text(trained: Range) -> str:
+    return f"{trained[0]:,.0f} to {trained[1]:,.0f}"
 
 
-def _widened(learnt: Range, factor: float) -> Range:
-    return learnt[0] / factor, learnt[1] * factor
+def _widened(trained: Range, factor: float) -> Range:
+    return trained[0] / factor, trained[1] * factor

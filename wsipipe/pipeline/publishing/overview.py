@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import zarr
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch as Swatch
@@ -29,27 +30,27 @@ DENSITY_CELL_UM = 128.0
 
 
 def draw_overview(
-    plan: Plan, sources: ShardInputs, tables: Path, path: Path, warnings: tuple[SlideWarning, ...] = ()
+    plan: Plan, inputs: ShardInputs, tables: Path, path: Path, warnings: tuple[SlideWarning, ...] = ()
 ) -> None:
     """Draws the panels that the workflow has results for.
 
     Args:
         plan: Of the slide.
-        sources: Its finished arrays.
+        inputs: Its finished arrays.
         tables: Folder of the stages' tables.
         path: The PNG to write.
         warnings: Named in the title.
     """
     grid = plan.facts.grid
     extent_mm = (0.0, grid.shape[1] * grid.mpp / 1000, grid.shape[0] * grid.mpp / 1000, 0.0)
-    thumbnail = _thumbnail(plan, sources)
-    panels: list[tuple[str, Callable[[Any], None]]] = [
-        ("tissue", lambda axes: _draw_tissue(axes, _thinned(sources.array(TISSUE)), extent_mm))
+    thumbnail = _thumbnail(plan, inputs)
+    panels: list[tuple[str, Callable[[Axes], None]]] = [
+        ("tissue", lambda axes: _draw_tissue(axes, _thinned(inputs.array(TISSUE)), extent_mm))
     ]
     for _, write in plan.published("label"):
         if write.legend and write.name != TISSUE:
             title = f"{write.title} ({origin(write)})" if origin(write) else write.title
-            panels.append((title, partial(_draw_classes, write=write, sources=sources, extent_mm=extent_mm)))
+            panels.append((title, partial(_draw_classes, write=write, inputs=inputs, extent_mm=extent_mm)))
     if any(stage.nuclei_rows for stage in plan.stages):
         nuclei = load_table(tables / f"{NUMBERED}.npz")
         panels.append(
@@ -69,7 +70,7 @@ def draw_overview(
     figure.savefig(path, metadata={"Software": None})
 
 
-def _thumbnail(plan: Plan, sources: ShardInputs) -> Array:
+def _thumbnail(plan: Plan, inputs: ShardInputs) -> Array:
     """RGB of the slide as means of n x n px; read in bands, so that memory does not follow the slide."""
     downsample = plan.downsample(TISSUE)
     shape = plan.facts.grid.shape_at(downsample)
@@ -81,12 +82,12 @@ def _thumbnail(plan: Plan, sources: ShardInputs) -> Array:
     for row in range(0, height, rows):
         count = min(rows, height - row)
         band = Region(row * every, 0, count * every, width * every)
-        pixels = sources.canvas.read_coarse(downsample, band)[0]
+        pixels = inputs.canvas.read_coarse(downsample, band)[0]
         small[row : row + count] = pixels.reshape(count, every, width, every, 3).mean((1, 3))
     return small
 
 
-def _thinned(labels: Any) -> Array:
+def _thinned(labels: zarr.Array) -> Array:
     """Every n-th px of an array (H, W) in a store, so that the longest side fits."""
     every = _every(labels.shape)
     return np.ascontiguousarray(labels[::every, ::every])
@@ -96,13 +97,13 @@ def _every(shape: tuple[int, int]) -> int:
     return -(-max(shape) // LONGEST_SIDE_PX)
 
 
-def _draw_tissue(axes: Any, tissue: Array, extent_mm: tuple[float, ...]) -> None:
+def _draw_tissue(axes: Axes, tissue: Array, extent_mm: tuple[float, ...]) -> None:
     if min(tissue.shape) > 1 and (tissue == 1).any() and (tissue != 1).any():
         axes.contour(tissue == 1, [0.5], colors="#0050c8", linewidths=0.8, extent=extent_mm, origin="upper")
 
 
-def _draw_classes(axes: Any, write: Write, sources: ShardInputs, extent_mm: tuple[float, ...]) -> None:
-    classes = sources.array(write.name)
+def _draw_classes(axes: Axes, write: Write, inputs: ShardInputs, extent_mm: tuple[float, ...]) -> None:
+    classes = inputs.array(write.name)
     colours = np.zeros((256, 4), np.uint8)
     for item in write.legend:
         colours[item.value] = [*item.rgb, 140]
@@ -116,13 +117,13 @@ def _draw_classes(axes: Any, write: Write, sources: ShardInputs, extent_mm: tupl
     axes.legend(handles=swatches, fontsize=7, loc="upper left", framealpha=0.85)
 
 
-def _counted(classes: Any) -> Array:
+def _counted(classes: zarr.Array) -> Array:
     """How often each value 0 to 255 is in an array (H, W) in a store."""
-    bands = (classes[y : y + CLASS_BAND_PX] for y in range(0, classes.shape[0], CLASS_BAND_PX))
+    bands = (np.asarray(classes[y : y + CLASS_BAND_PX]) for y in range(0, classes.shape[0], CLASS_BAND_PX))
     return np.sum([np.bincount(band.ravel(), minlength=256) for band in bands], axis=0)
 
 
-def _draw_density(axes: Any, plan: Plan, nuclei: dict[str, Array], extent_mm: tuple[float, ...]) -> None:
+def _draw_density(axes: Axes, plan: Plan, nuclei: dict[str, Array], extent_mm: tuple[float, ...]) -> None:
     grid, downsample = plan.facts.grid, plan.downsample(NUCLEI)
     cell_px = DENSITY_CELL_UM / (grid.mpp * downsample)
     y, x = ((nuclei[f"min_{axis}"] + nuclei[f"max_{axis}"] + 1) / 2 / cell_px for axis in "yx")

@@ -13,7 +13,7 @@ from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file,
 from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import StorageError
 from wsipipe.pipeline.planning.plan import Plan
-from wsipipe.pipeline.publishing import side_files
+from wsipipe.pipeline.publishing.side_files import write_side_files
 from wsipipe.stages.stage import Stage, Write
 from wsipipe.store import manifest, ome_metadata
 from wsipipe.store.arrays import RESULT, ShardFile, array_path
@@ -21,7 +21,7 @@ from wsipipe.store.encoding import NOT_COMPUTED, PROBABILITY_MAX, UNREADABLE
 from wsipipe.store.ome_metadata import NOT_COMPUTED_CLASS
 
 
-def finish(plan: Plan, work: Path, attempt: int = 0) -> list[ShardFile]:
+def write_results(plan: Plan, work: Path, attempt: int = 0) -> list[ShardFile]:
     """Write metadata, tables and pictures of a slide, and return those files with their digests.
 
     Safe to repeat.
@@ -29,7 +29,7 @@ def finish(plan: Plan, work: Path, attempt: int = 0) -> list[ShardFile]:
     root = work / RESULT / "slide.zarr"
     with storage_errors(root):
         groups = _write_attributes(plan, root)
-        written = side_files.export(plan, work)
+        written = write_side_files(plan, work)
     arrays = [write.name for stage in plan.stages for write in stage.writes if write.published]
     metadata = [work / array_path(name) / "zarr.json" for name in arrays]
     metadata += [folder / "zarr.json" for folder in groups]
@@ -133,10 +133,10 @@ def publish(work: Path, out: Path, plan: Plan) -> None:
         # Zarr makes folders as it goes and syncs none of them.
         sync_folders(work / RESULT)
         if target.exists():
-            aside = _aside(out, target)
-            make_folders(aside.parent)
-            os.rename(target, aside)
-            sync_folder(aside.parent)
+            backup = _backup_path(out, target)
+            make_folders(backup.parent)
+            os.rename(target, backup)
+            sync_folder(backup.parent)
         fault_point("publish.before_rename")
         os.rename(work / RESULT, target)
         sync_folder(out)
@@ -144,7 +144,7 @@ def publish(work: Path, out: Path, plan: Plan) -> None:
         shutil.rmtree(work)
 
 
-def _aside(out: Path, target: Path) -> Path:
+def _backup_path(out: Path, target: Path) -> Path:
     """A new name for an earlier result; none that was put aside before is given up."""
     name = f"{target.name}.{_plan_of(target)[:16]}"
     names = itertools.chain([name], (f"{name}.{i}" for i in itertools.count(2)))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
@@ -16,26 +17,26 @@ from wsipipe.store.names import CHECKS, NUCLEI_GEOJSON, NUCLEI_TABLE, OVERVIEW
 from wsipipe.tiling.readers.openslide_reader import label_images
 
 
-def export(plan: Plan, work: Path) -> list[Path]:
+def write_side_files(plan: Plan, work: Path) -> list[Path]:
     """Writes the side files of a slide into the result folder; returns their paths."""
     folder = work / RESULT
     written = []
     for stage in plan.stages:
         if stage.nuclei_rows:
-            written += _export_nuclei(plan, work / "parts" / stage.name, folder)
-    with ShardInputs(plan, work) as sources:
+            written += _write_nuclei(plan, work / "parts" / stage.name, folder)
+    with ShardInputs(plan, work) as inputs:
         for stage, write in plan.published("label"):
             if write.polygons:
-                written.append(_export_polygons(plan, stage, write, sources, folder))
-        warnings = check_slide(plan, sources, work / "tables", folder / CHECKS)
-        draw_overview(plan, sources, work / "tables", folder / OVERVIEW, warnings)
+                written.append(_write_polygons(plan, stage, write, inputs, folder))
+        warnings = check_slide(plan, inputs, work / "tables", folder / CHECKS)
+        draw_overview(plan, inputs, work / "tables", folder / OVERVIEW, warnings)
         written += [folder / CHECKS, folder / OVERVIEW]
     if plan.workflow.label_images:
-        written += _export_photographs(plan, folder)
+        written += _write_label_images(plan, folder)
     return written
 
 
-def _export_photographs(plan: Plan, folder: Path) -> list[Path]:
+def _write_label_images(plan: Plan, folder: Path) -> list[Path]:
     """``label.png`` and ``macro.png``: only on request, for they may show who the patient is."""
     written = []
     for name, pixels in sorted(label_images(plan.slide.path).items()):
@@ -44,7 +45,7 @@ def _export_photographs(plan: Plan, folder: Path) -> list[Path]:
     return written
 
 
-def _export_nuclei(plan: Plan, parts_folder: Path, folder: Path) -> list[Path]:
+def _write_nuclei(plan: Plan, parts_folder: Path, folder: Path) -> list[Path]:
     """Write the nuclei as GeoParquet and GeoJSON; their classes have the colours of the labels' legends."""
     parts = sorted(parts_folder.glob("*.parquet"))
     colours = {item.name: item.rgb for _, write in plan.published("label") for item in write.legend}
@@ -53,10 +54,12 @@ def _export_nuclei(plan: Plan, parts_folder: Path, folder: Path) -> list[Path]:
     return [folder / NUCLEI_TABLE, folder / NUCLEI_GEOJSON]
 
 
-def _export_polygons(plan: Plan, stage: Stage, write: Write, sources: ShardInputs, folder: Path) -> Path:
+def _write_polygons(plan: Plan, stage: Stage, write: Write, inputs: ShardInputs, folder: Path) -> Path:
     """Write the regions of a label as GeoJSON, one feature per connected region."""
     grid, path = plan.facts.grid, folder / f"{write.group.rpartition('/')[2]}.geojson"
     styles = {item.value: ClassStyle(item.name, item.rgb) for item in write.legend}
     affine, mpp = grid.affine_at(stage.downsample), grid.mpp * stage.downsample
-    write_tissue_geojson(path, sources.array(write.name)[...], styles, affine, mpp, plan.slide.slide_id)
+    write_tissue_geojson(
+        path, np.asarray(inputs.array(write.name)[...]), styles, affine, mpp, plan.slide.slide_id
+    )
     return path

@@ -12,7 +12,7 @@ from wsipipe.pipeline.execution import shard_task
 from wsipipe.pipeline.execution.shard import ShardTask
 from wsipipe.pipeline.execution.shard_task import run_shard
 from wsipipe.pipeline.planning.plan import Plan
-from wsipipe.pipeline.planning.slide_facts import inspect
+from wsipipe.pipeline.planning.slide_facts import inspect_slide
 from wsipipe.stages.grid import lattice_px
 from wsipipe.stages.workflow import Workflow
 from wsipipe.store.arrays import create_array
@@ -93,4 +93,4 @@ def test_facts_of_a_slide(small_slide: Path, plan: Plan) -> None:
 
 def test_detail_is_not_invented(small_slide: Path) -> None:
     with pytest.raises(MppError, match=r"tile\.mpp"):
-        inspect(collect([small_slide], mpp=2.0)[0], 0.5, 64, "cpu")
+        inspect_slide(collect([small_slide], mpp=2.0)[0], 0.5, 64, "cpu")

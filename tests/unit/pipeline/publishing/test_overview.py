@@ -35,8 +35,8 @@ def canvas(monkeypatch: pytest.MonkeyPatch) -> Canvas:
 def thumbnail(canvas: Canvas) -> np.ndarray:
     grid = SimpleNamespace(shape_at=lambda downsample: canvas.pixels.shape[:2])
     plan: Any = SimpleNamespace(facts=SimpleNamespace(grid=grid), downsample=lambda name: 16)
-    sources: Any = SimpleNamespace(canvas=canvas)
-    return _thumbnail(plan, sources)
+    inputs: Any = SimpleNamespace(canvas=canvas)
+    return _thumbnail(plan, inputs)
 
 
 @pytest.mark.parametrize("band_px", [1, 630, 2000, 10**6])
