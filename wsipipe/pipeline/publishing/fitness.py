@@ -172,7 +172,8 @@ def _dark(card: ModelCard, trained: TrainingRange, measures: Measures) -> SlideW
     return SlideWarning(
         "DARK_BACKGROUND",
         f"half of the slide is darker than {measures['brightness']:.0f} of 255, as in fluorescence; "
-        f"{card.name} was trained on {card.stain}, light backgrounds ({trained.least_brightness:.0f} or more), "
+        f"{card.name} was trained on {card.stain} and light backgrounds "
+        f"({trained.least_brightness:.0f} or more), "
         "so its answers here mean nothing. Store the image alone (workflow tiling_only), or give weights "
         "that were trained on such slides.",
     )
