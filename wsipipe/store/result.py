@@ -77,7 +77,10 @@ class Result:
 
     @property
     def image(self) -> list[zarr.Array]:
-        """Image levels (3, y, x) uint8, finest first; empty for ``--image none``."""
+        """Image levels, finest first.
+
+        Arrays are (3, y, x) uint8; the list is empty for ``--image none``.
+        """
         return _levels(self.store)
 
     @property
@@ -107,7 +110,9 @@ class Result:
         return (*scale["scale"][-2:], *shift["translation"][-2:])
 
     def nuclei(self) -> "geopandas.GeoDataFrame":
-        """Read the table of nuclei, one row per nucleus, ordered by id.
+        """Read the table of nuclei.
+
+        It has one row per nucleus and is ordered by id.
 
         Raises:
             NoResultError: The workflow did not compute nuclei.

@@ -1,4 +1,4 @@
-"""The symmetric pixel grid on which a workflow processes a slide.
+"""The symmetric pixel grid of a slide in a workflow.
 
 The canvas is centred on the scanned bounds and its sides are multiples of the lattice, so a rotated
 slide has exactly the rotated canvas. Its margins are white and count as not scanned.
@@ -16,10 +16,11 @@ from wsipipe.tiling.slide import COARSE_AT_ONCE_PX, DECODED_AT_ONCE_PX, Lattice,
 
 
 class Canvas:
-    """A slide at one mpp, padded evenly to multiples of the lattice.
+    """A slide at one mpp, padded to the lattice.
 
-    If the slide's own mpp times a power of two is close to the requested mpp, it is used instead, since
-    its pixels are plain copies or means of whole pixels.
+    Both sides are multiples of the lattice; the padding is even on opposite sides. If the slide's own mpp
+    times a power of two is close to the requested mpp, it is used instead, since its pixels are plain
+    copies or means of whole pixels.
 
     Args:
         slide: The slide.
@@ -50,11 +51,17 @@ class Canvas:
         )
 
     def read(self, region: Region) -> Pixels:
-        """Read a region as RGB (H, W, 3) uint8, white outside the slide."""
+        """Read a region, white outside the slide.
+
+        Pixels are RGB (H, W, 3) uint8.
+        """
         return self.read_with_scanned(region)[0]
 
     def scanned(self, region: Region) -> Mask:
-        """Return which pixels were scanned by at least half, (H, W) bool."""
+        """Return which pixels were scanned by at least half.
+
+        The mask is (H, W) bool.
+        """
         return self.read_with_scanned(region)[1]
 
     def read_with_scanned(self, region: Region) -> tuple[Pixels, Mask]:
@@ -66,7 +73,9 @@ class Canvas:
         return self.slide.sample(region, self._lattice(1))
 
     def read_reduced(self, region: Region, factor: int) -> Pixels:
-        """Read the canvas downsampled by repeated means of 2 x 2 px.
+        """Read the canvas downsampled by repeated means.
+
+        Each step takes means of 2 x 2 px.
 
         Args:
             region: Region in px of the downsampled canvas.
@@ -85,7 +94,9 @@ class Canvas:
         return reduced
 
     def read_coarse(self, downsample: int, part: Region | None = None) -> tuple[Pixels, Mask]:
-        """Read the canvas at ``mpp * downsample`` from coarse levels of the slide.
+        """Read the canvas from coarse levels of the slide.
+
+        Its resolution is ``mpp * downsample``.
 
         Args:
             downsample: Power of two, at most ``lattice_px``.
@@ -116,9 +127,9 @@ class Canvas:
 
     @property
     def offset_px(self) -> tuple[float, float]:
-        """Corner of the canvas in level-0 px of the bounds, (y, x).
+        """Corner of the canvas in level-0 px, (y, x).
 
-        It is mostly below 0.
+        It counts from the bounds. It is mostly below 0.
         """
         height, width = self.slide.bounds.shape
         return (height - self.shape[0] * self.step) / 2, (width - self.shape[1] * self.step) / 2

@@ -1,4 +1,7 @@
-"""Collect the slides of a run from files, folders, globs and manifests."""
+"""Collect the slides of a run.
+
+Inputs are files, folders, globs and manifests.
+"""
 
 import errno
 import glob
@@ -43,10 +46,11 @@ class SlideInput:
 
 
 def collect(inputs: Sequence[str | Path], mpp: float | None = None) -> list[SlideInput]:
-    """Return the slides of the inputs in their order, within a folder by path.
+    """Return the slides of the inputs.
 
-    What cannot be read counts as a slide, so that the error is reported when it is opened and other slides
-    are processed. Files that belong to another slide of the inputs are not slides of their own.
+    They are in the order of the inputs, within a folder by path. What cannot be read counts as a slide, so
+    that the error is reported when it is opened and other slides are processed. Files that belong to
+    another slide of the inputs are not slides of their own.
 
     Args:
         inputs: Slide files, DICOM folders and OME-Zarrs, folders of slides (searched to any depth),
@@ -159,7 +163,10 @@ def _check_given_once(slides: Sequence[SlideInput]) -> None:
 
 
 def _is_there(path: Path) -> bool:
-    """Return whether a path exists, including unreadable files and broken links."""
+    """Return whether a path exists.
+
+    Unreadable files and broken links count.
+    """
     try:
         os.lstat(path)
     except OSError as error:
@@ -170,7 +177,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _name(path: Path) -> str:
-    """Return the name of a file or folder without the suffix of a slide."""
+    """Return the name of a slide without its suffix."""
     name = Path(os.path.abspath(path)).name
     for suffix in (*_DOUBLE_SUFFIXES, ".zarr", *SLIDE_SUFFIXES):
         if name.lower().endswith(suffix):

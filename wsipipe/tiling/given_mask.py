@@ -50,7 +50,10 @@ def read_given_mask(path: Path, extent: tuple[float, float], y: Positions, x: Po
 
 
 def _nearest(positions: Positions, extent: float, count: int) -> tuple[npt.NDArray[np.int64], Mask]:
-    """Return the indices of the px at positions, and which positions lie inside."""
+    """Return the indices of the px at positions.
+
+    The second value tells which positions lie inside.
+    """
     at = positions * count / extent
     return np.clip(at, 0, count - 1).astype(np.int64), (at >= 0) & (at < count)
 
@@ -64,7 +67,7 @@ def _check_aspect(path: Path, shape: tuple[int, int], extent: tuple[float, float
         raise SlideError(
             f"Mask {path} does not fit the slide: it is {shape[1]} x {shape[0]} px (width x height, "
             f"{shape[1] / shape[0]:.2f} to 1), but the slide's scanned area is {width:.0f} x {height:.0f} px "
-            f"({width / height:.2f} to 1). Give a mask of the whole scanned area, not turned and not cropped."
+            f"({width / height:.2f} to 1). Give a mask of the whole scanned area, not rotated or cropped."
         )
 
 
@@ -77,9 +80,9 @@ def _tissue(path: Path, samples: MaskSamples) -> Mask:
         return opaque & coloured if (opaque & coloured).any() else opaque
     low, high = float(level.min()), float(level.max())
     if high == 0 and samples.hidden:
-        _refuse(path, "all colours of its palette are black, so that it does not say which px are tissue")
+        _refuse(path, "all colours of its palette are black, so it does not state which px are tissue")
     if samples.lossy and 0 < high < _LOSSY_LEAST:
-        _refuse(path, f"it is a lossy picture with values up to {high:.0f}, which are neither 0 nor 255")
+        _refuse(path, f"it is a lossy image with values up to {high:.0f}, which are neither 0 nor 255")
     if coloured.all() and high - low > (_LOSSY_SPREAD if samples.lossy else 0):
         _refuse(
             path, f"none of its px is black, but their values differ ({low:g} to {high:g}): is it a picture"

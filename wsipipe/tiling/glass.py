@@ -59,16 +59,20 @@ def _histogram(levels: Levels) -> Counts:
 
 
 def _by_green(rgb: Levels) -> Counts:
-    """Count px (N, 3) by level of green and of each channel, (3, 256, 256)."""
+    """Count px by level of green and each channel.
+
+    Px are (N, 3), counts (3, 256, 256).
+    """
     cells = 256 * rgb[:, 1].astype(np.int64)[:, None] + rgb
     return np.stack([np.bincount(cells[:, i], minlength=1 << 16).reshape(256, 256) for i in range(3)])
 
 
 def _most_frequent(by_green: Counts) -> tuple[int, ...]:
-    """Return the most frequent green level and the medians of all channels near it.
+    """Return the most frequent colour by green level.
 
-    Of equally frequent levels, the brightest is used. A field may have few px of glass, so adjacent levels
-    count too, and channels are not evaluated separately.
+    It is the median of each channel over px near the most frequent green level. Of equally frequent levels,
+    the brightest is used. A field may have few px of glass, so adjacent levels count too, and channels are
+    not evaluated separately.
     """
     greens = np.convolve(by_green[1].sum(axis=1), (1, 3, 1))[1:-1]
     green = 255 - int(greens[::-1].argmax())

@@ -225,7 +225,10 @@ def _split(values: Array, alpha: bool, lossy: bool) -> MaskSamples:
 
 
 def _within(wanted: Indices, start: int, count: int) -> tuple[Indices, Indices]:
-    """Return which indices lie in [start, start + count), and their offsets from it."""
+    """Find the indices in [start, start + count).
+
+    Returns their positions in ``wanted`` and their offsets from ``start``.
+    """
     at = np.flatnonzero((wanted >= start) & (wanted < start + count))
     return at, wanted[at] - start
 

@@ -42,7 +42,10 @@ def _dilated(mask: Mask, radius_px: float) -> Mask:
 
 
 def eroded(mask: Mask, radius_px: float) -> Mask:
-    """Erode a mask by a disc; pixels outside the array count as set."""
+    """Erode a mask by a disc.
+
+    Pixels outside the array count as set.
+    """
     return ~dilated(~mask, radius_px)
 
 

@@ -80,7 +80,10 @@ def mpp_from_resolution(y: float, x: float, unit: int) -> tuple[float, float] | 
 
 
 def _is_placeholder(mpp: tuple[float, float]) -> bool:
-    """Return whether a value is a default of writers without a scale, such as 72 dpi."""
+    """Return whether a resolution is a default value.
+
+    Writers without a scale state 1, 72 or 96 dpi, for example.
+    """
     return all(any(abs(v - default) <= 0.01 * default for default in _NOT_A_MEASUREMENT_UM) for v in mpp)
 
 

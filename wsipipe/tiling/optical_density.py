@@ -22,7 +22,9 @@ _FULL_WEIGHT = 16
 
 
 class OpticalDensity(NamedTuple):
-    """Optical density and roughness, each (H, W) int32 in thousandths.
+    """Optical density and roughness of an overview.
+
+    Each is (H, W) int32 in thousandths.
 
     Attributes:
         red: Smoothed density of the red channel.
@@ -61,7 +63,7 @@ def smoothed_densities(rgb: npt.NDArray[np.uint8], scanned: Mask, glass: tuple[i
 
 
 def _weights(scanned: Mask) -> Milli:
-    """Return weights (H, W), low at the border of the scanned area.
+    """Return weights, low at the border of the scan.
 
     Px there may be mixed with white.
     """
@@ -70,7 +72,10 @@ def _weights(scanned: Mask) -> Milli:
 
 
 def _smoothed(channel: npt.NDArray[np.uint8], glass: int, weights: Milli) -> Milli:
-    """Return the density in thousandths, smoothed by (1 2 1) x (1 2 1) and weighted."""
+    """Return the smoothed density in thousandths.
+
+    Smoothing is weighted, by (1 2 1) x (1 2 1).
+    """
     levels = np.rint(1000 * np.log10((glass + 1) / (np.arange(256) + 1.0))).astype(np.int32)
     return _blurred(levels[channel] * weights) // np.maximum(_blurred(weights), 1)
 
@@ -82,7 +87,10 @@ def _blurred(values: Milli) -> Milli:
 
 
 def _roughness(total: Milli, scanned: Mask) -> Milli:
-    """Return the mean deviation of the density from its mean over 5 x 5 scanned px."""
+    """Return the mean absolute deviation of the density.
+
+    It is taken over the scanned px of 5 x 5.
+    """
     weights = scanned.astype(np.int32)
     count = np.maximum(_window_sum(weights, TEXTURE_HALF_PX), 1)
     coarse = np.abs(count * total - _window_sum(total * weights, TEXTURE_HALF_PX)) // count
@@ -90,7 +98,10 @@ def _roughness(total: Milli, scanned: Mask) -> Milli:
 
 
 def _window_sum(values: Milli, half_px: int) -> Milli:
-    """Sum over squares of ``2 * half_px + 1`` px, mirrored at the border."""
+    """Sum over squares, mirrored at the border.
+
+    Their side is ``2 * half_px + 1``.
+    """
     for axis in (0, 1):
         pad = [(half_px, half_px) if i == axis else (0, 0) for i in (0, 1)]
         padded = np.pad(values, pad, mode="symmetric")

@@ -1,4 +1,4 @@
-"""Exact integer resampling that commutes bitwise with the eight orientations.
+"""Exact integer resampling that commutes with orientations.
 
 Positions are fixed-point integers relative to one centre, weights are integers with the same sum for each
 sample, and rounding happens once, at the end. So a mirrored source gives the mirrored result, the order of
@@ -159,7 +159,10 @@ def _weighted(source: Array, along: Taps, axis: int, wide: np.dtype[np.generic])
 
 
 def _taken(source: Array, indices: Ints, axis: int) -> Array:
-    """Take ``source`` at ``indices``, as a strided view if evenly spaced."""
+    """Take ``source`` at ``indices``.
+
+    Evenly spaced indices give a strided view.
+    """
     stride = int(indices[1] - indices[0]) if len(indices) > 1 else 1
     start, last = int(indices[0]), int(indices[-1])
     if stride > 0 and last == start + stride * (len(indices) - 1) and (np.diff(indices) == stride).all():

@@ -1,4 +1,4 @@
-"""Find the slides in folders and by globs, to any depth."""
+"""Find slides in folders and by globs."""
 
 import glob
 import os
@@ -74,7 +74,7 @@ def contents_of(folder: Path) -> FolderContents:
 
 
 def search(folder: Path) -> list[Path]:
-    """Return the slides in a folder and its subfolders, by path.
+    """Return the slides below a folder, by path.
 
     A folder that cannot be listed counts as a slide, so that the error is reported when it is opened.
     """
@@ -98,14 +98,20 @@ def is_result(folder: Path) -> bool:
 
 
 class _SlideSearch:
-    """A search that visits each folder once, since links may form cycles."""
+    """A search that visits each folder once.
+
+    Links may form cycles.
+    """
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, int]] = set()
         self._known: dict[Path, FolderContents] = {}
 
     def matches(self, folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
-        """Yield the slides below a folder that match a pattern, some repeatedly."""
+        """Yield the slides that match a pattern.
+
+        Some may be repeated.
+        """
         first, rest = parts[0], parts[1:]
         try:
             contents = self._contents(folder)
@@ -134,7 +140,10 @@ class _SlideSearch:
             yield from self.matches(inner, parts)
 
     def _as_slide(self, folder: Path) -> Iterator[Path]:
-        """Yield the folder if it is one DICOM slide or cannot be listed."""
+        """Yield the folder if it is a slide.
+
+        It is if it is one DICOM slide, or cannot be listed.
+        """
         try:
             slides = self._contents(folder).slides
         except OSError:
@@ -191,7 +200,10 @@ def _matches_any(names: Iterable[str], pattern: str) -> bool:
 
 
 def _each_once(paths: Iterable[Path]) -> list[Path]:
-    """Sort paths; of several paths to one file, keep the first that is no link."""
+    """Sort paths without duplicates.
+
+    Of several paths to one file, the first that is no link is kept.
+    """
     chosen: dict[str, Path] = {}
     for path in sorted(set(paths)):
         earlier = chosen.setdefault(os.path.realpath(path), path)

@@ -92,9 +92,9 @@ class Slide:
         return self.sample(region, self._corner_lattice(mpp))[0]
 
     def scanned(self, region: Region, mpp: float) -> Mask:
-        """Return which pixels were scanned by at least half, (H, W) bool.
+        """Return which pixels were scanned by at least half.
 
-        Arguments are those of :meth:`read`.
+        The mask is (H, W) bool. Arguments are those of :meth:`read`.
         """
         return self.sample(region, self._corner_lattice(mpp))[1]
 
@@ -124,7 +124,10 @@ class Slide:
         return rgb, scanned
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 of names, sizes and samples of the files."""
+        """Return a fingerprint of the files.
+
+        It is a SHA-256 of names, sizes and samples of contents.
+        """
         return fingerprint(self.path)
 
     def close(self) -> None:
@@ -168,9 +171,9 @@ class Slide:
         return rgb, resample(alpha[..., None], rows, columns)[..., 0] >= 128
 
     def _source(self, level: Level, wanted: Region) -> tuple[Pixels, Pixels | None]:
-        """Read RGB over white, and alpha, of a region that may exceed the bounds.
+        """Read RGB over white and alpha of a region.
 
-        Alpha is None if all px were scanned.
+        The region may exceed the bounds. Alpha is None if all px were scanned.
         """
         frame = _bounds_at(self.bounds, level)
         inside = wanted.intersection(frame)
@@ -221,7 +224,10 @@ def open_slide(path: str | os.PathLike[str], mpp: float | None = None) -> Slide:
 
 
 def coarsest_level(levels: tuple[Level, ...], step: float) -> Level:
-    """Return the coarsest level with at most ``step`` level-0 px per px."""
+    """Return the coarsest level that is fine enough.
+
+    It has at most ``step`` level-0 px per px.
+    """
     fine = [level for level in levels if level.downsample <= step * (1 + _STEP_SLACK)]
     return fine[-1] if fine else levels[0]
 

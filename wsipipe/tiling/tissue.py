@@ -80,7 +80,10 @@ def find_tissue(rgb: npt.NDArray[np.uint8], scanned: Mask, mpp: float, params: T
 
 
 def _stained_and_flat(rgb: npt.NDArray[np.uint8], scanned: Mask, params: TissueParams) -> tuple[Mask, Mask]:
-    """Return masks (H, W) of stained pixels and of ink, computed by bands to save memory."""
+    """Return the masks of stained pixels and of ink.
+
+    Masks are (H, W); they are computed by bands to save memory.
+    """
     glass, height = glass_colour(rgb, scanned), len(rgb)
     stained, flat = np.empty_like(scanned), np.empty_like(scanned)
     for y in range(0, height, _BAND_PX):

@@ -1,4 +1,4 @@
-"""Interface of slide readers: pixels of levels, bounds and scale."""
+"""Interface of slide readers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,10 @@ class Facts:
 
 
 class Reader(Protocol):
-    """Reader of one open file or folder, for one process under one lock."""
+    """Reader of one open file or folder.
+
+    One process uses it, under one lock.
+    """
 
     @property
     def facts(self) -> Facts:

@@ -1,4 +1,7 @@
-"""Find the RGB channels of an OME-Zarr by their names and colours."""
+"""Find the RGB channels of an OME-Zarr.
+
+Channels are recognised by name, then by colour.
+"""
 
 import re
 from collections.abc import Mapping, Sequence

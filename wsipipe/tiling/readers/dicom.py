@@ -46,7 +46,10 @@ class DicomHeader:
 
     @property
     def is_level(self) -> bool:
-        """Whether the file is a level, not a label, overview or thumbnail."""
+        """Whether the file is a level of the slide.
+
+        Labels, overviews and thumbnails are not.
+        """
         return self.is_whole_slide and self.flavour not in _ASSOCIATED_IMAGES
 
 
@@ -120,7 +123,9 @@ def series_files(path: Path) -> list[Path]:
 
 
 def header_of(path: Path, series_of: str | None = None) -> DicomHeader | None:
-    """Read the header of a file; None if it is unreadable or no DICOM file.
+    """Read the header of a DICOM file.
+
+    None if the file is unreadable or no DICOM file.
 
     Args:
         path: Path of the file.
@@ -140,7 +145,7 @@ def _is_named_dicom(path: Path) -> bool:
 
 @lru_cache(maxsize=4096)
 def _read_header(path: Path, mtime_ns: int, size_bytes: int) -> DicomHeader | None:
-    """Parse the header of a file; cached until the file changes."""
+    """Parse a header; cached until the file changes."""
     with path.open("rb") as file:
         if file.read(_PREAMBLE_BYTES + 4)[_PREAMBLE_BYTES:] != b"DICM":
             return None
@@ -175,7 +180,10 @@ def _values(file: BinaryIO) -> Iterator[tuple[int, str]]:
 
 
 def _element(file: BinaryIO, implicit: bool) -> tuple[int | None, int]:
-    """Read tag and length in bytes of the next element; None at the end."""
+    """Read tag and length of the next element.
+
+    The length is in bytes; the tag is None at the end of the file.
+    """
     start = file.read(8)
     if len(start) < 8:
         return None, 0

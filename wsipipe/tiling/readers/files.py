@@ -29,10 +29,11 @@ def is_zarr(path: Path) -> bool:
 
 
 def slide_files(path: Path) -> list[Path]:
-    """Return all files of a slide, the given one first, then by name.
+    """Return all files of a slide.
 
-    Companions: the folder beside a .mrxs, the files that a .vms or .vmu lists, the other DICOM
-    files of the same series, the files of an OME-TIFF set, everything in a folder.
+    The given one is first, the others are sorted by name. Companions: the folder beside a .mrxs, the files
+    that a .vms or .vmu lists, the other DICOM files of the same series, the files of an OME-TIFF set,
+    everything in a folder.
 
     Raises:
         OSError: A list of files cannot be read.
@@ -54,9 +55,9 @@ def slide_files(path: Path) -> list[Path]:
 
 
 def parts_of(path: Path) -> list[Path]:
-    """Return the files that belong to a slide but are no slides themselves.
+    """Return the companion files of a slide.
 
-    Empty if this cannot be determined.
+    They belong to the slide and are no slides themselves. Empty if this cannot be determined.
     """
     try:
         if os.path.isdir(path):
@@ -70,11 +71,11 @@ def parts_of(path: Path) -> list[Path]:
 
 
 def fingerprint(path: Path) -> str:
-    """Return a SHA-256 of names, sizes and samples of the files of a slide.
+    """Return a fingerprint of the files of a slide.
 
-    Samples of a file are its first and last MiB and 16 evenly spaced blocks of 64 KiB. Of more than 256
-    files, 256 evenly spaced ones are sampled; of the others, name and size count. Times and the parent folder
-    do not count.
+    It is a SHA-256 of names, sizes and samples of contents. Samples of a file are its first and last MiB
+    and 16 evenly spaced blocks of 64 KiB. Of more than 256 files, 256 evenly spaced ones are sampled; of
+    the others, name and size count. Times and the parent folder do not count.
 
     Raises:
         SlideError: A file of the slide cannot be read.
@@ -111,9 +112,9 @@ def _samples(file: Path) -> Iterator[bytes]:
 
 
 def _listed(path: Path) -> list[Path]:
-    """Return the files that a .vms or .vmu lists, one after each equals sign.
+    """Return the files that a .vms or .vmu lists.
 
-    Only files in or below its folder count.
+    There is one after each equals sign. Only files in or below its folder count.
     """
     with path.open(encoding="latin-1") as file:
         lines = file.read(_LIST_BYTES).splitlines()

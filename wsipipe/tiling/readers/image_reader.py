@@ -1,4 +1,7 @@
-"""Read PNG, JPEG and WebP as slides of one level, with Pillow."""
+"""Read PNG, JPEG and WebP slides with Pillow.
+
+They have one level.
+"""
 
 import struct
 import warnings
@@ -17,15 +20,16 @@ _REMEDY = "save it again as an 8-bit RGB image, or as a tiled pyramidal TIFF if 
 
 
 def is_image(head: bytes) -> bool:
-    """Return whether the first 16 bytes are those of a PNG, JPEG or WebP."""
+    """Recognise PNG, JPEG and WebP by 16 bytes."""
     is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
     return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or is_webp
 
 
 class ImageReader:
-    """Reader of an image that is decoded at the first read and kept.
+    """Reader that decodes an image at the first read.
 
-    These formats cannot be read in parts, so the limit of Pillow applies: 179 million px, 0.5 GB.
+    The pixels are kept. These formats cannot be read in parts, so the limit of Pillow applies: 179 million
+    px, 0.5 GB.
 
     Raises:
         SlideError: The file cannot be opened, is too large, or does not have 8 bits.
@@ -89,7 +93,7 @@ def _orientation(path: Path, image: Image.Image) -> int:
 
 
 def _has_late_chunks(path: Path) -> bool:
-    """Return whether a PNG holds other chunks between its pixels and its end."""
+    """Return whether a PNG has chunks after its pixels."""
     pixels_seen = False
     with path.open("rb") as file:
         file.seek(8)

@@ -81,7 +81,7 @@ def ome_slide(path: Path, text: str) -> OmeSlide | None:
 
 
 class _BlockFiles:
-    """Files of the blocks of an OME-XML, seen from the opened file.
+    """Files of the plane blocks of an OME-XML.
 
     A renamed file is recognised by its unique id, or as the only file that the XML names.
     """
@@ -134,7 +134,7 @@ def _planes(image: OmeImage, where: list[Path]) -> tuple[tuple[Path, int], ...]:
 
 
 def _beside(path: Path, name: str) -> Path:
-    """Return the path of a file named in the OME-XML of ``path``.
+    """Return the path of a file named in OME-XML.
 
     Raises:
         SlideError: The file is outside the folder of ``path``.

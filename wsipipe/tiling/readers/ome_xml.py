@@ -145,7 +145,10 @@ def _objective(root: Element, image: Element) -> float | None:
 
 
 def _physical_size(pixels: Element) -> tuple[float, float] | None:
-    """Return (y, x) um per px; None without a size or a unit of length."""
+    """Return the size of a px, (y, x) in um.
+
+    None without a size or a unit of length.
+    """
     sizes = []
     for axis in "YX":
         size, unit = pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm")
@@ -161,7 +164,7 @@ def _children(element: Element, name: str) -> Iterator[Element]:
 
 
 def _colour(text: str | None) -> int | None:
-    """Convert the signed RGBA of the schema to 0xRRGGBB; None if invalid."""
+    """Convert signed RGBA to 0xRRGGBB; None if invalid."""
     try:
         return None if text is None else int(text) >> 8 & 0xFFFFFF
     except ValueError:

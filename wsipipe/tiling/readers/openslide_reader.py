@@ -19,7 +19,7 @@ _BLOCK_PX = 512
 
 
 class OpenSlideReader:
-    """Reader with one OpenSlide handle that is reopened after each error.
+    """Reader that reopens OpenSlide after each error.
 
     After one bad tile, all later reads on an OpenSlide handle fail, so a handle that has failed is discarded.
 
@@ -77,7 +77,10 @@ class OpenSlideReader:
 
 
 def label_images(path: Path) -> dict[str, Pixels]:
-    """RGB (H, W, 3) uint8 of the photographs ``label`` and ``macro``, where the file holds them."""
+    """Read the label and macro images of a slide.
+
+    Images are RGB (H, W, 3) uint8, by name ``label`` and ``macro``, if the file holds them.
+    """
     if openslide.OpenSlide.detect_format(str(path)) is None:
         return {}
     with openslide.OpenSlide(str(path)) as handle:
@@ -86,18 +89,21 @@ def label_images(path: Path) -> dict[str, Pixels]:
 
 
 def _read_from(handle: openslide.OpenSlide, level: int, region: Region) -> Pixels:
-    """Read RGBA (H, W, 4) uint8 of a region in one call."""
+    """Read RGBA of a region in one call.
+
+    Pixels are (H, W, 4) uint8.
+    """
     downsample = handle.level_downsamples[level]
     corner = (round(region.x * downsample), round(region.y * downsample))
     return np.asarray(handle.read_region(corner, level, (region.width, region.height)))
 
 
 def _read_by_blocks(handle: openslide.OpenSlide, level: int, region: Region) -> Pixels:
-    """Read RGBA (H, W, 4) uint8 of a region by a fixed grid of blocks.
+    """Read RGBA of a region by fixed blocks.
 
-    OpenSlide takes corners in whole level-0 px. If a corner falls between two px of the level, OpenSlide
-    blends them by an amount that depends on the corner. With fixed corners, pixels do not depend on the
-    region.
+    Pixels are (H, W, 4) uint8. OpenSlide takes corners in whole level-0 px. If a corner falls between two px
+    of the level, OpenSlide blends them by an amount that depends on the corner. With fixed corners, pixels
+    do not depend on the region.
     """
     rgba = np.empty((*region.shape, 4), np.uint8)
     for block in region.aligned(_BLOCK_PX).blocks(_BLOCK_PX):

@@ -26,7 +26,9 @@ Source: TIFF 6.0, tag 274; Exif 2.32 gives the tag the same meaning.
 
 
 class OrientedReader:
-    """Reader of the upright image of a rotated or mirrored slide.
+    """Reader of a rotated slide in upright orientation.
+
+    The stored image may also be mirrored.
 
     Args:
         reader: Reader of the stored image; its ``facts.orientation`` is 2 to 8.
@@ -62,7 +64,7 @@ class OrientedReader:
         )
 
     def _converted(self, region: Region, shape: Size, back: bool) -> Region:
-        """Convert a region of the stored image to the upright one, or back.
+        """Convert a region to the upright image, or back.
 
         ``shape`` is that of the image that the region lies in.
         """

@@ -31,7 +31,7 @@ def levels_of(facts: Facts, mpp: float) -> tuple[Level, ...]:
 
 
 def _origin(facts: Facts, shape: tuple[int, int], down: float) -> tuple[float, float]:
-    """Return the start of the first px of a level, (y, x) in level-0 px."""
+    """Return the start of a level in level-0 px, (y, x)."""
     y, x = (whole - down * part for whole, part in zip(facts.shapes[0], shape, strict=True))
     return y if facts.ends_aligned[0] else 0.0, x if facts.ends_aligned[1] else 0.0
 
@@ -66,7 +66,10 @@ def _downsample(
 
 
 def _explains(down: float, full: tuple[int, int], shape: tuple[int, int]) -> bool:
-    """Return whether a downsample explains a shape, except for a cropped or padded border."""
+    """Return whether a downsample explains a shape.
+
+    A cropped or padded border is allowed.
+    """
     return all(abs(whole / down - part) < 1 for whole, part in zip(full, shape, strict=True))
 
 

@@ -22,14 +22,17 @@ _ALPHAS = ((), (_UNASSOCIATED,), (_ASSOCIATED,))
 
 
 class UnfitError(ValueError):
-    """Error for a TIFF without an image of 8-bit RGB or grey.
+    """Error for a TIFF without 8-bit RGB or grey.
 
     The message states what it holds.
     """
 
 
 def fault(page: tifffile.TiffPage) -> str | None:
-    """Return why a page cannot be read as RGB of 8 bits; None if it can."""
+    """Return why a page is no 8-bit RGB; None if it is.
+
+    Pages that can be converted to RGB count as RGB.
+    """
     bits, kind = _samples(page)
     size = f"{bits} bit{'s' if bits > 1 else ''} a sample"
     if kind in _NUMBERS:
@@ -70,7 +73,7 @@ def to_rgb(samples: Pixels, page: tifffile.TiffPage) -> tuple[Pixels, Pixels | N
 
 
 def _samples(page: tifffile.TiffPage) -> tuple[int, int]:
-    """Return the largest number of bits per sample and the largest SampleFormat.
+    """Return the largest BitsPerSample and SampleFormat.
 
     SampleFormat 1 is unsigned integers.
     """
@@ -98,7 +101,10 @@ def _colour_fault(page: tifffile.TiffPage) -> str | None:
 
 
 def _codec_fault(page: tifffile.TiffPage) -> str | None:
-    """Return why tifffile cannot decode the pixels to RGB; None if it can."""
+    """Return why tifffile cannot decode pixels, or None.
+
+    Some codecs leave the colours as stored, which counts as a fault.
+    """
     code = int(page.compression)
     name = getattr(page.compression, "name", code)
     try:

@@ -4,5 +4,5 @@ _HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def is_tiff(head: bytes) -> bool:
-    """Return whether the first bytes are those of a TIFF or BigTIFF."""
+    """Recognise TIFF and BigTIFF by the first bytes."""
     return head[:4] in _HEADS

@@ -1,4 +1,4 @@
-"""Find the image of a TIFF that is the slide, with its levels."""
+"""Find the slide among the images of a TIFF."""
 
 import math
 from collections.abc import Iterable
@@ -42,10 +42,10 @@ class TiffImage:
 
 
 def plain_image(tiff: TiffFile) -> TiffImage:
-    """Return the largest image of a TIFF without OME-XML and its levels.
+    """Return the largest image and its levels.
 
-    Levels are pages flagged as reduced, and SubIFDs. A thumbnail or macro image that comes first or is
-    not flagged is neither the slide nor a level of it.
+    The TIFF has no OME-XML. Levels are pages flagged as reduced, and SubIFDs. A thumbnail or macro image
+    that comes first or is not flagged is neither the slide nor a level of it.
 
     Raises:
         UnfitError: The image is not RGB or grey of 8 bits, or is one of several planes.
@@ -63,7 +63,9 @@ def plain_image(tiff: TiffFile) -> TiffImage:
 
 
 def image_of(vendor: str, planes: Level, reduced: list[Level], clues: MppClues) -> TiffImage:
-    """Return the image of given pages with its matching levels and SubIFDs.
+    """Return the image of given pages with its levels.
+
+    Levels are smaller pages that match, and SubIFDs.
 
     Raises:
         UnfitError: The pages are not RGB or grey of 8 bits, or cannot be read in parts.
@@ -145,7 +147,10 @@ def _fits(level: Level, main: TiffPage) -> bool:
 
 
 def _segment_fault(page: TiffPage) -> str | None:
-    """Return the fault of a compressed strip or tile that is too large to decode."""
+    """Return the fault of an oversized segment, or None.
+
+    A compressed strip or tile must be decoded as a whole.
+    """
     height, width = page.chunks[:2]
     if page.is_memmappable or height * width <= LARGEST_SEGMENT_PX:
         return None

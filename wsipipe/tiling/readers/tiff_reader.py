@@ -23,7 +23,7 @@ _DAMAGED = "copy it again from its source, or leave it out"
 
 
 class TiffReader:
-    """Reader that decodes the tiles or strips of a TIFF on demand.
+    """Reader that decodes TIFF segments on demand.
 
     Raises:
         SlideError: The file cannot be opened, or is not RGB or grey of 8 bits.

@@ -1,4 +1,4 @@
-"""Read micrometres per px from the resolution tags of TIFF pages."""
+"""Read micrometres per px from TIFF tags."""
 
 import math
 
@@ -36,7 +36,7 @@ def clues_of_tags(page: TiffPage, unit_name: str | None = None) -> MppClues:
 
 
 def own_scale(first: TiffPage, page: TiffPage) -> float | None:
-    """Return the px of the first level per px of another by their tags.
+    """Return the downsample of a level by its tags.
 
     Many writers give all levels the tags of the first, so the result is valid only if it fits the shapes.
 
@@ -52,9 +52,9 @@ def own_scale(first: TiffPage, page: TiffPage) -> float | None:
 
 
 def _number(page: TiffPage, code: int) -> float | None:
-    """Return the value of a number tag; 0 if its denominator is 0.
+    """Return the value of a number tag.
 
-    Types are RATIONAL, FLOAT, DOUBLE and integers.
+    It is 0 if its denominator is 0. Types are RATIONAL, FLOAT, DOUBLE and integers.
     """
     tag = page.tags.get(code)
     if tag is None:

@@ -15,7 +15,7 @@ Slices = tuple[slice, slice]
 
 
 class SegmentedPage:
-    """Lazy pixels of one page, with a cache of decoded segments.
+    """Lazy pixels of a page with a segment cache.
 
     Args:
         page: Page of 8-bit samples of an open file.
@@ -71,7 +71,10 @@ class SegmentedPage:
         return samples, present
 
     def _segment(self, index: int) -> Pixels | None:
-        """Return the samples (H, W, S) uint8 of a segment; None if missing."""
+        """Return the samples of a segment; None if missing.
+
+        Samples are (H, W, S) uint8.
+        """
         if index in self._kept:
             self._kept.move_to_end(index)
             return self._kept[index]
@@ -99,7 +102,10 @@ class SegmentedPage:
 
 
 def _overlap(region: Region, corner: Region, shape: tuple[int, int]) -> tuple[Slices, Slices]:
-    """Return the overlap of a segment as index into region and segment."""
+    """Return the indices of the overlap of a segment.
+
+    They index the region and the segment.
+    """
     segment = Region(corner.y, corner.x, *shape)
     part = segment.intersection(region)
     return part.relative_to(region).slices, part.relative_to(segment).slices

@@ -32,7 +32,9 @@ class VendorTags:
 
 
 def tags_of(path: Path) -> VendorTags:
-    """Return the tags of a slide of OpenSlide; defaults if it is no TIFF.
+    """Return the tags of a vendor's slide.
+
+    A file that is no TIFF has the defaults.
 
     Raises:
         SlideError: OpenSlide would show wrong colours, since samples are not integers of 8 bits, or would
@@ -52,7 +54,7 @@ def tags_of(path: Path) -> VendorTags:
 
 
 def _largest_page(path: Path) -> tifffile.TiffPage | None:
-    """Return the largest page; None if tifffile cannot read the file."""
+    """Return the largest page; None if unreadable."""
     with path.open("rb") as file:
         if not is_tiff(file.read(4)):
             return None

@@ -126,7 +126,7 @@ def _checked(array: zarr.Array) -> zarr.Array:
 
 
 def _codecs(array: zarr.Array) -> Iterator[object]:
-    """Yield all codecs of an array, including those inside shards.
+    """Yield the codecs of an array and its shards.
 
     For Zarr v2, these are codecs of numcodecs.
     """
@@ -140,6 +140,9 @@ def _codecs(array: zarr.Array) -> Iterator[object]:
 
 
 def _ome(group: zarr.Group) -> Mapping[str, Any]:
-    """Return the OME attributes: under "ome" in 0.5, at the top in 0.4."""
+    """Return the OME attributes of a group.
+
+    They are under "ome" in 0.5, at the top in 0.4.
+    """
     attributes = group.attrs.asdict()
     return attributes.get("ome", attributes)

@@ -26,7 +26,7 @@ class CheckedStore(LocalStore):
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """Return the bytes of a file, or None if it does not exist.
+        """Return the bytes of a file; None if absent.
 
         Raises:
             ValueError: A Blosc chunk is truncated.
