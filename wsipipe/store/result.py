@@ -24,9 +24,9 @@ class Provenance(TypedDict):
         plan: Identity of the plan; the same slide and parameters give the same plan.
         slide_id: Name of the slide.
         vendor: Name of the slide's format.
-        slide_mpp: Um per px of level 0.
+        slide_mpp: Micrometres per px of level 0.
         slide_mpp_source: Source of ``slide_mpp``: "option", "vendor", "tiff" or "objective".
-        canvas_mpp: Um per px of the image.
+        canvas_mpp: Micrometres per px of the image.
         level0_offset_yx: Corner of the image in level-0 px, (y, x).
         level0_px_per_canvas_px: Level-0 px per px of the image.
         workflow: Parameters of each stage.

@@ -12,7 +12,8 @@ from wsipipe.common.block_mean import block_mean
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.tiling.readers.base import Pixels
-from wsipipe.tiling.slide import COARSE_AT_ONCE_PX, DECODED_AT_ONCE_PX, Lattice, Mask, Slide, blocks
+from wsipipe.tiling.resample import Lattice, blocks
+from wsipipe.tiling.slide import COARSE_AT_ONCE_PX, DECODED_AT_ONCE_PX, Mask, Slide
 
 
 class Canvas:

@@ -5,18 +5,33 @@ sample, and rounding happens once, at the end. So a mirrored source gives the mi
 the axes does not matter, and any part of the result can be computed alone with the same bits.
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from wsipipe.geometry import Array
+from wsipipe.geometry import Array, Region
 
 _WEIGHT_BITS = 11
 _POSITION_BITS = 16
 _ONE = 1 << _POSITION_BITS
 
 Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A grid of samples over a slide.
+
+    Attributes:
+        step: Level-0 px per sample.
+        centre: Centre of the scanned bounds, (y, x) in samples; sample i covers [i, i + 1].
+    """
+
+    step: float
+    centre: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -109,6 +124,21 @@ def resample(source: Array, rows: Taps, columns: Taps) -> Array:
     if negative:
         np.clip(summed, 0, 255, out=summed)
     return summed.astype(np.uint8)
+
+
+def blocks(region: Region, step: float, limit_px: int) -> Iterator[Region]:
+    """Split a region into nearly square blocks of limited size.
+
+    A tile of the slide is decoded once per block that it meets; square blocks keep this number low.
+
+    Args:
+        region: Region in samples; an empty region has no blocks.
+        step: Source px per sample.
+        limit_px: Approximate limit of source px per block.
+    """
+    side = max(1, int(math.isqrt(limit_px) / max(step, 1.0)))
+    height, width = (-(-length // max(1, -(-length // side))) for length in region.shape)
+    yield from region.blocks(max(height, 1), max(width, 1))
 
 
 def _area(centres: Ints, step: float) -> tuple[Ints, Ints]:

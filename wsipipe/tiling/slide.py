@@ -1,10 +1,7 @@
 """Open slides of any format and read pixels at any resolution."""
 
-import math
 import os
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -19,7 +16,7 @@ from wsipipe.tiling.readers.base import Pixels, Reader, open_error, tile_error
 from wsipipe.tiling.readers.dispatch import open_reader
 from wsipipe.tiling.readers.files import fingerprint
 from wsipipe.tiling.readers.pyramid import levels_of
-from wsipipe.tiling.resample import Axis, Taps, resample, taps
+from wsipipe.tiling.resample import Axis, Lattice, Taps, blocks, resample, taps
 
 Mask = npt.NDArray[np.bool_]
 
@@ -27,19 +24,6 @@ DECODED_AT_ONCE_PX = 1 << 24
 COARSE_AT_ONCE_PX = 1 << 22
 """Source px decoded at once for a view of the whole slide, less than for a shard."""
 _STEP_SLACK = 1e-3
-
-
-@dataclass(frozen=True)
-class Lattice:
-    """A grid of samples over a slide.
-
-    Attributes:
-        step: Level-0 px per sample.
-        centre: Centre of the scanned bounds, (y, x) in samples; sample i covers [i, i + 1].
-    """
-
-    step: float
-    centre: tuple[float, float]
 
 
 class Slide:
@@ -230,21 +214,6 @@ def coarsest_level(levels: tuple[Level, ...], step: float) -> Level:
     """
     fine = [level for level in levels if level.downsample <= step * (1 + _STEP_SLACK)]
     return fine[-1] if fine else levels[0]
-
-
-def blocks(region: Region, step: float, limit_px: int) -> Iterator[Region]:
-    """Split a region into nearly square blocks of limited size.
-
-    A tile of the slide is decoded once per block that it meets; square blocks keep this number low.
-
-    Args:
-        region: Region in samples; an empty region has no blocks.
-        step: Source px per sample.
-        limit_px: Approximate limit of source px per block.
-    """
-    side = max(1, int(math.isqrt(limit_px) / max(step, 1.0)))
-    height, width = (-(-length // max(1, -(-length // side))) for length in region.shape)
-    yield from region.blocks(max(height, 1), max(width, 1))
 
 
 def _axis(lattice: Lattice, level: Level, bounds: Region, axis: int) -> Axis:
