@@ -1,4 +1,4 @@
-"""Regions, slide levels and the eight orientations, in (y, x) order."""
+"""Regions, slide levels and orientations, in (y, x)."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -51,7 +51,10 @@ class Region:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Index into an array whose origin is (0, 0); needs y, x >= 0."""
+        """Index into an array with origin (0, 0).
+
+        Needs y, x >= 0.
+        """
         return slice(self.y, self.end_y), slice(self.x, self.end_x)
 
     def grown(self, px: int) -> "Region":
@@ -72,7 +75,10 @@ class Region:
         return self.y < other.end_y and other.y < self.end_y and self.x < other.end_x and other.x < self.end_x
 
     def intersection(self, other: "Region") -> "Region":
-        """Return the part inside another region, 0 px where there is none."""
+        """Return the part inside another region.
+
+        It has 0 px if the regions do not meet.
+        """
         part = self.relative_to(other).clipped(other.shape)
         return Region(part.y + other.y, part.x + other.x, *part.shape)
 
@@ -93,7 +99,7 @@ class Region:
         return Region(self.y - outer.y, self.x - outer.x, self.height, self.width)
 
     def scaled(self, numerator: int, denominator: int = 1) -> "Region":
-        """Return the smallest covering region on a finer or coarser grid.
+        """Return the smallest covering region of another grid.
 
         Args:
             numerator: Pixels of the other grid per ``denominator`` pixels of this one.
@@ -105,12 +111,15 @@ class Region:
         return Region(y, x, end_y - y, end_x - x)
 
     def aligned(self, multiple: int) -> "Region":
-        """Return the smallest covering region with all edges on a multiple."""
+        """Return the smallest covering region on multiples.
+
+        All edges are multiples of ``multiple``.
+        """
         return self.scaled(1, multiple).scaled(multiple)
 
 
 def hull(regions: Iterable[Region]) -> Region:
-    """Return the smallest region that contains all regions, at least one."""
+    """Return the smallest region that contains all regions."""
     regions = list(regions)
     y, x = min(region.y for region in regions), min(region.x for region in regions)
     end_y, end_x = max(region.end_y for region in regions), max(region.end_x for region in regions)
@@ -159,7 +168,9 @@ class Orientation(Enum):
     M270 = (3, True)
 
     def apply(self, array: Array, axes: tuple[int, int] = (0, 1)) -> Array:
-        """Rotate, then mirror an array in the plane of ``axes`` (y, x).
+        """Rotate, then mirror an array.
+
+        Both are in the plane of ``axes``, (y, x).
 
         Returns:
             A view of the array.

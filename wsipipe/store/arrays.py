@@ -193,7 +193,9 @@ def read_region(array: zarr.Array, region: Region, outside: int) -> Array:
 
 
 def write_shards(work: Path, name: str, region: Region, pixels: Array, effort: str) -> list[ShardFile]:
-    """Write whole shards, sync them, read them back and hash them.
+    """Write whole shards and verify them.
+
+    Shards are synced, read back and hashed.
 
     Args:
         work: Work directory of the slide.

@@ -1,6 +1,7 @@
-"""Read objects of GeoJSON files written by QuPath 0.2 to 0.6.
+"""Read objects of GeoJSON files of QuPath.
 
-An object that cannot be used states its problem; the other objects of the file are still read.
+All forms that QuPath 0.2 to 0.6 writes are read. An object that cannot be used states its problem; the
+other objects of the file are still read.
 
 Source: QuPath's source code (GsonTools, QuPathTypeAdapters, ROITypeAdapters; 0.3 to 0.6): a
 FeatureCollection, a bare list or one Feature; classes as ``name``, ``names`` or ``parentClass``; types as
@@ -129,7 +130,7 @@ def label_of(classification: object) -> str:
 
 
 def _flat(features: Iterable[object]) -> Iterator[object]:
-    """Yield features and their child objects in the order of the file."""
+    """Yield features and their child objects in order."""
     pending = list(features)[::-1]
     while pending:
         feature = pending.pop()
@@ -182,7 +183,10 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> int:
-    """Return a positive integer, also given as text, that fits uint32; else 0."""
+    """Return a positive number that fits uint32, else 0.
+
+    It may be given as text.
+    """
     text = _text(value).removesuffix(".0")
     number = int(text) if text.isdecimal() and len(text) <= 10 else 0
     return number if number < 2**32 else 0

@@ -15,7 +15,7 @@ _POLYGONS = ("Polygon", "MultiPolygon")
 
 
 def read_outlines(geometries: list[object]) -> tuple[Array, list[str]]:
-    """Return the polygons of geometries and the problem of each invalid one.
+    """Return the polygons of geometries, and problems.
 
     Polygons of a collection are united; rings that are not closed or cross themselves are repaired.
 

@@ -72,7 +72,10 @@ def build(plan_id: str, files: Iterable[ShardFile]) -> Manifest:
 
 
 def _digest(content: Mapping[str, object]) -> str:
-    """Return the hash of the manifest itself, so that damage to it is detected."""
+    """Return the hash of the manifest itself.
+
+    It reveals damage to the manifest.
+    """
     own = {key: value for key, value in content.items() if key != "digest"}
     return hashlib.sha256(json_bytes(own)).hexdigest()
 

@@ -104,7 +104,10 @@ def label_attributes(scales: dict[str, object], classes: Sequence[LabelClass]) -
 
 
 def labels_attributes(names: Sequence[str]) -> dict[str, object]:
-    """Return the attributes of the ``labels`` group, which list its label images."""
+    """Return the attributes of the ``labels`` group.
+
+    They list its label images.
+    """
     return {"ome": {"version": VERSION, "labels": list(names)}}
 
 

@@ -24,9 +24,9 @@ class Provenance(TypedDict):
         plan: Identity of the plan; the same slide and parameters give the same plan.
         slide_id: Name of the slide.
         vendor: Name of the slide's format.
-        slide_mpp: Um per px of level 0.
+        slide_mpp: Micrometres per px of level 0.
         slide_mpp_source: Source of ``slide_mpp``: "option", "vendor", "tiff" or "objective".
-        canvas_mpp: Um per px of the image.
+        canvas_mpp: Micrometres per px of the image.
         level0_offset_yx: Corner of the image in level-0 px, (y, x).
         level0_px_per_canvas_px: Level-0 px per px of the image.
         workflow: Parameters of each stage.
@@ -77,7 +77,10 @@ class Result:
 
     @property
     def image(self) -> list[zarr.Array]:
-        """Image levels (3, y, x) uint8, finest first; empty for ``--image none``."""
+        """Image levels, finest first.
+
+        Arrays are (3, y, x) uint8; the list is empty for ``--image none``.
+        """
         return _levels(self.store)
 
     @property
@@ -107,7 +110,9 @@ class Result:
         return (*scale["scale"][-2:], *shift["translation"][-2:])
 
     def nuclei(self) -> "geopandas.GeoDataFrame":
-        """Read the table of nuclei, one row per nucleus, ordered by id.
+        """Read the table of nuclei.
+
+        It has one row per nucleus and is ordered by id.
 
         Raises:
             NoResultError: The workflow did not compute nuclei.

@@ -1,4 +1,7 @@
-"""Layout of a synthetic slide: tissue, epithelium, stroma, lymphoid, fat and lumina."""
+"""Tissue layout of synthetic slides.
+
+Tissue has epithelium, stroma, lymphoid, fat and lumina.
+"""
 
 from dataclasses import dataclass
 
@@ -48,7 +51,10 @@ class Anatomy:
         self._level = float(np.quantile(self._islands(y[:, None], x[None]), 1 - share))
 
     def tissue_um(self, y_um: Floats, x_um: Floats) -> Floats:
-        """Return the rough distance inside the tissue in um; negative on glass."""
+        """Return the rough distance inside tissue in um.
+
+        It is negative on glass.
+        """
         return (self._islands(y_um, x_um) - self._level) * self._island_um / 2
 
     def ground(self, y_um: Floats, x_um: Floats) -> Ground:
@@ -77,7 +83,10 @@ class Anatomy:
         return height - self._rim(y_um, self._extent_um[0]) - self._rim(x_um, self._extent_um[1])
 
     def _rim(self, place_um: Floats, extent_um: float) -> Floats:
-        """Return a penalty that keeps most tissue off the edges of the slide."""
+        """Return a penalty near the edges of the slide.
+
+        It keeps most tissue off them.
+        """
         off_edge = np.minimum(place_um, extent_um - place_um) / (0.08 * extent_um)
         return 1.2 * np.clip(1 - off_edge, 0, 1) ** 2
 

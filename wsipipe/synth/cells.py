@@ -107,7 +107,10 @@ class Crowd:
         self.rows = int(shape[0] * mpp / PITCH_UM) + 2
 
     def near(self, region: Region) -> Cells:
-        """Return the cells that may touch a level-0 region, in drawing order."""
+        """Return the cells that may touch a region.
+
+        The region is of level 0; cells are in drawing order.
+        """
         reach = region.grown(int(np.ceil(REACH_UM / self._mpp)))
         pitch_px = PITCH_UM / self._mpp
         # Two positions more on each side: thinning compares a cell with all that could touch it.
@@ -170,7 +173,7 @@ def _chance(ground: Ground, kind: npt.NDArray[np.int64]) -> Floats:
 
 
 def _crowded_out(y_um: Floats, x_um: Floats, radius_um: Floats, rank: Floats) -> npt.NDArray[np.bool_]:
-    """Return which candidates of a grid overlap a neighbour of higher rank.
+    """Return which candidates overlap a higher-ranked one.
 
     Source: the second thinning of Matern.
     """

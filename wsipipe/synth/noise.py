@@ -68,9 +68,10 @@ def _cell_and_fade(place: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
 
 @dataclass(frozen=True)
 class Textures:
-    """Periodic textures of mean 0 and standard deviation 1, float32.
+    """Periodic textures, float32.
 
-    Their period is ``TEXTURE_PX``; they are padded for wrapped slices.
+    Their mean is 0 and their standard deviation 1. Their period is ``TEXTURE_PX``; they are padded for
+    wrapped slices.
 
     Attributes:
         fibre: Wavy bands along x.

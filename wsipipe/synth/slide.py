@@ -48,7 +48,10 @@ class SyntheticSlide:
         return self.crowd.rows * self.crowd.columns
 
     def rgb(self, region: Region) -> npt.NDArray[np.uint8]:
-        """Return the pixels of a level-0 region, RGB (height, width, 3) uint8."""
+        """Return the RGB pixels of a level-0 region.
+
+        Pixels are (height, width, 3) uint8.
+        """
         out = np.empty((*region.shape, 3), np.uint8)
         for block in region.aligned(BLOCK_PX).blocks(BLOCK_PX):
             part = block.intersection(region)
@@ -56,10 +59,10 @@ class SyntheticSlide:
         return out
 
     def nuclei(self, region: Region) -> npt.NDArray[np.uint32]:
-        """Return the nucleus ids of a level-0 region, (height, width) uint32.
+        """Return the nucleus ids of a level-0 region.
 
-        Pixels that a nucleus covers by less than half are 0. Ids are unique in the slide, the same in all
-        regions, and have gaps.
+        Ids are (height, width) uint32. Pixels that a nucleus covers by less than half are 0. Ids are unique
+        in the slide, the same in all regions, and have gaps.
         """
         labels = np.zeros(region.shape, np.uint32)
         cover, _ = stamps(self.mpp)
@@ -70,7 +73,9 @@ class SyntheticSlide:
         return labels
 
     def tissue(self, region: Region, downsample: int = 1) -> npt.NDArray[np.bool_]:
-        """Return which pixel centres of a region lie in tissue, (height, width) bool.
+        """Return which pixel centres lie in tissue.
+
+        The mask is (height, width) bool.
 
         Args:
             region: Region of a grid ``downsample`` times coarser than level 0.
@@ -92,7 +97,10 @@ class SyntheticSlide:
     def _stain_matter(
         self, stains: Texture, block: Region, y_um: npt.NDArray[np.float64], x_um: npt.NDArray[np.float64]
     ) -> None:
-        """Add the (haematoxylin, eosin) densities of cytoplasm, fibres and white areas."""
+        """Add the densities of cytoplasm, fibres and white areas.
+
+        Densities are (haematoxylin, eosin).
+        """
         ground = self._anatomy.ground(y_um, x_um)
         epithelium = ground.epithelium * (1 - ground.fat)
         haematoxylin = 0.035 + 0.13 * epithelium + 0.12 * ground.lymphoid

@@ -113,7 +113,10 @@ def _check(path: Path, shape: tuple[int, int], mpp: float, quality: int) -> None
 
 
 def _write_pyramid(path: Path, slide: SyntheticSlide, quality: int, scratch: Path) -> None:
-    """Write level 0 from the slide, each coarser level from means of the last."""
+    """Write all levels of the pyramid.
+
+    Level 0 comes from the slide, each coarser level from means of the one before.
+    """
     shape, step = slide.shape, 1
     source: Source = slide.rgb
     # A classic TIFF ends at 4 GiB, and JPEG never makes these images larger than their pixels.
@@ -142,7 +145,10 @@ def _write_pyramid(path: Path, slide: SyntheticSlide, quality: int, scratch: Pat
 
 
 def _scratch_level(path: Path, shape: tuple[int, int]) -> Pixels:
-    """Create a file for the next coarser level after one of ``shape``."""
+    """Create a file for the next coarser level.
+
+    ``shape`` is that of the finer level.
+    """
     coarser = -(-shape[0] // _STEP), -(-shape[1] // _STEP), 3
     return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=coarser)
 
@@ -184,7 +190,11 @@ def _description(slide: SyntheticSlide, shape: tuple[int, int], quality: int, pa
 
 
 def _write_nuclei(group: zarr.Group, slide: SyntheticSlide) -> int:
-    """Write the ids at level 0 by chunk; return the number of nuclei."""
+    """Write the ids at level 0 by chunk.
+
+    Returns:
+        Number of nuclei.
+    """
     array = _create(group, "nuclei", slide.shape, "uint32")
     seen = np.zeros(slide.most_ids + 1, np.bool_)
     for chunk in Region(0, 0, *slide.shape).blocks(_CHUNK_PX):
@@ -199,9 +209,12 @@ def _write_nuclei(group: zarr.Group, slide: SyntheticSlide) -> int:
 
 
 def _write_tissue(group: zarr.Group | None, slide: SyntheticSlide) -> float:
-    """Write the tissue by chunk; return its share of the slide.
+    """Write the tissue by chunk.
 
     Nothing is written without a group.
+
+    Returns:
+        Share of tissue in the slide.
     """
     height, width = (-(-side // TISSUE_DOWNSAMPLE) for side in slide.shape)
     array = None if group is None else _create(group, "tissue", (height, width), "uint8")

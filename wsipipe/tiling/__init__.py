@@ -1,1 +1,1 @@
-"""Reading slides: formats, um per px, resampling, the canvas, and the tissue on it."""
+"""Read slides: formats, resolution, resampling, canvas and tissue."""

@@ -1,4 +1,7 @@
-"""Files, folders, globs and manifests -> the slides of a run, each with an id of its own."""
+"""Collect the slides of a run.
+
+Inputs are files, folders, globs and manifests.
+"""
 
 import errno
 import glob
@@ -23,14 +26,14 @@ _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 @dataclass(frozen=True)
 class SlideInput:
-    """One slide of a run, not yet opened.
+    """One slide of a run before it is opened.
 
     Attributes:
-        slide_id: The file's name in safe letters, and 8 hex digits of its path's hash.
-        path: The file or folder.
-        mpp: Um per px of level 0 as given by the option or the manifest.
-        mask_path: A tissue mask to use in place of the computed one.
-        sample_id: What the manifest calls it, else the file's name without its suffix.
+        slide_id: File name in safe characters, and 8 hex digits of the hash of its path.
+        path: Path of the file or folder.
+        mpp: Micrometres per px of level 0 from the option or the manifest.
+        mask_path: Path of a tissue mask that replaces the computed one.
+        sample_id: Name in the manifest, else the file name without its suffix.
         extra: Further columns of the manifest, by name.
     """
 
@@ -43,19 +46,20 @@ class SlideInput:
 
 
 def collect(inputs: Sequence[str | Path], mpp: float | None = None) -> list[SlideInput]:
-    """The slides that the inputs name, in their order; within a folder by path.
+    """Return the slides of the inputs.
 
-    What cannot be read counts as a slide, so that opening it tells why and the others go on.
-    Files that belong to another slide of the inputs are no slides of their own.
+    They are in the order of the inputs, within a folder by path. What cannot be read counts as a slide, so
+    that the error is reported when it is opened and other slides are processed. Files that belong to
+    another slide of the inputs are not slides of their own.
 
     Args:
         inputs: Slide files, DICOM folders and OME-Zarrs, folders of slides (searched to any depth),
             globs (``**`` stands for folders of any depth), or manifests (``.csv``).
-        mpp: Um per px of level 0 of every slide; overrules a manifest.
+        mpp: Micrometres per px of level 0 of all slides; takes precedence over a manifest.
 
     Raises:
         ConfigError: A path is absent, a folder or glob holds no slide, a slide is named twice, or
-            a manifest is malformed (names its row).
+            a row of a manifest is malformed.
     """
     places = [Path(given) for given in inputs]
     slides: list[SlideInput] = []
@@ -79,7 +83,10 @@ def collect(inputs: Sequence[str | Path], mpp: float | None = None) -> list[Slid
 
 
 def slide_id_of(path: Path) -> str:
-    """The id of the slide at a path: its name made safe, and 8 hex digits of the absolute path's SHA-256."""
+    """Return the id of the slide at a path.
+
+    It consists of the name in safe characters and 8 hex digits of the SHA-256 of the absolute path.
+    """
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", _name(path)).strip("-.")[:_LONGEST_NAME]
     digest = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()
     return f"{safe or 'slide'}-{digest[:8]}"
@@ -100,7 +107,7 @@ def _slide(path: Path, mpp: float | None) -> SlideInput:
 
 
 def _paths_of(given: Path, places: Sequence[Path]) -> list[Path]:
-    """The slides that one input names; ``places`` are all inputs."""
+    """Return the slides of one input; ``places`` are all inputs."""
     if os.path.isdir(given) and not (is_zarr(given) or added_format(given)):
         return _in_folder(given, places)
     if _is_there(given):
@@ -112,7 +119,7 @@ def _paths_of(given: Path, places: Sequence[Path]) -> list[Path]:
 
 def _in_folder(given: Path, places: Sequence[Path]) -> list[Path]:
     if is_result(given):
-        if len(places) > 1:  # a shell's glob names results that lie among the slides
+        if len(places) > 1:  # a shell glob names results beside slides
             return []
         raise ConfigError(f"the folder {given} is a result of wsipipe; name the slide that it was made from")
     mirax = given.with_name(f"{given.name}.mrxs")
@@ -133,7 +140,10 @@ def _some(slides: list[Path], where: str, how: str) -> list[Path]:
 
 
 def _owners(paths: Sequence[Path]) -> dict[Path, Path]:
-    """Path that is part of another slide -> that slide; of files that name each other, the first is it."""
+    """Map each path that is part of another slide to that slide.
+
+    Of files that name each other, the first is the slide.
+    """
     place = {os.path.abspath(path): path for path in paths}
     parts = {path: {os.path.abspath(file) for file in parts_of(path)} for path in place.values()}
     owners: dict[Path, Path] = {}
@@ -153,7 +163,10 @@ def _check_given_once(slides: Sequence[SlideInput]) -> None:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is something at a path, be it unreadable or a link that leads nowhere."""
+    """Return whether a path exists.
+
+    Unreadable files and broken links count.
+    """
     try:
         os.lstat(path)
     except OSError as error:
@@ -164,7 +177,7 @@ def _is_there(path: Path) -> bool:
 
 
 def _name(path: Path) -> str:
-    """A file's name without its suffix, a folder's with all but ``.zarr``."""
+    """Return the name of a slide without its suffix."""
     name = Path(os.path.abspath(path)).name
     for suffix in (*_DOUBLE_SUFFIXES, ".zarr", *SLIDE_SUFFIXES):
         if name.lower().endswith(suffix):

@@ -1,4 +1,4 @@
-"""Colour of bare glass in an overview: the picture's own where it shows glass, else a prior."""
+"""Estimate the colour of bare glass in an overview."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ Counts = npt.NDArray[np.int64]
 
 # Glass is bright and nearly grey: no channel below, and no two channels further apart (grey levels).
 _LEAST, _SPREAD = 200, 18
-# Its tint is not that of a stain: eosin and haematoxylin absorb more green than red (thousandths of density).
+# Glass has no tint of a stain: eosin and haematoxylin absorb more green than red (thousandths of density).
 _MOST_GREEN_OVER_RED = 9
 _SHARE = 0.002
 _PRIOR_LEVELS = (230, 250)
@@ -21,28 +21,28 @@ _WHITE = (255, 255, 255)
 
 
 def glass_colour(rgb: Levels, scanned: Mask) -> tuple[int, ...]:
-    """Grey level of bare glass in each channel.
+    """Return the grey level of bare glass in each channel.
 
-    It is the commonest of the bright and nearly grey pixels that have not the tint of a stain. Where there
-    are hardly any of these, the picture shows no glass, and nothing in it but its brightest level says how
-    bright glass would be: then glass is taken to be grey, of that level, kept between 230 and 250.
+    It is the most frequent colour of bright, nearly grey pixels without the tint of a stain. If there are
+    hardly any of these, the overview shows no glass; then glass is assumed to be grey, of the brightest level
+    of the overview, limited to 230..250.
 
     Args:
         rgb: Overview (H, W, 3) uint8.
-        scanned: (H, W) bool, False where the scanner recorded nothing; some px are True.
+        scanned: Scanned pixels (H, W) bool, at least one.
     """
     own, brightest = np.zeros((3, 256, 256), np.int64), np.zeros(256, np.int64)
     for y in range(0, len(rgb), _BAND_PX):
         first, end = max(0, y - SMOOTHING_PX), min(len(rgb), y + _BAND_PX + SMOOTHING_PX)
         red, green, _ = smoothed_densities(rgb[first:end], scanned[first:end], _WHITE)
-        # The px around take part, for a px of pale tissue may be grey by chance.
+        # The neighbouring px are included, since a px of pale tissue may be grey by chance.
         untinted = (green - red <= _MOST_GREEN_OVER_RED)[y - first :][:_BAND_PX]
         band, counted = rgb[y : y + _BAND_PX], scanned[y : y + _BAND_PX]
         glass = counted & untinted & _bright_grey(band)
         own += _by_green(band[glass])
         brightest += _histogram(band.max(axis=2)[counted])
     if own[0].sum() >= max(1, _SHARE * scanned.sum()):
-        return _commonest(own)
+        return _most_frequent(own)
     level = np.searchsorted(np.cumsum(brightest), _PRIOR_QUANTILE * brightest.sum())
     return (int(np.clip(level, *_PRIOR_LEVELS)),) * 3
 
@@ -59,15 +59,20 @@ def _histogram(levels: Levels) -> Counts:
 
 
 def _by_green(rgb: Levels) -> Counts:
-    """Px (N, 3) counted by level of green and level of each channel, (3, 256, 256)."""
+    """Count px by level of green and each channel.
+
+    Px are (N, 3), counts (3, 256, 256).
+    """
     cells = 256 * rgb[:, 1].astype(np.int64)[:, None] + rgb
     return np.stack([np.bincount(cells[:, i], minlength=1 << 16).reshape(256, 256) for i in range(3)])
 
 
-def _commonest(by_green: Counts) -> tuple[int, ...]:
-    """The commonest green, the brightest of equals, and the middle of each channel where green is near it.
+def _most_frequent(by_green: Counts) -> tuple[int, ...]:
+    """Return the most frequent colour by green level.
 
-    A field may have few px of glass: levels beside count too, and no channel is judged apart from the others.
+    It is the median of each channel over px near the most frequent green level. Of equally frequent levels,
+    the brightest is used. A field may have few px of glass, so adjacent levels count too, and channels are
+    not evaluated separately.
     """
     greens = np.convolve(by_green[1].sum(axis=1), (1, 3, 1))[1:-1]
     green = 255 - int(greens[::-1].argmax())

@@ -1,4 +1,7 @@
-"""Samples of a mask's picture, without holding more of it than needed: Pillow, and tifffile for TIFF."""
+"""Sample mask images with Pillow, or with tifffile for TIFF.
+
+No more of the image than needed is held in memory.
+"""
 
 import math
 import warnings
@@ -31,13 +34,13 @@ _LOSSY_COMPRESSIONS = {6, 7, 33003, 33004, 33005, 34712, 34887, 50001, 50002}
 
 @dataclass(frozen=True)
 class MaskSamples:
-    """What a mask holds at chosen px.
+    """Values of a mask image at chosen px.
 
     Attributes:
-        colours: (H, W, S) of any number type; black is 0.
-        opacity: (H, W), 0 is transparent; None without an alpha channel.
+        colours: Colours (H, W, S) of any number type; 0 is black.
+        opacity: Alpha (H, W), 0 is transparent; None without an alpha channel.
         lossy: Whether compression may have changed the values.
-        hidden: Whether differing px have the same colour.
+        hidden: Whether different palette indices have the same colour.
     """
 
     colours: Array
@@ -46,21 +49,21 @@ class MaskSamples:
     hidden: bool = False
 
 
-class MaskPicture(Protocol):
-    """A mask's picture, open for reading; upright whatever its orientation tag says."""
+class MaskImage(Protocol):
+    """An open mask image in upright orientation."""
 
     shape: tuple[int, int]
 
     def sample(self, rows: Indices, columns: Indices) -> MaskSamples:
-        """Samples at the crossings of upright rows (H,) and columns (W,)."""
+        """Return the values at upright rows (H,) and columns (W,)."""
 
 
 @contextmanager
-def open_mask(path: Path) -> Iterator[MaskPicture]:
-    """Open a mask's picture for the time of a ``with``.
+def open_mask(path: Path) -> Iterator[MaskImage]:
+    """Open a mask image as a context manager.
 
     Raises:
-        SlideError: It is too large, or of a kind that is no mask; names it. Other errors are the decoder's.
+        SlideError: The image is too large, or no mask. Other errors come from the decoder.
     """
     if path.is_dir():
         raise SlideError(f"Mask {path} is a folder; give a PNG or TIFF of 0 and 255.")
@@ -71,7 +74,7 @@ def open_mask(path: Path) -> Iterator[MaskPicture]:
             with tifffile.TiffFile(file) as tiff:
                 yield _TiffMask(path, tiff)
         elif head == _PNG_HEAD:
-            # Image.open refuses more than 179 million px, which a mask of one bit may well have.
+            # Image.open refuses more than 179 million px, which a 1-bit mask may have.
             with PngImagePlugin.PngImageFile(file) as image:
                 yield _PillowMask(path, image)
         else:
@@ -81,11 +84,11 @@ def open_mask(path: Path) -> Iterator[MaskPicture]:
 
 def _opened(path: Path, file: BinaryIO) -> Image.Image:
     try:
-        with warnings.catch_warnings():  # Pillow warns at half of the size that it refuses
+        with warnings.catch_warnings():  # Pillow warns from half of its size limit
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             return Image.open(file)
     except UnidentifiedImageError as error:
-        raise _no_mask(path, "is not readable: its content is of no known picture format") from error
+        raise _no_mask(path, "is not readable: its content is of no known image format") from error
     except Image.DecompressionBombError as error:
         raise _no_mask(path, "has more than 179 million px, which only PNG and TIFF may have") from error
 
@@ -98,15 +101,15 @@ class _PillowMask:
             raise _too_large(path, (image.height, image.width), size)
         frames = getattr(image, "n_frames", 1)
         if frames > 1:
-            raise _no_mask(path, f"holds {frames} pictures")
+            raise _no_mask(path, f"holds {frames} images")
         image.load()
         self._orientation = image.getexif().get(_ORIENTATION_TAG, 1)
         self.shape = _upright((image.height, image.width), self._orientation)
 
     def sample(self, rows: Indices, columns: Indices) -> MaskSamples:
         image, mode = self._image, self._image.mode
-        of_file = _StoredIndices(rows, columns, (image.height, image.width), self._orientation)
-        stored = np.stack([self._row(row, None)[of_file.columns] for row in of_file.rows])
+        stored_at = _StoredIndices(rows, columns, (image.height, image.width), self._orientation)
+        stored = np.stack([self._row(row, None)[stored_at.columns] for row in stored_at.rows])
         if mode in _NUMBERS and not image.has_transparency_data:
             values, alpha = stored, False
         elif mode in _NUMBERS and mode in ("LA", "RGBA"):
@@ -114,14 +117,14 @@ class _PillowMask:
         else:
             alpha = image.has_transparency_data
             kind = "RGBA" if alpha else "RGB"
-            values = np.stack([self._row(row, kind)[of_file.columns] for row in of_file.rows])
-        values = of_file.upright(values)
+            values = np.stack([self._row(row, kind)[stored_at.columns] for row in stored_at.rows])
+        values = stored_at.upright(values)
         samples = _split(values, alpha, image.format in _LOSSY_FORMATS)
         hidden = mode in ("P", "PA") and bool(stored.min() != stored.max())
         return MaskSamples(samples.colours, samples.opacity, samples.lossy, hidden)
 
     def _row(self, row: int, mode: str | None) -> Array:
-        """One row of the file, (W,) or (W, S)."""
+        """Return one row of the file, (W,) or (W, S)."""
         part = self._image.crop((0, int(row), self._image.width, int(row) + 1))
         return np.asarray(part.convert(mode) if mode else part)[0]
 
@@ -142,41 +145,46 @@ class _TiffMask:
         return self._key.imagelength, self._key.imagewidth
 
     def sample(self, rows: Indices, columns: Indices) -> MaskSamples:
-        of_file = _StoredIndices(rows, columns, self._file_shape, self._orientation)
+        stored_at = _StoredIndices(rows, columns, self._file_shape, self._orientation)
         key = self._key
-        stored = np.zeros((len(of_file.rows), len(of_file.columns), key.samplesperpixel), key.dtype)
+        stored = np.zeros((len(stored_at.rows), len(stored_at.columns), key.samplesperpixel), key.dtype)
         for segment, (plane, _, y, x, _), shape in self._page.segments(maxworkers=1):
-            if segment is None:  # left out by the writer: 0
+            if segment is None:  # missing in the file: 0
                 continue
-            at_y, of_y = _within(of_file.rows, y, shape[1])
-            at_x, of_x = _within(of_file.columns, x, shape[2])
+            at_y, of_y = _within(stored_at.rows, y, shape[1])
+            at_x, of_x = _within(stored_at.columns, x, shape[2])
             taken = segment[0][np.ix_(of_y, of_x)]
             planes = slice(plane, plane + taken.shape[2])
             stored[at_y[:, None], at_x[None, :], planes] = taken
-        return self._meant(of_file.upright(stored))
+        return self._colours(stored_at.upright(stored))
 
-    def _meant(self, stored: Array) -> MaskSamples:
-        """Stored values (H, W, S) as colours: palettes looked up, white-is-zero turned round."""
+    def _colours(self, stored: Array) -> MaskSamples:
+        """Convert stored values (H, W, S) to colours.
+
+        Palettes are applied, and white-is-zero is inverted.
+        """
         key, lossy = self._key, int(self._key.compression) in _LOSSY_COMPRESSIONS
         photometric = tifffile.PHOTOMETRIC(key.photometric)
         if photometric == tifffile.PHOTOMETRIC.PALETTE and key.colormap is not None:
             colours = np.moveaxis(key.colormap[:, stored[..., 0].astype(np.int64)], 0, -1)
             return MaskSamples(colours, None, lossy, bool(stored.min() != stored.max()))
-        # tifffile stores boolean arrays as white-is-zero without turning them: True is what was marked.
+        # tifffile stores boolean arrays as white-is-zero without inverting them: True is the mask.
         of_numpy = key.bitspersample == 1 and key.software.startswith("tifffile")
         if photometric == tifffile.PHOTOMETRIC.MINISWHITE and stored.dtype.kind in "bu" and not of_numpy:
             stored = (2**key.bitspersample - 1) - stored.astype(np.int64)
         extra = len(key.extrasamples)
-        alpha = extra > 0  # also where its kind is not specified
+        alpha = extra > 0  # also if its kind is unspecified
         colours = stored.shape[2] - extra
         return _split(stored[..., : colours + alpha], alpha, lossy)
 
 
 def _page(path: Path, tiff: tifffile.TiffFile) -> Any:
-    """The largest page of a TIFF; what is smaller is a coarser level or a thumbnail.
+    """Return the largest page of a TIFF.
+
+    Smaller pages are coarser levels or thumbnails.
 
     Raises:
-        SlideError: Several pages are as large, or the page has more than colours and alpha.
+        SlideError: Several pages have this size, or the page has more than colours and alpha.
     """
     pages = sorted(tiff.pages, key=lambda page: -page.keyframe.imagelength * page.keyframe.imagewidth)
     largest = [page for page in pages if page.keyframe.shape[:2] == pages[0].keyframe.shape[:2]]
@@ -187,12 +195,12 @@ def _page(path: Path, tiff: tifffile.TiffFile) -> Any:
         raise _no_mask(path, f"holds {max(len(largest), key.imagedepth)} planes of one size")
     number = key.dtype is not None and key.dtype.kind in "biuf"
     if not number or colours not in known or len(key.extrasamples) > 1:
-        raise _no_mask(path, f"holds {key.samplesperpixel} samples of {key.dtype} a px that are no colours")
+        raise _no_mask(path, f"holds {key.samplesperpixel} samples of {key.dtype} per px that are no colours")
     return pages[0]
 
 
 class _StoredIndices:
-    """Upright rows and columns as rows and columns of a file with an orientation tag."""
+    """Rows and columns of a file at given upright rows and columns."""
 
     def __init__(self, rows: Indices, columns: Indices, shape: tuple[int, int], orientation: int) -> None:
         self._swapped, flip_y, flip_x = ORIENTATION_STEPS.get(orientation, ORIENTATION_STEPS[1])
@@ -202,7 +210,7 @@ class _StoredIndices:
         self.columns = shape[1] - 1 - columns if flip_x else columns
 
     def upright(self, values: Array) -> Array:
-        """Values (file rows, file columns, ...) in their upright order."""
+        """Return values (file rows, file columns, ...) in upright order."""
         return values.swapaxes(0, 1) if self._swapped else values
 
 
@@ -217,7 +225,10 @@ def _split(values: Array, alpha: bool, lossy: bool) -> MaskSamples:
 
 
 def _within(wanted: Indices, start: int, count: int) -> tuple[Indices, Indices]:
-    """Which of the wanted indices lie in [start, start + count), and where in it."""
+    """Find the indices in [start, start + count).
+
+    Returns their positions in ``wanted`` and their offsets from ``start``.
+    """
     at = np.flatnonzero((wanted >= start) & (wanted < start + count))
     return at, wanted[at] - start
 

@@ -1,6 +1,6 @@
-"""Masks opened, closed, grown by discs, freed of specks and holes; all commute with the eight orientations.
+"""Morphological operations that commute with the eight orientations.
 
-Discs are symmetric sets of whole pixels and components are used as sets only: raster order decides nothing.
+Discs are symmetric sets of whole pixels, and components are used as sets only, so raster order has no effect.
 """
 
 import numpy as np
@@ -11,11 +11,14 @@ Mask = npt.NDArray[np.bool_]
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), np.bool_)
 _BAND_PX = 256
-"""Rows that are treated at once: what a mask of a whole slide needs beside itself stays small."""
+"""Rows processed at once; limits the memory needed for the mask of a whole slide."""
 
 
 def dilated(mask: Mask, radius_px: float) -> Mask:
-    """Mask (H, W) -> mask (H, W): pixels whose centre lies within ``radius_px`` of a set one."""
+    """Dilate a mask (H, W) by a disc.
+
+    A pixel is set if its centre lies within ``radius_px`` of that of a set pixel.
+    """
     reach, grown = int(radius_px), np.empty_like(mask)
     for y in range(0, len(mask), _BAND_PX):
         first, end = max(0, y - reach), min(len(mask), y + _BAND_PX + reach)
@@ -39,28 +42,34 @@ def _dilated(mask: Mask, radius_px: float) -> Mask:
 
 
 def eroded(mask: Mask, radius_px: float) -> Mask:
-    """The dual of :func:`dilated`; what lies outside the array counts as set."""
+    """Erode a mask by a disc.
+
+    Pixels outside the array count as set.
+    """
     return ~dilated(~mask, radius_px)
 
 
 def closed(mask: Mask, radius_px: float) -> Mask:
-    """Gaps that no disc of ``radius_px`` enters are filled."""
+    """Fill gaps that no disc of ``radius_px`` fits into."""
     return eroded(dilated(mask, radius_px), radius_px)
 
 
 def opened(mask: Mask, radius_px: float) -> Mask:
-    """Parts that hold no disc of ``radius_px`` are dropped."""
+    """Remove parts that no disc of ``radius_px`` fits into."""
     return dilated(eroded(mask, radius_px), radius_px)
 
 
 def without_specks(mask: Mask, least_px: float) -> Mask:
-    """Pieces (8-connected) of fewer than ``least_px`` pixels are dropped."""
+    """Remove 8-connected components of fewer than ``least_px`` pixels."""
     labels, count = ndimage.label(mask, structure=_EIGHT_NEIGHBOURS)
     return _large(labels, count, least_px)[labels]
 
 
 def without_holes(mask: Mask, least_px: float) -> Mask:
-    """Holes (4-connected) of fewer than ``least_px`` pixels are filled; one open to the border is none."""
+    """Fill 4-connected holes of fewer than ``least_px`` pixels.
+
+    A hole that touches the border is kept.
+    """
     labels, count = ndimage.label(~mask)
     kept = _large(labels, count, least_px)
     for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
@@ -70,7 +79,7 @@ def without_holes(mask: Mask, least_px: float) -> Mask:
 
 
 def _large(labels: npt.NDArray[np.int32], count: int, least_px: float) -> Mask:
-    # numpy counts in int64: a whole slide's labels at once would double what they take.
+    # numpy counts in int64: counting the labels of a whole slide at once would double the memory.
     bands = (labels[y : y + _BAND_PX].ravel() for y in range(0, len(labels), _BAND_PX))
     areas = sum((np.bincount(band, minlength=count + 1) for band in bands), np.zeros(count + 1, np.int64))
     kept = areas >= least_px

@@ -1,4 +1,4 @@
-"""Um per px of a slide, from what the file says of itself, or an error that names ``--mpp``."""
+"""Determine the micrometres per px of a slide."""
 
 import math
 import warnings
@@ -15,13 +15,13 @@ _REMEDY = "give the slide's own um per px with --mpp, or in the manifest's colum
 
 @dataclass(frozen=True, kw_only=True)
 class MppClues:
-    """What a file says of its scale at level 0, unjudged; None where it says nothing.
+    """Unchecked statements of a file about its scale at level 0.
 
     Attributes:
-        vendor: (y, x) um per px from the format's own metadata.
-        tiff: (y, x) um per px from the TIFF resolution tags.
-        tiff_tags: These tags in words, for messages, for example "2 px per inch".
-        objective: Magnification of the objective, for example 20.
+        vendor: Micrometres per px (y, x) from metadata of the format; None if not stated.
+        tiff: Micrometres per px (y, x) from the TIFF resolution tags; None if not stated.
+        tiff_tags: These tags as text for messages, for example "2 px per inch".
+        objective: Magnification of the objective, for example 20; None if not stated.
     """
 
     vendor: tuple[float, float] | None = None
@@ -31,19 +31,18 @@ class MppClues:
 
 
 def resolve_mpp(clues: MppClues, override: float | None, name: str = "the slide") -> tuple[float, str]:
-    """Um per px at level 0 (0.05 to 20), and where it came from.
+    """Determine the micrometres per px at level 0 and their source.
 
     Args:
-        clues: What the file says.
-        override: Um per px from ``--mpp`` or the manifest; wins over everything.
-        name: The slide, for messages.
+        clues: Statements of the file.
+        override: Micrometres per px from ``--mpp`` or the manifest; takes precedence.
+        name: Name of the slide for messages.
 
     Returns:
-        (mpp, source), source one of "option", "vendor", "tiff", "objective".
+        (mpp, source); mpp is 0.05 to 20, source is "option", "vendor", "tiff" or "objective".
 
     Raises:
-        MppError: No value, or one that is not above 0, outside 0.05 to 20 um per px, or whose
-            y and x differ by more than 5 %; names the option that mends it.
+        MppError: There is no value, it is outside 0.05 to 20, or y and x differ by more than 5 %.
     """
     if override is not None:
         return _checked((override, override), "the given mpp", name), "option"
@@ -62,12 +61,15 @@ def resolve_mpp(clues: MppClues, override: float | None, name: str = "the slide"
 
 
 def mpp_from_resolution(y: float, x: float, unit: int) -> tuple[float, float] | None:
-    """(y, x) um per px from px per unit; None where the tags state no length.
+    """Convert TIFF resolution tags to micrometres per px.
 
     Args:
-        y: YResolution, px per unit.
-        x: XResolution, px per unit.
+        y: YResolution in px per unit.
+        x: XResolution in px per unit.
         unit: ResolutionUnit: 1 none, 2 inch, 3 centimetre.
+
+    Returns:
+        (y, x); None if the tags state no length.
 
     Source: TIFF 6.0, tags 282, 283, 296.
     """
@@ -78,8 +80,11 @@ def mpp_from_resolution(y: float, x: float, unit: int) -> tuple[float, float] | 
 
 
 def _is_placeholder(mpp: tuple[float, float]) -> bool:
-    """Writers that know no scale put 72 or 96 dpi, or 1; these are no measurements."""
-    return all(any(abs(v - dull) <= 0.01 * dull for dull in _NOT_A_MEASUREMENT_UM) for v in mpp)
+    """Return whether a resolution is a default value.
+
+    Writers without a scale state 1, 72 or 96 dpi, for example.
+    """
+    return all(any(abs(v - default) <= 0.01 * default for default in _NOT_A_MEASUREMENT_UM) for v in mpp)
 
 
 def _from_objective(power: float, name: str) -> float:

@@ -1,4 +1,7 @@
-"""Optical density of an overview and its roughness, in whole thousandths and with symmetric windows."""
+"""Optical density of an overview and its roughness.
+
+Values are integers (thousandths), and windows are symmetric.
+"""
 
 from typing import NamedTuple
 
@@ -12,14 +15,24 @@ Milli = npt.NDArray[np.int32]
 
 TEXTURE_HALF_PX = 2
 SMOOTHING_PX = 2
-"""Px that the trust and the smoothing look beyond their own."""
+"""Margin of the weights and the smoothing in px."""
 REACH_PX = SMOOTHING_PX + 2 * TEXTURE_HALF_PX
-"""Px that the densities and their roughness look beyond their own."""
-_TRUSTED = 16
+"""Margin of the densities and their roughness in px."""
+_FULL_WEIGHT = 16
 
 
-class Density(NamedTuple):
-    """Smoothed densities of the channels, their sum and its local roughness, (H, W) int32 in thousandths."""
+class OpticalDensity(NamedTuple):
+    """Optical density and roughness of an overview.
+
+    Each is (H, W) int32 in thousandths.
+
+    Attributes:
+        red: Smoothed density of the red channel.
+        green: Smoothed density of the green channel.
+        blue: Smoothed density of the blue channel.
+        total: Sum of the three densities.
+        rough: Local roughness of ``total``.
+    """
 
     red: Milli
     green: Milli
@@ -28,35 +41,43 @@ class Density(NamedTuple):
     rough: Milli
 
 
-def density_of(rgb: npt.NDArray[np.uint8], scanned: Mask, glass: tuple[int, ...]) -> Density:
-    """Densities of an overview against glass, from scanned px alone.
+def density_of(rgb: npt.NDArray[np.uint8], scanned: Mask, glass: tuple[int, ...]) -> OpticalDensity:
+    """Return the optical density of an overview relative to glass.
+
+    Only scanned px contribute.
 
     Args:
         rgb: Overview (H, W, 3) uint8.
-        scanned: (H, W) bool, False where the scanner recorded nothing.
+        scanned: Scanned pixels (H, W) bool.
         glass: Grey level of glass in each channel.
     """
     red, green, blue = smoothed_densities(rgb, scanned, glass)
     total = red + green + blue
-    return Density(red, green, blue, total, _roughness(total, scanned))
+    return OpticalDensity(red, green, blue, total, _roughness(total, scanned))
 
 
 def smoothed_densities(rgb: npt.NDArray[np.uint8], scanned: Mask, glass: tuple[int, ...]) -> list[Milli]:
-    """Smoothed densities of the three channels; arguments as of :func:`density_of`."""
-    trust = _trust(scanned)
-    return [_smoothed(rgb[..., channel], glass[channel], trust) for channel in range(3)]
+    """Return the smoothed densities of the channels; see :func:`density_of`."""
+    weights = _weights(scanned)
+    return [_smoothed(rgb[..., channel], glass[channel], weights) for channel in range(3)]
 
 
-def _trust(scanned: Mask) -> Milli:
-    """Weights (H, W): px at the rim of the scanned area may be mixed with white, and count little."""
+def _weights(scanned: Mask) -> Milli:
+    """Return weights, low at the border of the scan.
+
+    Px there may be mixed with white.
+    """
     inner = ndimage.binary_erosion(scanned, np.ones((3, 3), np.bool_), border_value=1)
-    return np.where(inner, _TRUSTED, scanned).astype(np.int32)
+    return np.where(inner, _FULL_WEIGHT, scanned).astype(np.int32)
 
 
-def _smoothed(channel: npt.NDArray[np.uint8], glass: int, trust: Milli) -> Milli:
-    """Optical density against glass in thousandths, smoothed by (1 2 1) x (1 2 1) and the trust."""
+def _smoothed(channel: npt.NDArray[np.uint8], glass: int, weights: Milli) -> Milli:
+    """Return the smoothed density in thousandths.
+
+    Smoothing is weighted, by (1 2 1) x (1 2 1).
+    """
     levels = np.rint(1000 * np.log10((glass + 1) / (np.arange(256) + 1.0))).astype(np.int32)
-    return _blurred(levels[channel] * trust) // np.maximum(_blurred(trust), 1)
+    return _blurred(levels[channel] * weights) // np.maximum(_blurred(weights), 1)
 
 
 def _blurred(values: Milli) -> Milli:
@@ -66,7 +87,10 @@ def _blurred(values: Milli) -> Milli:
 
 
 def _roughness(total: Milli, scanned: Mask) -> Milli:
-    """Mean distance of the density from its 5 x 5 mean, over the scanned px of 5 x 5."""
+    """Return the mean absolute deviation of the density.
+
+    It is taken over the scanned px of 5 x 5.
+    """
     weights = scanned.astype(np.int32)
     count = np.maximum(_window_sum(weights, TEXTURE_HALF_PX), 1)
     coarse = np.abs(count * total - _window_sum(total * weights, TEXTURE_HALF_PX)) // count
@@ -74,7 +98,10 @@ def _roughness(total: Milli, scanned: Mask) -> Milli:
 
 
 def _window_sum(values: Milli, half_px: int) -> Milli:
-    """Sums over squares of ``2 * half_px + 1``, mirrored at the border."""
+    """Sum over squares, mirrored at the border.
+
+    Their side is ``2 * half_px + 1``.
+    """
     for axis in (0, 1):
         pad = [(half_px, half_px) if i == axis else (0, 0) for i in (0, 1)]
         padded = np.pad(values, pad, mode="symmetric")

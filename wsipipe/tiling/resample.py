@@ -1,17 +1,18 @@
-"""Exact integer resampling that commutes bitwise with the eight orientations.
+"""Exact integer resampling that commutes with orientations.
 
-Positions are fixed-point whole numbers counted from one centre, weights are whole numbers that add
-up to the same on every sample, and the one rounding comes at the end. So a mirrored source gives
-the mirrored result, the order of the axes does not matter, and any part of the result can be
-computed alone with the same bits.
+Positions are fixed-point integers relative to one centre, weights are integers with the same sum for each
+sample, and rounding happens once, at the end. So a mirrored source gives the mirrored result, the order of
+the axes does not matter, and any part of the result can be computed alone with the same bits.
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from wsipipe.geometry import Array
+from wsipipe.geometry import Array, Region
 
 _WEIGHT_BITS = 11
 _POSITION_BITS = 16
@@ -21,21 +22,34 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class Lattice:
+    """A grid of samples over a slide.
+
+    Attributes:
+        step: Level-0 px per sample.
+        centre: Centre of the scanned bounds, (y, x) in samples; sample i covers [i, i + 1].
+    """
+
+    step: float
+    centre: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Axis:
-    """Where the samples of one axis lie in the source.
+    """Positions of samples in the source along one axis.
 
     Attributes:
         step: Source px per sample, > 0.
-        source_centre: The centre of symmetry in source px, pixel k covering [k, k + 1].
-        centre: The same point in samples, sample i covering [i, i + 1].
+        source_centre: Centre of symmetry in source px; px k covers [k, k + 1].
+        centre: Same point in samples; sample i covers [i, i + 1].
     """
 
     step: float
     source_centre: float
     centre: float
 
-    def middles(self, start: int, stop: int) -> Ints:
-        """Middles of samples start..stop in fixed-point source px."""
+    def centres(self, start: int, stop: int) -> Ints:
+        """Return the centres of samples start..stop in fixed-point source px."""
         from_centre = np.arange(start, stop) + 0.5 - self.centre
         moved = np.rint(from_centre * self.step * _ONE).astype(np.int64)
         return moved + round(self.source_centre * _ONE)
@@ -43,12 +57,12 @@ class Axis:
 
 @dataclass(frozen=True)
 class Taps:
-    """The source px that each of n samples takes, and their weights.
+    """Source px and weights of n samples.
 
     Attributes:
-        first: (n,) int64, source index of the first tap.
-        weights: (n, taps) int32; each row adds up to ``2**bits``.
-        bits: 0 to 11; 0 is a plain copy.
+        first: Source index of the first tap, (n,) int64.
+        weights: Weights (n, taps) int32; each row sums to ``2**bits``.
+        bits: Bits of the weights, 0 to 11; 0 is a plain copy.
     """
 
     first: Ints
@@ -57,43 +71,47 @@ class Taps:
 
     @property
     def span(self) -> tuple[int, int]:
-        """First and past-the-last source px that any sample takes."""
+        """First and past-the-last source px of all samples."""
         return int(self.first.min()), int(self.first.max()) + self.weights.shape[1]
 
 
 def taps(axis: Axis, start: int, stop: int) -> Taps:
-    """Taps of samples start..stop: area weights for step >= 1, bilinear ones below.
+    """Return the taps of samples start..stop.
 
-    At step 1 and half a px between, where an odd side meets an even lattice, the area weights (1, 1) / 2
-    would blur; the cubic (-1, 9, 9, -1) / 16 is as symmetric, as exact, and sharper.
+    Weights are those of areas for step >= 1, bilinear below. For step 1 and an offset of half a px, where an
+    odd side meets an even lattice, the area weights (1, 1) / 2 would blur. The cubic (-1, 9, 9, -1) / 16 is
+    as symmetric, as exact, and sharper.
 
     Args:
-        axis: Where the samples lie.
+        axis: Positions of the samples.
         start: First sample.
-        stop: Past the last sample; > start.
+        stop: Past-the-last sample, > start.
     """
-    middles = axis.middles(start, stop)
-    if axis.step == 1 and not middles[0] & (_ONE - 1):
-        first, weights = _halfway(middles)
+    centres = axis.centres(start, stop)
+    if axis.step == 1 and not centres[0] & (_ONE - 1):
+        first, weights = _halfway(centres)
     else:
-        first, weights = _area(middles, axis.step) if axis.step >= 1 else _bilinear(middles)
+        first, weights = _area(centres, axis.step) if axis.step >= 1 else _bilinear(centres)
     used = int(np.flatnonzero(weights.any(axis=0))[-1]) + 1
     common = int(np.bitwise_or.reduce(weights, axis=None))
     shift = (common & -common).bit_length() - 1
     reduced = (weights[:, :used] >> shift).astype(np.int32)
     if shift == _WEIGHT_BITS:
-        # One px a sample, and just below step 1 it may be the second of the two.
+        # One px per sample; just below step 1 it may be the second of two.
         return Taps(first + reduced.argmax(axis=1), np.ones((len(first), 1), np.int32), 0)
     return Taps(first, reduced, _WEIGHT_BITS - shift)
 
 
 def resample(source: Array, rows: Taps, columns: Taps) -> Array:
-    """Source (H, W, C) uint8 -> samples (rows, columns, C) uint8, rounded to nearest once.
+    """Resample an image, rounded once to nearest.
 
     Args:
-        source: The px from the first of ``rows.span`` and of ``columns.span`` on.
+        source: Image (H, W, C) uint8 that starts at the first px of ``rows.span`` and ``columns.span``.
         rows: Taps along y.
         columns: Taps along x.
+
+    Returns:
+        (rows, columns, C) uint8.
     """
     bits = rows.bits + columns.bits
     negative = rows.weights.min() < 0 or columns.weights.min() < 0
@@ -108,49 +126,73 @@ def resample(source: Array, rows: Taps, columns: Taps) -> Array:
     return summed.astype(np.uint8)
 
 
-def _area(middles: Ints, step: float) -> tuple[Ints, Ints]:
-    """Weights by overlap: differences of a rounded running sum that is odd about the middle."""
+def blocks(region: Region, step: float, limit_px: int) -> Iterator[Region]:
+    """Split a region into nearly square blocks of limited size.
+
+    A tile of the slide is decoded once per block that it meets; square blocks keep this number low.
+
+    Args:
+        region: Region in samples; an empty region has no blocks.
+        step: Source px per sample.
+        limit_px: Approximate limit of source px per block.
+    """
+    side = max(1, int(math.isqrt(limit_px) / max(step, 1.0)))
+    height, width = (-(-length // max(1, -(-length // side))) for length in region.shape)
+    yield from region.blocks(max(height, 1), max(width, 1))
+
+
+def _area(centres: Ints, step: float) -> tuple[Ints, Ints]:
+    """Return weights by overlap of areas.
+
+    They are differences of a rounded running sum that is odd about the centre.
+    """
     half = max(round(step * _ONE / 2), 1)
-    low, high = middles - half, middles + half
+    low, high = centres - half, centres + half
     first = low >> _POSITION_BITS
     count = int((((high - 1) >> _POSITION_BITS) - first).max()) + 1
     edges = (first[:, None] + np.arange(count + 1)) << _POSITION_BITS
-    from_middle = np.clip(edges, low[:, None], high[:, None]) - middles[:, None]
-    running = np.rint(from_middle * (1 << (_WEIGHT_BITS - 1)) / half).astype(np.int64)
+    from_centre = np.clip(edges, low[:, None], high[:, None]) - centres[:, None]
+    running = np.rint(from_centre * (1 << (_WEIGHT_BITS - 1)) / half).astype(np.int64)
     return first, np.diff(running, axis=1)
 
 
-def _halfway(middles: Ints) -> tuple[Ints, Ints]:
-    """Cubic weights (Keys, 1981, a = -1/2) of the four px around samples that lie on px edges."""
+def _halfway(centres: Ints) -> tuple[Ints, Ints]:
+    """Return cubic weights of the four px around samples on px edges.
+
+    Source: Keys, 1981, with a = -1/2.
+    """
     weights = np.array([-1, 9, 9, -1], np.int64) << (_WEIGHT_BITS - 4)
-    return (middles >> _POSITION_BITS) - 2, np.broadcast_to(weights, (len(middles), 4))
+    return (centres >> _POSITION_BITS) - 2, np.broadcast_to(weights, (len(centres), 4))
 
 
-def _bilinear(middles: Ints) -> tuple[Ints, Ints]:
-    """Weights of the two px whose middles lie around each sample's."""
-    from_first = middles - _ONE // 2
+def _bilinear(centres: Ints) -> tuple[Ints, Ints]:
+    """Return the weights of the two px with the nearest centres."""
+    from_first = centres - _ONE // 2
     second = np.rint((from_first & (_ONE - 1)) * (1 << _WEIGHT_BITS) / _ONE).astype(np.int64)
     return from_first >> _POSITION_BITS, np.stack([(1 << _WEIGHT_BITS) - second, second], axis=1)
 
 
 def _weighted(source: Array, along: Taps, axis: int, wide: np.dtype[np.generic]) -> Array:
-    """Sum of the taps along one axis, not yet divided by ``2**bits``."""
+    """Sum the taps along one axis without dividing by ``2**bits``."""
     first = along.first - along.span[0]
     if along.bits == 0:
-        return _picked(source, first, axis)
+        return _taken(source, first, axis)
     total: Array | None = None
     for tap, weights in enumerate(along.weights.T.astype(wide)):
-        taken = _picked(source, first + tap, axis)
-        flat = taken.reshape(len(taken), -1)  # one long row of colours is many times as fast as rows of 3
+        part = _taken(source, first + tap, axis)
+        flat = part.reshape(len(part), -1)  # one long row of colours is many times faster than rows of 3
         factors = weights[:, None] if axis == 0 else np.repeat(weights, source.shape[2])
-        part = np.multiply(flat, factors, dtype=wide)
-        total = part if total is None else np.add(total, part, out=total)
-    assert total is not None  # noqa: S101 - weights add up to 2**bits, so there is a tap
-    return total.reshape(taken.shape)
+        weighted = np.multiply(flat, factors, dtype=wide)
+        total = weighted if total is None else np.add(total, weighted, out=total)
+    assert total is not None  # noqa: S101 - weights sum to 2**bits, so there is a tap
+    return total.reshape(part.shape)
 
 
-def _picked(source: Array, indices: Ints, axis: int) -> Array:
-    """``source`` at ``indices``: a strided view where they are evenly spaced."""
+def _taken(source: Array, indices: Ints, axis: int) -> Array:
+    """Take ``source`` at ``indices``.
+
+    Evenly spaced indices give a strided view.
+    """
     stride = int(indices[1] - indices[0]) if len(indices) > 1 else 1
     start, last = int(indices[0]), int(indices[-1])
     if stride > 0 and last == start + stride * (len(indices) - 1) and (np.diff(indices) == stride).all():

@@ -1,4 +1,4 @@
-"""Find the slides in folders and by globs, to any depth."""
+"""Find slides in folders and by globs."""
 
 import glob
 import os
@@ -18,11 +18,11 @@ TIFF_SUFFIXES = (".btf", ".tif", ".tiff")
 SLIDE_SUFFIXES = frozenset(IMAGE_SUFFIXES + SCANNER_SUFFIXES + TIFF_SUFFIXES)
 
 RESULT_MANIFEST = "slide.zarr/manifest.json"
-"""What every published result folder of wsipipe holds."""
+"""File in all result folders of wsipipe."""
 _TRUTH = ".truth.zarr"
-_OF_THE_SERVER = {"#recycle", "$recycle.bin", "@eadir", "__macosx", "system volume information"}
-"""Folders in which file servers keep deleted files and small pictures of the others."""
-_PICTURE_OF_THE_GLASS = re.compile(r"(.*[-_. ])?(label|macro|overview|thumb|thumbnail)", re.IGNORECASE)
+_SERVER_FOLDERS = {"#recycle", "$recycle.bin", "@eadir", "__macosx", "system volume information"}
+"""Folders of file servers for deleted files and thumbnails."""
+_ASSOCIATED_IMAGE = re.compile(r"(.*[-_. ])?(label|macro|overview|thumb|thumbnail)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Found:
     """A slide in a folder.
 
     Attributes:
-        path: The slide.
-        names: Names of files or folders by which a glob finds it.
+        path: Path of the slide.
+        names: Names of files or folders that a glob may match.
     """
 
     path: Path
@@ -40,11 +40,11 @@ class Found:
 
 @dataclass(frozen=True)
 class FolderContents:
-    """What one folder holds.
+    """Slides and folders in one folder.
 
     Attributes:
-        slides: By name; the folder itself where it is one DICOM slide.
-        folders: Those to be searched too, linked ones last; none that is the inside of a slide or result.
+        slides: Slides by name; the folder itself if it is one DICOM slide.
+        folders: Folders to search, links last; without the folders of slides and results.
     """
 
     slides: tuple[Found, ...]
@@ -52,10 +52,10 @@ class FolderContents:
 
 
 def contents_of(folder: Path) -> FolderContents:
-    """Look into one folder.
+    """List the slides and folders in one folder.
 
     Raises:
-        OSError: It cannot be listed.
+        OSError: The folder cannot be listed.
     """
     with os.scandir(folder) as listed:
         entries = sorted((each for each in listed if not _is_hidden(each.name)), key=lambda each: each.name)
@@ -76,17 +76,17 @@ def contents_of(folder: Path) -> FolderContents:
 
 
 def search(folder: Path) -> list[Path]:
-    """The slides in a folder and all folders below it, by path.
+    """Return the slides below a folder, by path.
 
-    A folder that cannot be listed counts as a slide, so that opening it tells why.
+    A folder that cannot be listed counts as a slide, so that the error is reported when it is opened.
     """
     return _each_once(_SlideSearch().matches(folder, ("**",)))
 
 
 def search_glob(pattern: str) -> list[Path]:
-    """The slides that a glob matches, by path; ``**`` stands for folders of any depth.
+    """Return the slides that a glob matches, by path.
 
-    A folder that is no slide is not searched, unless by ``**``.
+    ``**`` matches folders of any depth. Folders that are no slides are searched only by ``**``.
     """
     parts = Path(pattern).parts
     first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
@@ -95,22 +95,28 @@ def search_glob(pattern: str) -> list[Path]:
 
 
 def is_result(folder: Path) -> bool:
-    """Whether a folder is a published result of wsipipe."""
+    """Return whether a folder is a published result of wsipipe."""
     return os.path.isfile(folder / RESULT_MANIFEST)
 
 
 class _SlideSearch:
-    """One search; remembers the folders it has seen, for links may lead back to them."""
+    """A search that visits each folder once.
+
+    Links may form cycles.
+    """
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, int]] = set()
         self._known: dict[Path, FolderContents] = {}
 
     def matches(self, folder: Path, parts: tuple[str, ...]) -> Iterator[Path]:
-        """Slides below a folder that fit the parts of a pattern, some of them more than once."""
+        """Yield the slides that match a pattern.
+
+        Some may be repeated.
+        """
         first, rest = parts[0], parts[1:]
         try:
-            contents = self._look(folder)
+            contents = self._contents(folder)
         except OSError:
             yield folder
             return
@@ -121,7 +127,7 @@ class _SlideSearch:
                 if fnmatchcase(inner.name, first):
                     yield from self.matches(inner, rest)
         else:
-            yield from (slide.path for slide in contents.slides if _fits(slide.names, first))
+            yield from (slide.path for slide in contents.slides if _matches_any(slide.names, first))
             for inner in contents.folders:
                 if fnmatchcase(inner.name, first):
                     yield from self._as_slide(inner)
@@ -136,22 +142,28 @@ class _SlideSearch:
             yield from self.matches(inner, parts)
 
     def _as_slide(self, folder: Path) -> Iterator[Path]:
-        """The folder, if it is one DICOM slide or cannot be listed."""
+        """Yield the folder if it is a slide.
+
+        It is if it is one DICOM slide, or cannot be listed.
+        """
         try:
-            slides = self._look(folder).slides
+            slides = self._contents(folder).slides
         except OSError:
             yield folder
             return
         yield from (slide.path for slide in slides if slide.path == folder)
 
-    def _look(self, folder: Path) -> FolderContents:
+    def _contents(self, folder: Path) -> FolderContents:
         if folder not in self._known:
             self._known[folder] = contents_of(folder)
         return self._known[folder]
 
 
 def _dicom(folder: Path, files: list[Path], alone: bool) -> Iterator[Found]:
-    """Each DICOM series, by its first file; by the folder where it is the only slide in it."""
+    """Yield each DICOM series by its first file.
+
+    A series that is the only slide in its folder is found by the folder.
+    """
     found = grouped(path for path in files if may_be_dicom(path.name))
     groups = [*found.slides, *([found.others] if found.others else [])]
     if alone and len(groups) == 1:
@@ -164,30 +176,36 @@ def _dicom(folder: Path, files: list[Path], alone: bool) -> Iterator[Found]:
 
 
 def _is_named_slide(path: Path) -> bool:
-    """Whether a file has a slide's name; DICOM goes by content, photographs of the glass are none."""
+    """Return whether a file is a slide by its name.
+
+    DICOM files are recognised by content; label, macro and thumbnail images are no slides.
+    """
     suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES and _PICTURE_OF_THE_GLASS.fullmatch(path.stem):
+    if suffix in IMAGE_SUFFIXES and _ASSOCIATED_IMAGE.fullmatch(path.stem):
         return False
     return suffix in SLIDE_SUFFIXES - {".dcm"}
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _OF_THE_SERVER
+    return name.startswith(".") or name.lower() in _SERVER_FOLDERS
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads nowhere
+    except OSError:  # a broken link
         return False
 
 
-def _fits(names: Iterable[str], pattern: str) -> bool:
+def _matches_any(names: Iterable[str], pattern: str) -> bool:
     return any(fnmatchcase(name, pattern) for name in names)
 
 
 def _each_once(paths: Iterable[Path]) -> list[Path]:
-    """By path; of several ways to one file, the first that is no link."""
+    """Sort paths without duplicates.
+
+    Of several paths to one file, the first that is no link is kept.
+    """
     chosen: dict[str, Path] = {}
     for path in sorted(set(paths)):
         earlier = chosen.setdefault(os.path.realpath(path), path)

@@ -1,10 +1,7 @@
-"""One face over every slide format: ``open_slide(path)`` -> pixels at any um per px."""
+"""Open slides of any format and read pixels at any resolution."""
 
-import math
 import os
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -19,44 +16,30 @@ from wsipipe.tiling.readers.base import Pixels, Reader, open_error, tile_error
 from wsipipe.tiling.readers.dispatch import open_reader
 from wsipipe.tiling.readers.files import fingerprint
 from wsipipe.tiling.readers.pyramid import levels_of
-from wsipipe.tiling.resample import Axis, Taps, resample, taps
+from wsipipe.tiling.resample import Axis, Lattice, Taps, blocks, resample, taps
 
 Mask = npt.NDArray[np.bool_]
 
 DECODED_AT_ONCE_PX = 1 << 24
 COARSE_AT_ONCE_PX = 1 << 22
-"""Of a view of the whole slide: less than a shard takes, so that memory does not follow the slide."""
+"""Source px decoded at once for a view of the whole slide, less than for a shard."""
 _STEP_SLACK = 1e-3
 
 
-@dataclass(frozen=True)
-class Lattice:
-    """A grid of samples over a slide.
-
-    Attributes:
-        step: Level-0 px per sample.
-        centre: Where the centre of the scanned bounds lies on the grid, (y, x) in samples,
-            sample i covering [i, i + 1].
-    """
-
-    step: float
-    centre: tuple[float, float]
-
-
 class Slide:
-    """One scanned glass, open for reading in one process.
+    """A whole-slide image, open for reading in one process.
 
-    Coordinates count from the top-left corner of the scanned bounds. A slide is never pickled and
-    never used after a fork: hand on its path, and open it there.
+    Coordinates count from the top left corner of the scanned bounds. A slide cannot be pickled or used after
+    a fork; pass its path and open it in the other process.
 
     Attributes:
-        path: The slide's file or folder.
+        path: Path of the file or folder.
         vendor: Name of its format.
-        levels: Its resolutions, finest first; shapes are those of the full frame.
-        bounds: The scanned part in level-0 px of the full frame.
-        mpp: Um per level-0 px.
-        mpp_source: Where ``mpp`` came from: "option", "vendor", "tiff" or "objective".
-        properties: Vendor, objective power and mpp source; nothing about a patient.
+        levels: Resolution levels, finest first; shapes are those of the full frame.
+        bounds: Scanned part in level-0 px of the full frame.
+        mpp: Micrometres per level-0 px.
+        mpp_source: Source of ``mpp``: "option", "vendor", "tiff" or "objective".
+        properties: Vendor, objective power and mpp source; no patient data.
     """
 
     def __init__(self, path: Path, reader: Reader, mpp: float | None = None) -> None:
@@ -77,34 +60,43 @@ class Slide:
         self._closed = False
 
     def read(self, region: Region, mpp: float) -> Pixels:
-        """RGB (H, W, 3) uint8 at any mpp; white off the slide and where nothing was scanned.
+        """Read a region at any mpp, white where nothing was scanned.
 
         Args:
-            region: In px of the grid of ``mpp``, whose pixel i has its middle (i + 0.5) * mpp um
-                from the bounds' top-left corner.
-            mpp: Um per px, > 0.
+            region: Region in px of the grid of ``mpp``; the centre of px i is (i + 0.5) * mpp um from the top
+                left corner of the bounds.
+            mpp: Micrometres per px, > 0.
+
+        Returns:
+            RGB (H, W, 3) uint8.
 
         Raises:
-            SlideError: A tile does not decode; names level, y and x.
+            SlideError: A tile cannot be decoded; the error has its level, y and x.
         """
         return self.sample(region, self._corner_lattice(mpp))[0]
 
     def scanned(self, region: Region, mpp: float) -> Mask:
-        """(H, W) bool: at least half of the pixel was scanned; arguments as of :meth:`read`."""
+        """Return which pixels were scanned by at least half.
+
+        The mask is (H, W) bool. Arguments are those of :meth:`read`.
+        """
         return self.sample(region, self._corner_lattice(mpp))[1]
 
     def sample(self, region: Region, lattice: Lattice, at_once_px: int | None = None) -> tuple[Pixels, Mask]:
-        """RGB (H, W, 3) uint8 and scanned (H, W) bool of a region of any lattice.
+        """Read a region of any lattice.
 
-        The bits do not depend on how a larger region is cut into smaller ones.
+        The pixels do not depend on how a larger region is split into smaller ones.
 
         Args:
-            region: In samples of ``lattice``.
-            lattice: The grid.
-            at_once_px: Of a level, to be decoded at once; default :data:`DECODED_AT_ONCE_PX`.
+            region: Region in samples of ``lattice``.
+            lattice: Grid of samples.
+            at_once_px: Px of a level decoded at once; default :data:`DECODED_AT_ONCE_PX`.
+
+        Returns:
+            RGB (H, W, 3) uint8, and scanned (H, W) bool.
 
         Raises:
-            SlideError: A tile does not decode; names level, y and x.
+            SlideError: A tile cannot be decoded; the error has its level, y and x.
         """
         self._check_usable()
         level = coarsest_level(self.levels, lattice.step)
@@ -116,11 +108,14 @@ class Slide:
         return rgb, scanned
 
     def fingerprint(self) -> str:
-        """SHA-256 hex of the names, sizes and samples of the contents of the slide's files."""
+        """Return a fingerprint of the files.
+
+        It is a SHA-256 of names, sizes and samples of contents.
+        """
         return fingerprint(self.path)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._closed = True
         self._reader.close()
 
@@ -132,7 +127,7 @@ class Slide:
 
     def __reduce__(self) -> NoReturn:
         raise InternalError(
-            f"the slide {self.path} cannot be pickled; hand on its path and open it in the other process"
+            f"the slide {self.path} cannot be pickled; pass its path and open it in the other process"
         )
 
     def _check_usable(self) -> None:
@@ -146,7 +141,7 @@ class Slide:
 
     def _corner_lattice(self, mpp: float) -> Lattice:
         if not mpp > 0:
-            raise ConfigError(f"a slide is read at an mpp above 0, but {mpp} was asked; give for example 0.5")
+            raise ConfigError(f"a slide is read at an mpp above 0, but {mpp} was given; use for example 0.5")
         step = mpp / self.mpp
         return Lattice(step, (self.bounds.height / (2 * step), self.bounds.width / (2 * step)))
 
@@ -160,7 +155,10 @@ class Slide:
         return rgb, resample(alpha[..., None], rows, columns)[..., 0] >= 128
 
     def _source(self, level: Level, wanted: Region) -> tuple[Pixels, Pixels | None]:
-        """RGB over white, and alpha (None: all scanned), of a region that may reach off the bounds."""
+        """Read RGB over white and alpha of a region.
+
+        The region may exceed the bounds. Alpha is None if all px were scanned.
+        """
         frame = _bounds_at(self.bounds, level)
         inside = wanted.intersection(frame)
         if inside.area_px == 0:
@@ -186,15 +184,15 @@ class Slide:
 
 
 def open_slide(path: str | os.PathLike[str], mpp: float | None = None) -> Slide:
-    """Open a slide: a file of any format of ``docs/formats.md``, a DICOM folder or an OME-Zarr.
+    """Open a slide of any supported format.
 
     Args:
-        path: The file or folder.
-        mpp: Um per px of level 0; overrules what the file says.
+        path: File of a format of ``docs/formats.md``, DICOM folder or OME-Zarr.
+        mpp: Micrometres per px of level 0; takes precedence over the file.
 
     Raises:
         SlideError: The file is absent, of no known format, or damaged.
-        MppError: No usable um per px; names the option that mends it.
+        MppError: The micrometres per px are unknown or invalid.
     """
     place = Path(path)
     try:
@@ -210,24 +208,12 @@ def open_slide(path: str | os.PathLike[str], mpp: float | None = None) -> Slide:
 
 
 def coarsest_level(levels: tuple[Level, ...], step: float) -> Level:
-    """The coarsest level that is still at least as fine as ``step`` level-0 px per sample."""
+    """Return the coarsest level that is fine enough.
+
+    It has at most ``step`` level-0 px per px.
+    """
     fine = [level for level in levels if level.downsample <= step * (1 + _STEP_SLACK)]
     return fine[-1] if fine else levels[0]
-
-
-def blocks(region: Region, step: float, limit_px: int) -> Iterator[Region]:
-    """Parts of a region, near squares of equal size, each made from at most about ``limit_px`` source px.
-
-    A tile of the slide is decoded for each part that it meets: for few, where parts are square.
-
-    Args:
-        region: In samples; an empty one has no parts.
-        step: Source px per sample.
-        limit_px: Source px at once.
-    """
-    side = max(1, int(math.isqrt(limit_px) / max(step, 1.0)))
-    height, width = (-(-length // max(1, -(-length // side))) for length in region.shape)
-    yield from region.blocks(max(height, 1), max(width, 1))
 
 
 def _axis(lattice: Lattice, level: Level, bounds: Region, axis: int) -> Axis:
@@ -242,7 +228,7 @@ def _spanned(rows: Taps, columns: Taps) -> Region:
 
 
 def _bounds_at(bounds: Region, level: Level) -> Region:
-    """The px of a level that the scanned bounds touch."""
+    """Return the px of a level that the scanned bounds touch."""
     down, (origin_y, origin_x) = level.downsample, level.origin
     y, x = int((bounds.y - origin_y) // down), int((bounds.x - origin_x) // down)
     end_y, end_x = -int((origin_y - bounds.end_y) // down), -int((origin_x - bounds.end_x) // down)
@@ -250,6 +236,6 @@ def _bounds_at(bounds: Region, level: Level) -> Region:
 
 
 def _over_white(rgb: Any, alpha: Any) -> Pixels:
-    """RGB laid over white glass by its alpha, rounded to nearest."""
+    """Blend RGB over white by its alpha, rounded to nearest."""
     opacity = alpha[..., None].astype(np.uint16)
     return ((rgb * opacity + (255 - opacity) * 255 + 127) // 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Manifest CSV -> one row a slide, or an error that names the row."""
+"""Read a manifest CSV with one row per slide."""
 
 import csv
 import errno
@@ -12,9 +12,9 @@ from pathlib import Path
 from wsipipe.errors import ConfigError
 
 COLUMNS = ("sample_id", "image_path", "mask_path", "spacing_at_level_0")
-_NEEDED = ("sample_id", "image_path")
-_ALIKE = 0.8
-"""From here on a name is taken for a misspelt column, which would be silently without effect."""
+_REQUIRED = ("sample_id", "image_path")
+_SIMILAR = 0.8
+"""Similarity from which a name counts as a misspelt column, which would silently be ignored."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class ManifestRow:
     """One slide of a manifest.
 
     Attributes:
-        sample_id: What the manifest calls it.
-        path: The slide's file or folder; exists.
-        mask_path: Its tissue mask, if any; exists.
-        mpp: Um per px of level 0, if given; > 0.
-        extra: Text of every further column, by its name.
+        sample_id: Name of the slide.
+        path: Existing file or folder.
+        mask_path: Existing tissue mask, or None.
+        mpp: Micrometres per px of level 0, > 0, or None.
+        extra: Text of each further column by name.
     """
 
     sample_id: str
@@ -37,13 +37,14 @@ class ManifestRow:
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
-    """The rows of a CSV with the columns sample_id, image_path, mask_path, spacing_at_level_0.
+    """Read the rows of a manifest CSV.
 
-    The last two columns and their cells may be left out; relative paths count from the CSV. Further
-    columns are kept as text; columns without a name are passed over.
+    Columns are sample_id, image_path, mask_path and spacing_at_level_0. The last two columns and their cells
+    may be left out; relative paths count from the CSV. Further columns are kept as text; columns without a
+    name are ignored.
 
     Raises:
-        ConfigError: A column or cell is missing or wrong, or a file is absent; names the row.
+        ConfigError: A column or cell is missing or invalid, or a file is absent; the message names the row.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -53,15 +54,15 @@ def read_manifest(path: Path) -> list[ManifestRow]:
     except (csv.Error, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"the manifest {path} cannot be read: {error}; save it as CSV in UTF-8") from error
     if not rows:
-        raise ConfigError(f"the manifest {path} has no rows; give one row a slide below the column names")
+        raise ConfigError(f"the manifest {path} has no rows; give one row per slide below the column names")
     return rows
 
 
 def _columns(path: Path, found: Sequence[str]) -> list[str]:
-    """The names of the columns without blanks around them, checked."""
+    """Return the checked column names without surrounding blanks."""
     names = [name.strip() for name in found]
     where = f"the manifest {path}, row 1"
-    if any(name not in names for name in _NEEDED):
+    if any(name not in names for name in _REQUIRED):
         raise ConfigError(
             f"{where}: the columns must be {','.join(COLUMNS)} (the last two may be left out, others added), "
             f"but are {','.join(names)}; rename them"
@@ -73,7 +74,7 @@ def _columns(path: Path, found: Sequence[str]) -> list[str]:
         )
     for name in (name for name in names if name not in COLUMNS):
         near = get_close_matches(
-            name.lower(), [column for column in COLUMNS if column not in names], 1, _ALIKE
+            name.lower(), [column for column in COLUMNS if column not in names], 1, _SIMILAR
         )
         if near:
             raise ConfigError(
@@ -89,7 +90,7 @@ def _row(manifest: Path, line: int, cells: Mapping[str | None, str | None]) -> M
             f"{where}: it has more or fewer cells than there are columns; quote cells with commas"
         )
     texts = {str(name): (text or "").strip() for name, text in cells.items() if name}
-    for name in _NEEDED:
+    for name in _REQUIRED:
         if not texts[name]:
             raise ConfigError(f"{where}: {name} is empty; fill it in, or delete the row")
     image = _existing(manifest, where, "image_path", texts["image_path"])
@@ -104,13 +105,16 @@ def _existing(manifest: Path, where: str, column: str, text: str) -> Path:
     path = manifest.parent / text
     if not _exists(path):
         raise ConfigError(
-            f"{where}: {column} names {path}, which does not exist; mend the path (it counts from the CSV)"
+            f"{where}: {column} names {path}, which does not exist; correct the path (it counts from the CSV)"
         )
     return path
 
 
 def _exists(path: Path) -> bool:
-    """Whether a path exists, or lies where it cannot be seen; that is told when it is opened."""
+    """Return whether a path exists or cannot be checked.
+
+    The latter is reported when it is opened.
+    """
     try:
         os.stat(path)
     except OSError as error:
@@ -128,6 +132,6 @@ def _spacing(where: str, text: str) -> float | None:
     if not (mpp > 0 and math.isfinite(mpp)):
         raise ConfigError(
             f"{where}: spacing_at_level_0 must be um per px above 0, but is {text!r}; "
-            "mend it, or leave it empty"
+            "correct it, or leave it empty"
         )
     return mpp

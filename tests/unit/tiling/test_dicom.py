@@ -8,7 +8,14 @@ import pytest
 from wsipipe.errors import SlideError
 from wsipipe.geometry import Region
 from wsipipe.tiling.collect import collect
-from wsipipe.tiling.readers.dicom import Head, dicom_files, grouped, head_of, may_be_dicom, series_files
+from wsipipe.tiling.readers.dicom import (
+    DicomHeader,
+    dicom_files,
+    grouped,
+    header_of,
+    may_be_dicom,
+    series_files,
+)
 from wsipipe.tiling.readers.dispatch import open_reader
 from wsipipe.tiling.readers.files import fingerprint, slide_files
 
@@ -158,7 +165,7 @@ SEQUENCE_END = struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
 )
 def test_series_named_inside_sequences_and_private_data_are_passed_over(tmp_path, before):
     path = written(tmp_path / "a.dcm", before, explicit(0x0020000E, b"UI", UID))
-    assert head_of(path).series == UID.decode()
+    assert header_of(path).series == UID.decode()
     assert b"\x20\x00\x0e\x00UI" in before  # a sister: a search of bytes finds the other series
 
 
@@ -166,7 +173,7 @@ def test_implicit_value_representation(tmp_path):
     plain = lambda tag, value: struct.pack("<HHI", tag >> 16, tag & 0xFFFF, len(value)) + value  # noqa: E731
     kind = plain(0x00080008, b"DERIVED\\PRIMARY\\label\\NONE ")
     path = written(tmp_path / "a", kind, plain(0x0020000E, UID), syntax=b"1.2.840.10008.1.2\0")
-    assert head_of(path) == Head("1.2.840.10008.5.1.4.1.1.77.1.6", UID.decode(), "LABEL")
+    assert header_of(path) == DicomHeader("1.2.840.10008.5.1.4.1.1.77.1.6", UID.decode(), "LABEL")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +181,7 @@ def test_implicit_value_representation(tmp_path):
 )
 def test_heads_that_make_no_sense(tmp_path, content):
     (tmp_path / "a.dcm").write_bytes(content)
-    head = head_of(tmp_path / "a.dcm")
+    head = header_of(tmp_path / "a.dcm")
     assert head is None or not head.is_whole_slide
     assert grouped([tmp_path / "a.dcm"]).others == (tmp_path / "a.dcm",)
     assert series_files(tmp_path / "a.dcm") == dicom_files(tmp_path) == [tmp_path / "a.dcm"]
@@ -190,8 +197,8 @@ def test_other_kinds_of_objects_fail_by_name_or_are_left_alone(write_dicom, tmp_
 
 def test_a_real_series(data_dir):
     folder = data_dir / "slides/dicom/CMU-1-Small-Region"
-    flavours = sorted(head_of(path).flavour for path in dicom_files(folder))
+    flavours = sorted(header_of(path).flavour for path in dicom_files(folder))
     assert flavours == ["LABEL", "OVERVIEW", "THUMBNAIL", "VOLUME"]
     assert len(grouped(dicom_files(folder)).slides) == 1
-    assert head_of(data_dir / "slides/broken/boxes_0.dcm").is_level
-    assert not head_of(data_dir / "slides/broken/boxes_1.dcm").is_level
+    assert header_of(data_dir / "slides/broken/boxes_0.dcm").is_level
+    assert not header_of(data_dir / "slides/broken/boxes_1.dcm").is_level

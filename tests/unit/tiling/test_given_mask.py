@@ -160,15 +160,15 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "stack.tif": (tif(np.stack([MARKED] * 3), photometric="minisblack"), "holds 3 planes of one size"),
     "five.tif": (tif(np.dstack([MARKED] * 5), photometric="minisblack", planarconfig=1), "one plane"),
     "complex.tif": (tif(MARKED.astype(np.complex64)), "complex64"),
-    "mask.npy": (lambda path: np.save(path, MARKED > 0), "no known picture format"),
-    "text.png": (lambda path: path.write_text("x"), "no known picture format"),
+    "mask.npy": (lambda path: np.save(path, MARKED > 0), "no known image format"),
+    "text.png": (lambda path: path.write_text("x"), "no known image format"),
     "folder": (lambda path: path.mkdir(), "is a folder"),
     "cut.png": (lambda path: (png(np.random.default_rng(0).integers(0, 9, (240, 400), np.uint8))(path),
                               path.write_bytes(path.read_bytes()[:5000])), "is not readable"),
     "cut.tif": (lambda path: (tif(np.kron(MARKED, np.ones((9, 9), np.uint8)), compression="zlib")(path),
                               path.write_bytes(path.read_bytes()[:300])), "is not readable"),
     "moving.gif": (lambda path: image(MARKED).save(path, save_all=True, append_images=[image(1 - MARKED)]),
-                   "holds 2 pictures"),
+                   "holds 2 images"),
 }  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from wsipipe.geometry import Region
 from wsipipe.tiling.canvas import Canvas
 from wsipipe.tiling.mpp import MppClues
 from wsipipe.tiling.readers.base import Facts
-from wsipipe.tiling.slide import Slide, blocks, open_slide
+from wsipipe.tiling.resample import blocks
+from wsipipe.tiling.slide import Slide, open_slide
 
 
 class PyramidReader:

@@ -228,10 +228,10 @@ def test_bands_change_nothing_and_sister_with_a_short_margin_they_do(monkeypatch
     generator = np.random.default_rng(0)
     rgb = 200 + generator.integers(0, 256, (256, 512, 3), np.uint8) // 8
     scanned = generator.random(rgb.shape[:2]) > 0.02
-    whole = tissue._judged(rgb, scanned, PARAMS)
+    whole = tissue._stained_and_flat(rgb, scanned, PARAMS)
     monkeypatch.setattr(tissue, "_BAND_PX", 1)
     monkeypatch.setattr(tissue, "_BAND_MARGIN_PX", tissue._BAND_MARGIN_PX - short_px)
-    banded = tissue._judged(rgb, scanned, PARAMS)
+    banded = tissue._stained_and_flat(rgb, scanned, PARAMS)
     assert all(map(np.array_equal, whole, banded)) == (not short_px)
 
 

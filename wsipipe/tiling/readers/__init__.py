@@ -1,1 +1,4 @@
-"""One small file a reader, behind the one face of ``readers.base``."""
+"""Slide readers, one file per reader.
+
+All implement :class:`base.Reader`.
+"""

@@ -1,4 +1,4 @@
-"""Um per px of an OME-Zarr, from its axes and coordinate transformations."""
+"""Read micrometres per px from OME-Zarr axes and transformations."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,11 @@ from wsipipe.tiling.readers.lengths import LENGTH_UM
 
 
 def clues_of_axes(axes: Sequence[Mapping[str, object]], scale: Sequence[float] | None) -> MppClues:
-    """What the axes and the scale of an OME-Zarr multiscale say.
+    """Return the scale stated by an OME-Zarr multiscale.
 
     Args:
         axes: Name and unit of each axis.
-        scale: Units per px of the finest level along each axis; None where the file states none.
+        scale: Units per px of the finest level along each axis; None if not stated.
 
     Source: OME-Zarr 0.4 and 0.5, ``axes`` and ``coordinateTransformations``.
     """
@@ -26,18 +26,18 @@ def clues_of_axes(axes: Sequence[Mapping[str, object]], scale: Sequence[float] |
 
 
 def scale_of(dimensions: int, *transforms: Sequence[Mapping[str, object]] | None) -> list[float] | None:
-    """The product of the scales of several ``coordinateTransformations``, applied one after another.
+    """Multiply the scales of several ``coordinateTransformations``.
 
     Args:
         dimensions: Number of axes.
-        transforms: First those of the dataset, then those of the whole multiscale; None where the
-            file has none. Translations move the image as a whole and do not matter here.
+        transforms: Transformations of the dataset, then those of the multiscale; None if there are none.
+            Translations are ignored.
 
     Returns:
-        Units per px along each axis; None where the dataset states no scale.
+        Units per px along each axis; None if the dataset states no scale.
 
     Raises:
-        ValueError: A scale is no list of a number for each axis.
+        ValueError: A scale is not a list of one number per axis.
     """
     if not transforms or not transforms[0]:
         return None

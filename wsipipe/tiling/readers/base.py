@@ -1,4 +1,4 @@
-"""What every reader offers: levels of RGB pixels, the scanned bounds, and clues to the scale."""
+"""Interface of slide readers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +16,17 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a reader knows once the file is open.
+    """Properties of an open slide.
 
     Attributes:
         vendor: Name of the format.
         shapes: (height, width) of each level of the full frame, finest first.
-        bounds: The scanned part, in level-0 px of the full frame.
-        clues: What the file says of its scale.
-        scales: Level-0 px per px of each level, where the file states them itself; else None.
-        orientation: How the stored picture lies: 1 upright, 2 to 8 as the TIFF tag 274 counts.
-        ends_aligned: Along (y, x), whether levels share their last edge with level 0 instead of the first.
-            So they do where a pyramid was made before it was mirrored.
+        bounds: Scanned part in level-0 px of the full frame.
+        clues: Statements of the file about its scale.
+        scales: Level-0 px per px of each level as stated by the file; None if not stated.
+        orientation: Orientation of the stored image: 1 is upright, 2 to 8 as in TIFF tag 274.
+        ends_aligned: Whether levels share their last edge, not their first, with level 0, along (y, x). They
+            do if a pyramid was made before it was mirrored.
     """
 
     vendor: str
@@ -39,39 +39,45 @@ class Facts:
 
 
 class Reader(Protocol):
-    """One open file or folder; used by one process, under one lock."""
+    """Reader of one open file or folder.
+
+    One process uses it, under one lock.
+    """
 
     @property
     def facts(self) -> Facts:
-        """What was learnt at opening."""
+        """Properties of the slide."""
 
     def read_level(self, level: int, region: Region) -> tuple[Pixels, Pixels | None]:
-        """RGB (H, W, 3) uint8 and alpha (H, W) uint8, or None where all is scanned.
+        """Read RGB and alpha of a region.
 
         Args:
-            level: 0 is the finest.
-            region: In px of that level; lies inside it.
+            level: Number of the level, 0 is the finest.
+            region: Region in px of the level, inside it.
+
+        Returns:
+            RGB (H, W, 3) uint8, and alpha (H, W) uint8 or None if all is scanned.
 
         Raises:
-            SlideError: A tile does not decode; later reads work again.
+            SlideError: A tile cannot be decoded; later reads still work.
         """
 
     def close(self) -> None:
-        """Let go of the file; closing twice is harmless."""
+        """Close the file; closing twice is harmless."""
 
 
 def whole(shape: tuple[int, int]) -> Region:
-    """The region of an array of ``shape`` (height, width)."""
+    """Return the region of an array of ``shape`` (height, width)."""
     return Region(0, 0, *shape)
 
 
 def open_error(path: Path, cause: object, remedy: str) -> SlideError:
-    """The error of a file that does not open."""
+    """Return the error for a file that cannot be opened."""
     return SlideError(f"cannot open {path} as a slide: {cause}; {remedy}.")
 
 
 def tile_error(path: Path, level: int, region: Region, cause: object) -> SlideError:
-    """The error of a tile that does not decode."""
+    """Return the error for a tile that cannot be decoded."""
     error = SlideError(
         f"cannot read {path} at level {level}, y {region.y}, x {region.x} "
         f"({region.height} x {region.width} px): {cause}; the file is damaged there: "

@@ -1,4 +1,7 @@
-"""Which channel of an OME-Zarr is red, green and blue, by what its metadata calls them."""
+"""Find the RGB channels of an OME-Zarr.
+
+Channels are recognised by name, then by colour.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,13 +12,15 @@ _NUMBERED = re.compile(r"(channel|ch|c|image|[\s:_-]|\d)*", re.IGNORECASE)
 
 
 def rgb_order(channels: Sequence[Mapping[str, object]]) -> list[int]:
-    """Indices of the red, the green and the blue channel; in file order where nothing tells them apart.
+    """Return the indices of the red, green and blue channels.
+
+    Without usable names or colours, they are in file order.
 
     Args:
-        channels: ``omero.channels`` of the image, with ``label`` and ``color``; may be empty.
+        channels: Entries of ``omero.channels`` of the image, with ``label`` and ``color``; may be empty.
 
     Raises:
-        ValueError: The channels are called otherwise, so they are stains and no colours.
+        ValueError: The channels have other names, so they are stains, not colours.
 
     Source: OME-Zarr 0.4 and 0.5, ``omero``.
     """

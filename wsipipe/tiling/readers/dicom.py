@@ -1,4 +1,7 @@
-"""DICOM files of a folder, grouped into series: each whole-slide series is one slide."""
+"""Group the DICOM files of a folder into series.
+
+Each whole-slide series is one slide.
+"""
 
 import os
 import struct
@@ -19,17 +22,17 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _SYNTAX, _CLASS, _IMAGE_TYPE, _SERIES = 0x00020010, 0x00020002, 0x00080008, 0x0020000E
 _LONGEST_VALUE = 1024
 _MOST_ELEMENTS = 100_000
-_PICTURES_OF_THE_GLASS = {"LABEL", "LOCALIZER", "OVERVIEW", "THUMBNAIL"}
+_ASSOCIATED_IMAGES = {"LABEL", "LOCALIZER", "OVERVIEW", "THUMBNAIL"}
 
 
 @dataclass(frozen=True)
-class Head:
-    """What the head of a DICOM file says; empty where it says nothing.
+class DicomHeader:
+    """Values of the header of a DICOM file.
 
     Attributes:
-        sop_class: Unique id of the kind of object.
-        series: Unique id of the series.
-        flavour: Third value of the image type, for example VOLUME or LABEL.
+        sop_class: Unique id of the kind of object; empty if not stated.
+        series: Unique id of the series; empty if not stated.
+        flavour: Third value of the image type, for example VOLUME or LABEL; empty if not stated.
     """
 
     sop_class: str = ""
@@ -38,22 +41,25 @@ class Head:
 
     @property
     def is_whole_slide(self) -> bool:
-        """Whether it is part of a whole-slide series."""
+        """Whether the file is part of a whole-slide series."""
         return self.sop_class == WHOLE_SLIDE_CLASS and bool(self.series)
 
     @property
     def is_level(self) -> bool:
-        """Whether it holds pixels of the slide, not a picture of label, glass or the slide made small."""
-        return self.is_whole_slide and self.flavour not in _PICTURES_OF_THE_GLASS
+        """Whether the file is a level of the slide.
+
+        Labels, overviews and thumbnails are not.
+        """
+        return self.is_whole_slide and self.flavour not in _ASSOCIATED_IMAGES
 
 
 @dataclass(frozen=True)
-class Grouped:
-    """The DICOM files of one folder.
+class DicomFolder:
+    """DICOM files of one folder by series.
 
     Attributes:
-        slides: Files of each series that holds a slide, by name; those of labels and thumbnails last.
-        others: Files named ``.dcm`` that are unreadable or no part of a whole-slide series.
+        slides: Files of each whole-slide series by name; labels and thumbnails last.
+        others: Files named ``.dcm`` that are unreadable or not part of a whole-slide series.
     """
 
     slides: tuple[tuple[Path, ...], ...]
@@ -61,66 +67,73 @@ class Grouped:
 
 
 def may_be_dicom(name: str) -> bool:
-    """Whether a file of this name may be DICOM: ``.dcm``, no suffix, or a unique id, which ends in digits."""
+    """Return whether a file of this name may be DICOM.
+
+    Such a name has the suffix ``.dcm``, no suffix, or is a unique id, which ends in digits.
+    """
     suffix = os.path.splitext(name)[1].lower()
     return suffix in {"", ".dcm", ".dicom"} or suffix[1:].isdecimal()
 
 
 def dicom_files(folder: Path) -> list[Path]:
-    """Files directly in a folder that are DICOM by name or by content, by name.
+    """Return the DICOM files directly in a folder, sorted by name.
+
+    They are recognised by name or content.
 
     Raises:
         OSError: The folder cannot be listed.
     """
     files = (path for path in sorted(folder.iterdir()) if may_be_dicom(path.name) and os.path.isfile(path))
-    return [path for path in files if _is_named_dicom(path) or head_of(path) is not None]
+    return [path for path in files if _is_named_dicom(path) or header_of(path) is not None]
 
 
-def grouped(files: Iterable[Path]) -> Grouped:
-    """Sort DICOM files of one folder into series.
+def grouped(files: Iterable[Path]) -> DicomFolder:
+    """Group DICOM files of one folder into series.
 
-    Series of labels, overviews and thumbnails alone are left out, and files without the suffix
+    Series that hold only labels, overviews and thumbnails are left out, and files without the suffix
     ``.dcm`` that belong to no slide.
     """
-    series: dict[str, list[tuple[Path, Head]]] = {}
+    series: dict[str, list[tuple[Path, DicomHeader]]] = {}
     others = []
     for path in sorted(files):
-        head = head_of(path)
+        head = header_of(path)
         if head is not None and head.is_whole_slide:
             series.setdefault(head.series, []).append((path, head))
         elif _is_named_dicom(path):
             others.append(path)
     slides = [sorted(members, key=lambda member: not member[1].is_level) for members in series.values()]
     kept = [members for members in slides if members[0][1].is_level]
-    return Grouped(tuple(tuple(path for path, _ in members) for members in kept), tuple(others))
+    return DicomFolder(tuple(tuple(path for path, _ in members) for members in kept), tuple(others))
 
 
 def series_files(path: Path) -> list[Path]:
-    """The files of a DICOM slide.
+    """Return the files of a DICOM slide.
 
     Args:
-        path: A file of the series, or the folder of one series; of any other folder, all DICOM files.
+        path: File of the series, or folder of one series; any other folder gives all its DICOM files.
     """
     if os.path.isdir(path):
         found = dicom_files(path)
         slides = grouped(found).slides
         return sorted(slides[0]) if len(slides) == 1 else found
-    head = head_of(path)
+    head = header_of(path)
     if head is None or not head.series:
         return [path]
-    return [file for file in dicom_files(path.parent) if head_of(file, series_of=head.series)]
+    return [file for file in dicom_files(path.parent) if header_of(file, series_of=head.series)]
 
 
-def head_of(path: Path, series_of: str | None = None) -> Head | None:
-    """What the head of a file says; None where it is unreadable or no DICOM file.
+def header_of(path: Path, series_of: str | None = None) -> DicomHeader | None:
+    """Read the header of a DICOM file.
+
+    None if the file is unreadable or no DICOM file.
 
     Args:
-        path: The file.
-        series_of: If given, None also where the file is of another series.
+        path: Path of the file.
+        series_of: Id of a series; files of other series give None.
     """
     try:
         found = os.stat(path)
-        head = _read_head(path, found.st_mtime_ns, found.st_size) if os.path.isfile(path) else None
+        head = _read_header(path, found.st_mtime_ns, found.st_size) if os.path.isfile(path) else None
     except OSError:
         return None
     return head if head is None or series_of in (None, head.series) else None
@@ -131,19 +144,21 @@ def _is_named_dicom(path: Path) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _read_head(path: Path, mtime_ns: int, size_bytes: int) -> Head | None:
-    """Parse the head of a file; cached until the file changes."""
+def _read_header(path: Path, mtime_ns: int, size_bytes: int) -> DicomHeader | None:
+    """Parse a header; cached until the file changes."""
     with path.open("rb") as file:
         if file.read(_PREAMBLE_BYTES + 4)[_PREAMBLE_BYTES:] != b"DICM":
             return None
         values = dict(_values(file))
     parts = values.get(_IMAGE_TYPE, "").split("\\")
     flavour = parts[2].strip().upper() if len(parts) > 2 else ""
-    return Head(values.get(_CLASS, ""), values.get(_SERIES, ""), flavour)
+    return DicomHeader(values.get(_CLASS, ""), values.get(_SERIES, ""), flavour)
 
 
 def _values(file: BinaryIO) -> Iterator[tuple[int, str]]:
-    """Tag and text of the wanted elements outside sequences; ends where the file makes no sense.
+    """Yield tag and text of the needed elements outside sequences.
+
+    Ends where the file is invalid.
 
     Source: DICOM PS3.5, 7.1 (data elements) and 7.5 (sequences of undefined length), PS3.10, 7.1.
     """
@@ -165,7 +180,10 @@ def _values(file: BinaryIO) -> Iterator[tuple[int, str]]:
 
 
 def _element(file: BinaryIO, implicit: bool) -> tuple[int | None, int]:
-    """Tag and length in bytes of the next element; None at the end of the file."""
+    """Read tag and length of the next element.
+
+    The length is in bytes; the tag is None at the end of the file.
+    """
     start = file.read(8)
     if len(start) < 8:
         return None, 0

@@ -1,4 +1,4 @@
-"""Path -> the reader that fits its content."""
+"""Choose the reader that fits the content of a file."""
 
 import os
 import stat
@@ -21,7 +21,9 @@ _SEE_FORMATS = "docs/formats.md lists what can be read; convert it, or copy it a
 
 
 def open_reader(path: Path) -> Reader:
-    """Open the reader that fits what is in the file, whatever its name.
+    """Open a slide with the reader that fits its content.
+
+    The name of the file is ignored.
 
     Raises:
         SlideError: The path is absent, of no known format, or damaged.
@@ -56,7 +58,7 @@ def _fitting(path: Path) -> Reader:
     if is_image(head):
         return ImageReader(path)
     vendor = openslide.OpenSlide.detect_format(str(path))
-    # OpenSlide takes any tiled TIFF, whatever its samples, its planes and its orientation are
+    # OpenSlide opens any tiled TIFF, whatever its samples, planes and orientation.
     if vendor not in (None, "generic-tiff"):
         return OpenSlideReader(path)
     if is_tiff(head):

@@ -1,4 +1,4 @@
-"""Which files a slide consists of, and a fingerprint of their contents."""
+"""Find the files of a slide and fingerprint their contents."""
 
 import hashlib
 import os
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wsipipe.tiling.readers.base import open_error
-from wsipipe.tiling.readers.dicom import dicom_files, head_of, may_be_dicom, series_files
+from wsipipe.tiling.readers.dicom import dicom_files, header_of, may_be_dicom, series_files
 from wsipipe.tiling.readers.ome_files import companions
 
 __all__ = ["dicom_files", "fingerprint", "is_zarr", "parts_of", "slide_files"]
@@ -17,19 +17,23 @@ _SAMPLES = 16
 _FILES_SAMPLED = 256
 _ZARR_METADATA = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 _LIST_BYTES = 1 << 20
-"""Of a .vms or .vmu, which is a short text that lists files."""
+"""Bytes read of a .vms or .vmu, which is a short list of files."""
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether a folder is the root of a Zarr hierarchy; no where that cannot be seen."""
+    """Return whether a folder is the root of a Zarr hierarchy.
+
+    A folder that cannot be read is not.
+    """
     return any(os.path.isfile(path / name) for name in _ZARR_METADATA)
 
 
 def slide_files(path: Path) -> list[Path]:
-    """Every file of a slide, the named one first, the others by name.
+    """Return all files of a slide.
 
-    Companions: the folder beside a .mrxs, the files that a .vms or .vmu lists, the other DICOM
-    files of the same series, the files of an OME-TIFF set, everything in a folder.
+    The given one is first, the others are sorted by name. Companions: the folder beside a .mrxs, the files
+    that a .vms or .vmu lists, the other DICOM files of the same series, the files of an OME-TIFF set,
+    everything in a folder.
 
     Raises:
         OSError: A list of files cannot be read.
@@ -51,27 +55,30 @@ def slide_files(path: Path) -> list[Path]:
 
 
 def parts_of(path: Path) -> list[Path]:
-    """Files that belong to a slide and are no slides of their own; none where that cannot be found out."""
+    """Return the companion files of a slide.
+
+    They belong to the slide and are no slides themselves. Empty if this cannot be determined.
+    """
     try:
         if os.path.isdir(path):
             return [] if is_zarr(path) else series_files(path)
-        head = head_of(path) if may_be_dicom(path.name) else None
+        head = header_of(path) if may_be_dicom(path.name) else None
         if head is not None and head.is_whole_slide and not head.is_level:
-            return []  # a label or thumbnail belongs to the levels, not they to it
+            return []  # a label or thumbnail belongs to the levels, not the reverse
         return slide_files(path)[1:]
     except OSError:
         return []
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 hex of the names, sizes and samples of the contents of a slide's files.
+    """Return a fingerprint of the files of a slide.
 
-    Of each file the first and last MiB and 16 evenly spaced blocks of 64 KiB count; of a slide of
-    more than 256 files, 256 evenly spaced ones are sampled, and of the others name and size count.
-    Times and the folder the slide lies in do not.
+    It is a SHA-256 of names, sizes and samples of contents. Samples of a file are its first and last MiB
+    and 16 evenly spaced blocks of 64 KiB. Of more than 256 files, 256 evenly spaced ones are sampled; of
+    the others, name and size count. Times and the parent folder do not count.
 
     Raises:
-        SlideError: A file of the slide cannot be read; names it.
+        SlideError: A file of the slide cannot be read.
     """
     try:
         return _fingerprint(path)
@@ -105,7 +112,10 @@ def _samples(file: Path) -> Iterator[bytes]:
 
 
 def _listed(path: Path) -> list[Path]:
-    """The files in or below the folder of a .vms or .vmu that it names, one after each equals sign."""
+    """Return the files that a .vms or .vmu lists.
+
+    There is one after each equals sign. Only files in or below its folder count.
+    """
     with path.open(encoding="latin-1") as file:
         lines = file.read(_LIST_BYTES).splitlines()
     names = (line.partition("=")[2].strip() for line in lines)

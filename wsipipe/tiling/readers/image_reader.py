@@ -1,4 +1,7 @@
-"""PNG, JPEG and WebP as slides of one level, through Pillow."""
+"""Read PNG, JPEG and WebP slides with Pillow.
+
+They have one level.
+"""
 
 import struct
 import warnings
@@ -17,18 +20,19 @@ _REMEDY = "save it again as an 8-bit RGB image, or as a tiled pyramidal TIFF if 
 
 
 def is_image(head: bytes) -> bool:
-    """Whether the first 16 bytes are those of a PNG, JPEG or WebP file."""
+    """Recognise PNG, JPEG and WebP by 16 bytes."""
     is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
     return head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or is_webp
 
 
 class ImageReader:
-    """An image that is decoded whole at the first read and kept.
+    """Reader that decodes an image at the first read.
 
-    These formats cannot be read in parts, so Pillow's own limit holds: 179 million px, 0.5 GB.
+    The pixels are kept. These formats cannot be read in parts, so the limit of Pillow applies: 179 million
+    px, 0.5 GB.
 
     Raises:
-        SlideError: The file does not open, is too large, or is not of 8 bits.
+        SlideError: The file cannot be opened, is too large, or does not have 8 bits.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,16 +41,18 @@ class ImageReader:
         try:
             with _opened(path) as image:
                 mode, shape = image.mode, (image.height, image.width)
-                kind, turned = (image.format or "image").lower(), _orientation(path, image)
+                kind, oriented = (image.format or "image").lower(), _orientation(path, image)
         except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
             raise open_error(path, error, _REMEDY) from error
         if mode not in _EIGHT_BIT_MODES:
             raise open_error(path, f"RGB of 8 bits is needed, but its mode is {mode}", _REMEDY)
         bounds = whole(shape)
-        self.facts = Facts(vendor=kind, shapes=(shape,), bounds=bounds, clues=MppClues(), orientation=turned)
+        self.facts = Facts(
+            vendor=kind, shapes=(shape,), bounds=bounds, clues=MppClues(), orientation=oriented
+        )
 
     def read_level(self, level: int, region: Region) -> tuple[Pixels, Pixels | None]:
-        """RGB (H, W, 3) uint8 and alpha (H, W) uint8; see ``base.Reader``."""
+        """Read RGB and alpha of a region; see :class:`base.Reader`."""
         if self._pixels is None:
             try:
                 self._pixels = _decoded(self._path)
@@ -56,12 +62,12 @@ class ImageReader:
         return part[..., :3], part[..., 3] if part.shape[-1] == 4 else None
 
     def close(self) -> None:
-        """Forget the pixels."""
+        """Release the pixels."""
         self._pixels = None
 
 
 def _opened(path: Path) -> Image.Image:
-    with warnings.catch_warnings():  # Pillow warns at half of the size that it refuses
+    with warnings.catch_warnings():  # Pillow warns from half of its size limit
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return Image.open(path)
 
@@ -73,9 +79,9 @@ def _decoded(path: Path) -> Pixels:
 
 
 def _orientation(path: Path, image: Image.Image) -> int:
-    """Exif orientation, 1 to 8; 1 where none is stated.
+    """Return the Exif orientation, 1 to 8; 1 if not stated.
 
-    Pillow decodes a whole PNG to look for Exif behind the pixels. That is left to files that have it there.
+    Pillow decodes the pixels of a PNG to find Exif after them. This is done only for files with chunks there.
     """
     if image.format == "PNG" and _has_late_chunks(path):
         image.load()
@@ -87,7 +93,7 @@ def _orientation(path: Path, image: Image.Image) -> int:
 
 
 def _has_late_chunks(path: Path) -> bool:
-    """Whether a PNG holds other chunks between its pixels and its end."""
+    """Return whether a PNG has chunks after its pixels."""
     pixels_seen = False
     with path.open("rb") as file:
         file.seek(8)

@@ -1,4 +1,4 @@
-"""Um of the units of length that image files name."""
+"""Micrometres per unit of length in image files."""
 
 LENGTH_UM = {
     "pm": 1e-6,

@@ -1,4 +1,7 @@
-"""In which file each plane of an OME-TIFF lies; a set may spread one image over several files."""
+"""Find the file of each plane of an OME-TIFF.
+
+A set may spread one image over several files.
+"""
 
 import os
 from dataclasses import dataclass
@@ -7,7 +10,7 @@ from pathlib import Path
 import tifffile
 
 from wsipipe.tiling.readers.base import open_error
-from wsipipe.tiling.readers.ome_xml import Block, OmeBlock, OmeImage, parse_ome
+from wsipipe.tiling.readers.ome_xml import OmeBlock, OmeImage, PlaneBlock, parse_ome
 from wsipipe.tiling.readers.tiff_colours import UnfitError
 from wsipipe.tiling.readers.tiff_head import is_tiff
 
@@ -16,13 +19,13 @@ SET_REMEDY = "put every file of the set into the same folder, under the names th
 
 @dataclass(frozen=True, kw_only=True)
 class OmeSlide:
-    """The image of an OME-TIFF that is the slide.
+    """The image of an OME-TIFF set that is the slide.
 
     Attributes:
-        image: What the OME-XML says of it.
-        planes: (file, directory) of each plane, in the order of the channels.
-        companions: Every other file of the set, there or not.
-        uuids: Unique id that the OME-XML gives each file of another name.
+        image: Description in the OME-XML.
+        planes: (file, directory) of each plane in the order of the channels.
+        companions: All other files of the set, existing or not.
+        uuids: Unique ids of the other files in the OME-XML.
     """
 
     image: OmeImage
@@ -32,9 +35,12 @@ class OmeSlide:
 
 
 def companions(path: Path) -> list[Path]:
-    """The other files of an OME-TIFF set; none for any other file, or where the OME-XML is no use."""
+    """Return the other files of an OME-TIFF set.
+
+    Empty for any other file, or if the OME-XML is unusable.
+    """
     try:
-        if not path.is_file():  # opening a pipe would wait for its other end
+        if not path.is_file():  # opening a pipe would block
             return []
         with path.open("rb") as file:
             if not is_tiff(file.read(4)):
@@ -42,17 +48,20 @@ def companions(path: Path) -> list[Path]:
         with tifffile.TiffFile(path) as tiff:
             text = tiff.ome_metadata
             slide = ome_slide(path, text) if text else None
-    except Exception:  # damaged files raise anything; the reader that opens it says what is wrong
+    except Exception:  # damaged files raise anything; the reader reports the error on opening
         return []
     return [] if slide is None else list(slide.companions)
 
 
 def ome_slide(path: Path, text: str) -> OmeSlide | None:
-    """The slide among the images of an OME-XML block; None where the text describes none.
+    """Return the slide among the images of an OME-XML block.
+
+    Returns:
+        The slide; None if the text describes no image.
 
     Raises:
-        UnfitError: Two images are the largest, or the XML does not say where a plane lies.
-        SlideError: The file with the whole XML is missing or lies elsewhere.
+        UnfitError: Two images are the largest, or the XML does not state the place of a plane.
+        SlideError: The file with the whole XML is missing or in another folder.
     """
     block, master = parse_ome(text), None
     if block is not None and block.metadata_file is not None:
@@ -60,19 +69,21 @@ def ome_slide(path: Path, text: str) -> OmeSlide | None:
         block = _whole_block(path, master, block)
     if block is None or not block.images:
         return None
-    own = _Own(path, block)
-    image = _largest([i for i in block.images if any(own.holds(b) for b in i.blocks)] or list(block.images))
-    where = own.files(image)
+    places = _BlockFiles(path, block)
+    image = _largest(
+        [i for i in block.images if any(places.holds(b) for b in i.blocks)] or list(block.images)
+    )
+    where = places.files(image)
     others = {file for file in where if file != path} | ({master} if master else set())
     uuids = {file: b.uuid for file, b in zip(where, image.blocks, strict=True) if file != path and b.uuid}
     planes = _planes(image, where)
     return OmeSlide(image=image, planes=planes, companions=tuple(sorted(others)), uuids=uuids)
 
 
-class _Own:
-    """Which blocks of an OME-XML lie in the file that was opened.
+class _BlockFiles:
+    """Files of the plane blocks of an OME-XML.
 
-    A renamed file is known by its unique id, or by being the only one that the XML names.
+    A renamed file is recognised by its unique id, or as the only file that the XML names.
     """
 
     def __init__(self, path: Path, block: OmeBlock) -> None:
@@ -80,17 +91,17 @@ class _Own:
         self._uuid = block.uuid
         self._alone = len({b.file for image in block.images for b in image.blocks if b.file}) == 1
 
-    def holds(self, block: Block) -> bool:
-        """Whether the planes of a block lie in the opened file."""
+    def holds(self, block: PlaneBlock) -> bool:
+        """Return whether the planes of a block are in the opened file."""
         if block.file is not None and block.uuid is not None and self._uuid is not None:
             return block.uuid == self._uuid
         return block.file is None or block.file == self._path.name
 
     def files(self, image: OmeImage) -> list[Path]:
-        """The file of each block of an image."""
+        """Return the file of each block of an image."""
         return [self._file(block) for block in image.blocks]
 
-    def _file(self, block: Block) -> Path:
+    def _file(self, block: PlaneBlock) -> Path:
         if block.file is None or self.holds(block):
             return self._path
         other = _beside(self._path, block.file)
@@ -108,7 +119,10 @@ def _largest(images: list[OmeImage]) -> OmeImage:
 
 
 def _planes(image: OmeImage, where: list[Path]) -> tuple[tuple[Path, int], ...]:
-    """(file, directory) of the planes that the blocks name, by their number; RGB channels share a plane."""
+    """Return (file, directory) of the planes in order.
+
+    RGB channels share a plane.
+    """
     found: dict[int, tuple[Path, int]] = {}
     for block, file in zip(image.blocks, where, strict=True):
         count = image.channels - block.first if block.count is None else block.count
@@ -120,10 +134,10 @@ def _planes(image: OmeImage, where: list[Path]) -> tuple[tuple[Path, int], ...]:
 
 
 def _beside(path: Path, name: str) -> Path:
-    """The file of a name that the OME-XML of ``path`` gives.
+    """Return the path of a file named in OME-XML.
 
     Raises:
-        SlideError: It lies outside the folder of ``path``.
+        SlideError: The file is outside the folder of ``path``.
     """
     inside = os.path.normpath(name)
     if os.path.isabs(inside) or inside.startswith(os.pardir):
@@ -132,7 +146,7 @@ def _beside(path: Path, name: str) -> Path:
 
 
 def _whole_block(path: Path, master: Path, reference: OmeBlock) -> OmeBlock | None:
-    """The XML of the file that ``path`` refers to, seen from ``path``."""
+    """Read the XML of the file that ``path`` refers to."""
     try:
         if master.suffix.lower() in (".tif", ".tiff"):
             with tifffile.TiffFile(master) as tiff:

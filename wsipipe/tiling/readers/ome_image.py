@@ -1,4 +1,4 @@
-"""The slide of an OME-TIFF: its planes from the files they lie in, and which of them is which colour."""
+"""Open the slide of an OME-TIFF and find its RGB planes."""
 
 import re
 from pathlib import Path
@@ -19,16 +19,18 @@ _NUMBERED = re.compile(r"(channel|ch|c)?[\s:_-]*\d*([:_]\d+)*", re.IGNORECASE)
 
 
 def ome_image(path: Path, files: dict[Path, tifffile.TiffFile], slide: OmeSlide) -> TiffImage:
-    """The pages of the slide; opens the files of the set that are needed.
+    """Return the pages of the slide.
+
+    The needed files of the set are opened.
 
     Args:
-        path: The file that was asked for.
-        files: Open TiffFiles; grows.
-        slide: Where the planes lie.
+        path: Path of the slide.
+        files: Open files; newly opened files are added.
+        slide: Files of the planes.
 
     Raises:
-        UnfitError: The image is not of RGB or grey of 8 bits in one plane.
-        SlideError: A file of the set is missing, or is another one.
+        UnfitError: The image is not RGB or grey of 8 bits in one plane.
+        SlideError: A file of the set is missing, or belongs to another set.
     """
     image = slide.image
     for count, what in (
@@ -45,34 +47,36 @@ def ome_image(path: Path, files: dict[Path, tifffile.TiffFile], slide: OmeSlide)
         if found != image.shape:
             raise UnfitError(f"a plane of {found[0]} x {found[1]} px, where its OME-XML says {image.shape}")
     tags = clues_of_tags(pages[0])
-    said = image.clues
-    clues = MppClues(vendor=said.vendor, tiff=tags.tiff, tiff_tags=tags.tiff_tags, objective=said.objective)
+    xml = image.clues
+    clues = MppClues(vendor=xml.vendor, tiff=tags.tiff, tiff_tags=tags.tiff_tags, objective=xml.objective)
     return image_of("ome-tiff", pages, [], clues)
 
 
 def _order(image: OmeImage, count: int) -> tuple[int, ...]:
-    """Numbers of the red, green and blue plane.
+    """Return the indices of the red, green and blue planes.
 
-    Names count first, then display colours; where neither says anything, three channels are in this order.
+    They are found by name, then by display colour; without either, three channels are in this order.
 
     Raises:
-        UnfitError: There are not three, or they are no colours.
+        UnfitError: There are not three channels, or they are no colours.
     """
     names = [name.lower() for name in image.names]
-    said = [name for name in names if not _NUMBERED.fullmatch(name)]
+    meaningful = [name for name in names if not _NUMBERED.fullmatch(name)]
     if count == 3:
-        named = tuple(next((i for i, name in enumerate(names) if name in spelt), -1) for spelt in _NAMES)
+        named = tuple(
+            next((i for i, name in enumerate(names) if name in spellings), -1) for spellings in _NAMES
+        )
         if sorted(named) == [0, 1, 2]:
             return named
-        if not said:
+        if not meaningful:
             coloured = tuple(image.colours.index(c) if c in image.colours else -1 for c in _COLOURS)
             return coloured if sorted(coloured) == [0, 1, 2] else (0, 1, 2)
-    listed = f" ({', '.join(image.names)})" if said else ""
+    listed = f" ({', '.join(image.names)})" if meaningful else ""
     raise UnfitError(f"{count} channels{listed} that are not red, green and blue")
 
 
 def _page(path: Path, files: dict[Path, tifffile.TiffFile], slide: OmeSlide, index: int) -> tifffile.TiffPage:
-    """The TiffPage of a plane."""
+    """Return the page of a plane."""
     if index >= len(slide.planes):
         raise UnfitError(f"an OME-XML that does not say where plane {index} of its image lies")
     file, ifd = slide.planes[index]
@@ -87,7 +91,7 @@ def _page(path: Path, files: dict[Path, tifffile.TiffFile], slide: OmeSlide, ind
 
 
 def _opened(path: Path, file: Path, uuid: str | None) -> tifffile.TiffFile:
-    """The TiffFile of a companion, if it is the one that the OME-XML means."""
+    """Open a companion and check its unique id."""
     if not file.is_file():
         raise open_error(path, f"{file.name} is missing, where one of its channels lies", SET_REMEDY)
     try:

@@ -1,4 +1,7 @@
-"""The images that an OME-XML block describes: sizes, channels, scale, and where their planes lie."""
+"""Parse the images of an OME-XML block.
+
+They have sizes, channels, scale and places of planes.
+"""
 
 import math
 from collections.abc import Iterator
@@ -13,15 +16,15 @@ from wsipipe.tiling.readers.lengths import LENGTH_UM
 
 
 @dataclass(frozen=True, kw_only=True)
-class Block:
-    """Planes that lie one after another in one file (``TiffData``).
+class PlaneBlock:
+    """Consecutive planes in one file (``TiffData``).
 
     Attributes:
-        file: Name of the file, or None where it is the file with the XML.
-        uuid: Unique id of that file, or None.
-        first: Number of the first plane, counted along the channels.
+        file: Name of the file; None for the file with the XML.
+        uuid: Unique id of the file, or None.
+        first: Index of the first plane, counted along the channels.
         ifd: Directory of the first plane.
-        count: Planes, or None for all that are left.
+        count: Number of planes; None for all that remain.
     """
 
     file: str | None
@@ -31,7 +34,7 @@ class Block:
     count: int | None
 
 
-_ALL_HERE = Block(file=None, uuid=None, first=0, ifd=0, count=None)
+_ALL_HERE = PlaneBlock(file=None, uuid=None, first=0, ifd=0, count=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +43,13 @@ class OmeImage:
 
     Attributes:
         shape: (height, width) in px.
-        channels: Channels; a channel of RGB counts three times.
+        channels: Number of channels; an RGB channel counts three times.
         slices: Planes along z.
-        times: Points in time.
-        names: Names of the channels, "" where one has none.
-        colours: Display colours of the channels as 0xRRGGBB, None where one has none.
-        blocks: Where its planes lie.
-        clues: What the XML says of its scale.
+        times: Time points.
+        names: Names of the channels; "" for none.
+        colours: Display colours of the channels as 0xRRGGBB; None for none.
+        blocks: Places of the planes.
+        clues: Statements about the scale.
     """
 
     shape: tuple[int, int]
@@ -55,18 +58,18 @@ class OmeImage:
     times: int
     names: tuple[str, ...]
     colours: tuple[int | None, ...]
-    blocks: tuple[Block, ...]
+    blocks: tuple[PlaneBlock, ...]
     clues: MppClues
 
 
 @dataclass(frozen=True, kw_only=True)
 class OmeBlock:
-    """What an OME-XML block says.
+    """Content of an OME-XML block.
 
     Attributes:
-        uuid: Unique id of the file that carries the XML, or None.
-        metadata_file: The file that holds the whole XML, where this block only refers to it.
-        images: The images it describes.
+        uuid: Unique id of the file with the XML, or None.
+        metadata_file: File with the whole XML if this block only refers to it, else None.
+        images: Images of the block.
     """
 
     uuid: str | None
@@ -75,7 +78,7 @@ class OmeBlock:
 
 
 def parse_ome(text: str) -> OmeBlock | None:
-    """An OME-XML block, or None where the text is no such thing.
+    """Parse an OME-XML block; None for any other text.
 
     Source: OME schema 2016-06 and its ``TiffData``, ``UUID`` and ``BinaryOnly``.
     """
@@ -110,10 +113,10 @@ def _image(root: Element, image: Element, pixels: Element) -> OmeImage:
     )
 
 
-def _block(data: Element) -> Block:
+def _block(data: Element) -> PlaneBlock:
     uuid = next(_children(data, "UUID"), None)
     ifd, count = data.get("IFD"), data.get("PlaneCount") or data.get("NumPlanes")
-    return Block(
+    return PlaneBlock(
         file=None if uuid is None else uuid.get("FileName"),
         uuid=None if uuid is None else _id(uuid.text),
         first=int(data.get("FirstC", "0")),
@@ -123,7 +126,10 @@ def _block(data: Element) -> Block:
 
 
 def _objective(root: Element, image: Element) -> float | None:
-    """Power of the objective that the image names, or of the only one where no image names any."""
+    """Return the magnification of the objective of an image.
+
+    If no image names an objective, it is that of the only objective.
+    """
     instruments = [
         objective for e in _children(root, "Instrument") for objective in _children(e, "Objective")
     ]
@@ -139,7 +145,10 @@ def _objective(root: Element, image: Element) -> float | None:
 
 
 def _physical_size(pixels: Element) -> tuple[float, float] | None:
-    """(y, x) um per px; None where a size is left out or its unit is no length ("pixel")."""
+    """Return the size of a px, (y, x) in um.
+
+    None without a size or a unit of length.
+    """
     sizes = []
     for axis in "YX":
         size, unit = pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "µm")
@@ -150,12 +159,12 @@ def _physical_size(pixels: Element) -> tuple[float, float] | None:
 
 
 def _children(element: Element, name: str) -> Iterator[Element]:
-    """Children of a name, in whatever namespace."""
+    """Return the children of a name in any namespace."""
     return (child for child in element if child.tag.rpartition("}")[2] == name)
 
 
 def _colour(text: str | None) -> int | None:
-    """0xRRGGBB of the schema's signed RGBA; None where it is left out or no number."""
+    """Convert signed RGBA to 0xRRGGBB; None if invalid."""
     try:
         return None if text is None else int(text) >> 8 & 0xFFFFFF
     except ValueError:

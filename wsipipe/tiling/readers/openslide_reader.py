@@ -1,4 +1,7 @@
-"""Everything OpenSlide reads: SVS, NDPI, VMS, MIRAX, SCN, BIF, Philips, Zeiss, DICOM."""
+"""Read slides with OpenSlide.
+
+Formats are SVS, NDPI, VMS, MIRAX, SCN, BIF, Philips, Zeiss and DICOM.
+"""
 
 import math
 from dataclasses import replace
@@ -16,17 +19,16 @@ _BLOCK_PX = 512
 
 
 class OpenSlideReader:
-    """One OpenSlide handle, opened anew after each error.
+    """Reader that reopens OpenSlide after each error.
 
-    OpenSlide latches: after one bad tile every later read on the handle fails, so a handle that
-    has failed is thrown away.
+    After one bad tile, all later reads on an OpenSlide handle fail, so a handle that has failed is discarded.
 
     Args:
-        path: The slide's file.
-        member: The file that OpenSlide is given; differs from ``path`` for a folder of DICOM files.
+        path: Path of the slide.
+        member: File that OpenSlide opens; differs from ``path`` for a folder of DICOM files.
 
     Raises:
-        SlideError: OpenSlide cannot open the file, or would show other pixels than it holds.
+        SlideError: OpenSlide cannot open the file, or would show wrong pixels.
     """
 
     def __init__(self, path: Path, member: Path | None = None) -> None:
@@ -38,7 +40,7 @@ class OpenSlideReader:
         self.facts = replace(facts, clues=clues, orientation=tags.orientation)
 
     def read_level(self, level: int, region: Region) -> tuple[Pixels, Pixels | None]:
-        """RGB (H, W, 3) uint8 and alpha (H, W) uint8 of one level; see ``base.Reader``."""
+        """Read RGB and alpha of a region; see :class:`base.Reader`."""
         try:
             return self._read(level, region)
         except openslide.OpenSlideError:
@@ -50,7 +52,7 @@ class OpenSlideReader:
             raise tile_error(self._path, level, region, error) from error
 
     def close(self) -> None:
-        """Let go of the handle; the next read opens another."""
+        """Close the handle; the next read opens another."""
         if self._handle is not None:
             self._handle.close()
             self._handle = None
@@ -75,7 +77,10 @@ class OpenSlideReader:
 
 
 def label_images(path: Path) -> dict[str, Pixels]:
-    """RGB (H, W, 3) uint8 of the photographs ``label`` and ``macro``, where the file holds them."""
+    """Read the label and macro images of a slide.
+
+    Images are RGB (H, W, 3) uint8, by name ``label`` and ``macro``, if the file holds them.
+    """
     if openslide.OpenSlide.detect_format(str(path)) is None:
         return {}
     with openslide.OpenSlide(str(path)) as handle:
@@ -84,17 +89,21 @@ def label_images(path: Path) -> dict[str, Pixels]:
 
 
 def _read_from(handle: openslide.OpenSlide, level: int, region: Region) -> Pixels:
-    """RGBA (H, W, 4) uint8 of a region, read in one go."""
+    """Read RGBA of a region in one call.
+
+    Pixels are (H, W, 4) uint8.
+    """
     downsample = handle.level_downsamples[level]
     corner = (round(region.x * downsample), round(region.y * downsample))
     return np.asarray(handle.read_region(corner, level, (region.width, region.height)))
 
 
 def _read_by_blocks(handle: openslide.OpenSlide, level: int, region: Region) -> Pixels:
-    """RGBA (H, W, 4) uint8 of a region, read from the corners of a fixed grid of blocks.
+    """Read RGBA of a region by fixed blocks.
 
-    OpenSlide takes corners in whole level-0 px; where these fall between two px of the level it
-    blends them, by an amount that hangs on the corner. Fixed corners make it hang on nothing else.
+    Pixels are (H, W, 4) uint8. OpenSlide takes corners in whole level-0 px. If a corner falls between two px
+    of the level, OpenSlide blends them by an amount that depends on the corner. With fixed corners, pixels
+    do not depend on the region.
     """
     rgba = np.empty((*region.shape, 4), np.uint8)
     for block in region.aligned(_BLOCK_PX).blocks(_BLOCK_PX):
@@ -124,7 +133,7 @@ def _clues(handle: openslide.OpenSlide, vendor: str) -> MppClues:
     y, x = (_number(handle, f"openslide.mpp-{axis}") for axis in "yx")
     stated = None if y is None or x is None else (y, x)
     objective = _number(handle, openslide.PROPERTY_NAME_OBJECTIVE_POWER)
-    if vendor == "generic-tiff":  # there OpenSlide's value is the TIFF resolution, nobody's measurement
+    if vendor == "generic-tiff":  # here the value of OpenSlide is the TIFF resolution, not a measurement
         return MppClues(tiff=stated, objective=objective)
     return MppClues(vendor=stated, objective=objective)
 

@@ -1,4 +1,4 @@
-"""Any reader, seen the way its Orientation tag says that the picture stands upright."""
+"""Apply the Orientation tag to the slide of any reader."""
 
 from dataclasses import replace
 
@@ -19,17 +19,19 @@ ORIENTATION_STEPS = {
     7: (True, True, True),
     8: (True, True, False),
 }
-"""Orientation -> whether rows and columns are swapped, then flipped along y, then along x.
+"""Steps to the upright image by orientation: swap rows and columns, flip along y, flip along x.
 
 Source: TIFF 6.0, tag 274; Exif 2.32 gives the tag the same meaning.
 """
 
 
 class OrientedReader:
-    """The upright picture of a reader whose stored picture is turned or mirrored.
+    """Reader of a rotated slide in upright orientation.
+
+    The stored image may also be mirrored.
 
     Args:
-        reader: Its ``facts.orientation`` is a value of 2 to 8.
+        reader: Reader of the stored image; its ``facts.orientation`` is 2 to 8.
     """
 
     def __init__(self, reader: Reader) -> None:
@@ -38,12 +40,14 @@ class OrientedReader:
         self.facts = self._upright(reader.facts)
 
     def read_level(self, level: int, region: Region) -> tuple[Pixels, Pixels | None]:
-        """RGB (H, W, 3) uint8 and alpha (H, W) uint8; see ``base.Reader``."""
-        rgb, alpha = self._reader.read_level(level, self._turned(region, self.facts.shapes[level], back=True))
+        """Read RGB and alpha of a region; see :class:`base.Reader`."""
+        rgb, alpha = self._reader.read_level(
+            level, self._converted(region, self.facts.shapes[level], back=True)
+        )
         return self._pixels(rgb), None if alpha is None else self._pixels(alpha)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._reader.close()
 
     def _upright(self, facts: Facts) -> Facts:
@@ -53,14 +57,17 @@ class OrientedReader:
         return replace(
             facts,
             shapes=tuple(self._size(shape) for shape in facts.shapes),
-            bounds=self._turned(facts.bounds, facts.shapes[0], back=False),
+            bounds=self._converted(facts.bounds, facts.shapes[0], back=False),
             clues=clues,
             orientation=1,
             ends_aligned=(flip_y, flip_x),
         )
 
-    def _turned(self, region: Region, shape: Size, back: bool) -> Region:
-        """A region of the stored frame of ``shape`` in the upright one, or ``back`` from there."""
+    def _converted(self, region: Region, shape: Size, back: bool) -> Region:
+        """Convert a region to the upright image, or back.
+
+        ``shape`` is that of the image that the region lies in.
+        """
         swap, flip_y, flip_x = self._steps
         if swap and not back:
             region, shape = Region(region.x, region.y, region.width, region.height), (shape[1], shape[0])
@@ -69,7 +76,7 @@ class OrientedReader:
         return Region(x, y, region.width, region.height) if swap and back else Region(y, x, *region.shape)
 
     def _pixels(self, array: Pixels) -> Pixels:
-        """Stored pixels (H, W, ...) as they stand upright."""
+        """Return stored pixels (H, W, ...) in upright orientation."""
         swap, flip_y, flip_x = self._steps
         array = np.swapaxes(array, 0, 1) if swap else array
         return np.ascontiguousarray(array[:: -1 if flip_y else 1, :: -1 if flip_x else 1])

@@ -1,4 +1,4 @@
-"""Shapes of a file's levels -> levels with a downsample."""
+"""Determine the downsamples of the levels of a slide."""
 
 import math
 
@@ -10,11 +10,13 @@ _WHOLE_SLACK = 1e-3
 
 
 def levels_of(facts: Facts, mpp: float) -> tuple[Level, ...]:
-    """Levels, finest first; shapes that are no reduction of the first are left out.
+    """Return the levels of a slide, finest first.
+
+    Shapes that are no reduction of the first are left out.
 
     Args:
-        facts: What the reader knows.
-        mpp: Um per px of the finest level.
+        facts: Properties of the slide.
+        mpp: Micrometres per px of the finest level.
     """
     full = facts.shapes[0]
     step = _step(facts.shapes)
@@ -29,7 +31,7 @@ def levels_of(facts: Facts, mpp: float) -> tuple[Level, ...]:
 
 
 def _origin(facts: Facts, shape: tuple[int, int], down: float) -> tuple[float, float]:
-    """Where a level's first pixel begins, (y, x) in level-0 px."""
+    """Return the start of a level in level-0 px, (y, x)."""
     y, x = (whole - down * part for whole, part in zip(facts.shapes[0], shape, strict=True))
     return y if facts.ends_aligned[0] else 0.0, x if facts.ends_aligned[1] else 0.0
 
@@ -37,16 +39,19 @@ def _origin(facts: Facts, shape: tuple[int, int], down: float) -> tuple[float, f
 def _downsample(
     full: tuple[int, int], shape: tuple[int, int], stated: tuple[float | None, float]
 ) -> float | None:
-    """Level-0 px per px of a level, or None where it is no reduction of level 0.
+    """Return the level-0 px per px of a level.
 
-    Several whole numbers explain the shape of a small level, so the first of these that does is taken:
-    the file's own whole number, what a regular pyramid has here, a power of two, the file's own number,
-    the nearest whole number. Where none does, the mean ratio, if the two sides agree.
+    Several integers explain the shape of a small level. The first of these that does is used: the integer
+    stated by the file, that of a regular pyramid, a power of two, the number stated by the file, the nearest
+    integer. If none does, it is the mean ratio if both sides agree.
 
     Args:
         full: (height, width) of level 0.
         shape: (height, width) of the level.
-        stated: The file's own number, or None, and that of a regular pyramid.
+        stated: Number stated by the file, or None, and that of a regular pyramid.
+
+    Returns:
+        Downsample; None if the level is no reduction of level 0.
     """
     if 0 in shape:
         return None
@@ -61,17 +66,23 @@ def _downsample(
 
 
 def _explains(down: float, full: tuple[int, int], shape: tuple[int, int]) -> bool:
-    """Whether a downsample gives the shape, but for a border that was cut off or filled up."""
+    """Return whether a downsample explains a shape.
+
+    A cropped or padded border is allowed.
+    """
     return all(abs(whole / down - part) < 1 for whole, part in zip(full, shape, strict=True))
 
 
 def _power_of_two(ratio: float) -> float:
-    """The nearest power of two, at least 1."""
+    """Return the nearest power of two, at least 1."""
     return float(2 ** round(math.log2(max(ratio, 1.0))))
 
 
 def _step(shapes: tuple[tuple[int, int], ...]) -> int:
-    """Whole downsample of the second level: a power of two where one explains it, else the nearest number."""
+    """Return the integer downsample of the second level.
+
+    It is a power of two if one explains the shape, else the nearest integer; 1 for none.
+    """
     if len(shapes) < 2 or 0 in shapes[1]:
         return 1
     down = _downsample(shapes[0], shapes[1], (None, 0.0))

@@ -1,4 +1,4 @@
-"""Which pixels of a TIFF page can be shown as RGB of 8 bits, and how they become it."""
+"""Convert the pixels of a TIFF page to RGB of 8 bits."""
 
 import numpy as np
 import tifffile
@@ -22,11 +22,17 @@ _ALPHAS = ((), (_UNASSOCIATED,), (_ASSOCIATED,))
 
 
 class UnfitError(ValueError):
-    """A TIFF holds no image of 8-bit RGB or grey that could be the slide; says what it holds."""
+    """Error for a TIFF without 8-bit RGB or grey.
+
+    The message states what it holds.
+    """
 
 
 def fault(page: tifffile.TiffPage) -> str | None:
-    """What keeps the pixels of a TiffPage from being read as RGB of 8 bits; None where nothing does."""
+    """Return why a page is no 8-bit RGB; None if it is.
+
+    Pages that can be converted to RGB count as RGB.
+    """
     bits, kind = _samples(page)
     size = f"{bits} bit{'s' if bits > 1 else ''} a sample"
     if kind in _NUMBERS:
@@ -41,11 +47,14 @@ def fault(page: tifffile.TiffPage) -> str | None:
 
 
 def to_rgb(samples: Pixels, page: tifffile.TiffPage) -> tuple[Pixels, Pixels | None]:
-    """RGB (H, W, 3) uint8, and alpha (H, W) uint8 or None.
+    """Convert samples to RGB and alpha.
 
     Args:
-        samples: (H, W, S) uint8 as stored; three planes count as RGB.
-        page: The TiffPage they come from, without a fault.
+        samples: Stored samples (H, W, S) uint8; three planes count as RGB.
+        page: Page of the samples, without a fault.
+
+    Returns:
+        RGB (H, W, 3) uint8, and alpha (H, W) uint8 or None.
     """
     photometric = int(page.photometric)
     if photometric == _PALETTE:
@@ -64,7 +73,10 @@ def to_rgb(samples: Pixels, page: tifffile.TiffPage) -> tuple[Pixels, Pixels | N
 
 
 def _samples(page: tifffile.TiffPage) -> tuple[int, int]:
-    """Largest bits a sample, and the largest SampleFormat (1 is whole numbers without a sign)."""
+    """Return the largest BitsPerSample and SampleFormat.
+
+    SampleFormat 1 is unsigned integers.
+    """
     bits, kind = page.tags.valueof(258, page.bitspersample), page.tags.valueof(339, 1)
     largest = [max(map(int, value)) if isinstance(value, tuple) else int(value) for value in (bits, kind)]
     return largest[0], largest[1]
@@ -89,7 +101,10 @@ def _colour_fault(page: tifffile.TiffPage) -> str | None:
 
 
 def _codec_fault(page: tifffile.TiffPage) -> str | None:
-    """Pixels that tifffile has no decoder for, or whose colours it leaves as they are stored."""
+    """Return why tifffile cannot decode pixels, or None.
+
+    Some codecs leave the colours as stored, which counts as a fault.
+    """
     code = int(page.compression)
     name = getattr(page.compression, "name", code)
     try:
@@ -102,12 +117,15 @@ def _codec_fault(page: tifffile.TiffPage) -> str | None:
 
 
 def _palette(page: tifffile.TiffPage) -> Pixels:
-    """(256, 3) uint8; some writers fill the 16-bit table with 8-bit numbers."""
+    """Return the palette (256, 3) uint8.
+
+    Some writers fill the 16-bit table with 8-bit numbers.
+    """
     table = np.array(page.tags.valueof(320), np.uint16).reshape(3, 256).T
     return (table >> 8 if table.max() > 255 else table).astype(np.uint8)
 
 
 def _divided(rgb: Pixels, alpha: Pixels) -> Pixels:
-    """RGB divided by the alpha that it was multiplied by, to nearest."""
+    """Undo the multiplication of RGB by alpha, rounded to nearest."""
     opacity = np.maximum(alpha, 1)[..., None].astype(np.uint16)
     return np.minimum((rgb * np.uint16(255) + opacity // 2) // opacity, 255).astype(np.uint8)

@@ -1,8 +1,8 @@
-"""How a TIFF file begins."""
+"""Recognise TIFF files by their first bytes."""
 
 _HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def is_tiff(head: bytes) -> bool:
-    """Whether the first bytes are those of a TIFF or BigTIFF file."""
+    """Recognise TIFF and BigTIFF by the first bytes."""
     return head[:4] in _HEADS

@@ -1,4 +1,4 @@
-"""Which image of a TIFF is the slide: its pages level by level, or a refusal that says what is there."""
+"""Find the slide among the images of a TIFF."""
 
 import math
 from collections.abc import Iterable
@@ -26,13 +26,13 @@ _PLANES = {
 
 @dataclass(frozen=True, kw_only=True)
 class TiffImage:
-    """The pages of the slide.
+    """Pages of the slide in a TIFF.
 
     Attributes:
         vendor: Name of the format.
-        levels: Of each level, finest first, one page, or three that are red, green and blue.
+        levels: Pages of each level, finest first.
         orientation: TIFF tag 274 of all levels, 1 to 8.
-        clues: What the file says of its scale.
+        clues: Statements of the file about its scale.
     """
 
     vendor: str
@@ -42,13 +42,13 @@ class TiffImage:
 
 
 def plain_image(tiff: TiffFile) -> TiffImage:
-    """The largest image of a TIFF without OME-XML, with the smaller copies of it.
+    """Return the largest image and its levels.
 
-    Smaller copies are what is marked so: pages flagged as reduced, and SubIFDs. A thumbnail or macro
-    that comes first or is not flagged never is the slide, nor a level of it.
+    The TIFF has no OME-XML. Levels are pages flagged as reduced, and SubIFDs. A thumbnail or macro image
+    that comes first or is not flagged is neither the slide nor a level of it.
 
     Raises:
-        UnfitError: It is not of RGB or grey of 8 bits, or one of several planes.
+        UnfitError: The image is not RGB or grey of 8 bits, or is one of several planes.
     """
     pages = [page for page in tiff.pages if not int(page.subfiletype) & _MASK]
     if not pages:
@@ -63,17 +63,19 @@ def plain_image(tiff: TiffFile) -> TiffImage:
 
 
 def image_of(vendor: str, planes: Level, reduced: list[Level], clues: MppClues) -> TiffImage:
-    """The image of given pages, with those of the smaller ones that fit it, and their SubIFDs.
+    """Return the image of given pages with its levels.
+
+    Levels are smaller pages that match, and SubIFDs.
 
     Raises:
-        UnfitError: The pages are not of RGB or grey of 8 bits, or cannot be read in parts.
+        UnfitError: The pages are not RGB or grey of 8 bits, or cannot be read in parts.
     """
     for page in planes:
         found = fault(page) or _segment_fault(page)
         if found:
             raise UnfitError(found)
     main = planes[0]
-    if any(_likeness(page) != _likeness(main) for page in planes):
+    if any(_kind(page) != _kind(main) for page in planes):
         raise UnfitError("red, green and blue planes that differ in size, kind or orientation")
     smaller = {_area(level[0]): level for level in [*reduced, *_subifds(planes)] if _fits(level, main)}
     levels = (planes, *(smaller[area] for area in sorted(smaller, reverse=True)))
@@ -81,18 +83,18 @@ def image_of(vendor: str, planes: Level, reduced: list[Level], clues: MppClues) 
 
 
 def orientation(page: TiffPage) -> int:
-    """TIFF tag 274; 1 where it is left out or no value of 1 to 8."""
+    """Return TIFF tag 274; 1 if it is missing or invalid."""
     value = page.tags.valueof(_ORIENTATION)
     return int(value) if value is not None and 1 <= int(value) <= 8 else 1
 
 
 def _colour_planes(tiff: TiffFile, main: TiffPage, same: list[TiffPage]) -> Level:
-    """The page, or three pages of which the file says that they are colours.
+    """Return the page, or three pages marked as colours.
 
     Args:
-        tiff: A TiffFile.
-        main: Its largest page.
-        same: The pages of that size.
+        tiff: Open file.
+        main: Largest page of the file.
+        same: Pages of that size.
 
     Raises:
         UnfitError: The page is one plane of a stack, or one of several images of its size.
@@ -113,8 +115,8 @@ def _colour_planes(tiff: TiffFile, main: TiffPage, same: list[TiffPage]) -> Leve
 
 
 def _series_of(tiff: TiffFile, main: TiffPage) -> TiffPageSeries | None:
-    """The series of several planes that a page belongs to, as tifffile understands the format; or None."""
-    if tiff.is_ome:  # with XML that wsipipe does not trust; tifffile would expand its entities
+    """Return the series of several planes with a page, or None."""
+    if tiff.is_ome:  # untrusted XML: tifffile would expand its entities
         return None
     for series in tiff.series:
         if any(page is not None and page.offset == main.offset for page in series.pages):
@@ -124,12 +126,15 @@ def _series_of(tiff: TiffFile, main: TiffPage) -> TiffPageSeries | None:
 
 
 def _subifds(planes: Level) -> Iterable[Level]:
-    """Level by level the SubIFDs of all planes."""
+    """Return the SubIFDs of all planes by level."""
     return list(zip(*(list(page.pages) if page.pages is not None else [] for page in planes), strict=False))
 
 
 def _fits(level: Level, main: TiffPage) -> bool:
-    """Whether pages can serve as a level: smaller, of the same kind, and not said to lie another way."""
+    """Return whether pages fit as a level of the main page.
+
+    They must be smaller, of the same kind, and not of another orientation.
+    """
     return all(
         0 < _area(page) < _area(main)
         and not int(page.subfiletype) & (_MASK | _MACRO)
@@ -142,14 +147,17 @@ def _fits(level: Level, main: TiffPage) -> bool:
 
 
 def _segment_fault(page: TiffPage) -> str | None:
-    """A compressed strip or tile so large that no part of it could be read alone."""
+    """Return the fault of an oversized segment, or None.
+
+    A compressed strip or tile must be decoded as a whole.
+    """
     height, width = page.chunks[:2]
     if page.is_memmappable or height * width <= LARGEST_SEGMENT_PX:
         return None
     return f"one compressed strip of it holds {height} x {width} px, which cannot be read in parts"
 
 
-def _likeness(page: TiffPage) -> tuple[int, ...]:
+def _kind(page: TiffPage) -> tuple[int, ...]:
     return page.imagelength, page.imagewidth, page.samplesperpixel, int(page.photometric), orientation(page)
 
 

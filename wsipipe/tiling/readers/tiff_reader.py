@@ -1,4 +1,7 @@
-"""OME-TIFF and plain TIFF, tiled or in strips, with or without a pyramid, through tifffile."""
+"""Read OME-TIFF and plain TIFF with tifffile.
+
+Images are tiled or in strips, with or without a pyramid.
+"""
 
 from pathlib import Path
 
@@ -20,10 +23,10 @@ _DAMAGED = "copy it again from its source, or leave it out"
 
 
 class TiffReader:
-    """A TIFF whose tiles or strips are decoded as they are asked for.
+    """Reader that decodes TIFF segments on demand.
 
     Raises:
-        SlideError: The file does not open, or is not RGB or grey of 8 bits.
+        SlideError: The file cannot be opened, or is not RGB or grey of 8 bits.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,7 +56,7 @@ class TiffReader:
         )
 
     def read_level(self, level: int, region: Region) -> tuple[Pixels, Pixels | None]:
-        """RGB (H, W, 3) uint8 and alpha (H, W) uint8; see ``base.Reader``."""
+        """Read RGB and alpha of a region; see :class:`base.Reader`."""
         try:
             parts = [segments.read(region) for segments in self._levels[level]]
         except Exception as error:  # decoders raise anything
@@ -66,7 +69,7 @@ class TiffReader:
         return rgb, None if present.min(initial=255) == 255 else present
 
     def close(self) -> None:
-        """Let go of every file."""
+        """Close all files."""
         for file in self._files.values():
             file.close()
 

@@ -1,4 +1,4 @@
-"""Um per px from the resolution tags of a TIFF page, with ImageJ's unit where it states one."""
+"""Read micrometres per px from TIFF tags."""
 
 import math
 
@@ -13,11 +13,11 @@ _RATIONAL = (5, 10)
 
 
 def clues_of_tags(page: TiffPage, unit_name: str | None = None) -> MppClues:
-    """What the tags XResolution, YResolution and ResolutionUnit of a page say.
+    """Return the scale stated by the resolution tags of a page.
 
     Args:
-        page: A TiffPage.
-        unit_name: ImageJ's ``unit``; where it names a length, the two numbers count per that length.
+        page: Page with the tags XResolution, YResolution and ResolutionUnit.
+        unit_name: ImageJ's ``unit``; if it is a unit of length, it replaces ResolutionUnit.
 
     Source: TIFF 6.0, tags 282, 283, 296; ImageJ's TiffEncoder for ``unit``.
     """
@@ -36,9 +36,12 @@ def clues_of_tags(page: TiffPage, unit_name: str | None = None) -> MppClues:
 
 
 def own_scale(first: TiffPage, page: TiffPage) -> float | None:
-    """Px of the first level per px of another, as their resolution tags say; None where these are left out.
+    """Return the downsample of a level by its tags.
 
-    Many writers give all levels the tags of the first, so the answer counts only where it fits the shapes.
+    Many writers give all levels the tags of the first, so the result is valid only if it fits the shapes.
+
+    Returns:
+        Downsample; None without tags.
     """
     numbers = [_number(level, code) for level in (first, page) for code in (283, 282)]
     known = [number for number in numbers if number is not None and 0 < number < math.inf]
@@ -49,7 +52,10 @@ def own_scale(first: TiffPage, page: TiffPage) -> float | None:
 
 
 def _number(page: TiffPage, code: int) -> float | None:
-    """The value of a RATIONAL, FLOAT, DOUBLE or whole-number tag; 0 where a denominator is 0."""
+    """Return the value of a number tag.
+
+    It is 0 if its denominator is 0. Types are RATIONAL, FLOAT, DOUBLE and integers.
+    """
     tag = page.tags.get(code)
     if tag is None:
         return None
@@ -60,11 +66,11 @@ def _number(page: TiffPage, code: int) -> float | None:
 
 
 def _plain(unit: str | None) -> str:
-    """ImageJ's unit in the spelling of the table of lengths."""
+    """Return the unit of ImageJ as spelled in ``LENGTH_UM``."""
     return str(unit or "").replace("\\u00B5", "µ").replace("\\u00b5", "µ").strip()
 
 
 def _text(y: float, x: float, unit: str) -> str:
-    """The tags in words, for messages."""
+    """Format the tags for messages."""
     same = y == x or (math.isnan(y) and math.isnan(x))
     return f"{y:.9g} px {unit}" if same else f"{y:.9g} (y) and {x:.9g} (x) px {unit}"

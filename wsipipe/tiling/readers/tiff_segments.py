@@ -1,4 +1,4 @@
-"""One page of a TIFF, read tile by tile or strip by strip."""
+"""Read a TIFF page by tiles or strips."""
 
 import math
 from collections import OrderedDict
@@ -15,13 +15,13 @@ Slices = tuple[slice, slice]
 
 
 class SegmentedPage:
-    """Lazy pixels of one page; segments just decoded are kept for the next read beside them.
+    """Lazy pixels of a page with a segment cache.
 
     Args:
-        page: A TiffPage of 8-bit samples; its file is open.
+        page: Page of 8-bit samples of an open file.
 
     Attributes:
-        page: The same page.
+        page: Page that is read.
     """
 
     def __init__(self, page: TiffPage) -> None:
@@ -33,13 +33,17 @@ class SegmentedPage:
         self._kept: OrderedDict[int, Pixels | None] = OrderedDict()
 
     def read(self, region: Region) -> tuple[Pixels, Pixels]:
-        """Samples (H, W, S) uint8 as stored, and present (H, W) uint8: 0 where a segment is missing."""
+        """Read the stored samples of a region.
+
+        Returns:
+            Samples (H, W, S) uint8, and presence (H, W) uint8, 0 where a segment is missing.
+        """
         if self._key.is_memmappable:
             return self._whole()[region.slices], np.full(region.shape, 255, np.uint8)
         return self._from_segments(region)
 
     def _whole(self) -> Pixels:
-        """An uncompressed page in one piece, mapped and not loaded."""
+        """Map an uncompressed page into memory."""
         if self._mapped is None:
             offset = self.page.dataoffsets[0]
             mapped = np.memmap(self._file.path, np.uint8, "r", offset=offset, shape=self._key.shape)
@@ -67,7 +71,10 @@ class SegmentedPage:
         return samples, present
 
     def _segment(self, index: int) -> Pixels | None:
-        """Decoded samples (H, W, S) uint8 of one segment; None where the file leaves it out."""
+        """Return the samples of a segment; None if missing.
+
+        Samples are (H, W, S) uint8.
+        """
         if index in self._kept:
             self._kept.move_to_end(index)
             return self._kept[index]
@@ -95,7 +102,10 @@ class SegmentedPage:
 
 
 def _overlap(region: Region, corner: Region, shape: tuple[int, int]) -> tuple[Slices, Slices]:
-    """Where a segment falls in the region, and the part of the segment that does."""
+    """Return the indices of the overlap of a segment.
+
+    They index the region and the segment.
+    """
     segment = Region(corner.y, corner.x, *shape)
     part = segment.intersection(region)
     return part.relative_to(region).slices, part.relative_to(segment).slices

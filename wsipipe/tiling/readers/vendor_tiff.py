@@ -1,4 +1,4 @@
-"""What a vendor's TIFF says in tags that OpenSlide does not look at."""
+"""Read TIFF tags of vendors' slides that OpenSlide ignores."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +14,17 @@ from wsipipe.tiling.readers.tiff_image import orientation
 from wsipipe.tiling.readers.tiff_resolution import clues_of_tags
 
 _DRAWN_AS_STORED = (7, 33003, 33005)
-"""JPEG and JPEG 2000, which OpenSlide decodes itself; libtiff mirrors each tile of the other compressions."""
+"""JPEG and JPEG 2000, decoded by OpenSlide; libtiff mirrors each tile of other compressions."""
 _REMEDY = "export it from the vendor's program as a tiled RGB TIFF of 8 bits"
 
 
 @dataclass(frozen=True, kw_only=True)
 class VendorTags:
-    """What the largest page of a vendor's TIFF says.
+    """Tags of the largest page of a vendor's TIFF.
 
     Attributes:
-        orientation: TIFF tag 274 that is still to be applied, 1 to 8.
-        clues: What the resolution tags say.
+        orientation: TIFF tag 274, 1 to 8, which OpenSlide does not apply.
+        clues: Scale stated by the resolution tags.
     """
 
     orientation: int
@@ -32,11 +32,13 @@ class VendorTags:
 
 
 def tags_of(path: Path) -> VendorTags:
-    """The tags of a slide that OpenSlide has opened; the defaults where it is no TIFF.
+    """Return the tags of a vendor's slide.
+
+    A file that is no TIFF has the defaults.
 
     Raises:
-        SlideError: Its samples are not whole numbers of 8 bits, which OpenSlide would show as other
-            colours, or each tile would be mirrored in its place.
+        SlideError: OpenSlide would show wrong colours, since samples are not integers of 8 bits, or would
+            mirror each tile.
     """
     page = _largest_page(path)
     if page is None:
@@ -44,15 +46,15 @@ def tags_of(path: Path) -> VendorTags:
     if page.dtype != np.uint8 or page.samplesperpixel not in (1, 3):
         found = fault(page) or f"{page.samplesperpixel} samples a pixel"
         raise open_error(path, f"RGB of 8 bits is needed, but it holds {found}", _REMEDY)
-    turned = orientation(page)
-    if turned != 1 and int(page.compression) not in _DRAWN_AS_STORED:
-        found = f"its Orientation tag is {turned}, which cannot be applied to tiles of this kind"
+    tag = orientation(page)
+    if tag != 1 and int(page.compression) not in _DRAWN_AS_STORED:
+        found = f"its Orientation tag is {tag}, which cannot be applied to tiles of this kind"
         raise open_error(path, found, _REMEDY)
-    return VendorTags(orientation=turned, clues=clues_of_tags(page))
+    return VendorTags(orientation=tag, clues=clues_of_tags(page))
 
 
 def _largest_page(path: Path) -> tifffile.TiffPage | None:
-    """The largest TiffPage; None where the file is no TIFF, or one that only OpenSlide makes sense of."""
+    """Return the largest page; None if unreadable."""
     with path.open("rb") as file:
         if not is_tiff(file.read(4)):
             return None

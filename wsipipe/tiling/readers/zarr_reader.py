@@ -1,4 +1,7 @@
-"""OME-Zarr 0.4 and 0.5, RGB of 8 bits; chunks that were left out hold the fill value, as Zarr has it."""
+"""Read OME-Zarr 0.4 and 0.5, RGB of 8 bits.
+
+Missing chunks have the fill value, as in Zarr.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,10 +34,10 @@ _REMEDY = "write it again as OME-Zarr 0.4 or 0.5 with RGB of 8 bits"
 
 
 class ZarrReader:
-    """The first multiscale image of an OME-Zarr.
+    """Reader of the first multiscale image of an OME-Zarr.
 
     Raises:
-        SlideError: It is no OME-Zarr image, or not RGB of 8 bits in one plane.
+        SlideError: The folder is no OME-Zarr image, or not RGB of 8 bits in one plane.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,7 +60,7 @@ class ZarrReader:
         self.facts = Facts(vendor="ome-zarr", shapes=shapes, bounds=whole(shapes[0]), clues=clues)
 
     def read_level(self, level: int, region: Region) -> tuple[Pixels, Pixels | None]:
-        """RGB (H, W, 3) uint8 and None; see ``base.Reader``."""
+        """Read RGB of a region; see :class:`base.Reader`."""
         rows, columns = region.slices
         cut = tuple({"y": rows, "x": columns, "c": slice(None)}.get(axis, 0) for axis in self._axes)
         try:
@@ -70,7 +73,7 @@ class ZarrReader:
         return part.transpose([kept.index(axis) for axis in "yxc"])[..., self._rgb], None
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing, since no file is held open."""
 
 
 def _not_allowed(path: Path, error: PermissionError) -> SlideError:
@@ -78,7 +81,11 @@ def _not_allowed(path: Path, error: PermissionError) -> SlideError:
 
 
 def _multiscale(path: Path) -> tuple[list[str], list[zarr.Array], list[int], MppClues]:
-    """Axis names, arrays finest first, order of the channels, and what the metadata says of the scale."""
+    """Open the first multiscale.
+
+    Returns:
+        Axis names, arrays finest first, order of the channels, and the stated scale.
+    """
     group = zarr.open_group(CheckedStore(path), mode="r")
     attributes = _ome(group)
     if "multiscales" not in attributes and "bioformats2raw.layout" in attributes:
@@ -87,8 +94,8 @@ def _multiscale(path: Path) -> tuple[list[str], list[zarr.Array], list[int], Mpp
     multiscale = attributes["multiscales"][0]
     axes = multiscale["axes"]
     names = [axis["name"] for axis in axes]
-    found = [(_admitted(group[dataset["path"]]), dataset) for dataset in multiscale["datasets"]]
-    # The order of the datasets is free in practice; the sizes are not.
+    found = [(_checked(group[dataset["path"]]), dataset) for dataset in multiscale["datasets"]]
+    # Datasets may be in any order in practice, so they are sorted by size.
     found.sort(key=lambda pair: -_area_px(names, pair[0].shape))
     finest = found[0][1].get("coordinateTransformations")
     scale = scale_of(len(names), finest, multiscale.get("coordinateTransformations"))
@@ -100,11 +107,11 @@ def _area_px(names: Sequence[str], shape: Sequence[int]) -> int:
     return math.prod(side for name, side in zip(names, shape, strict=True) if name in ("y", "x"))
 
 
-def _admitted(array: zarr.Array) -> zarr.Array:
-    """The array, if its codecs are plain decoders and none of its chunks is a bomb.
+def _checked(array: zarr.Array) -> zarr.Array:
+    """Return the array if its codecs and chunk sizes are safe.
 
     Raises:
-        ValueError: A codec may run code or is unknown, or a chunk is huge.
+        ValueError: A codec may run code or is unknown, or a chunk is too large.
     """
     codecs = [type(codec).__name__ for codec in _codecs(array)]
     strange = sorted(set(codecs) - _CODECS)
@@ -119,7 +126,10 @@ def _admitted(array: zarr.Array) -> zarr.Array:
 
 
 def _codecs(array: zarr.Array) -> Iterator[object]:
-    """Every codec of an array, those inside shards too; numcodecs' own for Zarr v2."""
+    """Yield the codecs of an array and its shards.
+
+    For Zarr v2, these are codecs of numcodecs.
+    """
     metadata = array.metadata
     if metadata.zarr_format == 2:
         yield from (codec for codec in (metadata.compressor, *(metadata.filters or ())) if codec is not None)
@@ -130,6 +140,9 @@ def _codecs(array: zarr.Array) -> Iterator[object]:
 
 
 def _ome(group: zarr.Group) -> Mapping[str, Any]:
-    """The OME attributes: under "ome" in 0.5, at the top in 0.4."""
+    """Return the OME attributes of a group.
+
+    They are under "ome" in 0.5, at the top in 0.4.
+    """
     attributes = group.attrs.asdict()
     return attributes.get("ome", attributes)

@@ -1,4 +1,4 @@
-"""Local Zarr files, with a check that Blosc chunks are whole."""
+"""Local Zarr store that checks the length of Blosc chunks."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ _BLOSC_HEADER_BYTES = 16
 
 
 class CheckedStore(LocalStore):
-    """Files of a folder, read only.
+    """Read-only local store with a check of Blosc chunks.
 
-    Blosc itself does not look at how many bytes it is given: of a chunk that was cut short it makes
-    pixels from whatever lies behind it in memory.
+    Blosc does not check the length of its input: it decodes a truncated chunk from whatever follows in
+    memory.
 
     Attributes:
-        blosc_arrays: Paths of the arrays whose whole chunks are compressed by Blosc.
+        blosc_arrays: Paths of arrays whose whole chunks are compressed by Blosc.
     """
 
     def __init__(self, root: Path | str, *, read_only: bool = True) -> None:
@@ -26,17 +26,17 @@ class CheckedStore(LocalStore):
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """Bytes of a file, None where there is none.
+        """Return the bytes of a file; None if absent.
 
         Raises:
-            ValueError: A Blosc chunk was cut short; names it.
+            ValueError: A Blosc chunk is truncated.
         """
         return self._checked(key, byte_range, await super().get(key, prototype, byte_range))
 
     def get_sync(
         self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """As :meth:`get`."""
+        """Return the bytes of a file; see :meth:`get`."""
         found = super().get_sync(key, prototype=prototype, byte_range=byte_range)
         return self._checked(key, byte_range, found)
 
