@@ -11,8 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from wsipipe.errors import ModelError
-from wsipipe.models.conversion.to_gmr import BlockPool2d, convert_to_gmr
+from wsipipe.models.conversion.to_gmr import convert_to_gmr
 from wsipipe.models.gmr import GMRConv2d
+from wsipipe.models.networks.blocks import BlockPool2d
 
 
 class Strided(nn.Module):
