@@ -153,7 +153,7 @@ def test_a_single_layer_is_converted() -> None:
         (nn.Conv2d(3, 4, 3, 2), "use padding 1"),
         (nn.ConvTranspose2d(3, 4, 3, 2, 1), "2 times the size"),
         (nn.MaxPool2d(2, return_indices=True), "return_indices"),
-        (nn.LayerNorm([64, 96]), "weighs each position"),
+        (nn.LayerNorm([64, 96]), "weight per position"),
         (nn.PixelUnshuffle(2), "positions become channels"),
     ],
 )
