@@ -13,7 +13,6 @@ wsipipe: no ring lies on the mask's edge, so a rotation by any angle changes les
 """
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -21,11 +20,19 @@ from torch import nn
 from torch.nn import functional
 
 from wsipipe.errors import ModelError
+from wsipipe.models.gmr_options import (
+    Size,
+    check_choice,
+    check_groups,
+    odd_side,
+    padding_px,
+    refuse_stride,
+    single_size,
+)
 from wsipipe.models.kernels.dispatch import IMPLS, Impl, ring_conv
 from wsipipe.models.kernels.rings import Rings, radius_table
 
 Mode = Literal["radial", "index", "narrow"]
-Size = int | Sequence[int]
 SIGMA_MIN = 1e-2
 FWHM_PER_SIGMA = 2.355
 SQRT_TWO_PI = 2.5066
@@ -88,16 +95,16 @@ class _GMRConv(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.kernel_size = _odd_side(kernel_size)
-        _refuse_stride(stride)
-        _check_groups(in_channels, out_channels, groups)
-        _check_choice("GMR mode", mode, get_args(Mode))
-        _check_choice("impl", impl, IMPLS)
-        _check_choice("padding_mode", padding_mode, PADDING_MODES)
+        self.kernel_size = odd_side(kernel_size)
+        refuse_stride(stride)
+        check_groups(in_channels, out_channels, groups)
+        check_choice("GMR mode", mode, get_args(Mode))
+        check_choice("impl", impl, IMPLS)
+        check_choice("padding_mode", padding_mode, PADDING_MODES)
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.mode, self.impl, self.padding_mode = mode, impl, padding_mode
-        self.dilation = _one_for_all(dilation, "dilation")
-        self.padding = _padding_px(padding, self.dilation * (self.kernel_size // 2))
+        self.dilation = single_size(dilation, "dilation")
+        self.padding = padding_px(padding, self.dilation * (self.kernel_size // 2))
         self.rings = _rings_of(self.kernel_size, mode) if rings is None else rings
         if self.rings < 2 and self.kernel_size > 1:
             raise ModelError(f"{self.rings} rings cannot make a {self.kernel_size} px kernel. Use 2 or more.")
@@ -298,51 +305,7 @@ def _refuse_other_mode(
         )
 
 
-def _one_for_all(size: Size, what: str) -> int:
-    sizes = {size} if isinstance(size, int) else set(size)
-    if len(sizes) != 1:
-        raise ModelError(
-            f"{what} {size} differs between axes, but a symmetric kernel needs one for all. Give one number."
-        )
-    return sizes.pop()
-
-
-def _odd_side(kernel_size: Size) -> int:
-    sides = {kernel_size} if isinstance(kernel_size, int) else set(kernel_size)
-    side = max(sides, default=0)
-    if len(sides) != 1 or side < 1 or side % 2 == 0:
-        raise ModelError(
-            f"A GMR kernel cannot have {kernel_size} px. Use a square of odd side, such as 5 or 9."
-        )
-    return side
-
-
 def _rings_of(side: int, mode: Mode) -> int:
     if mode == "narrow" and side > 1:
         return int(side / 2 / NARROW_SPACING_PX) + 1
     return side // 2 + 1
-
-
-def _padding_px(padding: Size | str | None, same: int) -> int:
-    if isinstance(padding, str):
-        _check_choice("padding", padding, ("same", "valid"))
-        return 0 if padding == "valid" else same
-    return same if padding is None else _one_for_all(padding, "padding")
-
-
-def _refuse_stride(stride: Size) -> None:
-    if {stride} != {1} if isinstance(stride, int) else set(stride) != {1}:
-        raise ModelError(
-            f"A GMR convolution cannot have stride {stride}: a strided grid breaks its symmetry. Average "
-            "pooling after it does the same and is symmetric."
-        )
-
-
-def _check_groups(in_channels: int, out_channels: int, groups: int) -> None:
-    if groups < 1 or in_channels % groups or out_channels % groups:
-        raise ModelError(f"groups {groups} must divide the {in_channels} inputs and {out_channels} outputs.")
-
-
-def _check_choice(what: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ModelError(f"{what} {value!r} is unknown; use one of {', '.join(known)}.")

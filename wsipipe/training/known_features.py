@@ -15,7 +15,7 @@ import torch
 from scipy.cluster.vq import kmeans2
 
 from wsipipe.models.known_features import distance
-from wsipipe.models.networks.blocks import DenseClassifier
+from wsipipe.models.networks.dense_classifier import DenseClassifier
 from wsipipe.training.samples import Tile
 from wsipipe.training.sampling.batches import as_input
 from wsipipe.training.sampling.mosaics import mosaic, square

@@ -69,7 +69,7 @@ def test_data_that_the_weights_learnt_are_no_test(typed: object, data: Path, tmp
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nothing_here"], "No weights 'nothing_here'"),
+        (["nothing_here"], "Weights 'nothing_here' not found"),
         ([NUCLEI, "--angles", "7"], "does not divide 360"),
         ([NUCLEI, "--only-groups", "three"], "'three' is unknown"),
         ([NUCLEI, "--device", "tpu"], "tpu"),

@@ -76,4 +76,4 @@ def test_a_certificate_is_written_beside(
 def test_a_certificate_cannot_be_written_beside_a_module(typed: object) -> None:
     code, _, told = typed("certify", "wsipipe.models.networks.unet:gmr_unet", "--write")
     assert code == ExitCode.USAGE
-    assert "No weights" in told
+    assert "not found" in told

@@ -16,8 +16,9 @@ from wsipipe.models.certificate.equivariance import perturbed_copy
 from wsipipe.models.certificate.layer_outputs import TURNS, relative_error
 from wsipipe.models.freeze import freeze
 from wsipipe.models.networks.baselines import plain_unet
-from wsipipe.models.networks.blocks import DenseClassifier, folded
+from wsipipe.models.networks.blocks import folded
 from wsipipe.models.networks.convnext import GMRConvNeXt
+from wsipipe.models.networks.dense_classifier import DenseClassifier
 from wsipipe.models.networks.densenet import GMRDenseNet
 from wsipipe.models.networks.resnet import Bottleneck, GMRResNet
 from wsipipe.models.networks.unet import GMRUNet

@@ -19,11 +19,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from wsipipe.errors import ModelError
 from wsipipe.models.certificate.equivariance import first_non_equivariant_layer
 from wsipipe.models.gmr import GMRConv2d, Mode
+from wsipipe.models.networks.blocks import BlockPool2d
 
 log = logging.getLogger(__name__)
 EXTENT_PX = (64, 96)
@@ -37,31 +37,6 @@ REFUSED: dict[type[nn.Module], str] = {
     nn.Conv3d: "only convolutions over two axes are converted; see GMRConv3d",
 }
 Symmetric = tuple[int, int, int, int]
-
-
-class BlockPool2d(nn.Module):
-    """Mean or maximum of each block of ``factor`` x ``factor`` px.
-
-    Extents that are no multiples of ``factor`` are refused.
-    """
-
-    def __init__(self, factor: int, largest: bool = False) -> None:
-        super().__init__()
-        self.factor, self.largest = factor, largest
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Pool features (B, C, H, W) to (B, C, H / factor, W / factor)."""
-        height, width = x.shape[-2:]
-        if height % self.factor or width % self.factor:
-            raise ModelError(
-                f"A pooling layer got {height} x {width} px, no multiple of {self.factor}: symmetric pooling "
-                "needs images whose extents are multiples of the network's total stride. Pad the image."
-            )
-        return (functional.max_pool2d if self.largest else functional.avg_pool2d)(x, self.factor)
-
-    def extra_repr(self) -> str:
-        """Return factor and kind, as ``print`` shows them."""
-        return f"{self.factor}, largest={self.largest}"
 
 
 def convert_to_gmr(

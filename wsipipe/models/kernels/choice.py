@@ -19,8 +19,8 @@ from wsipipe.models.kernels import fused
 from wsipipe.models.kernels.rings import Rings
 
 TABLE = Path(__file__).with_name("choice.json")
-Way = Literal["dense", "two_step", "fused"]
-Rows = list[tuple[int, Way]]
+Implementation = Literal["dense", "two_step", "fused"]
+Rows = list[tuple[int, Implementation]]
 DENSE: Rows = [(0, "dense")]
 
 
@@ -38,7 +38,7 @@ def device_kind(device: torch.device) -> str:
     return fused.cpu_kind() if device.type == "cpu" else device.type
 
 
-def choose(rings: Rings, device: torch.device, dtype: torch.dtype, training: bool) -> Way:
+def choose(rings: Rings, device: torch.device, dtype: torch.dtype, training: bool) -> Implementation:
     """Return the fastest implementation measured for such a layer.
 
     It always covers the layer.

@@ -5,7 +5,8 @@ from typing import Literal
 import torch
 
 from wsipipe.models.kernels.choice import choose
-from wsipipe.models.kernels.fused import fused, supports
+from wsipipe.models.kernels.fused import supports
+from wsipipe.models.kernels.fused_gradient import fused
 from wsipipe.models.kernels.rings import Rings, dense, two_step
 
 Impl = Literal["auto", "dense", "two_step", "fused"]

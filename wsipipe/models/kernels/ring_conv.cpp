@@ -1,15 +1,15 @@
 // Ring convolution of channels-last features: ring sums that stay in cache, then a matrix product.
 //
 // A tile of pixels with its halo is copied, VL channels at a time, into a zero-padded float32 block; on the way
-// it may be pooled or up-sampled, or come from two inputs, one's channels after the other's. Stage 1
+// it may be pooled or up-sampled, or come from two inputs, channel after channel. Stage 1
 // adds the taps of each orbit (cells at one distance) and mixes the orbits to rings. Stage 2 multiplies the
 // rings by the packed weights, accumulating in registers; a residual and ReLU are applied before the result is
-// written. The vectors are GCC's, so one source serves AVX-512, AVX2 and any other machine.
+// written. The vectors are GCC vector extensions, so one source serves AVX-512, AVX2 and all other machines.
 //
-// Every sum has one order, whatever the orientation of the input: an orbit is added along the subgroups
-// point mirror < quarter turns < all eight, so that turned input only swaps the operands of an addition,
+// Every sum has the same order in all orientations of the input: an orbit is added along the subgroups
+// point mirror < quarter turns < all eight, so that rotated input only swaps the operands of an addition,
 // and every pixel's matrix product runs over rings and channels in the same order. That order does not depend on
-// the width of the vectors either, so float32 results have the same bits on every processor with FMA.
+// the width of the vectors either, so float32 results are bitwise identical on every processor with FMA.
 
 #include <algorithm>
 #include <cstdint>
@@ -25,7 +25,7 @@
 
 namespace {
 
-#if defined(RING_LANES)  // the tests compare widths
+#if defined(RING_LANES)  // set by tests that compare vector widths
 constexpr int VL = RING_LANES, MR1 = 10, MR2 = 6;
 #elif defined(__AVX512F__)
 constexpr int VL = 16, MR1 = 24, MR2 = 12;
@@ -41,7 +41,8 @@ constexpr bool BF16_PRODUCTS = false;
 #endif
 
 constexpr int TILE = 16, ROWS = 32;  // px; a tile is at most ROWS x TILE
-constexpr int ROW_BYTES = 1344;      // of rings held at once for a pixel; odd in cache lines, so no set is crowded
+// Rings held at once per pixel; an odd number of cache lines, which avoids set conflicts.
+constexpr int ROW_BYTES = 1344;
 
 typedef float vec __attribute__((vector_size(VL * 4)));
 typedef float vec_at __attribute__((vector_size(VL * 4), aligned(4), may_alias));
@@ -107,12 +108,12 @@ ALWAYS_INLINE vec widened(const bf16* p) {
 }
 
 struct Job {
-  const void* input;      // (B, H, W, C); pooled it is (B, 2 H, 2 W, C), up-sampled (B, H / 2, W / 2, C)
+  const void* input;      // (B, H, W, C); (B, 2 H, 2 W, C) if pooled, (B, H / 2, W / 2, C) if up-sampled
   void* output;           // (B, Ho, Wo, O)
   const void* weight;     // (ceil(O / VL), blocks, rings, CB, VL), bf16 in pairs of channels
   const float* bias;      // (ceil(O / VL) * VL)
   const float* mix;       // (rings, orbits), or null: the rings are sums of orbits
-  const int32_t* ring_of; // (orbits), the ring each orbit is added to, ascending
+  const int32_t* ring_of; // (orbits), ring to which each orbit is added, ascending
   int64_t batch, height, width, channels, outputs;
   int64_t kernel, padding, rings, threads;
   const void* second;     // a second input with the channels from `split` on, or null
@@ -180,7 +181,7 @@ ALWAYS_INLINE vec ring_sum(Taps<K, CB> taps) {
   else return orbit<K, CB, A, B>(taps);
 }
 
-// Writes a ring of some pixels; `at` counts the channels, CB a pixel, that lie before the first of `v`.
+// Writes a ring of some pixels; `at` counts the channels, CB per pixel, before the first of `v`.
 template <int CB, class P>
 ALWAYS_INLINE void put(vec v, int at, P* rings) {
   rings += at / CB * ROW<P> + at % CB;
@@ -240,13 +241,13 @@ void sum_rings(const Job& job, const Tile& tile, const float* block, P* rings) {
     }
 }
 
-// One input: its pixels at the size that the layer sees, resampled as they are read.
+// One input: its pixels at the size that the layer reads, resampled while they are read.
 template <class T>
-struct Source {
+struct LayerInput {
   const T* data;
   int64_t channels, first, height, width, scale;
 
-  Source(const Job& job, int64_t image, int64_t channel) {
+  LayerInput(const Job& job, int64_t image, int64_t channel) {
     const bool is_second = job.second && channel >= job.split;
     scale = is_second ? job.second_scale : job.scale;
     channels = is_second ? job.channels - job.split : job.second ? job.split : job.channels;
@@ -265,16 +266,16 @@ ALWAYS_INLINE V read(const T* from) {
 }
 
 // Mean of 2x2 px; bilinear by pixel centres: (9 near + 3 (beside + above) + far) / 16, edges repeated. Diagonals
-// and beside + above are added first, so that turned input only swaps operands.
+// and beside + above are added first, so that rotated input only swaps operands.
 template <class V, class T>
-ALWAYS_INLINE V pooled(const Source<T>& from, int64_t y, int64_t x, int64_t c) {
+ALWAYS_INLINE V pooled(const LayerInput<T>& from, int64_t y, int64_t x, int64_t c) {
   const T *near = from.at(2 * y, 2 * x) + c, *below = near + from.width * from.channels;
   const V falling = read<V>(near) + read<V>(below + from.channels);
   return (falling + (read<V>(near + from.channels) + read<V>(below))) * 0.25f;
 }
 
 template <class V, class T>
-ALWAYS_INLINE V upsampled(const Source<T>& from, int64_t y, int64_t x, int64_t c) {
+ALWAYS_INLINE V upsampled(const LayerInput<T>& from, int64_t y, int64_t x, int64_t c) {
   const int64_t ny = y >> 1, nx = x >> 1;
   const int64_t fy = std::clamp<int64_t>(ny + (y & 1) * 2 - 1, 0, from.height - 1);
   const int64_t fx = std::clamp<int64_t>(nx + (x & 1) * 2 - 1, 0, from.width - 1);
@@ -283,19 +284,19 @@ ALWAYS_INLINE V upsampled(const Source<T>& from, int64_t y, int64_t x, int64_t c
 }
 
 template <class V, class T>
-ALWAYS_INLINE V pixel(const Source<T>& from, int64_t y, int64_t x, int64_t c) {
+ALWAYS_INLINE V pixel(const LayerInput<T>& from, int64_t y, int64_t x, int64_t c) {
   if (from.scale < 0) return pooled<V>(from, y, x, c);
   if (from.scale > 0) return upsampled<V>(from, y, x, c);
   return read<V>(from.at(y, x) + c);
 }
 
-// The input at the size that a layer sees, (B, H, W, C): what copy_block reads, by itself.
+// Resamples the input to the size that a layer reads, (B, H, W, C), as copy_block does.
 template <class T>
 void resample(const Job& job) {
   const int64_t rows = job.batch * job.height, vectors = job.channels / VL * VL;
 #pragma omp parallel for num_threads(int(job.threads)) schedule(static)
   for (int64_t row = 0; row < rows; ++row) {
-    const Source<T> source(job, row / job.height, 0);
+    const LayerInput<T> source(job, row / job.height, 0);
     const int64_t y = row % job.height;
     T* out = static_cast<T*>(job.output) + row * job.width * job.channels;
     for (int64_t x = 0; x < job.width; ++x, out += job.channels) {
@@ -307,7 +308,7 @@ void resample(const Job& job) {
 
 template <int K, int CB, class T>
 void copy_block(const Job& job, const Tile& tile, int64_t first, float* block) {
-  const Source<T> source(job, tile.image, first);
+  const LayerInput<T> source(job, tile.image, first);
   const int valid = int(std::min<int64_t>(CB, source.channels - source.first));
   for (int y = 0; y < tile.rows + K - 1; ++y) {
     float* row = block + y * Taps<K, CB>::row;
@@ -371,7 +372,7 @@ ALWAYS_INLINE void multiply(const bf16* a, const bf16* b, int64_t panel, int64_t
 }
 #endif
 
-// Where results go. A copy of what the job says: stores may alias the job itself.
+// Output pointers and sizes, copied from the job, which stores may alias.
 template <class T>
 struct Sink {
   T* const output;
@@ -383,7 +384,7 @@ struct Sink {
       : output(static_cast<T*>(job.output)), residual(static_cast<const T*>(job.residual)),
         outputs(job.outputs), relu(job.relu) {}
 
-  // Adds the residual, applies ReLU (NaN stays NaN), and writes the outputs from `first` on of a pixel.
+  // Adds the residual, applies ReLU (NaN stays NaN), and writes the outputs of a pixel, from `first` on.
   ALWAYS_INLINE void put(vec v, int64_t pixel, int64_t first) const {
     const int64_t at = pixel * outputs + first, valid = outputs - first;
     if (valid >= VL) {
@@ -512,10 +513,10 @@ void run(const Job& job) {
 
 // ---- gradient of the weights -----------------------------------------------------------------------------
 //
-// Of each ring: sum over pixels of (ring of the input) x (gradient of the output); without a mix the rings are
-// the orbits, and it is the gradient of the value at each radius. The job has the gradient as `output`, and as
-// `weight` room for (threads, blocks, rings, CB, outputs rounded up to VL) float32 zeros, to be added up. Tiles go to threads by number, so that the sums have one
-// order for a number of threads.
+// Per ring: sum over pixels of (ring of the input) x (gradient of the output); without a mix the rings are the
+// orbits, and the sum is the gradient of the value at each radius. The job has the gradient as `output`, and as
+// `weight` (threads, blocks, rings, CB, outputs rounded up to VL) float32 zeros, to which it is added. Tiles are
+// assigned to threads by number, so that the order of the sums depends only on the number of threads.
 
 template <int MR, int NV>
 ALWAYS_INLINE void outer_products(const float* a, const float* b, int64_t pixels, int64_t padded, int64_t rows,
@@ -583,7 +584,7 @@ void grad(const Job& job) {
   }
 }
 
-// The same for vectors of every width: products are added block by block, so it decides the last bits.
+// The same for all vector widths: products are added block by block, so it determines the last bits.
 int block_channels(int64_t channels) { return channels <= 4 ? 4 : channels <= 8 ? 8 : 16; }
 
 template <int K, class T, class P>

@@ -1,11 +1,11 @@
 // Ring convolution of channels-last features on a GPU; the CPU kernel's arithmetic in thread blocks.
 //
-// A block of 256 threads makes 16 x 16 pixels by NT outputs. For each 16 channels it copies the pixels with their
-// halo into shared memory (load_tile), sums the rings there, two channels and eight pixels a thread
+// A block of 256 threads computes 16 x 16 pixels by NT outputs. For each 16 channels it copies the pixels with their
+// halo into shared memory (load_tile), sums the rings there, two channels and eight pixels per thread
 // (sum_rings), and multiplies them by the packed weights (tensor cores for bfloat16). Ring sums never
-// leave the block. Every sum has one order in all eight orientations.
+// leave the block. Every sum has the same order in all eight orientations.
 //
-// Compiled as C++ instead of CUDA, the same phases run thread after thread: so the tiling is tested without a GPU.
+// Compiled as C++ instead of CUDA, the same phases run thread after thread, so the tiling is tested without a GPU.
 
 #include <cstdint>
 #include <cstring>
@@ -50,7 +50,7 @@ struct Job {
   const int32_t* ring_of;  // unused here: index mode has a mix of zeros and ones
   int64_t batch, height, width, channels, outputs;
   int64_t kernel, padding, rings, threads;
-  // What follows in the CPU kernel's Job (a second input, resampling, residual, ReLU) is not done here.
+  // The further fields of the CPU kernel's Job (second input, resampling, residual, ReLU) are not used here.
 };
 
 struct alignas(16) Chunk {
@@ -86,8 +86,8 @@ HD constexpr int orbit_r2(int k, int index) {
         }
 }
 
-// Pixels of a tile's row in shared memory: a gap after each 8, and a length that is 2 more than a multiple of 4,
-// put the four runs of a warp into different banks.
+// Layout of a tile's row in shared memory: a gap after each 8 pixels, and a length of 2 more than a multiple of 4,
+// place the four runs of a warp in different banks.
 template <int K>
 constexpr int ROW = ((TILE + K - 1) + (TILE + K - 2) / RUN + 1) / 4 * 4 + 2;
 HD constexpr int column(int x) { return x + x / RUN; }
@@ -96,7 +96,7 @@ template <class T, int K>
 struct Shared {
   static constexpr int rings = K / 2 + 1;
   alignas(16) T tile[(TILE + K - 1) * ROW<K> * CB];
-  alignas(16) T sums[rings * CB * LINE];  // a ring's channel by pixels
+  alignas(16) T sums[rings * CB * LINE];  // channel of a ring by pixels
   float mix[rings * orbit_count(K)];
 };
 
@@ -191,7 +191,7 @@ HD const T* weights(const Job& job, Place at, int64_t block) {
   return static_cast<const T*>(job.weight) + (at.panel * blocks + block) * depth * NT;
 }
 
-// A thread's share of the product: RUN pixels by NT / 8 outputs.
+// Part of the product computed by one thread: RUN pixels by NT / 8 outputs.
 template <class T, int K, int NT>
 HD void multiply(int thread, const T* weight, const Shared<T, K>& shared, float (&acc)[RUN][NT / 8]) {
   const int px = thread / 8 * RUN, output = thread % 8 * (NT / 8);

@@ -15,9 +15,11 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from wsipipe.models.networks.blocks import POOL, DenseClassifier, Step, plain_conv, plain_conv3d
+from wsipipe.models.networks.blocks import plain_conv, plain_conv3d
 from wsipipe.models.networks.convnext import ChannelNorm, GMRConvNeXt
+from wsipipe.models.networks.dense_classifier import DenseClassifier
 from wsipipe.models.networks.densenet import GMRDenseNet
+from wsipipe.models.networks.halo import POOL, Step
 from wsipipe.models.networks.r3d import GMRR3D
 from wsipipe.models.networks.resnet import GMRResNet, gmr_resnet50
 from wsipipe.models.networks.unet import GMRUNet

@@ -1,11 +1,10 @@
 """Building blocks of the networks.
 
-Convolution with norm, folding, pooling, up-sampling, and receptive fields.
+Convolution with norm, folding, pooling and up-sampling.
 """
 
 import copy
 from collections.abc import Sequence
-from math import prod
 from typing import Protocol
 
 import torch
@@ -17,11 +16,6 @@ from wsipipe.models.gmr import GMRConv2d, GMRConv3d, Mode, fuse
 from wsipipe.models.kernels.fused import resampled
 from wsipipe.models.kernels.layer_input import POOLED, UPSAMPLED, LayerInput, as_layer_input, joined
 from wsipipe.models.kernels.ring_layer import RingConv2d
-from wsipipe.models.kernels.rings import CONVOLVE
-
-Span = tuple[int, int]
-Step = tuple[int, int]
-POOL: Step = (2, 2)
 
 
 class ConvFactory(Protocol):
@@ -177,121 +171,26 @@ def check_stages(kernel_sizes: Sequence[int], stages: int) -> tuple[int, ...]:
     return tuple(kernel_sizes)
 
 
-def before(span: Span, step: Step) -> Span:
-    """Return the first and last px that a layer reads for ``span``.
+class BlockPool2d(nn.Module):
+    """Mean or maximum of each block of ``factor`` x ``factor`` px.
 
-    The layer has (kernel side, stride).
-    """
-    side, stride = step
-    return span[0] * stride - (side - 1) // 2, span[1] * stride + side // 2
-
-
-def before_upsample(span: Span) -> Span:
-    """Return the first and last px that bilinear 2x up-sampling reads for ``span``."""
-    return (span[0] - 1) // 2, (span[1] - 1) // 2 + 1
-
-
-def halo_of(span: Span, cell_px: int) -> int:
-    """Return the halo of a cell of ``cell_px`` at the origin, px.
-
-    It is the context needed on each side, rounded up to whole cells.
-    """
-    halo_px = max(-span[0], span[1] - cell_px + 1)
-    return -(-halo_px // cell_px) * cell_px
-
-
-def dense_halo(steps: Sequence[Step], window: int) -> int:
-    """Return the halo of a dense pass, px.
-
-    ``steps`` are followed backwards from a window of ``window`` cells along a side.
-    """
-    span = before((0, 0), (window, 1))
-    for step in reversed(steps):
-        span = before(span, step)
-    return halo_of(span, prod(stride for _, stride in steps))
-
-
-class DenseClassifier(nn.Module):
-    """Classifier that also runs densely over an image.
-
-    Tile (B, C, H, W) -> class scores; in one dense pass, image -> a map of them, with one cell per ``stride``
-    px. Also for volumes (B, C, D, H, W). The head is linear, so the mean of the cells' scores is the score of
-    the tile.
-
-    Attributes:
-        steps: (kernel side, stride) of each layer on the path with the largest receptive field, first layer
-            first.
-        window: Odd number of cells along a side that :meth:`logit_map` averages.
-        head: Features of a cell -> class scores.
+    Extents that are no multiples of ``factor`` are refused.
     """
 
-    steps: list[Step]
-    window: int
-    head: nn.Linear
-
-    def features(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the features of each cell.
-
-        Image (B, C, H, W) -> (B, F, H / stride, W / stride).
-        """
-        raise NotImplementedError(f"{type(self).__name__} must define features()")
-
-    @property
-    def stride(self) -> int:
-        """Image px per cell, along each axis."""
-        return prod(stride for _, stride in self.steps)
-
-    @property
-    def lattice_px(self) -> int:
-        """Divisor of patch origins and extents."""
-        return self.stride
-
-    @property
-    def halo_px(self) -> int:
-        """Context that :meth:`logit_map` needs on each side of a core, px.
-
-        The core lies on the lattice.
-        """
-        return dense_halo(self.steps, self.window)
-
-    def cells(self, x: torch.Tensor) -> torch.Tensor:
-        """Return raw class scores of each cell, without window means.
-
-        Image (B, C, H, W) -> (B, classes, H / stride, W / stride).
-        """
-        check_divisible(x, self.stride)
-        return self._scores(self.features(x))
-
-    def _scores(self, features: torch.Tensor) -> torch.Tensor:
-        """Return raw class scores of the features of each cell."""
-        dims = features.ndim - 2
-        weight, bias = self.head.weight.reshape(*self.head.weight.shape, *(1,) * dims), self.head.bias
-        if torch.is_inference_mode_enabled():
-            # Few cells, so float64 is cheap; what the order of a sum changes is then below any stored level.
-            features, weight, bias = features.double(), weight.double(), bias.double()
-        return CONVOLVE[dims](features, weight, bias)
+    def __init__(self, factor: int, largest: bool = False) -> None:
+        super().__init__()
+        self.factor, self.largest = factor, largest
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return raw class scores (B, classes) of tiles (B, C, H, W)."""
-        return self.cells(x).flatten(2).mean(dim=2)
+        """Pool features (B, C, H, W) to (B, C, H / factor, W / factor)."""
+        height, width = x.shape[-2:]
+        if height % self.factor or width % self.factor:
+            raise ModelError(
+                f"A pooling layer got {height} x {width} px, no multiple of {self.factor}: symmetric pooling "
+                "needs images whose extents are multiples of the network's total stride. Pad the image."
+            )
+        return (functional.max_pool2d if self.largest else functional.avg_pool2d)(x, self.factor)
 
-    def logit_map(self, x: torch.Tensor) -> torch.Tensor:
-        """Return raw class scores of each cell, as means of a window.
-
-        Image (B, C, H, W) -> (B, classes, H / stride, W / stride).
-        """
-        return self._window_means(self.cells(x))
-
-    def logit_and_feature_maps(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the :meth:`logit_map` and window means of the features.
-
-        The means are (B, F, H / stride, W / stride) float64.
-        """
-        check_divisible(x, self.stride)
-        features = self.features(x)
-        return self._window_means(self._scores(features)), self._window_means(features.double())
-
-    def _window_means(self, values: torch.Tensor) -> torch.Tensor:
-        values = values.to(torch.promote_types(values.dtype, torch.float32))
-        mean = {2: functional.avg_pool2d, 3: functional.avg_pool3d}[values.ndim - 2]
-        return mean(values, self.window, 1, self.window // 2, count_include_pad=False)
+    def extra_repr(self) -> str:
+        """Return factor and kind, as ``print`` shows them."""
+        return f"{self.factor}, largest={self.largest}"

@@ -15,15 +15,9 @@ from torch import nn
 from torch.nn import functional
 
 from wsipipe.models.gmr import Mode
-from wsipipe.models.networks.blocks import (
-    POOL,
-    ConvFactory,
-    DenseClassifier,
-    Step,
-    check_stages,
-    gmr_conv,
-    pool,
-)
+from wsipipe.models.networks.blocks import ConvFactory, check_stages, gmr_conv, pool
+from wsipipe.models.networks.dense_classifier import DenseClassifier
+from wsipipe.models.networks.halo import POOL, Step
 
 STEM_PX = 5
 STEM_WIDTH = 16

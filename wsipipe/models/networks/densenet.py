@@ -15,17 +15,16 @@ from torch.nn import functional
 
 from wsipipe.models.gmr import Mode
 from wsipipe.models.networks.blocks import (
-    POOL,
     ConvFactory,
     ConvNorm,
-    DenseClassifier,
-    Step,
     check_stages,
     conv_relu,
     gmr_conv,
     plain_conv,
     pool,
 )
+from wsipipe.models.networks.dense_classifier import DenseClassifier
+from wsipipe.models.networks.halo import POOL, Step
 
 STEM_PX = 5
 SQUEEZE = 4

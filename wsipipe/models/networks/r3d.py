@@ -11,16 +11,9 @@ import torch
 from torch import nn
 
 from wsipipe.models.gmr import Mode
-from wsipipe.models.networks.blocks import (
-    POOL,
-    ConvFactory,
-    ConvNorm,
-    DenseClassifier,
-    Step,
-    conv_relu,
-    gmr_conv,
-    plain_conv3d,
-)
+from wsipipe.models.networks.blocks import ConvFactory, ConvNorm, conv_relu, gmr_conv, plain_conv3d
+from wsipipe.models.networks.dense_classifier import DenseClassifier
+from wsipipe.models.networks.halo import POOL, Step
 from wsipipe.models.networks.resnet import ResidualBlock
 
 STAGES = 4

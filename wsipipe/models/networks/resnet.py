@@ -13,19 +13,17 @@ from torch import nn
 from wsipipe.models.gmr import Mode
 from wsipipe.models.kernels.layer_input import AS_IS, POOLED, LayerInput
 from wsipipe.models.networks.blocks import (
-    POOL,
     ConvFactory,
     ConvNorm,
-    DenseClassifier,
-    Step,
     check_stages,
     conv_relu,
     convolved,
-    dense_halo,
     gmr_conv,
     plain_conv,
     pool,
 )
+from wsipipe.models.networks.dense_classifier import DenseClassifier
+from wsipipe.models.networks.halo import POOL, Step, dense_halo
 
 STEM_PX = 5
 DEPTHS = (2, 2, 2, 2)

@@ -12,17 +12,14 @@ from torch import nn
 from wsipipe.models.gmr import Mode
 from wsipipe.models.kernels.layer_input import POOLED, UPSAMPLED, LayerInput
 from wsipipe.models.networks.blocks import (
-    POOL,
     ConvFactory,
     ConvNorm,
-    before,
-    before_upsample,
     check_divisible,
     check_stages,
     conv_relu,
     gmr_conv,
-    halo_of,
 )
+from wsipipe.models.networks.halo import POOL, before, before_upsample, halo_of
 
 
 class DoubleConv(nn.Module):

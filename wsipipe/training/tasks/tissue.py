@@ -14,7 +14,7 @@ from torch.nn import functional
 from wsipipe.errors import ConfigError
 from wsipipe.models.cards.card import ModelCard, Output, StainReference
 from wsipipe.models.cards.training_range import TrainingRange
-from wsipipe.models.networks.blocks import DenseClassifier
+from wsipipe.models.networks.dense_classifier import DenseClassifier
 from wsipipe.models.predictor import Device
 from wsipipe.training.datasets import read_tiles
 from wsipipe.training.device import autocast

@@ -11,8 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from wsipipe.errors import ModelError
-from wsipipe.models.conversion.to_gmr import BlockPool2d, convert_to_gmr
+from wsipipe.models.conversion.to_gmr import convert_to_gmr
 from wsipipe.models.gmr import GMRConv2d
+from wsipipe.models.networks.blocks import BlockPool2d
 
 
 class Strided(nn.Module):
@@ -152,7 +153,7 @@ def test_a_single_layer_is_converted() -> None:
         (nn.Conv2d(3, 4, 3, 2), "use padding 1"),
         (nn.ConvTranspose2d(3, 4, 3, 2, 1), "2 times the size"),
         (nn.MaxPool2d(2, return_indices=True), "return_indices"),
-        (nn.LayerNorm([64, 96]), "weighs each position"),
+        (nn.LayerNorm([64, 96]), "weight per position"),
         (nn.PixelUnshuffle(2), "positions become channels"),
     ],
 )

@@ -14,7 +14,7 @@ import torch
 
 from wsipipe.models.freeze import freeze
 from wsipipe.models.gmr import GMRConv2d
-from wsipipe.models.kernels import build, fused, packing
+from wsipipe.models.kernels import build, fused, fused_gradient, packing
 from wsipipe.models.kernels.rings import dense
 from wsipipe.models.networks.unet import gmr_unet
 
@@ -95,7 +95,7 @@ def kernel_for(compiled: None, tmp_path_factory: pytest.TempPathFactory) -> Kern
 
 
 def use(kernel: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (fused, packing):
+    for module in (fused, fused_gradient, packing):
         monkeypatch.setattr(module, "library", lambda: kernel)
 
 

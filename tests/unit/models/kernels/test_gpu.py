@@ -11,7 +11,8 @@ from torch import nn
 
 from wsipipe.models.gmr import GMRConv2d
 from wsipipe.models.kernels.build import GPU_FLAGS, GPU_SOURCE
-from wsipipe.models.kernels.fused import fused, job_of
+from wsipipe.models.kernels.fused import job_of
+from wsipipe.models.kernels.fused_gradient import fused
 from wsipipe.models.kernels.layer_input import LayerInput
 from wsipipe.models.kernels.packing import gpu_layout, pack
 from wsipipe.models.kernels.rings import dense

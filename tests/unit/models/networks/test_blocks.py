@@ -8,16 +8,8 @@ from torch import nn
 
 from wsipipe.errors import ModelError
 from wsipipe.models.gmr import GMRConv2d
-from wsipipe.models.networks.blocks import (
-    POOL,
-    ConvNorm,
-    before,
-    check_divisible,
-    check_stages,
-    dense_halo,
-    folded,
-    gmr_conv,
-)
+from wsipipe.models.networks.blocks import ConvNorm, check_divisible, check_stages, folded, gmr_conv
+from wsipipe.models.networks.halo import POOL, before, dense_halo
 
 STEPS = [(1, 1), (3, 1), (5, 1), (9, 1), (7, 2), (3, 2), POOL]
 
