@@ -1,6 +1,6 @@
 """Class probabilities of one tile, as the pipeline computes them.
 
-The pipeline classifies a cell from a window around it (7 x 7 cells, 112 um, for the shipped weights), so the
+The pipeline classifies a cell from a window around it (7 x 7 cells, 112 µm, for the shipped weights), so the
 cell in the middle of a tile is classified from the tile. A tile is continued by reflection, as tissue
 continues beyond it; this plane is rotated as a whole, so no empty corner appears.
 """

@@ -72,7 +72,7 @@ def test_an_outline_that_reaches_off_the_slide_ends_at_its_edge(notes: Path) -> 
 
 def test_a_region_of_another_slide_is_refused(notes: Path) -> None:
     notes.write_text(json.dumps([feature(square(90_000, 0, 64), {"name": "Region*"}), DERIVED]))
-    with pytest.raises(ConfigError, match=r"lies outside .* another slide's"):
+    with pytest.raises(ConfigError, match=r"is outside .* this slide's"):
         read_fields(notes.parent)
 
 
