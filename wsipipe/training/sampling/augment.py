@@ -47,7 +47,7 @@ def optics(image: Rgb, rng: np.random.Generator, changes: Augment) -> Rgb:
     return _seeded(_optics(changes.blur, changes.jpeg, changes.noise), rng)(image=image)["image"]
 
 
-def turned(image: Rgb, maps: Maps, side_px: int, rng: np.random.Generator) -> tuple[Rgb, Maps]:
+def rotated(image: Rgb, maps: Maps, side_px: int, rng: np.random.Generator) -> tuple[Rgb, Maps]:
     """Rotate the middle of an image and its maps by a random angle.
 
     Half of the results are mirrored.
@@ -62,7 +62,7 @@ def turned(image: Rgb, maps: Maps, side_px: int, rng: np.random.Generator) -> tu
     return found["image"], found["mask"]
 
 
-def turning_px(side_px: int) -> int:
+def rotation_px(side_px: int) -> int:
     """Return the side of a square that contains ``side_px`` at any angle."""
     return int(np.ceil(side_px * np.sqrt(2))) + 2
 

@@ -85,14 +85,14 @@ class NucleiCrops:
         fields = list(self.sources.values())[rng.choice(len(self.chances), p=self.chances)]
         field, maps = fields[rng.integers(len(fields))]
         side = self.samples.side_px
-        wide = augment.turning_px(side) if self.changes.geometric else side
+        wide = augment.rotation_px(side) if self.changes.geometric else side
         factor = self.mpp / field.mpp * np.exp(rng.uniform(-self.changes.scale, self.changes.scale))
         cut_px = max(round(wide * factor), 8)
         y, x = (int(rng.integers(0, max(extent - cut_px, 0) + 1)) for extent in field.labels.shape)
         method = FILTERS[rng.integers(factor < 1, len(FILTERS))]
         image, maps = resampled(field.image, maps, (y, x), cut_px, wide, method)
         if self.changes.geometric:
-            image, maps = augment.turned(image, maps, side, rng)
+            image, maps = augment.rotated(image, maps, side, rng)
         return image, maps, f"{field.source}/{field.name} at y {y}, x {x}, {cut_px} px"
 
 

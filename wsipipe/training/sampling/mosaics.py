@@ -77,10 +77,10 @@ class TileMosaics:
             return augment.glass(side, rng), "glass"
         members = self.by_class[label]
         tile = members[rng.integers(len(members))]
-        wide = augment.turning_px(side) if self.changes.geometric else side
+        wide = augment.rotation_px(side) if self.changes.geometric else side
         image = square(tile, self.mpp, wide, rng, self.changes.scale)
         if self.changes.geometric:
-            image, _ = augment.turned(image, np.zeros((wide, wide, 1), np.uint8), side, rng)
+            image, _ = augment.rotated(image, np.zeros((wide, wide, 1), np.uint8), side, rng)
         return augment.stain(image, rng, self.changes.stain), tile.name
 
 

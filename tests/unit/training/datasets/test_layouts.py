@@ -1,4 +1,4 @@
-"""Readers of published layouts: tiny made folders of each; what is read is what was written."""
+"""Readers of published layouts: small synthetic folders are read as they were written."""
 
 import json
 from collections.abc import Callable
@@ -233,7 +233,7 @@ def test_every_bad_file_is_named_at_once(tmp_path: Path) -> None:
     assert "one.jpg" not in text
 
 
-def test_a_scale_that_is_not_told_is_that_of_all_nuclei(tmp_path: Path) -> None:
+def test_an_unknown_scale_is_estimated_from_all_nuclei(tmp_path: Path) -> None:
     for name, factor in (("a", 2), ("b", 3)):
         found = labels().repeat(factor, 0).repeat(factor, 1).astype(np.uint8)
         put(tmp_path / "images" / f"{name}.png", picture(found.shape))
