@@ -1,4 +1,4 @@
-"""Verb evaluate: how good weights are on labelled data, upright, turned and mirrored."""
+"""Command ``evaluate``: scores of weights on labelled data."""
 
 import os
 from pathlib import Path
@@ -15,37 +15,39 @@ def evaluate(
     weights: Annotated[
         str,
         typer.Argument(
-            help="Name of weights, a .safetensors file, or the folder of a cross-validation, whose networks "
-            "are asked about what each had held out."
+            help="Name of weights, a .safetensors file, or a cross-validation folder: each model is "
+            "evaluated on its held-out samples."
         ),
     ],
     data: Annotated[Path, typer.Option(help="Folder of fields or tiles, in any known layout.")],
     angles: Annotated[
-        float | None, typer.Option(help="Also turned test sets, every so many degrees; 10 gives 36.")
+        float | None, typer.Option(help="Step in degrees of rotated test sets; 10 gives 36 (default: none).")
     ] = None,
-    mirror: Annotated[bool, typer.Option("--mirror", help="Also mirrored test sets.")] = False,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Evaluate mirrored test sets too.")] = False,
     only_groups: Annotated[
-        str, typer.Option(help="Only these organs or patients, separated by commas.")
+        str, typer.Option(help="Organs or patients to evaluate, separated by commas (default: all).")
     ] = "",
     side: Annotated[
-        int | None, typer.Option(min=64, help="Only the middle of each field, its own px; quicker.")
+        int | None,
+        typer.Option(min=64, help="Side in px of the evaluated middle square of each field."),
     ] = None,
     max_samples: Annotated[
-        int | None, typer.Option("--max-samples", "--max-fields", min=1, help="At most so many; quicker.")
+        int | None,
+        typer.Option("--max-samples", "--max-fields", min=1, help="Largest number of samples."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for JSON, Markdown and plots.")] = None,
     into_card: Annotated[
-        bool, typer.Option("--into-card", help="Put the scores and intervals into the weights' card.")
+        bool, typer.Option("--into-card", help="Write the scores and intervals to the card of the weights.")
     ] = False,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it runs.")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Device.")] = "auto",
     precision: Annotated[
-        Literal["auto", "float32", "bfloat16", "float64"], typer.Option(help="In what it computes.")
+        Literal["auto", "float32", "bfloat16", "float64"], typer.Option(help="Numerical precision.")
     ] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Of the CPU; default all.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    threads: Annotated[int | None, typer.Option(min=1, help="Number of CPU threads (default: all).")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Scores weights on labelled fields (nuclei) or tiles (tissue); see docs/evaluation.md."""
+    """Score weights on labelled fields (nuclei) or tiles (tissue); see docs/evaluation.md."""
     from wsipipe.training.evaluation.card_update import put_into_card
     from wsipipe.training.evaluation.evaluate import evaluate as measure
     from wsipipe.training.evaluation.report import as_markdown, write_report

@@ -1,10 +1,10 @@
-"""The verb ``train``: a recipe and folders of data become weights that ``run`` can use."""
+"""Command ``train``: weights from a recipe and folders of data."""
 
 import json
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import typer
 from rich.console import Console
@@ -26,37 +26,41 @@ SECONDS_BETWEEN_LINES = 20.0
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe that comes with wsipipe, or a YAML file.")],
-    data: Annotated[
-        list[Path], typer.Option("--data", help="Folder with training data; may be given again.")
-    ],
+    data: Annotated[list[Path], typer.Option("--data", help="Folder with training data; can be repeated.")],
     out: Out,
     fold: Annotated[
-        int | None, typer.Option(min=0, help="Fold to hold out; default the recipe's validation.fold.")
+        int | None, typer.Option(min=0, help="Fold to hold out (default: validation.fold of the recipe).")
     ] = None,
     all_data: Annotated[bool, typer.Option("--all-data", help="Hold nothing out.")] = False,
     folds: Annotated[
-        int | None, typer.Option(min=2, help="Cross-validate: so many folds, then all data.")
+        int | None,
+        typer.Option(min=2, help="Folds of a cross-validation, followed by training on all data."),
     ] = None,
     leave_out: Annotated[
         list[str] | None,
-        typer.Option("--leave-out", help="Source to hold out whole, as tnbc; may be given again."),
+        typer.Option("--leave-out", help="Source to hold out entirely, such as tnbc; can be repeated."),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="section.key=value, for example fit.steps=500.")
+        list[str] | None, typer.Option("--set", help="Override section.key=value, for example fit.steps=500.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of torch; default the recipe's.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that draw samples; 0 is a thread.")] = 0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Torch threads (default: as in the recipe).")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples; 0 uses a thread.")] = 0,
     minutes: Annotated[
         float | None,
-        typer.Option("--minutes-per-piece", min=0, help="Stop after so long; the same command goes on."),
+        typer.Option("--minutes-per-piece", min=0, help="Stop after this time; the same command resumes."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume/--fresh", help="Go on from OUT's checkpoint, or throw it away.")
+        bool, typer.Option("--resume/--fresh", help="Resume from the checkpoint in OUT, or delete it.")
     ] = True,
     device: DeviceName = "auto",
     as_json: AsJson = False,
 ) -> int:
-    """Trains a network on your data; exit code 75 means: not finished, run the same command again."""
+    """Train a network on your data.
+
+    If the exit code is 75, training is not finished: run the same command again.
+    """
     from wsipipe.training.cross_validation import cross_validate
     from wsipipe.training.fit import FitStatus
     from wsipipe.training.recipe import read_recipe
@@ -64,11 +68,9 @@ def train(
     from wsipipe.training.train import train as train_one
 
     if folds is not None and (fold is not None or all_data):
-        raise ConfigError("--folds trains every fold and then all data; leave out --fold and --all-data.")
+        raise ConfigError("--folds trains every fold and then on all data. Remove --fold and --all-data.")
     if leave_out and (folds is not None or fold is not None or all_data):
-        raise ConfigError(
-            "--leave-out holds out whole sources; leave out --folds, --fold and --all-data beside it."
-        )
+        raise ConfigError("--leave-out holds out whole sources. Remove --folds, --fold and --all-data.")
     left_out = [f"validation.leave_out={json.dumps(leave_out)}"] if leave_out else []
     chosen = read_recipe(recipe, [*(settings or []), *left_out])
     if not resume:
@@ -88,22 +90,25 @@ def train(
     elif finished:
         print_summary(chosen.task, chosen.name, out)
     else:
-        console.print(f"Not finished; the same command goes on from {out}.", soft_wrap=True)
+        console.print(f"Not finished. Run the same command again to resume from {out}.", soft_wrap=True)
     return int(ExitCode.OK if finished else ExitCode.RETRY_LATER)
 
 
 def delete_progress(out: Path) -> None:
-    """Remove what an earlier training would be gone on with, and nothing else."""
+    """Delete the files from which a training would resume."""
     for folder in (out, *out.glob("fold*")):
         for name in ("checkpoint.pt", "result.json", "cross_validation.json"):
             (folder / name).unlink(missing_ok=True)
 
 
-def training_result(task: str, name: str, out: Path, finished: bool) -> dict[str, Any]:
-    """What ``train --json`` prints: where the weights are, and how good; ``weights`` is null until then."""
+def training_result(task: str, name: str, out: Path, finished: bool) -> dict[str, object]:
+    """Return the output of ``train --json``.
+
+    It names the weights and their scores; ``weights`` is null until training has finished.
+    """
     from wsipipe.models.cards.weights import read_card
 
-    found: dict[str, Any] = {"name": name, "task": task, "out": str(out), "finished": finished}
+    found: dict[str, object] = {"name": name, "task": task, "out": str(out), "finished": finished}
     if not finished:
         return found | {"weights": None, "metrics": {}}
     weights = out / f"{name}.safetensors"
@@ -117,7 +122,7 @@ def training_result(task: str, name: str, out: Path, finished: bool) -> dict[str
 
 
 def print_summary(task: str, name: str, out: Path) -> None:
-    """Print where the weights are, how good, and how to use them."""
+    """Print the path of the weights, their scores and how to use them."""
     from wsipipe.models.cards.weights import read_card
 
     weights = out / f"{name}.safetensors"
@@ -132,7 +137,7 @@ def print_summary(task: str, name: str, out: Path) -> None:
 
 
 class PlainTrainingReporter:
-    """Plain lines, one every few seconds, for logs and pipes."""
+    """Reporter of plain lines, at most one every 20 seconds, for logs and pipes."""
 
     def __init__(self, stream: Console = console) -> None:
         self._stream = stream
@@ -147,24 +152,24 @@ class PlainTrainingReporter:
         pass
 
     def started(self, name: str, done: int, steps: int) -> None:
-        """Prints from where it goes on."""
+        """Print the first step."""
         self._name, self._steps = name, steps
         self.message(f"{name}: step {done} of {steps}")
 
     def stepped(self, done: int, loss: float) -> None:
-        """Prints a step now and then."""
+        """Print a step if enough time has passed."""
         now = time.monotonic()
         if now - self._last > SECONDS_BETWEEN_LINES or done == self._steps:
             self._last = now
             self.message(f"{self._name}: step {done} of {self._steps}, loss {loss:.4f}")
 
     def message(self, text: str) -> None:
-        """Prints the text as one line."""
+        """Print the text as one line."""
         self._stream.print(text, soft_wrap=True)
 
 
 class RichTrainingReporter:
-    """One rich bar for the network that is being trained."""
+    """Reporter with a progress bar for the trained network."""
 
     def __init__(self, stream: Console = console) -> None:
         self._bars = Progress(
@@ -188,13 +193,13 @@ class RichTrainingReporter:
         self._bars.stop()
 
     def started(self, name: str, done: int, steps: int) -> None:
-        """Starts the bar anew."""
+        """Reset the bar."""
         self._bars.reset(self._task, description=name, completed=done, total=steps)
 
     def stepped(self, done: int, loss: float) -> None:
-        """Moves the bar."""
+        """Advance the bar."""
         self._bars.update(self._task, completed=done, loss=loss)
 
     def message(self, text: str) -> None:
-        """Prints the text above the bar."""
+        """Print the text above the bar."""
         self._bars.console.print(text, highlight=False, markup=False)

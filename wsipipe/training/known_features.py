@@ -56,7 +56,7 @@ def known_features(
     Args:
         network: Trained network.
         tiles: Training tiles, at least two of each class.
-        mpp: Um per px of the network.
+        mpp: Resolution of the network in µm/px.
         device: Device of the network.
         directions: Largest number of directions.
         mosaics: Number of mosaics drawn from each half.

@@ -165,7 +165,7 @@ class Recipe(_Section):
         name: Stem of the weights and their card.
         task: ``nuclei`` or ``tissue``.
         description: One sentence.
-        mpp: Um per px of the network's images; everything is resampled to it.
+        mpp: Resolution of the network's images in µm/px; everything is resampled to it.
         restain: Whether every field, and later every slide, is normalised to one stain first; see
             :mod:`wsipipe.stages.stain` (nuclei).
         network: Network that is trained.

@@ -23,7 +23,7 @@ class Field:
         image: (H, W, 3) uint8.
         labels: (H, W) int32 instance ids, 0 background; 0 and 1 where instances are not known.
         has_instances: False where touching nuclei are merged.
-        mpp: Um per px, exact or estimated from the nuclei.
+        mpp: Resolution in µm/px, exact or estimated from the nuclei.
         types: Type of each nucleus, starting with id 1; empty where types are not known.
     """
 
@@ -48,7 +48,7 @@ class Tile:
             where neither is known.
         image: (H, W, 3) uint8.
         class_name: Class in the data set, for example ``TUM``.
-        mpp: Um per px.
+        mpp: Resolution in µm/px.
     """
 
     name: str

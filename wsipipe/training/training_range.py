@@ -29,7 +29,7 @@ def training_range(
 
     Args:
         samples: Training samples; the result is None if there are none.
-        mpp: Um per px of the network, at which colours are counted to normalise them to ``stain``.
+        mpp: Resolution of the network in µm/px, at which colours are counted to normalise them to ``stain``.
         stain: Colours to which samples are normalised first.
     """
     if not samples:
@@ -48,7 +48,7 @@ def training_range(
 
 
 def _coarse(one: Field | Tile, mpp: float, stain: StainReference | None) -> Rgb:
-    """Return a sample at about 2 um/px, in the stain that the network sees."""
+    """Return a sample at about 2 µm/px, in the stain that the network sees."""
     image, nothing = one.image, np.zeros(one.image.shape[:2], np.int32)
     if stain:
         image = restained(image, lookup(colours(field_canvas(image, nothing, one.mpp, mpp, 1).image), stain))

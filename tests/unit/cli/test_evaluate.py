@@ -28,7 +28,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_a_table_and_files(typed: object, data: Path, tmp_path: Path) -> None:
-    code, printed, told = typed(
+    code, printed, stderr = typed(
         "evaluate", NUCLEI, "--data", data, "--angles", 180, "--mirror", "--out", tmp_path / "out",
         "--device", "cpu", "--threads", 1,
     )  # fmt: skip
@@ -38,7 +38,7 @@ def test_a_table_and_files(typed: object, data: Path, tmp_path: Path) -> None:
     assert "exactly equal" in printed
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == [f"{NUCLEI}.evaluation.{kind}" for kind in ("json", "md", "png")]
-    assert "written" in told
+    assert "written" in stderr
 
 
 def test_json_of_one_group(typed: object, data: Path) -> None:
@@ -51,19 +51,19 @@ def test_json_of_one_group(typed: object, data: Path) -> None:
     assert found["turned"] == {}
 
 
-def test_data_that_the_weights_learnt_are_no_test(typed: object, data: Path, tmp_path: Path) -> None:
+def test_data_of_the_training_are_not_a_test(typed: object, data: Path, tmp_path: Path) -> None:
     asked = ("evaluate", NUCLEI, "--device", "cpu", "--max-samples", 1)
-    learnt = data.rename(tmp_path / "monuseg")
-    code, printed, told = typed(*asked, "--data", learnt, "--out", tmp_path / "out")
+    training_data = data.rename(tmp_path / "monuseg")
+    code, printed, stderr = typed(*asked, "--data", training_data, "--out", tmp_path / "out")
     assert code == ExitCode.OK
     said = f"The card of {NUCLEI} says that it was trained on all samples scored here (1 of monuseg)."
     assert f"**Caution: not a test.** {said}" in printed
     assert said in (tmp_path / "out" / f"{NUCLEI}.evaluation.md").read_text()
-    code, printed, told = typed(*asked, "--data", learnt, "--json")
+    code, printed, stderr = typed(*asked, "--data", training_data, "--json")
     assert json.loads(printed)["trained_on"] == {"monuseg": 1}
-    assert f"Caution: not a test. {said}" in told
-    code, printed, told = typed(*asked, "--data", learnt.rename(tmp_path / "unseen"), "--json")
-    assert (json.loads(printed)["trained_on"], json.loads(printed)["caution"], told.strip()) == ({}, "", "")
+    assert f"Caution: not a test. {said}" in stderr
+    code, printed, stderr = typed(*asked, "--data", training_data.rename(tmp_path / "unseen"), "--json")
+    assert (json.loads(printed)["trained_on"], json.loads(printed)["caution"], stderr.strip()) == ({}, "", "")
 
 
 @pytest.mark.parametrize(
@@ -75,15 +75,15 @@ def test_data_that_the_weights_learnt_are_no_test(typed: object, data: Path, tmp
         ([NUCLEI, "--device", "tpu"], "tpu"),
     ],
 )
-def test_bad_input_is_told_in_a_paragraph(typed: object, data: Path, arguments: list[str], said: str) -> None:
-    code, _, told = typed("evaluate", *arguments, "--data", data)
+def test_bad_input_is_one_paragraph(typed: object, data: Path, arguments: list[str], said: str) -> None:
+    code, _, stderr = typed("evaluate", *arguments, "--data", data)
     assert code == ExitCode.USAGE
-    assert said in told
-    assert "Traceback" not in told
+    assert said in stderr
+    assert "Traceback" not in stderr
 
 
 def test_an_unknown_folder_says_which_layouts_are_known(typed: object, tmp_path: Path) -> None:
     (tmp_path / "odd").mkdir()
-    code, _, told = typed("evaluate", NUCLEI, "--data", tmp_path / "odd", "--device", "cpu")
+    code, _, stderr = typed("evaluate", NUCLEI, "--data", tmp_path / "odd", "--device", "cpu")
     assert code == ExitCode.USAGE
-    assert "layout" in told
+    assert "layout" in stderr

@@ -36,25 +36,25 @@ def test_a_piece_then_the_rest_then_a_run(
 ) -> None:
     out = tmp_path / "out"
     piece = ("train", *TINY, "--data", own, "--out", out, "--minutes-per-piece", 1e-6)
-    code, told, _ = typed(*piece)
+    code, printed, _ = typed(*piece)
     assert code == ExitCode.RETRY_LATER
-    assert "same command goes on" in told
-    code, told, progress = typed(*piece, "--json")
-    found = json.loads(told)
+    assert "Run the same command again" in printed
+    code, printed, progress = typed(*piece, "--json")
+    found = json.loads(printed)
     assert (code, found["finished"], found["weights"]) == (ExitCode.RETRY_LATER, False, None)
     assert "2 fields" in progress
-    code, told, _ = typed("train", *TINY, "--data", own, "--out", out)
+    code, printed, _ = typed("train", *TINY, "--data", own, "--out", out)
     assert code == ExitCode.OK
     # Each call trained one step.
-    assert "step 2 of 3" in told
+    assert "step 2 of 3" in printed
     code, as_json, _ = typed("train", *TINY, "--data", own, "--out", out, "--json")
     weights = out / "nuclei_own.safetensors"
     found = json.loads(as_json)
     assert (code, found["finished"], found["weights"]) == (ExitCode.OK, True, str(weights))
     assert {"dice", "aji", "pq"} <= set(found["metrics"])
-    assert f"wsipipe run nuclei SLIDE --set segment.weights={weights}" in told
+    assert f"wsipipe run nuclei SLIDE --set segment.weights={weights}" in printed
     run = ("run", "nuclei", small_slide, "--set", f"segment.weights={weights}", "--out", tmp_path / "run")
-    code, told, _ = typed(*run, "--dry-run")
+    code, printed, _ = typed(*run, "--dry-run")
     assert code == ExitCode.OK
 
 
@@ -68,23 +68,25 @@ def test_a_fresh_start_forgets_the_old_one(typed: object, own: Path, tmp_path: P
 
 
 def test_all_folds(typed: object, own: Path, tmp_path: Path) -> None:
-    code, told, _ = typed("train", *TINY, "--data", own, "--out", tmp_path, "--folds", 2)
+    code, printed, _ = typed("train", *TINY, "--data", own, "--out", tmp_path, "--folds", 2)
     assert code == ExitCode.OK
-    assert "fold1: step" in told
+    assert "fold1: step" in printed
     assert (tmp_path / "cross_validation.json").is_file()
 
 
 @pytest.mark.parametrize(
     ("more", "named"),
     [
-        (("--folds", 2, "--all-data"), "leave out --fold and --all-data"),
+        (("--folds", 2, "--all-data"), "Remove --fold and --all-data"),
         (("--device", "nonsense"), "nonsense"),
         (("--set", "fit.step=2"), "Did you mean fit.steps?"),
         (("--set", "network.architecture=gmr_unett"), "Did you mean gmr_unet?"),
         (("--set", "network.arguments.foo=2"), "network.arguments in its recipe"),
     ],
 )
-def test_what_cannot_be_is_told(typed: object, own: Path, tmp_path: Path, more: tuple, named: str) -> None:
+def test_impossible_options_are_refused(
+    typed: object, own: Path, tmp_path: Path, more: tuple, named: str
+) -> None:
     code, _, complaint = typed("train", *TINY, "--data", own, "--out", tmp_path, *more)
     assert code == ExitCode.USAGE
     assert named in complaint

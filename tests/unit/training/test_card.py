@@ -1,4 +1,4 @@
-"""The card of a training: its licence is the strictest, its notes say what the scores are worth."""
+"""Cards of trainings: strictest licence, and notes on what the scores mean."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The device: what was asked for, or an error that says what to do."""
+"""Device: the requested one, or an error that says what to do."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from wsipipe.errors import DeviceError
 from wsipipe.training.device import autocast, pick_device
 
 
-def test_cuda_that_is_absent_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_cuda_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pick_device("auto").type == "cpu"
     with pytest.raises(DeviceError, match="--device cpu"):

@@ -1,4 +1,4 @@
-"""The fit loop: it learns, stops early, refuses NaN; a killed run ends with the bits of one that was not."""
+"""Fit loop: learning, early stopping, refused NaN; a killed run ends with the same bits."""
 
 import runpy
 import signal

@@ -1,4 +1,4 @@
-"""Folds: no group is split, every sample is held out once, and what counts is spread evenly."""
+"""Folds: no group is split, every sample is held out once, and counts are spread evenly."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from wsipipe.training.folds import deal
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(0, 9), min_size=10, max_size=60), st.integers(2, 4), st.integers(0, 9))
-def test_a_group_lies_in_one_fold_and_the_order_does_not_matter(
+def test_a_group_is_in_one_fold_and_the_order_does_not_matter(
     members: list[int], folds: int, seed: int
 ) -> None:
     names = [f"g{member}" for member in [*members, *range(10)]]
@@ -32,6 +32,6 @@ def test_each_class_is_spread() -> None:
         assert np.bincount(fold_of[classes == label]).tolist() == [10] * 5
 
 
-def test_fewer_groups_than_folds_is_told() -> None:
+def test_fewer_groups_than_folds_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"5 folds .* 2 groups \(a, b\)"):
         deal(["a", "b", "a"], np.ones((3, 1)), 5)

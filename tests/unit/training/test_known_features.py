@@ -1,4 +1,4 @@
-"""Features that a classifier knows: of its own tiles few are unknown, of others most."""
+"""Known features of a classifier: few of its own tiles are unknown, most others are."""
 
 from pathlib import Path
 

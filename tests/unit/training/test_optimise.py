@@ -1,4 +1,4 @@
-"""A step's parts: the rate's course, what decays, and the running mean."""
+"""Parts of a step: learning rate, weight decay and running mean."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Begin from trained weights: the same numbers, a fresh head where the outputs differ, their licence kept."""
+"""Pretrained weights: same numbers, a new head where outputs differ, and their licence."""
 
 import re
 from pathlib import Path

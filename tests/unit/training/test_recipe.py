@@ -1,4 +1,4 @@
-"""Recipes: the shipped ones are valid, settings go over them, and every wrong key is named."""
+"""Recipes: shipped ones are valid, settings override them, and every wrong key is named."""
 
 from pathlib import Path
 

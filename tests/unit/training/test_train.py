@@ -1,4 +1,4 @@
-"""A recipe and a folder become weights that ``run`` can use, whole or in pieces; bad input is told first."""
+"""A recipe and a folder become weights that ``run`` can use; bad input is reported first."""
 
 import json
 import shutil
@@ -203,7 +203,7 @@ def test_tissue_becomes_a_dense_classifier(tissue: Path, tmp_path: Path) -> None
     assert {"accuracy", "balanced_accuracy", "recall_dark"} <= set(card.metrics)
 
 
-def test_cuda_that_is_absent_is_told_before_the_data_are_read(
+def test_missing_cuda_is_reported_before_the_data_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

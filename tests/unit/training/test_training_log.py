@@ -1,4 +1,4 @@
-"""The log: every column of every row, and a picture of it, also where there is little to draw."""
+"""Training log: every column of every row, and curves, also of few values."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a card says of the training data is measured as on a slide."""
+"""Ranges of the training data in a card are measured as on a slide."""
 
 import numpy as np
 import pytest

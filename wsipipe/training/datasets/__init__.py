@@ -1,4 +1,7 @@
-"""One reader for each layout of a data set; the folder's content tells which one it needs."""
+"""Readers of data sets, one per layout.
+
+The layout of a folder is recognised by its content.
+"""
 
 from pathlib import Path
 
@@ -50,25 +53,27 @@ TILE_LAYOUTS: tuple[Layout[Tile], ...] = (
 
 
 def read_fields(folder: Path) -> list[Field]:
-    """Images with nuclei of ``folder``, of its ``nuclei/``, or of every subfolder of a known layout.
+    """Read the fields with nuclei of a folder.
 
-    What a folder's ``index.csv`` states of scale and group overrides what the layout assumes.
+    They are in ``folder``, in its ``nuclei/``, or in all subfolders of a known layout. Scale and group in a
+    folder's ``index.csv`` override what the layout assumes.
 
     Raises:
-        ConfigError: No layout fits (says which are known and what was seen), or files cannot be used (names
-            them all).
+        ConfigError: No layout fits (lists the known ones and the content), or files cannot be used (lists
+            all).
     """
     return read_as(FIELD_LAYOUTS, folder, "nuclei", with_index)
 
 
 def read_tiles(folder: Path) -> list[Tile]:
-    """Tissue tiles of ``folder``, of its ``tissue/``, or of every subfolder of a known layout.
+    """Read the tissue tiles of a folder.
 
-    Where a folder has ``slides/`` beside ``tissue/``, tiles of class BACK are cut from their glass.
+    They are in ``folder``, in its ``tissue/``, or in all subfolders of a known layout. Where a folder has
+    ``slides/`` beside ``tissue/``, tiles of class BACK are cut from their glass.
 
     Raises:
-        ConfigError: No layout fits (says which are known and what was seen), or files cannot be used (names
-            them all).
+        ConfigError: No layout fits (lists the known ones and the content), or files cannot be used (lists
+            all).
     """
     tiles = read_as(TILE_LAYOUTS, folder, "tissue")
     if (folder / "slides").is_dir() and (folder / "tissue").is_dir():

@@ -1,4 +1,4 @@
-"""What the known data sets are called, and what their licences allow, for the card of what was learnt."""
+"""Titles and licences of known data sets, for model cards."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class KnownDataset:
-    """One data set.
+    """Title and licence of one data set.
 
     Attributes:
-        title: Its name.
-        licence: As its makers state it.
-        non_commercial: Whether that forbids commercial use.
+        title: Name of the data set.
+        licence: Licence as stated by its authors.
+        non_commercial: Whether it forbids commercial use.
     """
 
     title: str
@@ -46,12 +46,16 @@ _SHARED = (
     {"glas", "lizard"},
     {"pannuke", "lizard"},
 )
-"""Data sets that hold images of one another."""
+"""Data sets that share images."""
 NOT_STATED = "not stated; that of the data it was trained on"
 
 
 def licence_of(sources: Iterable[str]) -> tuple[str, bool]:
-    """Strictest licence of the sources, and whether any forbids commercial use."""
+    """Return the strictest licence of the sources.
+
+    Returns:
+        The licence, and whether any source forbids commercial use.
+    """
     named = sorted(set(sources))
     known = [DATASETS[source] for source in named if source in DATASETS]
     unknown = len(known) < len(named)
@@ -62,12 +66,12 @@ def licence_of(sources: Iterable[str]) -> tuple[str, bool]:
 
 
 def sharing(source: str) -> set[str]:
-    """A source, and those that share images with it."""
+    """Return a source and those that share images with it."""
     return {source}.union(*(pair for pair in _SHARED if source in pair))
 
 
 def describe_source(source: str, count: str) -> str:
-    """One line of a card: name, what was learnt from it, licence."""
+    """Return one line of a card: name, number of samples, licence."""
     about = DATASETS.get(source)
     if about is None:
         return f"{source}: {count} (a folder of the user's)"

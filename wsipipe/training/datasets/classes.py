@@ -1,6 +1,7 @@
-"""Tissue tiles in a folder a class; ``index.csv`` may say ``file``, ``mpp_um``, ``patient`` or ``group``.
+"""Tissue tiles with one folder per class.
 
-NCT-CRC-HE-100K with CRC-VAL-HE-7K and Kather 2016 lie so as well, and are known by their classes.
+``index.csv`` may have the columns ``file``, ``mpp_um``, ``patient`` or ``group``. NCT-CRC-HE-100K with
+CRC-VAL-HE-7K and Kather 2016 have the same structure, and are recognised by their classes.
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ KATHER_MPP = 0.495
 
 
 def class_folders(folder: Path) -> list[Path]:
-    """Subfolders that hold images and whose name may be a class."""
+    """Return subfolders with images whose name may be a class."""
     return [
         path
         for path in sorted(folder.iterdir())
@@ -27,38 +28,59 @@ def class_folders(folder: Path) -> list[Path]:
 
 
 def fits(folder: Path) -> bool:
-    """At least two subfolders with images, and none that other layouts have."""
+    """Return whether a folder has at least two class folders.
+
+    Folders of other layouts are excluded.
+    """
     inner = {path.name.lower() for path in folder.iterdir() if path.is_dir()}
     return len(class_folders(folder)) >= 2 and not inner & NO_CLASSES
 
 
 def is_nct(folder: Path) -> bool:
-    """Class folders with the nine names of NCT-CRC-HE."""
+    """Return whether the class folders have the nine names of NCT-CRC-HE."""
     return fits(folder) and {path.name for path in class_folders(folder)} >= NCT_CLASSES
 
 
 def is_kather(folder: Path) -> bool:
-    """Class folders ``01_TUMOR`` to ``08_EMPTY``."""
+    """Return whether the class folders are ``01_TUMOR`` to ``08_EMPTY``."""
     return fits(folder) and {"01_TUMOR", "08_EMPTY"} <= {path.name for path in class_folders(folder)}
 
 
 def read(folder: Path, problems: Problems) -> list[Tile]:
-    """Tiles of a user's own folder; 0.5 um/px where the index does not say it."""
+    """Read the tiles of a user's folder.
+
+    They are at 0.5 µm/px unless the index gives a scale.
+    """
     return read_named(folder, problems, folder.name, DEFAULT_MPP)
 
 
 def read_nct(folder: Path, problems: Problems) -> list[Tile]:
-    """224 px tiles at 0.5 um/px; patients are not told."""
+    """Read tiles of 224 px at 0.5 µm/px.
+
+    The data set does not give patients.
+    """
     return read_named(folder, problems, "nct_crc", NCT_MPP)
 
 
 def read_kather(folder: Path, problems: Problems) -> list[Tile]:
-    """150 px tiles at 0.495 um/px; the number before a class is dropped."""
+    """Read tiles of 150 px at 0.495 µm/px.
+
+    The number before the class name is dropped.
+    """
     return read_named(folder, problems, "kather2016", KATHER_MPP)
 
 
 def read_named(folder: Path, problems: Problems, source: str, mpp: float) -> list[Tile]:
-    """Tiles of one source; each is its own group where the index gives neither patient nor group."""
+    """Read the tiles of one source.
+
+    Each is its own group unless the index gives a patient or group.
+
+    Args:
+        folder: Folder with one subfolder per class.
+        problems: Collector of files that cannot be used.
+        source: Name of the data set.
+        mpp: Resolution in µm/px of tiles for which the index gives none.
+    """
     rows = read_index(folder / "index.csv", "file")
     tiles = []
     for place in class_folders(folder):
@@ -83,5 +105,5 @@ def read_named(folder: Path, problems: Problems, source: str, mpp: float) -> lis
 def _scale(row: dict[str, str], otherwise: float) -> float:
     scale = float(row["mpp_um"]) if row.get("mpp_um") else otherwise
     if not 0.05 <= scale <= 20:
-        raise ConfigError(f"mpp_um {scale} is absurd; it is um per px, 0.05 to 20")
+        raise ConfigError(f"mpp_um {scale} is out of range; give um/px from 0.05 to 20")
     return scale

@@ -1,4 +1,6 @@
-"""CoNSeP as one folder: 27 H&E fields of colon at 0.275 um/px with four types of nuclei.
+"""CoNSeP in one folder: 27 H&E fields of colon with four nucleus types.
+
+The fields are at 0.275 µm/px.
 
 Source: Graham et al., HoVer-Net, Medical Image Analysis 58 (2019), which states the scale and merges the
 seven types of the annotators into these four: healthy and malignant epithelium become epithelial; fibroblast,
@@ -16,10 +18,13 @@ TYPES = {1: "other", 2: "inflammatory", 3: "epithelial", 4: "spindle"}
 
 
 def fits(folder: Path) -> bool:
-    """``images/consep_*``, ``instances/`` and ``types/``."""
+    """Return whether a folder has ``images/consep_*``, ``instances/``, ``types/``."""
     return named(folder, r"consep_.*") and (folder / "types").is_dir()
 
 
 def read(folder: Path, problems: Problems) -> list[Field]:
-    """Fields with types; each is its own group, since patients are not stated."""
+    """Read fields with types.
+
+    Each is its own group, since patients are not known.
+    """
     return read_named(folder, problems, "consep", mpp=MPP, types=TYPES)

@@ -1,4 +1,4 @@
-"""Images, label maps and index tables from files, checked."""
+"""Validated images, label maps and index tables from files."""
 
 import csv
 from collections.abc import Mapping
@@ -18,58 +18,77 @@ MPP_LIMITS = (0.12, 0.55)
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Image files of a folder, by name; none if it does not exist."""
+    """Return the image files of a folder, by name.
+
+    The result is empty if the folder does not exist.
+    """
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGES)
 
 
 def read_rgb(path: Path) -> Rgb:
-    """RGB (H, W, 3) uint8 of an 8-bit picture; grey becomes RGB, transparency white."""
-    picture: Image.Image = Image.open(path)
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture.convert("RGBA"))
-    elif picture.mode not in ("RGB", "L", "P", "CMYK", "YCbCr"):
-        raise ConfigError(f"the image has mode {picture.mode}, not 8-bit colour; convert it")
-    return np.asarray(picture.convert("RGB"))
+    """Read an 8-bit image as RGB (H, W, 3) uint8.
+
+    Grey becomes RGB, transparency white.
+
+    Raises:
+        ConfigError: The image has another pixel type.
+    """
+    image: Image.Image = Image.open(path)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    elif image.mode not in ("RGB", "L", "P", "CMYK", "YCbCr"):
+        raise ConfigError(f"the image has mode {image.mode}, not 8-bit colour; convert it")
+    return np.asarray(image.convert("RGB"))
 
 
 def read_labels(path: Path) -> Labels:
-    """Instance ids (H, W) int32 of a one-channel picture or ``.npy`` file; gaps between ids are fine."""
+    """Read a label map as instance ids (H, W) int32.
+
+    Args:
+        path: One-channel image or ``.npy`` file; gaps between ids are allowed.
+
+    Raises:
+        ConfigError: The map has more than one channel, or no whole numbers.
+    """
     labels = np.load(path) if path.suffix == ".npy" else np.asarray(Image.open(path))
     if labels.ndim != 2 or labels.dtype.kind not in "uib":
-        raise ConfigError(f"the label map is {labels.shape} {labels.dtype}, not (H, W) whole numbers")
+        raise ConfigError(f"the label map is {labels.shape} {labels.dtype}; it must be (H, W) whole numbers")
     return compact(labels)
 
 
 def compact(labels: np.ndarray) -> Labels:
-    """Ids 0 (background) and any others -> 0..n without gaps, int32, in the same order.
+    """Renumber ids to 0..n without gaps, int32, in the same order.
+
+    Args:
+        labels: Ids, 0 (background) and others.
 
     Raises:
         ConfigError: An id is below 0.
     """
     if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
-        raise ConfigError(f"the label map holds {labels.min()}; ids must be 0 (background) or above")
+        raise ConfigError(f"the label map has id {labels.min()}; ids must be 0 (background) or above")
     ids = np.union1d([0], labels)
     return np.searchsorted(ids, labels).astype(np.int32)
 
 
 def check_sizes(image: Rgb, labels: Labels) -> None:
-    """Refuse labels of another size than the image's.
+    """Refuse labels whose size differs from the image.
 
     Raises:
-        ConfigError: Says both sizes.
+        ConfigError: The sizes differ.
     """
     if image.shape[:2] != labels.shape:
         raise ConfigError(
             f"the image is {image.shape[0]} x {image.shape[1]} px, its labels {labels.shape[0]} x "
-            f"{labels.shape[1]}; they must have one size"
+            f"{labels.shape[1]}; both need one size"
         )
 
 
 def partner(folder: Path, stem: str) -> Path:
-    """The label file of an image's stem in ``folder``.
+    """Return the label file for an image's stem.
 
     Raises:
         ConfigError: There is none.
@@ -81,7 +100,9 @@ def partner(folder: Path, stem: str) -> Path:
 
 
 def read_index(path: Path, key: str) -> dict[str, dict[str, str]]:
-    """Rows of a CSV file by its column ``key``; none if there is no such file.
+    """Read a CSV file as rows by the column ``key``.
+
+    The result is empty if there is no such file.
 
     Raises:
         ConfigError: The column is missing.
@@ -96,46 +117,51 @@ def read_index(path: Path, key: str) -> dict[str, dict[str, str]]:
 
 
 def stated_mpp(row: Mapping[str, str]) -> float | None:
-    """Um per px that a row of an index gives as ``mpp_um`` or ``mpp``; None for none or 0.
+    """Return µm/px from an index row, or None.
+
+    The column is ``mpp_um`` or ``mpp``; 0 counts as missing.
 
     Raises:
-        ConfigError: It is no number, or absurd.
+        ConfigError: The value is not a number, or out of range.
     """
     text = row.get("mpp_um") or row.get("mpp") or "0"
     try:
         mpp = float(text)
     except ValueError as error:
-        raise ConfigError(f"index.csv gives {text!r} as um per px, which is no number") from error
+        raise ConfigError(f"index.csv gives {text!r} as um/px, which is not a number") from error
     return known_scale(mpp) if mpp else None
 
 
 def known_scale(mpp: float | None) -> float:
-    """Um per px, checked.
+    """Return µm/px if it is known and in range.
 
     Raises:
-        ConfigError: It is absent or absurd.
+        ConfigError: It is missing or out of range.
     """
     if mpp is None:
         raise ConfigError(
-            f"um per px is not known, and fewer than {FEWEST_NUCLEI} nuclei are too few to guess it; write "
-            "it into index.csv (columns id,mpp_um)"
+            f"um/px is unknown, and it takes at least {FEWEST_NUCLEI} nuclei to estimate it; add it to "
+            "index.csv (columns id,mpp_um)"
         )
     if not 0.05 <= mpp <= 4:
-        raise ConfigError(f"mpp_um {mpp} is absurd; it is um per px, 0.05 to 4")
+        raise ConfigError(f"mpp_um {mpp} is out of range; give um/px from 0.05 to 4")
     return mpp
 
 
 def stated_group(row: Mapping[str, str], source: str) -> str | None:
-    """Group that a row of an index gives as ``group``, or as ``patient`` of a source; None without either."""
+    """Return the group from an index row, or None.
+
+    The column is ``group``, or ``patient`` of a source.
+    """
     patient = row.get("patient")
     return row.get("group") or (f"{source}/{patient}" if patient else None)
 
 
 def with_index(folder: Path, fields: list[Field]) -> list[Field]:
-    """Fields with the scale and group that ``index.csv`` of their folder gives for them.
+    """Apply scale and group of a folder's ``index.csv`` to its fields.
 
     Raises:
-        ConfigError: A scale in it is no number, or absurd.
+        ConfigError: A scale in it is not a number, or out of range.
     """
     path = folder / "index.csv"
     if not path.is_file():
@@ -150,7 +176,10 @@ def with_index(folder: Path, fields: list[Field]) -> list[Field]:
 
 
 def guessed_mpp(*maps: Labels) -> float | None:
-    """Um per px at which the median nucleus of all maps has 29 um2, as is usual; None for fewer than 8."""
+    """Estimate µm/px from the median nucleus area.
+
+    It is set so that the median nucleus of all maps has 29 µm², a typical area. None for fewer than 8 nuclei.
+    """
     counts = [np.bincount(labels.ravel(), minlength=1)[1:] for labels in maps]
     areas_px = np.concatenate([np.zeros(0, np.int64), *counts])
     areas_px = areas_px[areas_px > 0]

@@ -1,4 +1,7 @@
-"""GlaS as published: ``train_1.bmp`` with ``train_1_anno.bmp``, and ``Grade.csv`` with patient and grade."""
+"""GlaS as published.
+
+The files are ``train_1.bmp`` with ``train_1_anno.bmp``, and ``Grade.csv`` with patient and grade.
+"""
 
 from pathlib import Path
 
@@ -15,12 +18,15 @@ PATIENT = "patient ID"
 
 
 def fits(folder: Path) -> bool:
-    """``Grade.csv`` and annotated pictures."""
+    """Return whether a folder has ``Grade.csv`` and annotated images."""
     return (folder / "Grade.csv").is_file() and any(folder.glob("*_anno.bmp"))
 
 
 def read(folder: Path, problems: Problems) -> list[Tile]:
-    """Tiles of 128 px that lie in glands (three quarters), or outside them, grouped by patient."""
+    """Read tiles of 128 px, grouped by patient.
+
+    Each has at least three quarters of its area inside glands, or at most 2 %.
+    """
     rows = {
         name.strip(): {key.strip(): value.strip() for key, value in row.items()}
         for name, row in read_index(folder / "Grade.csv", "name").items()
@@ -35,7 +41,7 @@ def read(folder: Path, problems: Problems) -> list[Tile]:
 
 def _tiles(path: Path, row: dict[str, str]) -> list[Tile]:
     if not row.get(GRADE) or not row.get(PATIENT):
-        raise ConfigError(f"Grade.csv does not say its {GRADE!r} and {PATIENT!r}")
+        raise ConfigError(f"Grade.csv lacks its {GRADE!r} or {PATIENT!r}")
     image, labels = read_rgb(path), read_labels(path.with_name(f"{path.stem}_anno.bmp"))
     check_sizes(image, labels)
     glands = labels > 0

@@ -1,4 +1,4 @@
-"""Tiles without tissue, class BACK, cut from the glass of slides and overview pictures."""
+"""Tiles without tissue, class BACK, from slides and overview images."""
 
 from pathlib import Path
 
@@ -17,7 +17,10 @@ MOST = 60
 
 
 def read_glass(slides: Path, problems: Problems) -> list[Tile]:
-    """At most 60 tiles of ``slides/*.svs`` and of the pictures in ``slides/overviews``."""
+    """Read at most 60 tiles of glass.
+
+    They are cut from ``slides/*.svs`` and the images in ``slides/overviews``.
+    """
     cut: list[tuple[str, Rgb]] = []
     for path in [*images_in(slides / "overviews"), *sorted(slides.glob("*.svs"))]:
         with problems.at(path):
@@ -38,7 +41,7 @@ def _finest(path: Path) -> Rgb:
 
 
 def empty_tiles(image: Rgb) -> list[Rgb]:
-    """Those tiles (112, 112, 3) of an image's grid that show glass."""
+    """Return the tiles (112, 112, 3) of an image's grid that show glass."""
     rows, columns = (extent // SIDE_PX for extent in image.shape[:2])
     whole = image[: rows * SIDE_PX, : columns * SIDE_PX]
     tiles = whole.reshape(rows, SIDE_PX, columns, SIDE_PX, 3).swapaxes(1, 2)
@@ -46,7 +49,7 @@ def empty_tiles(image: Rgb) -> list[Rgb]:
 
 
 def is_glass(image: Rgb) -> bool:
-    """True if a tile is bright (> 195), grey and without structure."""
+    """Return whether a tile is bright (> 195), grey and without structure."""
     low, high = np.percentile(image, (1, 99), axis=(0, 1))
     flat = (high - low).max() < 22 and np.ptp(np.median(image, axis=(0, 1))) < 18
     return bool(low.min() > 195 and flat)

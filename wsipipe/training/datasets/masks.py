@@ -1,4 +1,7 @@
-"""Fields as published, each with its own kind of mask file: DSB 2018, NuCLS, CryoNuSeg, CoNSeP, Lizard."""
+"""Fields as published, with masks: DSB 2018, NuCLS, CryoNuSeg, CoNSeP, Lizard.
+
+Each data set has its own kind of mask file.
+"""
 
 from pathlib import Path
 
@@ -25,10 +28,10 @@ LIZARD_PARTS = ("consep_", "crag_", "dpath_", "glas_", "pannuke_")
 
 
 def _field(source: str, group: str, path: Path, labels: Labels, mpp: float) -> Field:
-    """A field whose image is read, and whose labels are checked.
+    """Read the image of a field and check its labels.
 
     Raises:
-        ConfigError: Sizes differ, or there is no nucleus.
+        ConfigError: The sizes differ.
     """
     image = read_rgb(path)
     check_sizes(image, labels)
@@ -44,36 +47,43 @@ def _field(source: str, group: str, path: Path, labels: Labels, mpp: float) -> F
 
 
 def is_dsb(folder: Path) -> bool:
-    """Folders ``ID/images`` and ``ID/masks``."""
+    """Return whether a folder has ``ID/images`` and ``ID/masks``."""
     return bool(_dsb_places(folder))
 
 
 def _dsb_places(folder: Path) -> list[Path]:
-    """Folders ``ID`` with pictures in ``images/`` and in ``masks/``."""
+    """Return folders ``ID`` with images in ``images/`` and ``masks/``."""
     places = sorted(path.parent for path in folder.glob("*/images"))
     return [place for place in places if images_in(place / "images") and images_in(place / "masks")]
 
 
 def read_dsb(folder: Path, problems: Problems) -> list[Field]:
-    """Stained fields; fluorescence (grey), and fields with too few nuclei to tell the scale, are left out."""
+    """Read stained fields of DSB 2018.
+
+    Fluorescence (grey), and fields with too few nuclei to estimate the scale, are left out.
+    """
     fields = []
     for place in _dsb_places(folder):
         with problems.at(place):
             path = images_in(place / "images")[0]
             if not is_stained(path):
                 continue
-            labels = _one_file_a_nucleus(place / "masks")
+            labels = _read_single_masks(place / "masks")
             mpp = guessed_mpp(labels)
             if mpp is not None:
                 fields.append(_field("dsb2018", f"dsb2018/{path.stem}", path, labels, mpp))
     return fields
 
 
-def _one_file_a_nucleus(folder: Path) -> Labels:
-    """Labels (H, W) of masks of one nucleus each."""
+def _read_single_masks(folder: Path) -> Labels:
+    """Combine masks of one nucleus each into labels (H, W).
+
+    Raises:
+        ConfigError: There are no masks, or their sizes differ.
+    """
     masks = [np.asarray(Image.open(path).convert("L")) > 0 for path in images_in(folder)]
     if not masks or len({mask.shape for mask in masks}) > 1:
-        raise ConfigError(f"{folder} holds {len(masks)} masks; one or more of one size are needed")
+        raise ConfigError(f"{folder} has {len(masks)} masks; give at least one, all of one size")
     labels = np.zeros(masks[0].shape, np.int32)
     for label, mask in enumerate(masks, start=1):
         labels[mask] = label
@@ -81,18 +91,24 @@ def _one_file_a_nucleus(folder: Path) -> Labels:
 
 
 def is_stained(path: Path) -> bool:
-    """True for bright field in colour: grey and dark pictures are fluorescence."""
+    """Return whether an image is bright field in colour.
+
+    Grey and dark images are fluorescence.
+    """
     image = read_rgb(path).astype(np.int16)
     return bool(np.median(image) > 100 and np.ptp(image, axis=2).mean() > 4)
 
 
 def is_nucls(folder: Path) -> bool:
-    """``rgb/`` and ``mask/``."""
+    """Return whether a folder has ``rgb/`` and ``mask/``."""
     return bool(images_in(folder / "rgb")) and (folder / "mask").is_dir()
 
 
 def read_nucls(folder: Path, problems: Problems) -> list[Field]:
-    """NuCLS: the second and third channel of a mask together tell the instance; grouped by slide."""
+    """Read fields of NuCLS, grouped by slide.
+
+    The second and third channel of a mask together identify the instance.
+    """
     fields = []
     for path in images_in(folder / "rgb"):
         with problems.at(path):
@@ -104,12 +120,15 @@ def read_nucls(folder: Path, problems: Problems) -> list[Field]:
 
 
 def is_cryonuseg(folder: Path) -> bool:
-    """``tissue images/`` and, at any depth, ``label masks modify/`` or ``label masks/``."""
+    """Return whether a folder has the layout of CryoNuSeg.
+
+    It has ``tissue images/`` and, at any depth, ``label masks modify/`` or ``label masks/``.
+    """
     return (folder / "tissue images").is_dir() and _cryonuseg_labels(folder) is not None
 
 
 def _cryonuseg_labels(folder: Path) -> Path | None:
-    """Label maps of the first annotator."""
+    """Return the folder with label maps of the first annotator."""
     for name in ("label masks modify", "label masks"):
         found = sorted(path for path in folder.rglob(name) if path.is_dir())
         if found:
@@ -118,7 +137,10 @@ def _cryonuseg_labels(folder: Path) -> Path | None:
 
 
 def read_cryonuseg(folder: Path, problems: Problems) -> list[Field]:
-    """Frozen sections at 0.25 um/px, grouped by organ (``Human_ORGAN_01``)."""
+    """Read frozen sections at 0.25 µm/px, grouped by organ.
+
+    File names are ``Human_ORGAN_01``.
+    """
     maps = _cryonuseg_labels(folder) or folder
     fields = []
     for path in images_in(folder / "tissue images"):
@@ -130,18 +152,25 @@ def read_cryonuseg(folder: Path, problems: Problems) -> list[Field]:
 
 
 def mat_files(folder: Path) -> list[Path]:
-    """MATLAB files in folders called Labels, at most three levels down."""
+    """Return MATLAB files in folders called Labels, up to three levels down."""
     found = {path for depth in ("", "*/", "*/*/") for path in folder.glob(f"{depth}[Ll]abels/*.mat")}
     return sorted(found)
 
 
 def has_mat(folder: Path) -> bool:
-    """``Labels/*.mat`` (CoNSeP: in ``Train/`` and ``Test/``)."""
+    """Return whether a folder has ``Labels/*.mat``.
+
+    CoNSeP has them in ``Train/`` and ``Test/``.
+    """
     return bool(mat_files(folder))
 
 
 def read_mat(folder: Path, problems: Problems) -> list[Field]:
-    """CoNSeP (0.275 um/px) by image; Lizard (0.5), known by its files' names, by the sets it was made of."""
+    """Read CoNSeP and Lizard fields.
+
+    CoNSeP (0.275 µm/px) is grouped by image. Lizard (0.5 µm/px), recognised by its file names, is grouped by
+    the data set an image comes from.
+    """
     images = {
         path.stem: path
         for path in sorted(folder.rglob("*"))
@@ -160,11 +189,16 @@ def read_mat(folder: Path, problems: Problems) -> list[Field]:
 
 
 def _inst_map(path: Path) -> Labels:
+    """Read the instance map of a MATLAB file.
+
+    Raises:
+        ConfigError: The file has no ``inst_map``.
+    """
     from scipy.io import loadmat
 
     content = loadmat(str(path))
     if "inst_map" not in content:
         keys = ", ".join(key for key in content if not key.startswith("__"))
-        raise ConfigError(f"it has no inst_map, but {keys or 'nothing'}")
+        raise ConfigError(f"the file has no inst_map, only {keys or 'nothing'}")
     labels = content["inst_map"]
     return compact(labels.astype(np.int64))

@@ -1,4 +1,7 @@
-"""MoNuSeg and Kumar: TCGA fields at 0.25 um/px whose organ is known by the case's name."""
+"""MoNuSeg and Kumar: TCGA fields at 0.25 µm/px.
+
+The organ follows from the name of the case.
+"""
 
 from pathlib import Path
 
@@ -20,19 +23,25 @@ ORGAN_OF_SITE = {site: organ for organ, sites in ORGANS.items() for site in site
 
 
 def organ_of(name: str) -> str:
-    """Organ of a TCGA case, as ``kidney`` for ``TCGA-B0-5698-01Z-00-DX1``; the name itself if not known."""
+    """Return the organ of a TCGA case.
+
+    For example ``kidney`` for ``TCGA-B0-5698-01Z-00-DX1``; the name itself if unknown.
+    """
     parts = name.split("-")
     site = parts[1] if parts[0] == "TCGA" and len(parts) > 1 else ""
     return ORGAN_OF_SITE.get(site, name)
 
 
 def fits(folder: Path) -> bool:
-    """``images/`` with a mask of the whole foreground for each field, and instances for some."""
+    """Return whether a folder has images with foreground masks and instances.
+
+    ``foreground/`` has a mask for each field, ``instances/`` for some.
+    """
     return all((folder / part).is_dir() for part in ("images", "foreground", "instances"))
 
 
 def read(folder: Path, problems: Problems) -> list[Field]:
-    """Fields with instances where they are known, else with the foreground alone."""
+    """Read fields with instances where known, else with foreground only."""
     fields = []
     for path in images_in(folder / "images"):
         with problems.at(path):

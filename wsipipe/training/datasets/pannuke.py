@@ -1,4 +1,7 @@
-"""PanNuke: 256 px fields at 0.25 um/px in ``images.npy`` and ``masks.npy``, one pair a fold."""
+"""PanNuke: 256 px fields at 0.25 µm/px.
+
+Each fold has a pair of ``images.npy`` and ``masks.npy``.
+"""
 
 from pathlib import Path
 
@@ -14,7 +17,10 @@ CLASSES = 5
 
 
 def pairs(folder: Path) -> list[tuple[Path, Path]]:
-    """Each ``images.npy`` at most four levels down, and the ``masks.npy`` beside it or in the twin folder."""
+    """Return pairs of ``images.npy`` and ``masks.npy``.
+
+    Images are up to four levels down; masks are beside them or in the parallel folder.
+    """
     found = []
     for depth in range(5):
         for images in sorted(folder.glob("*/" * depth + "images.npy")):
@@ -25,19 +31,22 @@ def pairs(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def fits(folder: Path) -> bool:
-    """At least one pair of files."""
+    """Return whether a folder has at least one pair of files."""
     return bool(pairs(folder))
 
 
 def read(folder: Path, problems: Problems) -> list[Field]:
-    """All fields, grouped by tissue where ``types.npy`` tells it, else by field."""
+    """Read all fields, grouped by tissue.
+
+    Without ``types.npy``, each field is its own group.
+    """
     fields = []
     for path, twin in pairs(folder):
         with problems.at(path):
             images, masks = np.load(path, mmap_mode="r"), np.load(twin, mmap_mode="r")
             if images.shape[:3] != masks.shape[:3] or masks.shape[3:] != (CLASSES + 1,):
                 raise ConfigError(
-                    f"images are {images.shape}, masks {masks.shape}; they do not belong together"
+                    f"images are {images.shape}, masks {masks.shape}; their shapes do not match"
                 )
             fold = path.relative_to(folder).parts[0].removesuffix(".npy")
             groups = _groups(path, len(images), fold)
@@ -64,7 +73,10 @@ def _groups(images: Path, count: int, fold: str) -> list[str]:
 
 
 def joined(mask: npt.NDArray[np.generic]) -> Labels:
-    """Instances by class (H, W, 6), the last being background -> labels (H, W) of all."""
+    """Merge instances by class (H, W, 6) into one label map (H, W).
+
+    The last channel is background.
+    """
     labels = np.zeros(mask.shape[:2], np.int32)
     for channel in range(CLASSES):
         own = mask[..., channel].astype(np.int32)

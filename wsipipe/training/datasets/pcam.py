@@ -1,4 +1,7 @@
-"""PatchCamelyon: 96 px tiles at 0.972 um/px in HDF5 files, tumour in their middle or not."""
+"""PatchCamelyon: 96 px tiles at 0.972 µm/px in HDF5 files.
+
+The classes are tumour in the middle of the tile, or none.
+"""
 
 from pathlib import Path
 
@@ -14,17 +17,19 @@ CLASSES = ("normal", "tumor")
 
 
 def parts(folder: Path) -> list[Path]:
-    """Files ``..._x.h5`` (images)."""
+    """Return the image files ``..._x.h5``."""
     return sorted(folder.glob("*_x.h5"))
 
 
 def fits(folder: Path) -> bool:
-    """``..._x.h5`` beside ``..._y.h5``."""
+    """Return whether a folder has ``..._x.h5`` beside ``..._y.h5``."""
     return any(path.with_name(path.name.replace("_x.h5", "_y.h5")).is_file() for path in parts(folder))
 
 
 def read(folder: Path, problems: Problems) -> list[Tile]:
-    """Tiles, grouped by slide where ``..._meta.csv`` tells it.
+    """Read tiles, grouped by slide.
+
+    Slides come from ``..._meta.csv``; without it, each tile is its own group.
 
     Raises:
         ConfigError: h5py is not installed.
@@ -40,7 +45,7 @@ def read(folder: Path, problems: Problems) -> list[Tile]:
             with h5py.File(path) as images, h5py.File(path.with_name(f"{stem}_y.h5")) as labels:
                 pixels, truth = images["x"][:], labels["y"][:].ravel()
             if len(pixels) != len(truth) or not np.isin(truth, (0, 1)).all():
-                raise ConfigError(f"{len(pixels)} images, {len(truth)} labels of 0 and 1 are needed alike")
+                raise ConfigError(f"{len(pixels)} images need as many labels of 0 and 1, not {len(truth)}")
             slides = _slides(path.with_name(f"{stem}_meta.csv"))
             tiles += [
                 Tile(
@@ -57,5 +62,8 @@ def read(folder: Path, problems: Problems) -> list[Tile]:
 
 
 def _slides(path: Path) -> dict[int, str]:
-    """Slide of each tile, by its number; the file's first column has no name."""
+    """Read the slide of each tile, by its number.
+
+    The first column of the file has no name.
+    """
     return {int(key): row["wsi"] for key, row in read_index(path, "").items() if row.get("wsi")}

@@ -1,7 +1,8 @@
-"""Folders of images and label maps: ``images/`` beside ``labels/`` or ``instances/``, and ``index.csv``.
+"""Folders of images and label maps, with an optional ``index.csv``.
 
-The index may say ``id`` (file stem), ``mpp_um`` or ``mpp``, and ``group`` (slide or organ) or ``patient``.
-A folder ``types/`` beside the label maps holds the type of each nucleus as numbers.
+Images are in ``images/``, label maps in ``labels/`` or ``instances/``. The index may have the columns ``id``
+(file stem), ``mpp_um`` or ``mpp``, and ``group`` (slide or organ) or ``patient``. A folder ``types/`` beside
+the label maps holds the type of each nucleus as numbers.
 """
 
 import re
@@ -33,38 +34,47 @@ LABELS = ("labels", "instances")
 
 
 def fits(folder: Path) -> bool:
-    """``images/`` and one of ``labels/``, ``instances/``."""
+    """Return whether a folder has ``images/`` and label maps.
+
+    They are in ``labels/`` or ``instances/``.
+    """
     return bool(images_in(folder / "images")) and any((folder / name).is_dir() for name in LABELS)
 
 
 def named(folder: Path, pattern: str) -> bool:
-    """Whether :func:`fits` holds and every image's stem matches a regular expression."""
+    """Return whether :func:`fits` holds and all image stems match a pattern."""
     return fits(folder) and all(re.fullmatch(pattern, path.stem) for path in images_in(folder / "images"))
 
 
 def is_dsb2018(folder: Path) -> bool:
-    """Our folder of the Data Science Bowl's stained fields, whose index tells the stain."""
+    """Return whether a folder holds DSB 2018 with an index of stains."""
     index = folder / "index.csv"
     return fits(folder) and index.is_file() and "stain_group" in index.read_text(encoding="utf-8")[:200]
 
 
 def is_nucls(folder: Path) -> bool:
-    """Our folder of NuCLS fields ``train_N``, with a map of types beside the instances."""
+    """Return whether a folder holds NuCLS with types."""
     return named(folder, r"train_\d+") and (folder / "types").is_dir()
 
 
 def read(folder: Path, problems: Problems) -> list[Field]:
-    """Fields of a user's own folder; where the index gives no mpp, the median of all its nuclei tells it."""
+    """Read the fields of a user's folder.
+
+    Where the index gives no mpp, it is estimated from the median of all nuclei.
+    """
     return read_named(folder, problems, folder.name)
 
 
 def read_dsb2018(folder: Path, problems: Problems) -> list[Field]:
-    """Stained fields of mixed scale; those with too few nuclei to tell it are left out."""
+    """Read stained fields of mixed scale.
+
+    Fields with too few nuclei to estimate the scale are left out.
+    """
     return read_named(folder, problems, "dsb2018", mixed=True)
 
 
 def read_nucls(folder: Path, problems: Problems) -> list[Field]:
-    """H&E fields at 0.25 um/px with two types of nuclei."""
+    """Read H&E fields at 0.25 µm/px with two types of nuclei."""
     return read_named(folder, problems, "nucls", mpp=NUCLS_MPP, types=NUCLS_TYPES)
 
 
@@ -76,14 +86,16 @@ def read_named(
     mixed: bool = False,
     types: Mapping[int, str] | None = None,
 ) -> list[Field]:
-    """Fields of one source, each its own group unless the index has a column ``group`` or ``patient``.
+    """Read the fields of one source.
+
+    Each is its own group unless the index has a column ``group`` or ``patient``.
 
     Args:
-        folder: With ``images/`` and ``labels/`` or ``instances/``.
-        problems: Takes files that cannot be used.
+        folder: Folder with ``images/`` and ``labels/`` or ``instances/``.
+        problems: Collector of files that cannot be used.
         source: Name of the data set.
-        mpp: Um per px of fields for which the index gives none; None where the nuclei tell it.
-        mixed: Every field may have its own scale, and those whose nuclei do not tell it are left out.
+        mpp: Resolution in µm/px of fields without one in the index; None to estimate it from the nuclei.
+        mixed: Whether each field may have its own scale; fields whose scale cannot be estimated are left out.
         types: Names of the numbers in ``types/``; None where there are none.
     """
     maps = next(folder / name for name in LABELS if (folder / name).is_dir())
@@ -118,14 +130,14 @@ def read_named(
 
 
 def _types(folder: Path, stem: str, labels: Labels, names: Mapping[int, str]) -> tuple[str, ...]:
-    """Type of each nucleus: the one that most of its pixels have.
+    """Return the type of each nucleus, by majority of its pixels.
 
     Raises:
-        ConfigError: The map is of another size, or holds a number that has no name.
+        ConfigError: The map has another size, or a number without a name.
     """
     codes = np.asarray(Image.open(partner(folder, stem)))
     if codes.shape != labels.shape:
-        raise ConfigError(f"the map of types is {codes.shape}, the label map {labels.shape}")
+        raise ConfigError(f"the type map is {codes.shape}, the label map {labels.shape}")
     count, nuclei = int(codes.max()) + 1, int(labels.max())
     votes = np.bincount(labels.ravel() * count + codes.ravel(), minlength=(nuclei + 1) * count)
     best = votes.reshape(nuclei + 1, count)[1:].argmax(1)
@@ -134,5 +146,5 @@ def _types(folder: Path, stem: str, labels: Labels, names: Mapping[int, str]) ->
 
 def _name(code: int, names: Mapping[int, str]) -> str:
     if code not in names:
-        raise ConfigError(f"the map of types holds {code}; known are {', '.join(map(str, names))}")
+        raise ConfigError(f"the type map has number {code}; known are {', '.join(map(str, names))}")
     return names[code]

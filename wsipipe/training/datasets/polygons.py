@@ -1,4 +1,7 @@
-"""Outlines (y, x) in px -> instance labels; of ImageScope XML (MoNuSeg, Kumar) here, of GeoJSON in qupath."""
+"""Instance labels from outlines (y, x) in px.
+
+ImageScope XML (MoNuSeg, Kumar) is read here, GeoJSON in :mod:`wsipipe.training.datasets.qupath`.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +20,12 @@ FEWEST_CORNERS = 3
 
 
 def filled(outlines: Iterable[Outline], shape: tuple[int, int]) -> Labels:
-    """Corners (n, 2) of each nucleus, (y, x), px corners whole -> labels (H, W); later ones lie above."""
+    """Draw outlines into labels (H, W); later ones cover earlier ones.
+
+    Args:
+        outlines: Corners (n, 2) of each nucleus, (y, x), with px corners at whole numbers.
+        shape: Shape of the labels.
+    """
     from skimage.draw import polygon
 
     labels = np.zeros(shape, np.int32)
@@ -27,10 +35,10 @@ def filled(outlines: Iterable[Outline], shape: tuple[int, int]) -> Labels:
 
 
 def read_xml(path: Path) -> list[Outline]:
-    """Outlines of an ImageScope annotation file.
+    """Read the outlines of an ImageScope annotation file.
 
     Raises:
-        ConfigError: It outlines no nucleus.
+        ConfigError: It has no outline of a nucleus.
     """
     from defusedxml.ElementTree import parse
 
@@ -40,12 +48,15 @@ def read_xml(path: Path) -> list[Outline]:
         if len(corners) >= FEWEST_CORNERS and region.get("NegativeROA", "0") != "1":
             outlines.append(np.array(corners))
     if not outlines:
-        raise ConfigError("the annotation outlines no nucleus")
+        raise ConfigError("the annotation has no outline of a nucleus")
     return outlines
 
 
 def annotated(folder: Path) -> list[tuple[Path, Path]]:
-    """Images (in the folder or in ``Tissue Images/``) and their XML files (there or in ``Annotations/``)."""
+    """Return pairs of images and XML files.
+
+    Images are in the folder or in ``Tissue Images/``, XML files in the folder or in ``Annotations/``.
+    """
     inner = [path for path in sorted(folder.iterdir()) if path.is_dir()]
     tissue = next((path for path in inner if path.name.lower() in ("tissue images", "images")), folder)
     notes = next((path for path in inner if path.name.lower() == "annotations"), folder)
@@ -54,12 +65,12 @@ def annotated(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def fits(folder: Path) -> bool:
-    """At least one image has an XML file of its name."""
+    """Return whether at least one image has an XML file of its name."""
     return bool(annotated(folder))
 
 
 def read(folder: Path, problems: Problems) -> list[Field]:
-    """Fields at 0.25 um/px whose nuclei are outlined, grouped by organ."""
+    """Read fields at 0.25 µm/px with outlined nuclei, grouped by organ."""
     fields = []
     for path, xml in annotated(folder):
         with problems.at(path):

@@ -1,15 +1,15 @@
-"""Slides with annotations that QuPath exported (GeoJSON of the slide's stem) as training data.
+"""Slides with annotations exported from QuPath as training data.
 
-Level-0 px count from the corner of the scanned bounds, in QuPath as in a slide here.
-Nuclei: rectangles of class ``Region*`` are fields in which every nucleus is outlined; all other outlines are
-nuclei. Tissue: outlines with a class are cut into tiles of 128 um; classes that end with ``*`` are left out.
+The GeoJSON file has the slide's stem. Level-0 px count from the corner of the scanned bounds, in QuPath as in
+a slide here. Nuclei: rectangles of class ``Region*`` are fields in which every nucleus is outlined; all other
+outlines are nuclei. Tissue: outlines with a class are cut into tiles of 128 µm; classes that end with ``*``
+are left out.
 """
 
 import math
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import shapely
@@ -21,7 +21,7 @@ from wsipipe.store.geojson_objects import SlideObject, described, left_out, read
 from wsipipe.tiling.slide import Slide, open_slide
 from wsipipe.training.datasets.layout import Problems
 from wsipipe.training.datasets.polygons import filled
-from wsipipe.training.samples import Field, Tile
+from wsipipe.training.samples import Field, Rgb, Tile
 
 REGION = "Region*"
 TILE_UM = 128.0
@@ -31,7 +31,7 @@ SUFFIXES = (".geojson", ".geojson.gz", ".geojson.zip")
 
 
 def annotated(folder: Path) -> list[tuple[Path, Path]]:
-    """Slides and the GeoJSON files of their stems."""
+    """Return slides and the GeoJSON files of their stems."""
     files = [path for path in sorted(folder.iterdir()) if path.is_file()]
     notes = {_stem(path): path for path in files if _is_geojson(path)}
     slides = [
@@ -42,15 +42,17 @@ def annotated(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def fits(folder: Path) -> bool:
-    """At least one slide has a GeoJSON file of its name."""
+    """Return whether at least one slide has a GeoJSON file of its name."""
     return bool(annotated(folder))
 
 
 def features(path: Path) -> list[SlideObject]:
-    """Objects with an outline of a GeoJSON file; warns of those that are left out.
+    """Read the objects with an outline from a GeoJSON file.
+
+    Objects that are left out are reported as a warning.
 
     Raises:
-        ConfigError: It holds none.
+        ConfigError: The file has no objects.
     """
     objects = read_objects(path)
     problems = left_out(objects)
@@ -64,7 +66,10 @@ def features(path: Path) -> list[SlideObject]:
 
 
 def _is_geojson(path: Path) -> bool:
-    """Also ``SLIDE.zip``, which QuPath writes where an export is compressed."""
+    """Return whether a file is GeoJSON.
+
+    ``SLIDE.zip``, which QuPath writes for compressed exports, counts too.
+    """
     return path.name.lower().endswith(SUFFIXES) or (path.suffix.lower() == ".zip" and holds_geojson(path))
 
 
@@ -79,7 +84,10 @@ def _class_of(one: SlideObject) -> str:
 
 
 def read_fields(folder: Path, problems: Problems) -> list[Field]:
-    """One field for each rectangle of class ``Region*``, at the slide's own mpp."""
+    """Read one field per rectangle of class ``Region*``.
+
+    Fields are at the slide's own mpp.
+    """
     fields = []
     for path, notes in annotated(folder):
         with problems.at(notes):
@@ -105,7 +113,7 @@ def _field(
     region = Region(y, x, end_y - y, end_x - x)
     if not region.clipped(slide.bounds.shape).area_px:
         raise ConfigError(
-            f"a rectangle of class {REGION} lies outside {slide.path}; is the file another slide's?"
+            f"a rectangle of class {REGION} is outside {slide.path}; check that the file is this slide's"
         )
     inside = [one for one in nuclei if one.intersects(shapely.box(x, y, end_x, end_y))]
     outlines = [np.array(part.exterior.coords)[:, ::-1] - (y, x) for one in inside for part in _parts(one)]
@@ -121,7 +129,7 @@ def _field(
 
 
 def _nucleus(one: SlideObject) -> shapely.Geometry:
-    """Outline of an object, of a cell that of its nucleus."""
+    """Return the outline of an object; of a cell, that of its nucleus."""
     return one.outline if one.nucleus is None else one.nucleus
 
 
@@ -130,7 +138,10 @@ def _parts(outline: shapely.Geometry) -> list[shapely.Polygon]:
 
 
 def read_tiles(folder: Path, problems: Problems) -> list[Tile]:
-    """Tiles of 128 um at 0.5 um/px, at least nine tenths in an outline of a class, grouped by slide."""
+    """Read tiles of 128 µm at 0.5 µm/px, grouped by slide.
+
+    At least nine tenths of a tile are inside an outline of its class.
+    """
     tiles = []
     for path, notes in annotated(folder):
         with problems.at(notes):
@@ -155,12 +166,20 @@ def read_tiles(folder: Path, problems: Problems) -> list[Tile]:
 
 
 def _clipped(outline: shapely.Geometry, slide: Slide) -> shapely.Geometry:
-    """The part of an outline that lies on the slide: one wrong corner must not make millions of tiles."""
+    """Clip an outline to the slide.
+
+    One wrong corner must not make millions of tiles.
+    """
     return outline.intersection(shapely.box(0, 0, slide.bounds.width, slide.bounds.height))
 
 
 def _corners(outline: shapely.Geometry, side: float) -> Iterator[tuple[int, int]]:
-    """(y, x) of the grid's squares of ``side`` level-0 px that lie in the outline."""
+    """Yield corners (y, x) of grid squares inside the outline.
+
+    Args:
+        outline: Outline of a class.
+        side: Side of the squares, level-0 px.
+    """
     if outline.is_empty:
         return
     x, y, end_x, end_y = outline.bounds
@@ -172,8 +191,13 @@ def _corners(outline: shapely.Geometry, side: float) -> Iterator[tuple[int, int]
                 yield round(row * side), round(column * side)
 
 
-def _tile(slide: Slide, corner: tuple[int, int]) -> Any:
-    """Tile (side, side, 3) at the tiles' mpp whose corner is a level-0 px."""
+def _tile(slide: Slide, corner: tuple[int, int]) -> Rgb:
+    """Read a tile (side, side, 3) at the tiles' mpp.
+
+    Args:
+        slide: Slide to read.
+        corner: Corner (y, x) of the tile, level-0 px.
+    """
     side = round(TILE_UM / TILE_MPP)
     y, x = (round(at * slide.mpp / TILE_MPP) for at in corner)
     return slide.read(Region(y, x, side, side), TILE_MPP)

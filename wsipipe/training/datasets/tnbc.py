@@ -1,4 +1,6 @@
-"""TNBC of the Institut Curie as one folder: H&E fields of breast at 0.25 um/px, grouped by patient.
+"""TNBC of the Institut Curie in one folder.
+
+The H&E fields of breast are at 0.25 µm/px and grouped by patient.
 
 Source: Naylor et al., IEEE Transactions on Medical Imaging 38 (2019); Zenodo record 1175282.
 """
@@ -13,10 +15,10 @@ MPP = 0.25
 
 
 def fits(folder: Path) -> bool:
-    """``images/tnbc_PATIENT_FIELD`` and ``instances/``."""
+    """Return whether a folder has ``images/tnbc_PATIENT_FIELD``, ``instances/``."""
     return named(folder, r"tnbc_\d+_\d+")
 
 
 def read(folder: Path, problems: Problems) -> list[Field]:
-    """Fields grouped by the patient that the index gives."""
+    """Read fields, grouped by the patient in the index."""
     return read_named(folder, problems, "tnbc", mpp=MPP)

@@ -41,7 +41,7 @@ class FieldMaps(NamedTuple):
         truth: (H, W) instance ids.
         nucleus: (H, W) uint8, probability times 250, temperature applied.
         centre: (H, W) uint8, likewise.
-        mpp: Um per px.
+        mpp: Resolution in µm/px.
     """
 
     truth: Labels

@@ -124,7 +124,7 @@ class DiscField:
         plane: Image of the square.
         labels: Labels of the square.
         cut: Ids of the nuclei that the border of the inscribed disc cuts.
-        mpp: Um per px.
+        mpp: Resolution in µm/px.
     """
 
     def __init__(self, field: Field) -> None:

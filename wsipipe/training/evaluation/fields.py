@@ -47,7 +47,7 @@ def evaluate_fields(models: Sequence[ModelSamples[Field]], settings: EvaluationS
         (FieldScorer(model.predictor, model.card), crop_middle(one, settings.side_px))
         for model, one in scored
     ]
-    whole, turned = _score(chosen, settings)
+    whole, rotated = _score(chosen, settings)
     fields = [one for _, one in chosen]
     groups = [one.group for one in fields]
     upright = [row[0] for row in whole]
@@ -63,8 +63,8 @@ def evaluate_fields(models: Sequence[ModelSamples[Field]], settings: EvaluationS
             for index, rotation in enumerate(settings.mirrors)
         },
         degrees=[rotation.degrees for rotation in settings.rotations],
-        turned=_over_angles(turned, groups, settings),
-        orientation_difference=_difference(whole, turned, settings.rotations),
+        turned=_over_angles(rotated, groups, settings),
+        orientation_difference=_difference(whole, rotated, settings.rotations),
         samples=[
             SampleScores(name=one.name, group=one.group, scores=finite(row))
             for one, row in zip(fields, upright, strict=True)
@@ -77,13 +77,13 @@ def _score(chosen: Sequence[tuple[FieldScorer, Field]], settings: EvaluationSett
     whole_rotations = (UPRIGHT, *settings.mirrors)
     counter = ProgressCounter(settings, len(chosen) * (len(whole_rotations) + len(settings.rotations)))
     whole: Rows = []
-    turned: Rows = []
+    rotated: Rows = []
     for scorer, one in chosen:
         whole.append([counter(scorer.score_whole(one, rotation)) for rotation in whole_rotations])
         if settings.rotations:
             ready = DiscField(one)
-            turned.append([counter(scorer.score_disc(ready, rotation)) for rotation in settings.rotations])
-    return whole, turned
+            rotated.append([counter(scorer.score_disc(ready, rotation)) for rotation in settings.rotations])
+    return whole, rotated
 
 
 def _means(rows: Sequence[Scores]) -> Scores:
@@ -91,27 +91,27 @@ def _means(rows: Sequence[Scores]) -> Scores:
 
 
 def _over_angles(
-    turned: Rows, groups: Sequence[str], settings: EvaluationSettings
+    rotated: Rows, groups: Sequence[str], settings: EvaluationSettings
 ) -> dict[str, AngleSummary]:
     """Summarise scores over angles.
 
     At each angle the mean is over fields; the interval is that of each field's mean over its angles.
     """
-    if not turned:
+    if not rotated:
         return {}
     degrees = [rotation.degrees for rotation in settings.rotations]
-    at_angle = [_means(rows) for rows in zip(*turned, strict=True)]
-    intervals = mean_and_interval([_means(rows) for rows in turned], groups, seed=settings.seed)[1]
+    at_angle = [_means(rows) for rows in zip(*rotated, strict=True)]
+    intervals = mean_and_interval([_means(rows) for rows in rotated], groups, seed=settings.seed)[1]
     return {
         name: summarise_angles([row[name] for row in at_angle], degrees, intervals.get(name))
         for name in finite(at_angle[0])
     }
 
 
-def _difference(whole: Rows, turned: Rows, rotations: Sequence[Rotation]) -> float | None:
+def _difference(whole: Rows, rotated: Rows, rotations: Sequence[Rotation]) -> float | None:
     """Return the largest difference of a score among mirrors and quarter turns."""
     quarters = [index for index, rotation in enumerate(rotations) if rotation.degrees % 90 == 0]
-    same = [*whole, *([row[index] for index in quarters] for row in turned)]
+    same = [*whole, *([row[index] for index in quarters] for row in rotated)]
     pairs = [(row[0], other) for row in same for other in row[1:]]
     gaps = [abs(one[name] - other[name]) for one, other in pairs for name in finite(one)]
     return max(gaps, default=None)

@@ -93,8 +93,8 @@ def rotate_image(image: Rgb, degrees: float) -> Rgb:
         image: RGB (H, W, 3) uint8.
         degrees: Angle.
     """
-    turned = ndimage.rotate(image.astype(np.float64), degrees, reshape=False, order=3, cval=255.0)
-    return np.clip(turned, 0, 255).round().astype(np.uint8)
+    rotated = ndimage.rotate(image.astype(np.float64), degrees, reshape=False, order=3, cval=255.0)
+    return np.clip(rotated, 0, 255).round().astype(np.uint8)
 
 
 def _rotate_back(one: Array, degrees: float) -> Array:
@@ -143,12 +143,12 @@ def draw_rotated_features(
     figure = Figure(figsize=(1.1 * len(degrees) + 0.9, 1.3 * (len(layers) + 1)), dpi=90, layout="constrained")
     rows = figure.subplots(len(layers) + 1, len(degrees), squeeze=False)
     images = [rotate_image(image, angle) for angle in degrees]
-    for axes, angle, turned in zip(rows[0], degrees, images, strict=True):
-        axes.imshow(turned)
+    for axes, angle, rotated in zip(rows[0], degrees, images, strict=True):
+        axes.imshow(rotated)
         axes.set_title(f"{angle:g}°", fontsize=8)
     rows[0][0].set_ylabel("image", fontsize=8)
     for row, layer in zip(rows[1:], layers, strict=True):
-        maps = [features_of(network, layer, turned) for turned in images]
+        maps = [features_of(network, layer, rotated) for rotated in images]
         channel = int(maps[0].std(axis=(1, 2)).argmax())
         back = [_rotate_back(one[channel], angle) for one, angle in zip(maps, degrees, strict=True)]
         _draw_row(row, back, f"{layer}\nchannel {channel}")

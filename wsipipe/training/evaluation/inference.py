@@ -58,7 +58,7 @@ class FieldCanvas:
         image: (H, W, 3) uint8, H and W multiples of the lattice; white around the field.
         labels: (H, W) int32, 0 around the field.
         inside: Part of the canvas whose pixels are covered by the field at least by half.
-        mpp: Um per px.
+        mpp: Resolution in µm/px.
     """
 
     image: Rgb
@@ -88,7 +88,7 @@ def instances(nucleus: Array, centre: Array, params: InstanceParams, mpp: float)
         nucleus: Nucleus probability times 250, (H, W) uint8.
         centre: Centre probability times 250, (H, W) uint8.
         params: Parameters of a workflow or a card.
-        mpp: Um per px of the maps.
+        mpp: Resolution of the maps in µm/px.
 
     Returns:
         Ids (H, W) int32, 1..n in raster order, 0 background.
@@ -117,8 +117,8 @@ def field_canvas(
     Args:
         image: (H, W, 3) uint8.
         labels: (H, W); zeros if there are none.
-        mpp: Um per px of both; they are not resampled if it is within 2 % of ``to_mpp``.
-        to_mpp: Um per px of the canvas.
+        mpp: Resolution in µm/px of both; they are not resampled if it is within 2 % of ``to_mpp``.
+        to_mpp: Resolution of the canvas in µm/px.
         lattice_px: Lattice of the network; the sides of the canvas are multiples of it.
         stain: Colours to which the field is normalised, as a slide is.
     """

@@ -79,7 +79,7 @@ class EvaluationSetup(EvaluationRecord):
         weights: Name of the weights.
         weights_sha256: SHA-256 of the weight file; one per fold of a cross-validation, whose networks were
             evaluated only on their held-out samples.
-        mpp: Um per px of the network.
+        mpp: Resolution of the network in µm/px.
         device: Device of the network.
         precision: Numerical precision.
         samples: Number of scored fields or tiles.

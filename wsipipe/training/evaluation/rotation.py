@@ -107,15 +107,15 @@ class RotatableImage:
         side = side_px or len(self.image)
         quarter, rest = divmod(rotation.degrees, 90)
         if not rest:
-            turned = middle_square(np.rot90(self.image, int(quarter)), side)
+            rotated = middle_square(np.rot90(self.image, int(quarter)), side)
         else:
             where = _inverse(rotation.degrees, len(self.image), side)
             channels = [
                 ndimage.affine_transform(one, *where, (side, side), order=3, mode="mirror", prefilter=False)
                 for one in self._splines
             ]
-            turned = np.clip(np.rint(np.stack(channels, axis=2)), 0, 255).astype(np.uint8)
-        return np.ascontiguousarray(mirrored(turned, rotation.mirror))
+            rotated = np.clip(np.rint(np.stack(channels, axis=2)), 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(mirrored(rotated, rotation.mirror))
 
 
 def rotate_labels(labels: Labels, rotation: Rotation) -> Labels:

@@ -1,6 +1,6 @@
 """Class probabilities of one tile, as the pipeline computes them.
 
-The pipeline classifies a cell from a window around it (7 x 7 cells, 112 um, for the shipped weights), so the
+The pipeline classifies a cell from a window around it (7 x 7 cells, 112 µm, for the shipped weights), so the
 cell in the middle of a tile is classified from the tile. A tile is continued by reflection, as tissue
 continues beyond it; this plane is rotated as a whole, so no empty corner appears.
 """
@@ -88,7 +88,7 @@ class PreparedTile:
 
     def at(self, rotation: Rotation) -> Rgb:
         """Return the rotated canvas (side, side, 3) uint8."""
-        turned = self.plane.at(rotation, math.ceil(self.side_px * self.step / 2) * 2 + 4)
-        along = taps(Axis(self.step, len(turned) / 2, self.side_px / 2), 0, self.side_px)
+        rotated = self.plane.at(rotation, math.ceil(self.side_px * self.step / 2) * 2 + 4)
+        along = taps(Axis(self.step, len(rotated) / 2, self.side_px / 2), 0, self.side_px)
         start = along.span[0]
-        return resample(turned[start:, start:], along, along)
+        return resample(rotated[start:, start:], along, along)

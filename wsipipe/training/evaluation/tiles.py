@@ -58,7 +58,7 @@ def evaluate_tiles(models: Sequence[ModelSamples[Tile]], settings: EvaluationSet
     groups = [tile.group for tile in chosen]
     means = class_scores(truth, outputs[0])
     intervals = bootstrap(groups, lambda one: class_scores(truth[one], outputs[0][one]), seed=settings.seed)
-    mirrors, turned = np.split(outputs[1:], [len(settings.mirrors)])
+    mirrors, rotated = np.split(outputs[1:], [len(settings.mirrors)])
     return Evaluation(
         task="tissue",
         setting=setup_of([model.predictor for model in models], groups),
@@ -70,7 +70,7 @@ def evaluate_tiles(models: Sequence[ModelSamples[Tile]], settings: EvaluationSet
             for rotation, one in zip(settings.mirrors, mirrors, strict=True)
         },
         degrees=[rotation.degrees for rotation in settings.rotations],
-        turned=_over_angles(truth, np.concatenate([outputs[:1], turned]), groups, settings),
+        turned=_over_angles(truth, np.concatenate([outputs[:1], rotated]), groups, settings),
         orientation_difference=_difference(outputs, rotations),
         classes=list(names),
         confusion=confusion(truth, outputs[0].argmax(axis=1), len(names)).tolist(),
@@ -103,14 +103,14 @@ def _classify(
 
 
 def _over_angles(
-    truth: Indices, turned: Probabilities, groups: Sequence[str], settings: EvaluationSettings
+    truth: Indices, rotated: Probabilities, groups: Sequence[str], settings: EvaluationSettings
 ) -> dict[str, AngleSummary]:
     if not settings.rotations:
         return {}
     degrees = [rotation.degrees for rotation in settings.rotations]
-    at_angle = [class_scores(truth, one) for one in turned]
+    at_angle = [class_scores(truth, one) for one in rotated]
     # The share of correct angles per tile gives mean accuracy and recall without scoring every angle again.
-    share = (turned.argmax(axis=2) == truth).mean(axis=0)
+    share = (rotated.argmax(axis=2) == truth).mean(axis=0)
 
     def means(chosen: Indices) -> Scores:
         part, labels = share[chosen], truth[chosen]

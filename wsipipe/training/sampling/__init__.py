@@ -1,1 +1,1 @@
-"""Batches of crops and mosaics, drawn at random and augmented."""
+"""Random batches of crops and mosaics, with augmentation."""

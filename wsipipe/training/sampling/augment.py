@@ -1,7 +1,7 @@
-"""Stain, focus and compression of other scanners, drawn at random; geometry only where a network needs it.
+"""Random augmentation: stain, focus, compression, and optional geometry.
 
 All functions take an RGB image (H, W, 3) uint8 and a seeded generator, and return an image of the same kind.
-Optics and geometry are albumentations', seeded from the generator; stain, glass and ink are ours.
+Optics and geometry use albumentations, seeded from the generator; stain, glass and ink are implemented here.
 """
 
 import os
@@ -26,7 +26,13 @@ DENSITY = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
 
 
 def stain(image: Rgb, rng: np.random.Generator, strength: float = 1.0) -> Rgb:
-    """More or less of each dye, dyes of another hue, other glass, other exposure; less of it all below 1."""
+    """Vary amount and hue of the dyes, haze and exposure.
+
+    Args:
+        image: RGB (H, W, 3) uint8.
+        rng: Seeded generator.
+        strength: Strength of all changes; below 1 they are smaller.
+    """
     amount = np.exp(strength * rng.normal(0, (0.25, 0.3, 0.2))).astype(np.float32)
     hue = np.eye(3, dtype=np.float32) + strength * rng.normal(0, 0.05, (3, 3)).astype(np.float32)
     mix = UNMIX @ np.diag(amount) @ STAINS @ hue
@@ -37,24 +43,33 @@ def stain(image: Rgb, rng: np.random.Generator, strength: float = 1.0) -> Rgb:
 
 
 def optics(image: Rgb, rng: np.random.Generator, changes: Augment) -> Rgb:
-    """Out of focus or sharpened, then compressed, then noisy; each now and then."""
+    """Blur or sharpen, then compress, then add noise, each at random."""
     return _seeded(_optics(changes.blur, changes.jpeg, changes.noise), rng)(image=image)["image"]
 
 
-def turned(image: Rgb, maps: Maps, side_px: int, rng: np.random.Generator) -> tuple[Rgb, Maps]:
-    """The middle of an image and of its maps (H, W, C), turned by a random angle, half of them mirrored."""
+def rotated(image: Rgb, maps: Maps, side_px: int, rng: np.random.Generator) -> tuple[Rgb, Maps]:
+    """Rotate the middle of an image and its maps by a random angle.
+
+    Half of the results are mirrored.
+
+    Args:
+        image: RGB (H, W, 3) uint8.
+        maps: Maps (H, W, C) of the image.
+        side_px: Side of the result.
+        rng: Seeded generator.
+    """
     found = _seeded(_geometry(side_px), rng)(image=image, mask=maps)
     return found["image"], found["mask"]
 
 
-def turning_px(side_px: int) -> int:
-    """Side of a square from which one of ``side_px`` can be cut at any angle."""
+def rotation_px(side_px: int) -> int:
+    """Return the side of a square that contains ``side_px`` at any angle."""
     return int(np.ceil(side_px * np.sqrt(2))) + 2
 
 
 @cache
 def _library() -> Any:
-    """albumentations, told before its import not to ask a server for newer versions, and without threads.
+    """Import albumentations without its version check and threads.
 
     Raises:
         ConfigError: It is not installed.
@@ -103,7 +118,10 @@ def _seeded(compose: Any, rng: np.random.Generator) -> Any:
 
 
 def glass(side_px: int, rng: np.random.Generator) -> Rgb:
-    """Empty glass (side, side, 3): near white, uneven light, grain and a few specks of dust."""
+    """Make an image (side, side, 3) of empty glass.
+
+    It is near white with uneven light, grain and a few specks of dust.
+    """
     base = np.clip(rng.uniform(215, 255) + rng.normal(0, 4, 3), 200, 255)
     ramp = np.linspace(-1, 1, side_px)
     light = ramp[:, None, None] * rng.normal(0, 3) + ramp[None, :, None] * rng.normal(0, 3)
@@ -116,7 +134,10 @@ def glass(side_px: int, rng: np.random.Generator) -> Rgb:
 
 
 def ink(side_px: int, rng: np.random.Generator) -> Rgb:
-    """Pen or marking ink (side, side, 3): green to blue, uneven; black would look as nuclei do."""
+    """Make an image (side, side, 3) of pen or marking ink.
+
+    It is green to blue and uneven; black would look like nuclei.
+    """
     hue = np.array(INKS[rng.integers(len(INKS))]) + rng.normal(0, 15, 3)
     cloud = ndimage.zoom(rng.normal(size=(8, 8)), side_px / 8, order=1)[..., None] * rng.uniform(5, 35)
     return np.clip(hue + cloud + rng.normal(0, 6, (side_px, side_px, 3)), 0, 255).astype(np.uint8)

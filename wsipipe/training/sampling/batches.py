@@ -11,7 +11,15 @@ Batch = dict[str, torch.Tensor]
 
 
 def as_input(images: npt.NDArray[np.uint8], normalisation: Normalisation | None = None) -> torch.Tensor:
-    """RGB (B, H, W, 3) uint8 -> what a network takes, (B, 3, H, W) float32 with channels last in memory."""
+    """Convert RGB images to the input of a network.
+
+    Args:
+        images: (B, H, W, 3) uint8.
+        normalisation: Offset and scale of the colours.
+
+    Returns:
+        (B, 3, H, W) float32 with channels last in memory.
+    """
     return _normalised(torch.from_numpy(images), normalisation or Normalisation())
 
 
@@ -20,7 +28,10 @@ def _normalised(images: torch.Tensor, how: Normalisation) -> torch.Tensor:
 
 
 def as_tensors(arrays: Arrays, device: torch.device) -> Batch:
-    """A batch on its device: ``image`` normalised, the rest as it is; texts are left out."""
+    """Move a batch to its device, with ``image`` normalised.
+
+    Texts are left out.
+    """
     tensors = {
         name: torch.from_numpy(values).to(device, non_blocking=True)
         for name, values in arrays.items()

@@ -1,4 +1,4 @@
-"""Endless random crops of nuclei fields at one mpp, with what the network shall say about them."""
+"""Random crops of nuclei fields at one mpp, with target maps."""
 
 from collections.abc import Sequence
 
@@ -21,16 +21,16 @@ FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BIC
 
 
 class NucleiCrops:
-    """Draws batches of crops.
+    """Sampler of batches of crops.
 
     Args:
-        fields: From which to draw.
-        mpp: Of the crops.
+        fields: Fields to crop.
+        mpp: Resolution of the crops in µm/px.
         samples: Batch, side and shares of the sources.
         changes: Strength of the augmentation.
 
     Raises:
-        ConfigError: The shares leave nothing to draw from.
+        ConfigError: All shares are 0.
     """
 
     def __init__(self, fields: Sequence[Field], mpp: float, samples: Sampling, changes: Augment) -> None:
@@ -42,13 +42,18 @@ class NucleiCrops:
         shares = np.array([samples.shares.get(name, 1.0) for name in self.sources])
         if not shares.sum() > 0:
             raise ConfigError(
-                f"samples.shares {samples.shares} leaves none of the sources {', '.join(self.sources)} to "
-                "learn from; give one of them a share above 0."
+                f"samples.shares {samples.shares} leaves none of the sources {', '.join(self.sources)}. "
+                "Give one of them a share above 0."
             )
         self.chances = shares / shares.sum()
 
     def __call__(self, rng: np.random.Generator) -> Arrays:
-        """A batch: image (B, S, S, 3), nucleus, centre, touching, known (B, S, S), all uint8; name (B,)."""
+        """Return a batch of crops.
+
+        Returns:
+            ``image`` (B, S, S, 3), ``nucleus``, ``centre``, ``touching``, ``known`` (B, S, S), all uint8;
+                ``name`` (B,).
+        """
         drawn = [self.sample(rng) for _ in range(self.samples.batch)]
         maps = np.stack([one for _, one, _ in drawn])
         return {
@@ -58,7 +63,7 @@ class NucleiCrops:
         }
 
     def sample(self, rng: np.random.Generator) -> tuple[Rgb, Maps, str]:
-        """One augmented crop (S, S, 3) uint8, its maps (S, S, 4), and whence it came."""
+        """Return an augmented crop (S, S, 3) uint8, its maps (S, S, 4) and origin."""
         side, changes = self.samples.side_px, self.changes
         if rng.random() < changes.glass:
             image, maps = augment.glass(side, rng), np.full((side, side, 4), GLASS_MAPS, np.uint8)
@@ -73,23 +78,26 @@ class NucleiCrops:
         return augment.optics(image, rng, changes), maps, name
 
     def cut(self, rng: np.random.Generator) -> tuple[Rgb, Maps, str]:
-        """A random square of a random field, at the crops' mpp and now and then of another scale."""
+        """Cut a random square of a random field.
+
+        It is at the crops' mpp, varied by the scale augmentation.
+        """
         fields = list(self.sources.values())[rng.choice(len(self.chances), p=self.chances)]
         field, maps = fields[rng.integers(len(fields))]
         side = self.samples.side_px
-        wide = augment.turning_px(side) if self.changes.geometric else side
+        wide = augment.rotation_px(side) if self.changes.geometric else side
         factor = self.mpp / field.mpp * np.exp(rng.uniform(-self.changes.scale, self.changes.scale))
         cut_px = max(round(wide * factor), 8)
         y, x = (int(rng.integers(0, max(extent - cut_px, 0) + 1)) for extent in field.labels.shape)
         method = FILTERS[rng.integers(factor < 1, len(FILTERS))]
         image, maps = resampled(field.image, maps, (y, x), cut_px, wide, method)
         if self.changes.geometric:
-            image, maps = augment.turned(image, maps, side, rng)
+            image, maps = augment.rotated(image, maps, side, rng)
         return image, maps, f"{field.source}/{field.name} at y {y}, x {x}, {cut_px} px"
 
 
 def source_key(field: Field) -> str:
-    """Name by which a recipe gives the share of a field's source."""
+    """Return the key of a field's source in ``samples.shares``."""
     return field.source if field.has_instances else f"{field.source}_foreground"
 
 
@@ -101,7 +109,18 @@ def resampled(
     out_px: int,
     method: Image.Resampling = Image.Resampling.BOX,
 ) -> tuple[Rgb, Maps]:
-    """Square of ``side_px`` at ``origin`` (y, x) as ``out_px``: maps by nearest; white and empty outside."""
+    """Resample a square of an image and its maps.
+
+    Maps are resampled by the nearest pixel; outside the image is white without nuclei.
+
+    Args:
+        image: RGB (H, W, 3) uint8.
+        maps: Maps (H, W, C).
+        origin: Corner (y, x) of the square.
+        side_px: Side of the square.
+        out_px: Side of the result.
+        method: Interpolation of the image.
+    """
     y, x = origin
     square = np.full((side_px, side_px, 3), 255, np.uint8)
     labels = np.full((side_px, side_px, maps.shape[2]), GLASS_MAPS[: maps.shape[2]], maps.dtype)
@@ -114,9 +133,10 @@ def resampled(
 
 
 def covered(image: Rgb, maps: Maps, cover: Rgb, rng: np.random.Generator) -> tuple[Rgb, Maps]:
-    """A crop, a random smooth part of which is ``cover`` (glass or ink) and has no nuclei.
+    """Cover a random smooth part of a crop.
 
-    The parts are as large as a torn edge, or as small as a nucleus.
+    The part shows ``cover`` (glass or ink) and has no nuclei. It is as large as a torn edge, or as small as a
+    nucleus.
     """
     side = len(image)
     grain = int(rng.choice((4, 8, 24)))

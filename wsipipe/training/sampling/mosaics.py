@@ -1,4 +1,7 @@
-"""Canvases of tissue tiles at one mpp: neighbours of other classes, as a dense pass over a slide has them."""
+"""Mosaics of tissue tiles at one mpp.
+
+Neighbouring tiles have other classes, as in a dense pass over a slide.
+"""
 
 from collections.abc import Sequence
 
@@ -17,13 +20,13 @@ GLASS_AROUND = 0.15
 
 
 class TileMosaics:
-    """Draws batches of canvases, every class equally often.
+    """Sampler of batches of mosaics with balanced classes.
 
     Args:
-        tiles: From which to draw; at least one of each class.
-        classes: Names, in the order of the labels.
-        mpp: Of the canvases.
-        samples: Batch, side of a tile, tiles a side.
+        tiles: Tiles to draw from; at least one of each class.
+        classes: Class names, in the order of the labels.
+        mpp: Resolution of the mosaics in µm/px.
+        samples: Batch, side of a tile, tiles per side.
         changes: Strength of the augmentation.
 
     Raises:
@@ -38,22 +41,26 @@ class TileMosaics:
         empty = [name for name, members in zip(classes, self.by_class, strict=True) if not members]
         if empty:
             raise ConfigError(
-                f"There is no tile of {', '.join(empty)} to learn from; give some, or leave the class out of "
+                f"There is no tile of {', '.join(empty)} to train on. Give some, or remove the class from "
                 "samples.classes."
             )
         self.glass = self.classes.index(GLASS) if GLASS in self.classes else None
 
     def __call__(self, rng: np.random.Generator) -> Arrays:
-        """A batch: image (B, H, W, 3) uint8, label (B, tiles, tiles) int64, name (B,)."""
-        drawn = [self.canvas(rng) for _ in range(self.samples.batch)]
+        """Return a batch of mosaics.
+
+        Returns:
+            ``image`` (B, H, W, 3) uint8, ``label`` (B, tiles, tiles) int64, ``name`` (B,).
+        """
+        drawn = [self.sample(rng) for _ in range(self.samples.batch)]
         return {
             "image": np.stack([image for image, *_ in drawn]),
             "label": np.stack([layout for _, layout, _ in drawn]),
             "name": np.array([name for *_, name in drawn]),
         }
 
-    def canvas(self, rng: np.random.Generator) -> tuple[Rgb, npt.NDArray[np.int64], str]:
-        """One canvas (side, side, 3) uint8, the class of each of its tiles, and their names."""
+    def sample(self, rng: np.random.Generator) -> tuple[Rgb, npt.NDArray[np.int64], str]:
+        """Return a mosaic (side, side, 3) uint8, its tiles' classes and names."""
         layout = class_layout(self.samples.tiles, len(self.classes), self.glass, rng)
         tiles = [[self.tile(int(label), rng) for label in row] for row in layout]
         image = mosaic([[image for image, _ in row] for row in tiles])
@@ -61,25 +68,35 @@ class TileMosaics:
         return augment.optics(image, rng, self.changes), layout, names
 
     def tile(self, label: int, rng: np.random.Generator) -> tuple[Rgb, str]:
-        """One stained tile (side, side, 3) of a class and its name; half of the glass is made."""
+        """Return an augmented tile (side, side, 3) of a class and its name.
+
+        Half of the glass tiles are synthetic.
+        """
         side = self.samples.side_px
         if label == self.glass and rng.random() < 0.5:
             return augment.glass(side, rng), "glass"
         members = self.by_class[label]
         tile = members[rng.integers(len(members))]
-        wide = augment.turning_px(side) if self.changes.geometric else side
+        wide = augment.rotation_px(side) if self.changes.geometric else side
         image = square(tile, self.mpp, wide, rng, self.changes.scale)
         if self.changes.geometric:
-            image, _ = augment.turned(image, np.zeros((wide, wide, 1), np.uint8), side, rng)
+            image, _ = augment.rotated(image, np.zeros((wide, wide, 1), np.uint8), side, rng)
         return augment.stain(image, rng, self.changes.stain), tile.name
 
 
 def square(
     tile: Tile, mpp: float, side_px: int, rng: np.random.Generator | None = None, span: float = 0.0
 ) -> Rgb:
-    """The tile as (side, side, 3) at ``mpp``: at a random scale and place, or its middle without a generator.
+    """Resample a tile to (side, side, 3) at ``mpp``.
 
-    A tile that shows less than that is mirrored at its edges.
+    A tile that is too small is mirrored at its edges.
+
+    Args:
+        tile: Tile to resample.
+        mpp: Resolution of the result in µm/px.
+        side_px: Side of the result.
+        rng: Generator of a random scale and place; None for the middle.
+        span: Largest change of scale, as a logarithm.
     """
     scale = 1.0 if rng is None else float(np.exp(rng.uniform(-span, span / 2)))
     cut = max(round(side_px * mpp / tile.mpp * scale), 8)
@@ -88,16 +105,19 @@ def square(
     if any(missing):
         edges = [(gap // 2, gap - gap // 2) for gap in missing]
         image = np.pad(image, (*edges, (0, 0)), mode="symmetric")
-    rooms = [extent - cut for extent in image.shape[:2]]
-    y, x = (room // 2 if rng is None else int(rng.integers(0, room + 1)) for room in rooms)
-    picture = Image.fromarray(image[y : y + cut, x : x + cut])
-    return np.asarray(picture.resize((side_px, side_px), Image.Resampling.BICUBIC))
+    slacks = [extent - cut for extent in image.shape[:2]]
+    y, x = (slack // 2 if rng is None else int(rng.integers(0, slack + 1)) for slack in slacks)
+    crop = Image.fromarray(image[y : y + cut, x : x + cut])
+    return np.asarray(crop.resize((side_px, side_px), Image.Resampling.BICUBIC))
 
 
 def class_layout(
     tiles: int, classes: int, glass: int | None, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Class of each tile of a canvas (tiles, tiles): half of the tiles follow a neighbour, as tissue does."""
+    """Return a random class for each tile of a mosaic, (tiles, tiles).
+
+    Half of the tiles may copy a neighbour, as tissue is continuous.
+    """
     layout = rng.integers(0, classes, (tiles, tiles))
     for row in range(tiles):
         for column in range(tiles):
@@ -112,5 +132,5 @@ def class_layout(
 
 
 def mosaic(rows: Sequence[Sequence[Rgb]]) -> Rgb:
-    """Tiles of one size, put together."""
+    """Join tiles of one size into one image."""
     return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)

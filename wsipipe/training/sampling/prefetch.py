@@ -1,4 +1,7 @@
-"""Batches drawn ahead of the network, each from (seed, step) alone; without torch, so workers are lean."""
+"""Batches that are prepared in the background.
+
+Each depends only on (seed, step). Workers do not import torch, so they use little memory.
+"""
 
 import os
 from collections import deque
@@ -15,13 +18,13 @@ AHEAD = 2
 
 
 def prefetched(sampler: Sampler, seed: int, steps: range, workers: int = 0) -> Generator[Arrays]:
-    """Batch of each step, the next ones being drawn in the background.
+    """Yield the batch of each step while the next ones are prepared.
 
     Args:
-        sampler: Makes a batch; pickled to the workers.
-        seed: With the step's number it alone decides what is drawn.
+        sampler: Function that makes a batch; pickled to the workers.
+        seed: Seed; together with the step it determines the batch.
         steps: Numbers of the steps.
-        workers: Processes that draw; 0 is one thread of this process.
+        workers: Number of worker processes; 0 is one thread of this process.
     """
     with _pool(sampler, workers) as pool:
         task = _sample_in_worker if workers else sampler
@@ -46,10 +49,10 @@ def _sample(sampler: Sampler, seed: int, step: int) -> Arrays:
 def _pool(sampler: Sampler, workers: int) -> Executor:
     if not workers:
         return ThreadPoolExecutor(1, thread_name_prefix="sampler")
-    # The network has the other cores: a worker is one thread. Children inherit what is set here.
+    # The network uses the other cores, so a worker has one thread. Children inherit the environment.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    # A forked child of a process that runs torch's threads can hang, so children start afresh.
+    # A forked child of a process with torch threads can hang, so workers are spawned.
     return ProcessPoolExecutor(workers, get_context("spawn"), _set_worker_sampler, (sampler,))
 
 
@@ -57,7 +60,7 @@ _worker_sampler: list[Sampler] = []
 
 
 def _set_worker_sampler(sampler: Sampler) -> None:
-    """Start of a worker: keeps the drawer with its images."""
+    """Store the sampler with its images in a new worker."""
     _worker_sampler[:] = [sampler]
 
 

@@ -1,4 +1,4 @@
-"""What the nuclei network shall say: where a nucleus is, how deep inside it a pixel lies, where two touch."""
+"""Target maps of the nuclei network: nucleus, centre, touching."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,9 +8,15 @@ GAP_UM = 0.75
 
 
 def centre_map(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-    """Instance labels (H, W) -> depth (H, W) float32 in [0, 1]: distance to the border over its largest.
+    """Return the depth in each nucleus: distance to its border over the maximum.
 
-    Each nucleus peaks at 1 whatever its size, so a cut at half parts touching ones.
+    Each nucleus peaks at 1 whatever its size, so a threshold of one half separates touching ones.
+
+    Args:
+        labels: Instance labels (H, W).
+
+    Returns:
+        (H, W) float32 in [0, 1].
     """
     depth = np.zeros(labels.shape, np.float32)
     for index, box in enumerate(ndimage.find_objects(labels), start=1):
@@ -23,7 +29,12 @@ def centre_map(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
 
 
 def touching_map(labels: npt.NDArray[np.integer], reach_px: int) -> npt.NDArray[np.bool_]:
-    """Instance labels (H, W) -> True (H, W) where two nuclei lie within ``reach_px`` (a disc) of a pixel."""
+    """Return a mask (H, W) of pixels near two nuclei.
+
+    Args:
+        labels: Instance labels (H, W).
+        reach_px: Radius of the disc around a pixel that contains both nuclei.
+    """
     y, x = np.ogrid[-reach_px : reach_px + 1, -reach_px : reach_px + 1]
     disc = y**2 + x**2 <= reach_px**2
     highest = ndimage.maximum_filter(labels, footprint=disc)
@@ -33,7 +44,16 @@ def touching_map(labels: npt.NDArray[np.integer], reach_px: int) -> npt.NDArray[
 
 
 def target_maps(labels: npt.NDArray[np.integer], has_instances: bool, mpp: float) -> npt.NDArray[np.uint8]:
-    """Labels (H, W) -> (H, W, 4) uint8: nucleus, centre (0 to 255), touching, centre known (else 0 and 1)."""
+    """Return the target maps of a field.
+
+    Args:
+        labels: Instance labels (H, W).
+        has_instances: Whether touching nuclei are separated.
+        mpp: Resolution in µm/px.
+
+    Returns:
+        (H, W, 4) uint8: nucleus, centre (0 to 255), touching, centre known (else 0 and 1).
+    """
     nucleus = labels > 0
     maps = np.zeros((*labels.shape, 4), np.uint8)
     maps[..., 0] = nucleus

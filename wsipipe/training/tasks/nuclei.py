@@ -108,7 +108,7 @@ class NucleiTask:
     def _restained(self, field: Field, stain: StainReference) -> Field:
         """Normalise a field to the stain, as the network sees it.
 
-        Colours are counted at the network's um/px.
+        Colours are counted at the network's µm/px.
         """
         canvas = field_canvas(field.image, field.labels, field.mpp, self.recipe.mpp, 1)
         return replace(field, image=restained(field.image, lookup(colours(canvas.image), stain)))
@@ -181,7 +181,7 @@ def tempered(predictions: Sequence[FieldMaps], temperature: float) -> list[Field
 
 
 def _describe(fields: Sequence[Field]) -> str:
-    """Describe the number of fields of a source and their um/px."""
+    """Describe the number of fields of a source and their µm/px."""
     known = sum(field.has_instances for field in fields)
     partly = f", {known} with instances" if known < len(fields) else ""
     mpps = sorted({f"{field.mpp:.3g}" for field in fields}, key=float)

@@ -1,4 +1,4 @@
-"""Readers of published layouts: tiny made folders of each; what is read is what was written."""
+"""Readers of published layouts: small synthetic folders are read as they were written."""
 
 import json
 from collections.abc import Callable
@@ -169,7 +169,7 @@ def test_every_nucleus_has_the_type_of_the_map(tmp_path: Path) -> None:
 
 def test_a_type_that_has_no_name_is_refused(tmp_path: Path) -> None:
     typed(tmp_path, "train_1", 3)
-    with pytest.raises(ConfigError, match=r"train_1\.png: the map of types holds 3; known are 1, 2"):
+    with pytest.raises(ConfigError, match=r"train_1\.png: the type map has number 3; known are 1, 2"):
         read_fields(tmp_path)
 
 
@@ -184,7 +184,7 @@ def test_the_index_overrides_what_a_layout_assumes(tmp_path: Path, make: Callabl
     assert assumed.mpp in (0.25, 0.275)
     assert (stated.mpp, stated.group) == (0.31, "ward 9")
     put(tmp_path / "index.csv", f"id,mpp\n{assumed.name},forty\n")
-    with pytest.raises(ConfigError, match=r"index\.csv gives 'forty' as um per px, which is no number"):
+    with pytest.raises(ConfigError, match=r"index\.csv gives 'forty' as um/px, which is not a number"):
         read_fields(tmp_path)
 
 
@@ -225,15 +225,15 @@ def test_every_bad_file_is_named_at_once(tmp_path: Path) -> None:
         assert wanted in text
     for wanted in (
         "broken.png: ",
-        "few.png: um per px is not known",
+        "few.png: um/px is unknown",
         "rgb.png: the label map is",
-        "holds -9",
+        "has id -9",
     ):
         assert wanted in text
     assert "one.jpg" not in text
 
 
-def test_a_scale_that_is_not_told_is_that_of_all_nuclei(tmp_path: Path) -> None:
+def test_an_unknown_scale_is_estimated_from_all_nuclei(tmp_path: Path) -> None:
     for name, factor in (("a", 2), ("b", 3)):
         found = labels().repeat(factor, 0).repeat(factor, 1).astype(np.uint8)
         put(tmp_path / "images" / f"{name}.png", picture(found.shape))
@@ -261,7 +261,7 @@ def test_an_unknown_layout_says_what_is_known_and_seen(tmp_path: Path) -> None:
 def test_an_xml_without_outlines_is_named(tmp_path: Path) -> None:
     monuseg_xml(tmp_path)
     put(tmp_path / "Annotations" / "TCGA-B0-5698-01Z-00-DX1.xml", "<Annotations></Annotations>")
-    with pytest.raises(ConfigError, match=r"DX1\.xml: the annotation outlines no nucleus"):
+    with pytest.raises(ConfigError, match=r"DX1\.xml: the annotation has no outline"):
         read_fields(tmp_path)
 
 
@@ -391,7 +391,7 @@ def test_patch_camelyon(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tiles[2].image, pixels[2])
     with h5py.File(f"{stem}_y.h5", "w") as file:
         file["y"] = np.array([0, 1])
-    with pytest.raises(ConfigError, match="3 images, 2 labels"):
+    with pytest.raises(ConfigError, match="3 images need as many labels of 0 and 1, not 2"):
         read_tiles(tmp_path)
 
 
@@ -409,5 +409,5 @@ def test_glas_as_published(tmp_path: Path) -> None:
     put(tmp_path / "train_1_anno.bmp", glands)
     assert [tile.class_name for tile in read_tiles(tmp_path)] == ["gland_benign", "stroma"]
     put(tmp_path / "test_9.bmp", picture((128, 300)))
-    with pytest.raises(ConfigError, match=r"test_9\.bmp: Grade\.csv does not say"):
+    with pytest.raises(ConfigError, match=r"test_9\.bmp: Grade\.csv lacks"):
         read_tiles(tmp_path)

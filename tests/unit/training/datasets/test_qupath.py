@@ -1,4 +1,4 @@
-"""Annotations of QuPath in its newer forms as training data; a bad object costs no field."""
+"""QuPath annotations in newer forms as training data; a bad object does not drop a field."""
 
 import json
 import warnings
@@ -53,7 +53,7 @@ def test_derived_classes_of_tissue_keep_their_whole_name(notes: Path) -> None:
     assert tile.class_name == "Tumor: Positive"
 
 
-def test_bad_objects_are_told_and_cost_nothing(notes: Path) -> None:
+def test_bad_objects_are_reported_and_left_out(notes: Path) -> None:
     broken = [POINT, feature(None), feature({"type": "Polygon"}), "nonsense"]
     notes.write_text(json.dumps({"type": "FeatureCollection", "features": [REGION, *broken, DERIVED]}))
     with pytest.warns(UserWarning, match=r"4 of 6 objects are left out: 1 Point without area, 1 that are no"):
@@ -72,7 +72,7 @@ def test_an_outline_that_reaches_off_the_slide_ends_at_its_edge(notes: Path) -> 
 
 def test_a_region_of_another_slide_is_refused(notes: Path) -> None:
     notes.write_text(json.dumps([feature(square(90_000, 0, 64), {"name": "Region*"}), DERIVED]))
-    with pytest.raises(ConfigError, match=r"lies outside .* another slide's"):
+    with pytest.raises(ConfigError, match=r"is outside .* this slide's"):
         read_fields(notes.parent)
 
 

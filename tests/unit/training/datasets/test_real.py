@@ -1,4 +1,4 @@
-"""The real data sets: counts, groups, scales, and what their cards will say."""
+"""Real data sets: counts, groups, scales, and the text of their cards."""
 
 from collections import Counter
 from pathlib import Path
@@ -94,7 +94,7 @@ def test_the_tiles_are_those_of_the_folders(tiles: list[Tile]) -> None:
     assert {tile.mpp for tile in tiles} == {1.037, 0.62, 1.0}
 
 
-def test_glass_is_told_from_tissue(tiles: list[Tile]) -> None:
+def test_glass_is_distinguished_from_tissue(tiles: list[Tile]) -> None:
     glass = [tile for tile in tiles if tile.source == "glass"]
     assert 50 <= len(glass) <= 120
     assert all(is_glass(tile.image) for tile in glass)

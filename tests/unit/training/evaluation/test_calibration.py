@@ -1,4 +1,4 @@
-"""Calibration: finds the temperature that was put in, and parameters that suit the maps."""
+"""Calibration: finds a known temperature, and parameters that suit the maps."""
 
 import numpy as np
 import pytest

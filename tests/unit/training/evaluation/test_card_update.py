@@ -1,4 +1,4 @@
-"""Scores into a card: those measured, of what is said, and nothing else is changed."""
+"""Scores in a card: those measured, with a description, and nothing else is changed."""
 
 import shutil
 from pathlib import Path
@@ -68,6 +68,6 @@ def test_scores_of_given_data_say_so(folder: Path) -> None:
     assert "| dice | 0.8123 | 0.79 to 0.83 |" in (folder / f"{NUCLEI}.md").read_text()
 
 
-def test_a_folder_without_final_weights_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_final_weights_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Finish its training"):
         put_into_card(measured(3), tmp_path)

@@ -1,4 +1,4 @@
-"""Evaluations of tiny networks: exact at the eight orientations, summed up truly, told plain ones apart."""
+"""Evaluations of tiny networks: exact at the eight orientations; plain networks are not."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Scores of a field: 1 for a network that sees the truth, the same bits at the eight orientations."""
+"""Scores of a field: 1 for a perfect network, the same bits at the eight orientations."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_who_sees_the_truth_scores_one() -> None:
     assert set(scores) == {"dice", "iou", "auc", "label_dice", "aji", "pq", "dq", "sq", "f1"}
 
 
-def test_turned_by_any_angle_nearly_one_and_by_quarters_the_very_same() -> None:
+def test_rotation_keeps_scores_and_quarter_turns_are_exact() -> None:
     scorer, ready = FieldScorer(Seer(), CARD), DiscField(field(120, 160))
     scores = {rotation.degrees: scorer.score_disc(ready, rotation) for rotation in rotations(30)}
     assert min(row["dice"] for row in scores.values()) > 0.97
@@ -70,7 +70,7 @@ def test_turned_by_any_angle_nearly_one_and_by_quarters_the_very_same() -> None:
         assert scores[quarter] == scores[0]
 
 
-def test_a_network_that_looks_at_places_is_told_apart() -> None:
+def test_a_position_dependent_network_is_detected() -> None:
     scorer = FieldScorer(Seer(skew=0.8), CARD)
     ready = DiscField(field())
     rows = [scorer.score_disc(ready, rotation) for rotation in rotations(90)]

@@ -1,4 +1,4 @@
-"""Pictures of a network: what they show is right, and each writes its file."""
+"""Figures of a network: their content is right, and each writes its file."""
 
 import sys
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_features_of_a_layer_turn_along() -> None:
         features_of(unet(), "down.9", image)
 
 
-def test_turned_features(tmp_path: Path) -> None:
+def test_rotated_features(tmp_path: Path) -> None:
     draw_rotated_features(unet(), tissue(32), ["down.0.second", "head"], tmp_path / "a.png", degrees=(0, 30))
     assert has_content(tmp_path / "a.png")
 
@@ -91,7 +91,7 @@ def test_angle_curves(tmp_path: Path) -> None:
         draw_angle_curves({"a": np.ones(3)}, degrees, tmp_path / "b.png")
 
 
-def test_embeddings_do_not_depend_on_how_a_tile_lies() -> None:
+def test_embeddings_do_not_depend_on_orientation() -> None:
     torch.manual_seed(0)
     resnet = GMRResNet18(2, width=4, kernel_sizes=(3, 3, 3, 3)).eval()
     image = tissue(32)
@@ -109,7 +109,7 @@ def test_embedding(tmp_path: Path) -> None:
     assert has_content(tmp_path / "a.png")
 
 
-def test_scikit_learn_that_is_absent_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_scikit_learn_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
     with pytest.raises(ConfigError, match=r"pip install 'wsipipe\[train\]'"):
         draw_embedding(np.ones((4, 2)), np.zeros(4), ["a"], tmp_path / "a.png")

@@ -1,4 +1,4 @@
-"""A field as one small slide: the pipeline's pixels, the truth on the same grid, turned to the bit."""
+"""A field as a small slide: the pipeline's pixels, truth on the same grid, rotated to the bit."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_half_the_resolution_is_the_mean_of_four() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(5, 40), st.integers(5, 40), st.sampled_from([0.25, 0.31, 0.5, 0.77]), ORIENTATIONS)
-def test_a_turned_field_is_the_turned_scene(h: int, w: int, mpp: float, orientation: Orientation) -> None:
+def test_a_rotated_field_rotates_the_canvas(h: int, w: int, mpp: float, orientation: Orientation) -> None:
     image, labels = picture(h, w)
     straight = field_canvas(image, labels, mpp, 0.5, 8)
     turned = field_canvas(orientation.apply(image), orientation.apply(labels), mpp, 0.5, 8)

@@ -1,4 +1,4 @@
-"""Instance scores: equal to slow ones written from the definitions, and known values for known mistakes."""
+"""Instance scores: equal to slow reference versions, and known values for known mistakes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Scores of pixels and classes: those of scikit-learn; intervals that cover and that respect groups."""
+"""Scores of pixels and classes: those of scikit-learn; intervals that cover and respect groups."""
 
 import numpy as np
 import pytest

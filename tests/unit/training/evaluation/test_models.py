@@ -1,4 +1,4 @@
-"""Folds: each asked about what it had not learnt, and judged by the others' thresholds."""
+"""Folds: each is evaluated on its held-out samples, with the others' thresholds."""
 
 import json
 import shutil
@@ -34,32 +34,32 @@ def validated(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_weights_are_asked_about_all() -> None:
+def test_single_weights_are_evaluated_on_all_samples() -> None:
     (source,) = evaluated_models(NUCLEI)
     assert source.held_out is None
     assert source.card == read_card(NUCLEI)
     assert len(samples_for(source, [field("0"), field("1")])) == 2
 
 
-def test_a_fold_is_asked_about_what_it_held_out(validated: Path) -> None:
+def test_a_fold_is_evaluated_on_its_held_out_samples(validated: Path) -> None:
     samples = [field(name) for name in ("2", "0", "1", "other")]
     asked = [[one.name for one in samples_for(source, samples)] for source in evaluated_models(validated)]
     assert asked == [["0"], ["1"], ["2"]]
 
 
-def test_a_fold_is_judged_by_the_others(validated: Path) -> None:
+def test_a_fold_uses_the_thresholds_of_the_others(validated: Path) -> None:
     cards = [source.card for source in evaluated_models(validated)]
     assert [card.thresholds["nucleus"] for card in cards] == pytest.approx([0.5, 0.45, 0.35])
     assert [card.instance_params["grow_um"] for card in cards] == [6, 5, 3]
 
 
-def test_missing_samples_are_told(validated: Path) -> None:
+def test_missing_samples_are_reported(validated: Path) -> None:
     with pytest.raises(ConfigError, match=r"lack 1 of 1 samples .* example made/1"):
         samples_for(evaluated_models(validated)[1], [field("0")])
     assert samples_for(EvaluatedModel("x", read_card(NUCLEI), frozenset()), [field("0")]) == []
 
 
-def test_a_folder_without_finished_folds_is_told(validated: Path, tmp_path: Path) -> None:
+def test_a_folder_without_finished_folds_is_reported(validated: Path, tmp_path: Path) -> None:
     (validated / "fold2" / f"{NUCLEI}.safetensors").unlink()
     with pytest.raises(ConfigError, match="Finish its training"):
         evaluated_models(validated)

@@ -1,4 +1,4 @@
-"""Turned images: whole pixels at quarter turns, the same scene at every angle, and no cut nuclei."""
+"""Rotated images: whole pixels at quarter turns, the same disc at every angle, and no cut nuclei."""
 
 import numpy as np
 import pytest
@@ -76,7 +76,7 @@ def test_mirrored_is_mirrored(rotation: Rotation) -> None:
     assert (RotatableImage(image).at(rotation) == flipped).all()
 
 
-def test_the_scene_is_the_disc_whatever_lies_in_the_corners() -> None:
+def test_the_corners_do_not_affect_the_disc() -> None:
     image = smooth(60)
     other = np.where(disc(60)[..., None], image, 7)
     for degrees in (0, 90):
@@ -98,7 +98,7 @@ def test_a_middle_square_is_even_and_central() -> None:
     assert middle_square(image, 5).shape == (4, 4)
 
 
-def test_a_tile_goes_on_by_reflection() -> None:
+def test_a_tile_continues_by_reflection() -> None:
     tile = smooth(20)[:, :16]
     plane = pad_reflect(tile, 53)
     assert plane.shape == (54, 54, 3)

@@ -1,4 +1,4 @@
-"""Answers of tiles: of the cell at the middle, the same bits at the eight orientations."""
+"""Outputs for tiles: those of the middle cell, the same bits at the eight orientations."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_the_eight_orientations_are_the_same_to_the_bit(sides: tuple[int, int], 
         assert (classifier.classify(shown, rotation) == straight).all()
 
 
-def test_no_corner_comes_in_at_any_angle() -> None:
+def test_no_empty_corner_at_any_angle() -> None:
     """A grey tile on its plane stays grey all over the canvas, so nothing but tissue is ever shown."""
     grey = np.full((100, 108, 3), 90, np.uint8)
     one = Tile(name="grey", source="made", group="a", image=grey, class_name="TUM", mpp=1.037)
@@ -56,7 +56,7 @@ def test_no_corner_comes_in_at_any_angle() -> None:
         assert (shown.at(Rotation(degrees)) == 90).all()
 
 
-def test_the_tile_lies_in_the_middle_at_its_size() -> None:
+def test_the_tile_is_in_the_middle_at_its_size() -> None:
     one = Tile(
         name="spot", source="made", group="a", class_name="TUM", mpp=0.5,
         image=np.pad(np.zeros((32, 32, 3), np.uint8), ((96, 96), (96, 96), (0, 0)), constant_values=255),

@@ -1,4 +1,4 @@
-"""Scores of samples that the weights were trained on are never given without a caution."""
+"""Scores of samples that the weights were trained on always come with a caution."""
 
 import json
 import shutil
@@ -117,7 +117,7 @@ def test_groups_of_a_training() -> None:
     assert groups_trained_on([*fields, *many]) == {"a": ("x",), "b": ("one", "two"), "c": ()}
 
 
-def test_weights_that_begin_from_others_learnt_both() -> None:
+def test_pretrained_weights_count_as_trained_on_both() -> None:
     own = card(trained_groups={"mine": ("a",)})
     bound = inherit_licence(own, NUCLEI)
     assert is_trained_on(bound, field("mine", "a"))

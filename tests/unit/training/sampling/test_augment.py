@@ -1,4 +1,4 @@
-"""Augmentation: same kind out, other colours, repeatable, and no geometry unless it is asked for."""
+"""Augmentation: same kind of image, other colours, repeatable, and no geometry unless requested."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_each_change_happens_by_itself(name: str) -> None:
     assert 0.2 < np.abs(changed).mean() < 20
 
 
-def test_nothing_moves_unless_it_is_asked_for() -> None:
+def test_geometry_is_unchanged_unless_requested() -> None:
     image = np.full((64, 64, 3), 240, np.uint8)
     image[20:30, 8:18] = 60
     for seed in range(20):
@@ -48,11 +48,11 @@ def test_nothing_moves_unless_it_is_asked_for() -> None:
 
 
 def test_image_and_maps_turn_alike() -> None:
-    side, wide = 40, augment.turning_px(40)
+    side, wide = 40, augment.rotation_px(40)
     image = np.full((wide, wide, 3), 255, np.uint8)
     image[10:25, 18:40] = 0
     maps = np.stack([image[..., 0] == 0, np.ones((wide, wide), bool)], axis=-1).astype(np.uint8)
-    found = [augment.turned(image, maps, side, np.random.default_rng(seed)) for seed in range(8)]
+    found = [augment.rotated(image, maps, side, np.random.default_rng(seed)) for seed in range(8)]
     for turned, mask in found:
         assert turned.shape == (side, side, 3)
         assert ((turned[..., 0] < 128) != (mask[..., 0] > 0)).mean() < 0.05

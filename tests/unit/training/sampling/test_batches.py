@@ -1,4 +1,4 @@
-"""What enters the network."""
+"""Input of the network."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Crops: what a batch holds, where it may not judge, and which source it comes from."""
+"""Crops: content of a batch, masked parts, and shares of the sources."""
 
 import numpy as np
 import pytest
@@ -95,7 +95,7 @@ def test_made_glass_has_no_nuclei() -> None:
     assert batch["known"].all()
 
 
-def test_turned_crops_stay_in_step_with_their_maps() -> None:
+def test_rotated_crops_match_their_maps() -> None:
     drawer = NucleiCrops(
         [field()], 0.25, Sampling(batch=8, side_px=32), STILL.model_copy(update={"geometric": True})
     )

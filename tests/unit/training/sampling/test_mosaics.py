@@ -1,4 +1,4 @@
-"""Canvases: labelled tiles in place, every class, one scale."""
+"""Mosaics: labelled tiles in place, every class, one scale."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_canvases_are_made_of_labelled_tiles() -> None:
     assert len(batch["name"][0].split()) == 9
 
 
-def test_tiles_turn_only_if_asked() -> None:
+def test_tiles_rotate_only_if_requested() -> None:
     image = np.full((160, 160, 3), 250, np.uint8)
     image[:80] = 30
     half = Tile(name="half", source="s", group="g", image=image, class_name="A", mpp=1.0)
@@ -49,12 +49,12 @@ def test_tiles_turn_only_if_asked() -> None:
     assert found[True] > 50
 
 
-def test_a_class_without_tiles_is_told() -> None:
+def test_a_class_without_tiles_is_refused() -> None:
     with pytest.raises(ConfigError, match="no tile of C"):
         TileMosaics(TILES[:2], CLASSES, 1.0, Sampling(), STILL)
 
 
-def test_layouts_hold_every_class_and_glass_lies_around_now_and_then() -> None:
+def test_layouts_hold_every_class_and_sometimes_a_glass_border() -> None:
     rng = np.random.default_rng(0)
     layouts = [class_layout(3, 8, 1, rng) for _ in range(60)]
     assert set(np.concatenate([one.ravel() for one in layouts]).tolist()) == set(range(8))
@@ -82,6 +82,6 @@ def test_a_tile_s_own_scale_counts() -> None:
     assert areas[1] == pytest.approx(32**2, abs=1)
 
 
-def test_a_mosaic_lies_as_its_rows() -> None:
+def test_a_mosaic_has_its_rows_in_order() -> None:
     rows = [[np.full((2, 2, 3), 2 * row + column, np.uint8) for column in range(2)] for row in range(2)]
     assert mosaic(rows)[::2, ::2, 0].tolist() == [[0, 1], [2, 3]]

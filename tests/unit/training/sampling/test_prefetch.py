@@ -1,4 +1,4 @@
-"""Batches: decided by seed and step alone, whoever draws them."""
+"""Batches depend only on seed and step, whichever process makes them."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def test_a_batch_depends_on_seed_and_step_alone(workers: int) -> None:
     assert not np.array_equal(images(0, 1, seed=2)[0], whole[0])
 
 
-def test_a_failure_of_the_drawer_is_the_run_s() -> None:
+def test_a_failure_of_the_sampler_is_raised() -> None:
     with pytest.raises(OSError, match="disk gone"):
         list(prefetched(fail, 0, range(3)))
 

@@ -1,4 +1,4 @@
-"""Targets: one peak a nucleus, whatever its size, a valley and extra weight between touching ones."""
+"""Targets: one peak per nucleus of any size, a valley and extra weight between touching ones."""
 
 import numpy as np
 from scipy import ndimage

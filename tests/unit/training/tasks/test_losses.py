@@ -1,4 +1,4 @@
-"""Losses: least for the truth; what is not known is not punished; touching nuclei weigh more."""
+"""Losses: lowest for the truth; unknown parts are ignored; touching nuclei weigh more."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def test_an_unknown_centre_is_not_punished() -> None:
 
 
 @pytest.mark.parametrize("part", ["nucleus", "dice", "centre"])
-def test_a_part_without_weight_is_not_learnt(part: str) -> None:
+def test_a_part_without_weight_has_no_gradient(part: str) -> None:
     weights = {"nucleus": 0.0, "dice": 0.0, "centre": 0.0, part: 1.0}
     scores = torch.zeros(1, 2, 8, 8, requires_grad=True)
     nuclei_loss(scores, batch(), LossWeights(**weights)).backward()

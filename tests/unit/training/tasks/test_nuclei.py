@@ -1,4 +1,4 @@
-"""Nuclei: what is chosen on held-out fields suits them, and a temperature moves no decision by itself."""
+"""Nuclei task: calibration suits the held-out fields, and the temperature alone changes no decision."""
 
 import numpy as np
 import pytest
