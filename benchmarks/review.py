@@ -1,11 +1,11 @@
-"""Measure looking at and correcting a large result: first picture, panning, memory, edits.
+"""Measure the review panel on a large result: first picture, panning, memory, edits.
 
-    python benchmarks/review.py --store DIR --make 65536      makes a synthetic store (links: little disk)
-    python benchmarks/review.py --store DIR                    measures the review panel on it
-    python benchmarks/review.py --store DIR --plain FOLDER     measures napari-ome-zarr, installed in FOLDER
+    python benchmarks/review.py --store DIR --make 65536      make a synthetic store (links: little disk)
+    python benchmarks/review.py --store DIR                    measure the review panel on it
+    python benchmarks/review.py --store DIR --plain FOLDER     measure napari-ome-zarr, installed in FOLDER
 
-Needs a display (xvfb-run will do). Each time is given twice: by the clock, with whatever else the machine
-does, and as processor time of this process with all its threads, which other processes do not lengthen.
+It needs a display, for example that of xvfb-run. Each time is given twice: as clock time, which depends on
+other processes, and as processor time of this process with all its threads, which does not.
 """
 
 import argparse
@@ -27,7 +27,7 @@ MPP = 0.25
 
 
 def main() -> None:
-    """Parses, makes or measures, prints JSON."""
+    """Make a store, or measure and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--make", type=int)
@@ -46,20 +46,20 @@ def main() -> None:
 
 
 class Watch:
-    """Time since it was made, by the clock and of the processor, in seconds."""
+    """Clock time and processor time since its creation, in seconds."""
 
     def __init__(self) -> None:
         self._clock, self._processor = time.perf_counter(), time.process_time()
 
     def read(self) -> tuple[float, float]:
-        """(clock, processor)."""
+        """Return (clock, processor)."""
         return time.perf_counter() - self._clock, time.process_time() - self._processor
 
 
 def _review(folder: Path) -> dict[str, Any]:
     os.environ["NAPARI_ASYNC"] = "1"
     for journal in folder.glob("reviews/bench.journal"):
-        journal.unlink()  # what an earlier measurement rejected cannot be rejected again
+        journal.unlink()  # nuclei rejected by an earlier measurement cannot be rejected again
 
     def show(viewer: Any) -> Any:
         from wsipipe.review.gui.widget import ReviewWidget
@@ -98,7 +98,7 @@ def _plain(folder: Path, installed: Path) -> dict[str, Any]:
 
 
 def _open(folder: Path, show: Callable[[Any], Any]) -> tuple[Any, Any, dict[str, Any]]:
-    """A window of napari, then the slide in it until all is drawn."""
+    """Open a napari window, then the slide in it, and wait until it is drawn."""
     os.environ["NAPARI_CONFIG"] = str(folder.parent / "settings.yaml")
     watch = Watch()
     import napari
@@ -113,7 +113,7 @@ def _open(folder: Path, show: Callable[[Any], Any]) -> tuple[Any, Any, dict[str,
 
 
 def _moves(viewer: Any) -> dict[str, Any]:
-    """Pans of half a field at level 0, then jumps anywhere."""
+    """Measure pans of half a field at level 0, then random jumps."""
     camera = viewer.scene.camera
     side_um = 65536 * MPP
     rng = np.random.default_rng(0)
@@ -142,7 +142,7 @@ def _moves(viewer: Any) -> dict[str, Any]:
 
 
 def _edits(viewer: Any, panel: Any) -> dict[str, Any]:
-    """Rejecting with the button, item after item: to the journal, to the screen, to the labels."""
+    """Measure rejections by the button: to the journal, the screen and the labels."""
     from wsipipe.review.reviewed_store import write_reviewed_labels
 
     journal: list[tuple[float, float]] = []
@@ -181,7 +181,7 @@ def _edits(viewer: Any, panel: Any) -> dict[str, Any]:
 
 
 def _timed(viewer: Any, move: Callable[[], None]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """How long a move holds up the window, and how long until all is shown."""
+    """Measure how long a move blocks the window, and how long until all is shown."""
     from qtpy.QtWidgets import QApplication
 
     watch = Watch()
@@ -195,7 +195,7 @@ def _timed(viewer: Any, move: Callable[[], None]) -> tuple[tuple[float, float], 
 
 
 def _settled(viewer: Any) -> None:
-    """Waits until the window has nothing left to do."""
+    """Wait until the window is idle."""
     from qtpy.QtWidgets import QApplication
 
     _drawn(viewer)
@@ -203,7 +203,7 @@ def _settled(viewer: Any) -> None:
 
 
 def _drawn(viewer: Any) -> None:
-    """Waits until every visible layer has its pixels and the window has drawn them."""
+    """Wait until the window has drawn every visible layer."""
     from qtpy.QtWidgets import QApplication
 
     QApplication.processEvents()
@@ -219,7 +219,7 @@ def _rss_mb() -> float:
 
 
 def _p95(times: list[tuple[float, float]]) -> list[float]:
-    """95th percentile in ms, (clock, processor)."""
+    """Return the 95th percentile in ms, (clock, processor)."""
     return (np.percentile(np.array(times), 95, axis=0) * 1000).round(1).tolist()
 
 

@@ -1,4 +1,4 @@
-"""A large finished result in a minute: one synthetic block, repeated with ids of its own."""
+"""A large result in a minute: one synthetic block, repeated with new ids."""
 
 import os
 from pathlib import Path
@@ -31,9 +31,9 @@ CLASS_DOWNSAMPLE = 64
 
 
 def make_store(work: Path, side_px: int) -> Result:
-    """A result of ``side_px`` px square, some 600 nuclei to each block of 2,048 px.
+    """Write a square result with about 600 nuclei per block of 2,048 px.
 
-    Image shards are links to those of one block, so the disk holds one; every label shard is its own.
+    Image shards are links to those of one block, so the disk holds one; label shards are not.
     """
     blocks = side_px // BLOCK_PX
     levels = level_count((side_px, side_px))

@@ -1,4 +1,4 @@
-"""A virtual display of our own, and a small finished slide written by the store's own functions."""
+"""A virtual display and a small finished slide."""
 
 import ctypes
 import os
@@ -25,23 +25,23 @@ PACKAGES = (
 
 def _skip(reason: str) -> None:
     pytest.skip(
-        f"{reason}; napari is not looked at. On Debian: apt-get install -y --no-install-recommends {PACKAGES}"
+        f"{reason}; napari is not tested. On Debian: apt-get install -y --no-install-recommends {PACKAGES}"
     )
 
 
 @pytest.fixture(scope="session")
 def display(tmp_path_factory):
-    """A screen that nobody sees, ended with the tests; napari's settings stay in a scratch folder."""
+    """A virtual screen; napari's settings are in a temporary folder."""
     pytest.importorskip("napari", reason="napari is absent: pip install 'wsipipe[review]'")
     if not shutil.which("Xvfb"):
         _skip("there is no Xvfb")
     _need_qt_libraries()
-    numbers, tells = os.pipe()
-    command = ["Xvfb", "-displayfd", str(tells), "-screen", "0", "1280x1024x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(command, pass_fds=[tells], stderr=subprocess.DEVNULL)
-    os.close(tells)
-    with os.fdopen(numbers) as told, pytest.MonkeyPatch.context() as patch:
-        number = told.readline().strip()
+    numbers, written = os.pipe()
+    command = ["Xvfb", "-displayfd", str(written), "-screen", "0", "1280x1024x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=[written], stderr=subprocess.DEVNULL)
+    os.close(written)
+    with os.fdopen(numbers) as numbers_read, pytest.MonkeyPatch.context() as patch:
+        number = numbers_read.readline().strip()
         assert number, "Xvfb did not start"
         patch.setenv("DISPLAY", f":{number}")
         patch.setenv("QT_QPA_PLATFORM", "xcb")
@@ -52,7 +52,7 @@ def display(tmp_path_factory):
 
 
 def _need_qt_libraries() -> None:
-    """Qt ends the whole process where one is missing, so they are tried first."""
+    """Skip if a library is missing, since Qt would end the process."""
     try:
         from PyQt6.QtCore import QLibraryInfo
 
@@ -65,11 +65,11 @@ def _need_qt_libraries() -> None:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Result:
-    """A finished slide of 512 x 512 px at 0.5 um/px with every kind of layer; two levels each."""
+    """A finished slide of 512 x 512 px at 0.5 µm/px with every kind of layer."""
     return make_sample(tmp_path_factory.mktemp("finished"))
 
 
 @pytest.fixture
 def make_result():
-    """(work folder, image) -> a result like ``finished``, with or without image."""
+    """Function that writes a result like ``finished``, given a folder and whether it has an image."""
     return make_sample

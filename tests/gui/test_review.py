@@ -1,4 +1,4 @@
-"""A person at the real panel: buttons clicked, canvas dragged; what is on the disk is what was done.
+"""The panel with real clicks and drags: files on the disk agree with the edits.
 
 ``WSIPIPE_REVIEW_RESULT`` takes a real result (OUT/SLIDE) instead of the synthetic one;
 ``WSIPIPE_SCREENSHOTS`` keeps the pictures.
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.fixture
 def result(finished, tmp_path):
-    """A result of the test's own."""
+    """A result for one test."""
     given = Path(os.environ.get("WSIPIPE_REVIEW_RESULT", finished.folder))
     return open_result(
         shutil.copytree(given, tmp_path / "OUT" / "slide", ignore=shutil.ignore_patterns("reviews"))
@@ -36,14 +36,14 @@ def result(finished, tmp_path):
 
 @pytest.fixture
 def album(tmp_path):
-    """Where screenshots go."""
+    """Folder of screenshots."""
     folder = Path(os.environ.get("WSIPIPE_SCREENSHOTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 class Person:
-    """Hands and eyes at a napari window with the review panel."""
+    """A person at a napari window with the review panel."""
 
     def __init__(self, window, result, album):
         from wsipipe.review.gui.widget import ReviewWidget
@@ -56,7 +56,7 @@ class Person:
         self.look()
 
     def look(self, name=""):
-        """Lets the window draw itself; keeps a picture if it has a name."""
+        """Let the window draw; save a picture if it has a name."""
         from qtpy.QtWidgets import QApplication
 
         for _ in range(5):
@@ -68,7 +68,7 @@ class Person:
         return pixels.astype(int)
 
     def click(self, name):
-        """A button of the panel."""
+        """Click a button of the panel."""
         from qtpy.QtCore import Qt
         from qtpy.QtTest import QTest
 
@@ -76,7 +76,7 @@ class Person:
         self.look()
 
     def press(self, key):
-        """A key on the canvas."""
+        """Press a key on the canvas."""
         from qtpy.QtTest import QTest
 
         QTest.keyClick(self._canvas, key)
@@ -87,7 +87,7 @@ class Person:
         return self.viewer.window._qt_viewer.canvas.native
 
     def at(self, y, x):
-        """Place on the slide, in px of the nuclei -> place on the canvas widget."""
+        """Return the place on the canvas of a place in px of the nuclei."""
         from qtpy.QtCore import QPoint
 
         camera, mpp = self.viewer.scene.camera, self.panel.session.published.mpp
@@ -97,7 +97,7 @@ class Person:
         return QPoint(round(right), round(down))
 
     def drag(self, places, between_s=0.02):
-        """Left button down at the first place, along the others, up at the last.
+        """Drag with the left button from the first place to the last.
 
         napari passes on a move every 5 ms: a hand is slower, so each of its moves is seen.
         """
@@ -125,7 +125,7 @@ class Person:
         self.look()
 
     def close(self):
-        """Closes the panel as a person does; the slide goes with it."""
+        """Close the panel, and with it the slide."""
         self.panel.close()
         assert self.panel.session is None
         self.viewer.window.remove_dock_widget(self.panel)
@@ -145,7 +145,7 @@ def window(display):
 
 @pytest.fixture
 def person(window, result, album):
-    """Ann, sitting down."""
+    """Ann at the panel."""
     someone = Person(window, result, album)
     yield someone
     if someone.panel.session is not None:

@@ -1,4 +1,4 @@
-"""Layers say where they lie and what they mean, read nothing unseen, and really appear on a screen."""
+"""Layers have the right place and meaning, read only what is shown, and appear on a screen."""
 
 import shutil
 import sys
@@ -40,7 +40,7 @@ def window(display):
 
 
 def shot(viewer, path):
-    """The canvas as (height, width, 3) int, kept as a picture to look at."""
+    """The canvas as (height, width, 3) int, also saved as a picture."""
     pixels = viewer.screenshot(canvas_only=True, flash=False)[..., :3]
     Image.fromarray(pixels).save(path)
     return pixels.astype(int)

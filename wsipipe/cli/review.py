@@ -111,8 +111,8 @@ def export(slide: Slide, user: User = None, reviews: Reviews = None, as_json: As
         return
     nuclei = ", ".join(f"{count:,} {status}" for status, count in exported.summary["nuclei"].items())
     console.print(f"{exported.folder}: nuclei: {nuclei}", soft_wrap=True)
-    seen, fields = exported.summary["seen_mm2"], exported.summary["training_fields"]
-    console.print(f"visited {seen} of {exported.summary['slide_mm2']} mm2; {fields} training fields")
+    visited, fields = exported.summary["seen_mm2"], exported.summary["training_fields"]
+    console.print(f"visited {visited} of {exported.summary['slide_mm2']} mm2; {fields} training fields")
 
 
 @review.command(name="import")

@@ -53,11 +53,11 @@ def read_features(session: Session, path: Path) -> tuple[list[Feature], Counter[
     objects = read_objects(path)
     known = _nuclei_by_uuid(session, objects)
     features = [_feature(session, one, known) for one in objects]
-    whole = [index for index, feature in enumerate(features) if not feature.problem]
-    outlines = to_px(np.array([features[index].outline for index in whole], object), session.published.affine)
-    for index, outline in zip(whole, outlines, strict=True):
+    valid = [index for index, feature in enumerate(features) if not feature.problem]
+    outlines = to_px(np.array([features[index].outline for index in valid], object), session.published.affine)
+    for index, outline in zip(valid, outlines, strict=True):
         features[index] = replace(features[index], outline=outline)
-    for index, problem in zip(whole, _misplaced(session, [features[index] for index in whole]), strict=True):
+    for index, problem in zip(valid, _misplaced(session, [features[index] for index in valid]), strict=True):
         features[index] = replace(features[index], problem=problem)
     left_out = Counter(feature.problem for feature in features if feature.problem)
     if sum(left_out.values()) == len(features):

@@ -150,7 +150,7 @@ class _Writer:
 
 
 def in_order(labels: Array) -> Array:
-    """Number nuclei from 1 in raster order of the first pixel.
+    """Renumber nuclei from 1 in raster order of the first pixel.
 
     Each is one 4-connected object; slivers are dropped.
     """

@@ -203,7 +203,7 @@ class Session(ReviewedSlide):
     def visit(self, region: Region) -> JournalEntry | None:
         """Record a visited field; None if it is inside an earlier one."""
         field = region.clipped(self.shape)
-        if not field.area_px or any(hull([seen, field]) == seen for seen in self.history.visited):
+        if not field.area_px or any(hull([earlier, field]) == earlier for earlier in self.history.visited):
             return None
         return self.record(Edit(kind="visit", tool="view", region=field))
 

@@ -1,4 +1,4 @@
-"""A small finished slide, its nuclei whole and known, and a session on a copy of it."""
+"""A small finished slide, and a session on a copy of it."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,19 +17,19 @@ WHOLE = Region(0, 0, SIDE_PX, SIDE_PX)
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    """A sample that no test writes to."""
+    """A sample that tests do not change."""
     return make_sample(tmp_path_factory.mktemp("sample"))
 
 
 @pytest.fixture
 def slide(pristine: Result, tmp_path: Path) -> Result:
-    """A sample of the test's own."""
+    """A sample for one test."""
     return open_result(shutil.copytree(pristine.folder, tmp_path / "OUT" / "slide"))
 
 
 @pytest.fixture
 def session(slide: Result) -> Iterator[Session]:
-    """Ann at a sample of the test's own."""
+    """A session of Ann."""
     with Session.open(slide.folder, "ann") as opened:
         yield opened
 
@@ -40,8 +40,8 @@ def published(pristine: Result) -> Array:
     return np.asarray(pristine.labels["nuclei"][0][...])
 
 
-def random_act(session: Session, rng: np.random.Generator) -> None:
-    """One act of any kind at a random place; what makes no sense there is refused and passed over."""
+def random_edit(session: Session, rng: np.random.Generator) -> None:
+    """Make an edit of a random kind at a random place; refused edits are ignored."""
     from wsipipe.errors import ConfigError
 
     one = int(rng.integers(1, session.next_id))
@@ -70,7 +70,7 @@ def random_act(session: Session, rng: np.random.Generator) -> None:
         return
 
 
-@pytest.fixture(name="random_act")
-def _random_act() -> Callable[[Session, np.random.Generator], None]:
-    """(session, generator) -> one random act done."""
-    return random_act
+@pytest.fixture(name="random_edit")
+def _random_edit() -> Callable[[Session, np.random.Generator], None]:
+    """Function that makes a random edit, given a session and a generator."""
+    return random_edit

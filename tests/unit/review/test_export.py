@@ -1,4 +1,4 @@
-"""What an export says is what was done: labels, table, GeoJSON, summary, and fields to learn from."""
+"""Exported labels, table, GeoJSON, summary and training fields agree with the edits."""
 
 import csv
 import gzip

@@ -1,4 +1,4 @@
-"""Out to GeoJSON, as QuPath writes it, and back: nothing changes unless a person changed it."""
+"""Export to GeoJSON, as QuPath writes it, and import: only what a person edited changes."""
 
 import gzip
 import json
@@ -26,7 +26,7 @@ def features_of(path: Path) -> list[dict]:
 
 
 def through_qupath(features: list[dict]) -> list[dict]:
-    """As QuPath 0.5 gives objects back: keys of others are gone, numbers rounded, rings start elsewhere."""
+    """Objects as QuPath 0.5 exports them: without foreign keys, rounded, rings with another start."""
     back = []
     for feature in features:
         properties = {k: v for k, v in feature["properties"].items() if k != "nucleus_id"}
@@ -81,10 +81,10 @@ def test_edits_come_back_with_ids_classes_and_areas(session, nuclei, tissue, tmp
     assert session.class_of(int(published.max()) + 1) == "gland"
 
 
-def test_out_and_back_of_a_review_is_the_review(session, slide, nuclei, random_act, tmp_path) -> None:
+def test_out_and_back_of_a_review_is_the_review(session, slide, nuclei, random_edit, tmp_path) -> None:
     rng = np.random.default_rng(5)
     for _ in range(40):
-        random_act(session, rng)
+        random_edit(session, rng)
     folder = export_review(session).folder
     with Session.open(slide.folder, "bob") as bob:
         path = write(tmp_path, through_qupath(features_of(folder / "nuclei_reviewed.geojson.gz")))

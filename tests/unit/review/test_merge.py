@@ -1,4 +1,4 @@
-"""Two reviewers: what one did alone is taken, what both did alike is taken once, the rest is a conflict."""
+"""Merging takes edits of one reviewer, equal edits of both once, and lists the rest as conflicts."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def pair(slide: Result):
         yield ann, bob
 
 
-def test_separate_acts_are_both_taken_with_their_users(pair, slide: Result, published) -> None:
+def test_separate_edits_are_both_taken_with_their_users(pair, slide: Result, published) -> None:
     ann, bob = pair
     ann.reject([5])
     bob.reject([9])

@@ -1,4 +1,4 @@
-"""Queues hold what they say, in their order, the same for the same seed."""
+"""Queues have the right items in the right order, the same for the same seed."""
 
 import shutil
 

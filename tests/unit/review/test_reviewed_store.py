@@ -1,4 +1,4 @@
-"""Derived labels are the session's, pyramid too; only touched shards are written; crashes are made good."""
+"""Reviewed labels equal those of the session; only touched shards are written; crashes are repaired."""
 
 import json
 from pathlib import Path
@@ -28,11 +28,11 @@ def inodes(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_ino for path in folder.rglob("c/*/*")}
 
 
-def test_derived_labels_follow_acts_undo_and_redo(session: Session, slide: Result, random_act) -> None:
+def test_derived_labels_follow_edits_undo_and_redo(session: Session, slide: Result, random_edit) -> None:
     rng = np.random.default_rng(2)
     for _ in range(6):
         for _ in range(6):
-            random_act(session, rng)
+            random_edit(session, rng)
         write_reviewed_labels(session)
         check(session)
     while session.undo():
@@ -64,7 +64,7 @@ def test_untouched_shards_take_no_space(session: Session) -> None:
     assert all(path.stat().st_nlink > 1 for path in session.folder.rglob("c/*/*"))
 
 
-def test_another_act_in_the_same_place_is_not_taken_for_the_first(session: Session) -> None:
+def test_another_edit_in_the_same_place_is_not_taken_for_the_first(session: Session) -> None:
     session.reject([5])
     write_reviewed_labels(session)
     session.undo()

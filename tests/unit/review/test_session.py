@@ -1,4 +1,4 @@
-"""Every act does what it says, is undone exactly, is there after reopening; published pixels never change."""
+"""Edits do what they should, are undone exactly and survive reopening; published pixels never change."""
 
 import hashlib
 import json
@@ -160,10 +160,10 @@ def test_undo_and_redo_reach_across_sessions(session: Session, published: Array)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_any_acts_leave_areas_boxes_and_undo_in_order(session, published, random_act, seed) -> None:
+def test_any_edits_leave_areas_boxes_and_undo_in_order(session, published, random_edit, seed) -> None:
     rng = np.random.default_rng(seed)
     for _ in range(60):
-        random_act(session, rng)
+        random_edit(session, rng)
     after = session.labels(WHOLE)
     areas = np.bincount(after.ravel(), minlength=session.next_id)
     for identity in range(1, session.next_id):
@@ -180,12 +180,12 @@ def test_any_acts_leave_areas_boxes_and_undo_in_order(session, published, random
     again.close()
 
 
-def test_a_nucleus_stays_one_piece_whatever_is_done(session: Session, random_act) -> None:
+def test_a_nucleus_stays_one_piece_whatever_is_done(session: Session, random_edit) -> None:
     from scipy import ndimage
 
     rng = np.random.default_rng(11)
     for _ in range(60):
-        random_act(session, rng)
+        random_edit(session, rng)
     after = session.labels(WHOLE)
     for identity in session.history.touched:
         assert ndimage.label(after == identity)[1] <= 1
@@ -197,7 +197,7 @@ def test_a_visit_inside_a_seen_field_is_not_noted_again(session: Session) -> Non
     assert session.visit(Region(150, 50, 100, 100))
 
 
-def test_acts_on_nothing_are_refused(session: Session) -> None:
+def test_edits_on_nothing_are_refused(session: Session) -> None:
     with pytest.raises(ConfigError, match="none was named"):
         session.accept([])
     with pytest.raises(ConfigError, match="no nucleus 99999"):
@@ -207,10 +207,10 @@ def test_acts_on_nothing_are_refused(session: Session) -> None:
     assert not session.history.done
 
 
-def test_published_files_are_never_touched(session: Session, slide: Result, random_act) -> None:
+def test_published_files_are_never_touched(session: Session, slide: Result, random_edit) -> None:
     rng = np.random.default_rng(1)
     for _ in range(30):
-        random_act(session, rng)
+        random_edit(session, rng)
     assert slide.damaged() == []
 
 

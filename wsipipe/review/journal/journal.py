@@ -31,7 +31,7 @@ class Journal:
         self.header = contents.header
         self.entries = list(contents.entries)
         self._handle = handle
-        self._length = contents.whole_bytes
+        self._length = contents.intact_bytes
         self._last_sum = contents.last_sum
 
     @classmethod
@@ -58,7 +58,7 @@ class Journal:
                     f"bytes were dropped, {len(contents.entries)} edits are intact.",
                     stacklevel=2,
                 )
-                os.ftruncate(handle, contents.whole_bytes)
+                os.ftruncate(handle, contents.intact_bytes)
                 os.fsync(handle)
         except BaseException:
             os.close(handle)

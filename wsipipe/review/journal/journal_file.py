@@ -52,14 +52,14 @@ class JournalContents:
     Attributes:
         header: The first line.
         entries: The other lines.
-        whole_bytes: Length without a torn last line.
+        intact_bytes: Length without a torn last line.
         torn_bytes: Length of a torn last line.
-        last_sum: Checksum of the last whole line.
+        last_sum: Checksum of the last intact line.
     """
 
     header: JournalHeader
     entries: tuple[JournalEntry, ...]
-    whole_bytes: int
+    intact_bytes: int
     torn_bytes: int
     last_sum: str
 
@@ -76,7 +76,7 @@ def read_journal(path: Path) -> JournalContents:
             raise NoResultError(f"There is no journal {path}; begin one with wsipipe view.")
         data = path.read_bytes()
     lines = data.split(b"\n")
-    whole: list[dict[str, Any]] = []
+    intact: list[dict[str, Any]] = []
     length, last = 0, ""
     for number, line in enumerate(lines[:-1], start=1):
         stored = _checked(line, last)
@@ -89,15 +89,15 @@ def read_journal(path: Path) -> JournalContents:
                     "the edits before it."
                 )
             break
-        whole.append(stored)
+        intact.append(stored)
         length += len(line) + 1
         last = stored["sum"]
-    if not whole:
+    if not intact:
         raise StorageError(
             f"{path} is no journal of wsipipe: its first line is damaged. Restore it from a backup."
         )
-    header = _header(whole[0], path)
-    entries = tuple(_entry(stored) for stored in whole[1:])
+    header = _header(intact[0], path)
+    entries = tuple(_entry(stored) for stored in intact[1:])
     return JournalContents(header, entries, length, len(data) - length, last)
 
 

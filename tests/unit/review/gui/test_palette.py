@@ -1,4 +1,4 @@
-"""Class numbers, colours and counts follow the acts, whatever the ids."""
+"""Class numbers, colours and counts follow the edits, for any ids."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from wsipipe.review.gui.palette import NO_CLASS, Palette
 WHOLE = Region(0, 0, 512, 512)
 
 
-def test_numbers_and_counts_follow_the_acts(session: Session) -> None:
+def test_numbers_and_counts_follow_the_edits(session: Session) -> None:
     palette = Palette(session)
     before = palette.counts()
     assert sum(before.values()) == session.published.nuclei.ids.size

@@ -1,4 +1,4 @@
-"""What the plugin claims in napari: slides by their endings and its own results, nothing else."""
+"""The napari plugin reads slides by their endings and its own results, nothing else."""
 
 import json
 import subprocess

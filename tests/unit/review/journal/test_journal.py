@@ -1,4 +1,4 @@
-"""A journal keeps every act, says to which slide it belongs, and notices every damage."""
+"""A journal keeps every edit, names its slide, and detects every damage."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ def filled(path: Path, acts: int = 5) -> Journal:
     return journal
 
 
-def test_acts_come_back_in_order_with_user_and_time(path: Path) -> None:
+def test_edits_come_back_in_order_with_user_and_time(path: Path) -> None:
     filled(path).close()
     journal = Journal.open(path, HEADER)
     journal.append(Edit(kind="comment", value="grüße"))
@@ -111,7 +111,7 @@ def test_a_second_writer_is_locked_out(path: Path) -> None:
     Journal.open(path, HEADER).close()
 
 
-def test_an_unknown_act_asks_for_a_newer_wsipipe(path: Path) -> None:
+def test_an_unknown_edit_asks_for_a_newer_wsipipe(path: Path) -> None:
     journal = filled(path, 0)
     journal.append(Edit(kind="teleport"))
     journal.close()
@@ -153,7 +153,7 @@ def test_a_full_disk_leaves_the_journal_whole(path: Path, monkeypatch: pytest.Mo
     assert [entry.edit.ids for entry in contents.entries] == [(1,), (2,), (4,)]
 
 
-def test_every_act_is_on_the_disk_before_append_returns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_edit_is_on_the_disk_before_append_returns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = filled(path, 0)
     seen = []
     monkeypatch.setattr(os, "fsync", lambda handle: seen.append(os.fstat(handle).st_size))

@@ -1,4 +1,4 @@
-"""A diff says exactly what differs, can be put on and taken off anywhere, and survives the journal."""
+"""A diff is exact, can be applied and reverted on any region, and survives the journal."""
 
 import json
 
