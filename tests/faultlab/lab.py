@@ -1,7 +1,7 @@
-"""Runs one slide in this process, in forks of it that die or whose disk fails at a chosen operation.
+"""Run one slide in forks of this process that die or whose disk fails at a chosen operation.
 
 ``lab.py SHIM SLIDE WORKFLOW FOLDER JOB...`` with the shim preloaded prints one line of JSON for each job.
-The stages, the store and the runner are wsipipe's own; only the cluster is replaced, by this very process.
+The stages, the store and the runner are wsipipe's own; only the cluster is replaced, by this process.
 """
 
 import ctypes
@@ -41,7 +41,7 @@ OFF, KILL_BEFORE, KILL_AFTER, FAIL_ONCE, FAIL_FROM, SHORT, STOP = range(7)
 
 
 class Here:
-    """A pool of nothing but this process."""
+    """A task pool that runs everything in this process."""
 
     def call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments, 0)
@@ -53,7 +53,7 @@ class Here:
 
 @dataclass
 class Lab:
-    """A plan, a folder to work in, and the shim between."""
+    """A plan, a work folder, and the shim that injects faults."""
 
     shim: ctypes.CDLL
     plan: Plan
@@ -68,7 +68,7 @@ class Lab:
         error: int = 0,
         at_stop: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
-        """Runs the slide in a child; tells how that ended."""
+        """Run the slide in a child process; return how it ended."""
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
@@ -103,7 +103,7 @@ class Lab:
         os._exit(0)
 
     def state(self, out: Path) -> str:
-        """``absent``, ``damaged``, or the hash of the manifest of the published slide."""
+        """``absent``, ``damaged``, or the hash of the published slide's manifest."""
         published = out / self.plan.slide.slide_id
         if not published.exists():
             return "absent"
@@ -115,7 +115,7 @@ class Lab:
         return hashlib.sha256((published / manifest.MANIFEST).read_bytes()).hexdigest()
 
     def leftovers(self, out: Path) -> list[str]:
-        """What is still under the work folder, locks aside."""
+        """Files in the work folder, except locks."""
         return sorted(path.name for path in (out / ".work").glob("*") if path.suffix != ".lock")
 
     def fresh(self, name: str) -> Path:
@@ -126,12 +126,12 @@ class Lab:
 
 
 Tree = dict[str, tuple[Path, bool]]
-"""Relative path -> the file (or folder), and whether only half of it is there."""
+"""File (or folder) by relative path, and whether only half of it exists."""
 
 
 @dataclass
 class Disk:
-    """What is on the disk now, and what would be after a power cut: what was synced, and nothing else.
+    """The state of the disk now, and after a power failure, which keeps only what was synced.
 
     Harsher than most disks: unsynced bytes are cut to half, unsynced names are gone.
     """
@@ -165,7 +165,7 @@ class Disk:
                 found[f"{prefix}{each.name}"] = (path, not whole)
 
     def hash(self, tree: Tree) -> str:
-        """Of all names and bytes."""
+        """Hash of all names and bytes."""
         digest = hashlib.sha256()
         for name, (path, half) in tree.items():
             digest.update(f"{name}\0{half}\0{self._digest(path)}\n".encode())
@@ -182,7 +182,7 @@ class Disk:
 
 
 def keep(tree: Tree, copy: Path) -> None:
-    """Copies a tree; files that nobody writes to again are linked."""
+    """Copy a tree; files that are not written again are linked."""
     copy.mkdir()
     for name, (path, half) in tree.items():
         target = copy / name
@@ -222,7 +222,7 @@ def crashes(lab: Lab, share: "Share") -> dict[str, Any]:
 
     ended = lab.fork(out, STOP, at_stop=stopped)
     faults = [] if ended.get("code") == "OK" else [f"the traced run: {ended}"]
-    # From the end, where a slide is published: a broken law shows there first.
+    # From the end, where a slide is published: a broken rule shows there first.
     mine = share.of(list(found.values())[::-1])
     tried = 0
     for name in mine:
@@ -234,7 +234,7 @@ def crashes(lab: Lab, share: "Share") -> dict[str, Any]:
 
 
 def resumed(lab: Lab, out: Path, name: str, wanted: str) -> list[str]:
-    """What is wrong with a state of the disk, before and after the run is resumed from it."""
+    """List the faults of a disk state, before and after the run is resumed from it."""
     faults = []
     work = lab.folder / "resumed"
     shutil.rmtree(work, ignore_errors=True)
@@ -248,7 +248,7 @@ def resumed(lab: Lab, out: Path, name: str, wanted: str) -> list[str]:
 
 
 def kills(lab: Lab, share: "Share") -> dict[str, Any]:
-    """A real kill -9 before and after renames, fsyncs, unlinks and mkdirs; resume; what came of it."""
+    """Kill the process (SIGKILL) before and after renames, fsyncs, unlinks and mkdirs, and resume."""
     points = 2 * lab.fork(lab.fresh("clean"))["syncs"]
     wanted = lab.state(lab.folder / "warm")
     faults: list[str] = []
@@ -263,7 +263,7 @@ def kills(lab: Lab, share: "Share") -> dict[str, Any]:
 
 
 def disk(lab: Lab, share: "Share") -> dict[str, Any]:
-    """The disk fails at writes, truncations and fsyncs: with EIO, full from there on, or written short."""
+    """Fail writes, truncations and fsyncs: with EIO, with a full disk, or with a short write."""
     count = lab.fork(lab.fresh("clean"))["writes"]
     wanted = lab.state(lab.folder / "warm")
     how = ((FAIL_ONCE, errno.EIO, "STORAGE_IO"), (FAIL_FROM, errno.ENOSPC, "STORAGE_FULL"), (SHORT, 0, "OK"))
@@ -282,18 +282,18 @@ def disk(lab: Lab, share: "Share") -> dict[str, Any]:
 
 
 def without_fsync() -> None:
-    """Files are never synced; folders are."""
+    """Sync folders but no files."""
     for module in (atomic_files, publish, slide_run, arrays, shard_task):
         module.sync_file = lambda path: None
 
 
 def without_digest() -> None:
-    """A row of the ledger is believed."""
+    """Trust the ledger without checking files."""
     ledger.Ledger._is_whole = lambda self, file: True
 
 
 def without_rename() -> None:
-    """A result is published file by file."""
+    """Publish a result file by file."""
     publish.os = SimpleNamespace(rename=shutil.copytree)
 
 
@@ -303,7 +303,7 @@ VERBS = {"crashes": crashes, "kills": kills, "disk": disk}
 
 @dataclass(frozen=True)
 class Share:
-    """``verb:part/parts:every:law``: what to do, with which of the points, and which law is broken."""
+    """A job ``verb:part/parts:every:law``: the action, its points, and the rule to break."""
 
     verb: str
     part: int
@@ -322,9 +322,9 @@ class Share:
 
 
 def open_lab(shim: str, slide: str, workflow: str, folder: str) -> Lab:
-    """Everything is imported, planned and run here, once; the forks are quick."""
+    """Import, plan and run everything once, so that the forks are fast."""
     load = functools.cache(lambda weights, _, *how: load_predictor(weights, *how))
-    # A network that is loaded once serves every fork.
+    # All forks share a network that is loaded once.
     shard_task._load_model = lambda *key: load(*key[:-1])
     chosen = load_workflow(workflow)
     cards = workflow_cards(chosen)

@@ -91,8 +91,8 @@ static int fails(void) {
 
 static size_t cut(size_t size) { return mode == SHORT && atomic_load(&writes) == at + 1 && size > 1 ? size / 2 : size; }
 
-/* Syncs for real, and tells of which file or folder. */
-static int told(int fd, int (*sync)(int)) {
+/* Sync and record which file or folder. */
+static int recorded(int fd, int (*sync)(int)) {
     int result = sync(fd);
     if (mode == STOP && synced) path_of(fd, synced);
     return result;
@@ -100,11 +100,11 @@ static int told(int fd, int (*sync)(int)) {
 
 int fsync(int fd) {
     if (fd_below(fd) && fails()) return -1;
-    SYNC(fd_below(fd), told(fd, REAL(fsync)));
+    SYNC(fd_below(fd), recorded(fd, REAL(fsync)));
 }
 int fdatasync(int fd) {
     if (fd_below(fd) && fails()) return -1;
-    SYNC(fd_below(fd), told(fd, REAL(fdatasync)));
+    SYNC(fd_below(fd), recorded(fd, REAL(fdatasync)));
 }
 ssize_t write(int fd, const void *data, size_t size) {
     if (!fd_below(fd)) return REAL(write)(fd, data, size);

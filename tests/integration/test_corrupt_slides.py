@@ -1,4 +1,4 @@
-"""P3 with garbage: cut, flipped, overwritten or emptied slides never stop others and never lie unnoticed."""
+"""P3 with damaged slides: truncated, flipped, overwritten or emptied files never stop other slides."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ CODES = {"SLIDE_UNREADABLE", "MPP_MISSING", "STORAGE_FULL", "SLIDE_CHANGED"}
 
 
 def corruptions(data: bytes, tiles: list[tuple[int, int]], heads: list[int], each: int) -> Iterator[tuple]:
-    """(name, bytes): the same file, harmed in ``each`` ways of every kind."""
+    """Damage a file in ``each`` ways of every kind; yields (name, bytes)."""
     draw = np.random.default_rng(4)
     for i in range(each):
         yield f"cut-{i}", data[: len(data) * (i + 1) // (each + 1)]
@@ -45,7 +45,7 @@ def changed(data: bytes, at: int, change: Any, size: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of 60 harmed slides and three whole ones."""
+    """Folder of 60 damaged and three intact slides."""
     folder = tmp_path_factory.mktemp("harmed")
     make_slide(folder / "a-good.svs", 512, seed=5, truth=False)
     data = (folder / "a-good.svs").read_bytes()
@@ -67,7 +67,7 @@ def pixels(result: Result) -> dict[str, str]:
     return result.manifest["pixels"]
 
 
-def test_harmed_slides_fail_alone_and_with_a_code(slides: Path, scheduler: str, tmp_path: Path) -> None:
+def test_damaged_slides_fail_alone_and_with_a_code(slides: Path, scheduler: str, tmp_path: Path) -> None:
     done = run(
         "tiling_only",
         slides,
@@ -88,7 +88,7 @@ def test_harmed_slides_fail_alone_and_with_a_code(slides: Path, scheduler: str, 
     assert any(pixels(each) != pixels(good[0]) for each in done.results())
 
 
-def test_with_checksums_every_harm_is_found(slides: Path, scheduler: str, tmp_path: Path) -> None:
+def test_with_checksums_all_damage_is_found(slides: Path, scheduler: str, tmp_path: Path) -> None:
     good = (slides / "a-good.svs").read_bytes()
     whole = tmp_path / "whole"
     whole.mkdir()

@@ -1,4 +1,4 @@
-"""P1 and P2: kill it, cut its power, break its disk at any point, run again: one and the same store.
+"""P1 and P2: after a kill, power failure or disk error at any point, a rerun gives the same store.
 
 ``tests/faultlab`` runs all stages of a small slide in one process under a shim between it and libc.
 """
@@ -26,7 +26,7 @@ Jobs = Callable[..., list[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def jobs(tiny_workflow: Workflow, tmp_path_factory: pytest.TempPathFactory) -> Jobs:
-    """Runs jobs of the lab in one process, results in order."""
+    """Runs jobs of the fault lab in one process; results in order."""
     if shutil.which("cc") is None:
         pytest.skip("crash points need a C compiler (cc) for the shim")
     folder = tmp_path_factory.mktemp("lab")
@@ -57,7 +57,7 @@ def jobs(tiny_workflow: Workflow, tmp_path_factory: pytest.TempPathFactory) -> J
 
 
 def test_kills_power_cuts_and_bad_disks_end_in_one_manifest(jobs: Jobs) -> None:
-    """``benchmarks/soak.py crashes`` tries every point; here every so many of them."""
+    """A sample of the points; ``benchmarks/soak.py crashes`` tries all of them."""
     shares = (
         ["crashes:0/2:12", "kills:0/1:200"],
         ["crashes:1/2:12", "disk:0/1:197"],

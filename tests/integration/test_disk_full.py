@@ -31,7 +31,7 @@ def tmpfs(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", place], check=True)
 
 
-def test_a_full_disk_asks_to_come_back(
+def test_a_full_disk_can_be_retried(
     small_slide: Path, scheduler: str, tiled: Result, tmpfs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resources = Resources(scheduler=scheduler)

@@ -1,4 +1,4 @@
-"""A nested folder as it lies on a server: each slide once, each failure told, the rest done."""
+"""A nested folder as found on a server: every slide once, every failure reported."""
 
 import errno
 import json
@@ -79,7 +79,7 @@ def folder(tmp_path: Path, write_dicom: Callable[..., Path], monkeypatch: pytest
     return root
 
 
-def test_each_slide_once_each_failure_told_the_rest_done(folder: Path, scheduler: str) -> None:
+def test_each_slide_once_each_failure_reported_the_rest_done(folder: Path, scheduler: str) -> None:
     out = folder / "results"
     result = run("tiling_only", folder, out, settings=SMALL, resources=Resources(scheduler=scheduler))
     named = {os.fsencode(slide.path.relative_to(folder)).decode("latin-1"): slide for slide in result.slides}

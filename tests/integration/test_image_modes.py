@@ -1,4 +1,4 @@
-"""How pixels are stored does not change what is found; JPEG may, a little, and says so."""
+"""Storage modes of the image give the same result, JPEG nearly so."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Claim 2 of the design: turn the slide, run every stage with the shipped weights, turn the result back."""
+"""Claim 2 of the design: rotated and mirrored slides give the rotated and mirrored result."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def results(
 
 
 def renamed_alike(labels: Array, others: Array) -> bool:
-    """Whether two label maps are equal up to the names of the ids."""
+    """Whether two label maps are equal up to a renaming of the ids."""
     pairs = np.unique(np.stack([labels.ravel(), others.ravel()]), axis=1)
     return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 
@@ -54,10 +54,10 @@ def renamed_alike(labels: Array, others: Array) -> bool:
         ("nuclei_gmr_unet_0.5_restained", "bfloat16"),
     ],
 )
-def test_turned_slides_give_exactly_the_turned_nuclei(
+def test_oriented_slides_give_exactly_the_oriented_nuclei(
     turned_slides: dict[Orientation, Path], tmp_path: Path, scheduler: str, weights: str, precision: str
 ) -> None:
-    """Every array bit for bit, the ids up to their names."""
+    """Every array bit for bit, the ids up to renaming."""
     settings = [*SHARDS, f"segment.weights={weights}", f"segment.precision={precision}"]
     found = results("nuclei", turned_slides, tmp_path, scheduler, settings)
     upright = found[Orientation.R0]
@@ -75,7 +75,7 @@ def test_turned_slides_give_exactly_the_turned_nuclei(
         assert np.array_equal(back, upright.image[0][...])
 
 
-def test_turned_slides_give_exactly_the_turned_tissue_classes(
+def test_oriented_slides_give_exactly_the_oriented_tissue_classes(
     turned_slides: dict[Orientation, Path], tmp_path: Path, scheduler: str
 ) -> None:
     found = results("tissue", turned_slides, tmp_path, scheduler, ["classify.patch_cells=4"])

@@ -1,4 +1,4 @@
-"""The main job on real slides: what a result's folder promises, read back with other libraries."""
+"""The main workflow on real slides, its results read with other libraries."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""P5: workers, patches, the order of shards and lost processes leave one manifest. Bit rot in it is found."""
+"""P5: one manifest for any workers, patches, order of shards and lost processes; bit rot is found."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Scripts as people write them: without a guard, with one, and from inside a running event loop."""
+"""User scripts: without a guard, with one, and inside a running event loop."""
 
 import os
 import subprocess

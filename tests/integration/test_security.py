@@ -1,4 +1,4 @@
-"""P7: nothing hostile in a slide, a workflow, weights or a name gets through, and no identifier comes out."""
+"""P7: hostile slides, workflows, weights and names are harmless, and no identifier is published."""
 
 import json
 import pickle
@@ -24,8 +24,8 @@ INK = (13, 200, 77)
 
 
 @pytest.fixture
-def told_tale(tmp_path: Path) -> Path:
-    """An Aperio slide whose description, label and macro tell who the patient is."""
+def patient_slide(tmp_path: Path) -> Path:
+    """An Aperio slide whose description, label and macro image identify the patient."""
     path = tmp_path / "case.svs"
     noise = np.random.default_rng(0).integers(120, 230, (512, 512, 3), np.uint8)
     photograph = np.full((64, 96, 3), INK, np.uint8)
@@ -49,28 +49,30 @@ def outputs(out: Path) -> list[Path]:
     return [path for path in out.rglob("*") if path.is_file()]
 
 
-def test_no_identifier_comes_out_unless_asked(
-    told_tale: Path, scheduler: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_no_identifier_is_published_unless_requested(
+    patient_slide: Path, scheduler: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     resources = Resources(scheduler=scheduler)
-    with open_slide(told_tale) as slide:
+    with open_slide(patient_slide) as slide:
         assert slide.vendor == "aperio"
         assert set(slide.properties) == {"vendor", "objective_power", "mpp_source"}
-    done = run("tiling_only", told_tale, tmp_path / "out", resources=resources)
+    done = run("tiling_only", patient_slide, tmp_path / "out", resources=resources)
     assert done.exit_code == 0, done.slides[0].message
-    assert NAME.encode() in told_tale.read_bytes()
+    assert NAME.encode() in patient_slide.read_bytes()
     assert [path for path in outputs(tmp_path / "out") if NAME.encode() in path.read_bytes()] == []
     assert NAME not in "".join(capfd.readouterr())
     for level in done.results()[0].image:
         assert not (np.moveaxis(level[...], 0, -1) == INK).all(axis=-1).any()
-    asked = run("tiling_only", told_tale, tmp_path / "asked", resources=resources, include_label_images=True)
+    asked = run(
+        "tiling_only", patient_slide, tmp_path / "asked", resources=resources, include_label_images=True
+    )
     folder = asked.results()[0].folder
     assert {path.name for path in folder.glob("*.png")} == {"overview.png", "label.png", "macro.png"}
     assert asked.results()[0].damaged() == []
 
 
-def test_work_is_private(told_tale: Path, scheduler: str, tmp_path: Path) -> None:
-    run("tiling_only", told_tale, tmp_path / "out", resources=Resources(scheduler=scheduler))
+def test_work_is_private(patient_slide: Path, scheduler: str, tmp_path: Path) -> None:
+    run("tiling_only", patient_slide, tmp_path / "out", resources=Resources(scheduler=scheduler))
     assert stat.S_IMODE((tmp_path / "out" / ".work").stat().st_mode) == 0o700
 
 

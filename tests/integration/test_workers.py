@@ -1,4 +1,4 @@
-"""P1, P3 under load: workers die, hang, are stopped; the result is the same, a poison slide fails alone."""
+"""P1 and P3 under load: lost, hung and suspended workers change nothing; a fatal slide fails alone."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ TWO = Resources(workers=2, device="cpu")
 
 
 def workers() -> list[psutil.Process]:
-    """Worker processes of this process's own cluster, those that are still starting too."""
+    """Worker processes of this process's cluster, including those that are starting."""
     found = []
     for child in psutil.Process().children():
         # One that is just dying cannot be asked.
@@ -35,7 +35,7 @@ def workers() -> list[psutil.Process]:
 
 
 class Killer(NullReporter):
-    """Kills a worker after every so many shards, and once stops one for a while."""
+    """Kills a worker at regular intervals, and once suspends one for a while."""
 
     def __init__(self, every: int, most: int) -> None:
         self.every, self.most = every, most
@@ -63,7 +63,7 @@ class Killer(NullReporter):
 
 
 def go_on(stopped: psutil.Process) -> None:
-    """Lets a stopped process go on, if nobody killed it meanwhile."""
+    """Resumes a suspended process, unless it has been killed."""
     with suppress(psutil.NoSuchProcess):
         stopped.send_signal(signal.SIGCONT)
 
@@ -74,8 +74,8 @@ def test_workers_killed_under_load_change_nothing(
     plain = run(tiny_workflow, small_slide, tmp_path / "plain", resources=TWO)
     killer = Killer(every=8, most=7)
     killed = run(tiny_workflow, small_slide, tmp_path / "killed", resources=TWO, reporter=killer)
-    told = [(slide.code, slide.message) for slide in killed.slides]
-    assert [killed.exit_code, plain.exit_code] == [ExitCode.OK, ExitCode.OK], (told, killer.notes)
+    failures = [(slide.code, slide.message) for slide in killed.slides]
+    assert [killed.exit_code, plain.exit_code] == [ExitCode.OK, ExitCode.OK], (failures, killer.notes)
     assert killer.kills >= 5, (killer.shards, killer.kills)
     assert killed.results()[0].manifest == plain.results()[0].manifest
 
@@ -104,7 +104,7 @@ def test_poison_and_hanging_slides_fail_alone(
     assert time.monotonic() - began < 60 * max(1.0, os.getloadavg()[0])
 
 
-def test_short_of_memory_once_changes_nothing_and_always_is_told(
+def test_short_of_memory_once_changes_nothing_and_always_is_an_error(
     small_slide: Path, tiny_workflow: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = Resources(workers=1, device="cpu")
@@ -121,7 +121,7 @@ def test_short_of_memory_once_changes_nothing_and_always_is_told(
     assert once.results()[0].manifest == plain.results()[0].manifest
 
 
-def test_failures_are_told_in_full(small_slide: Path, tmp_path: Path, scheduler: str) -> None:
+def test_failures_are_reported_in_full(small_slide: Path, tmp_path: Path, scheduler: str) -> None:
     data = bytearray(small_slide.read_bytes())
     broken = tmp_path / "cut.svs"
     broken.write_bytes(data[: len(data) // 3])
@@ -138,7 +138,7 @@ def test_failures_are_told_in_full(small_slide: Path, tmp_path: Path, scheduler:
     assert any("SLIDE_UNREADABLE" in line for line in cut.log)
 
 
-def test_no_further_slide_is_begun_after_too_many_failures(tmp_path: Path, scheduler: str) -> None:
+def test_no_further_slide_is_started_after_too_many_failures(tmp_path: Path, scheduler: str) -> None:
     for i in range(6):
         (tmp_path / f"{i}.svs").write_bytes(b"no slide")
     done = run(

@@ -64,9 +64,9 @@ def test_a_dry_run_prints_plans(typed: object, small_slide: Path, scheduler: str
 def test_wrong_options_are_named(
     typed: object, small_slide: Path, tmp_path: Path, arguments: list[str], says: str
 ) -> None:
-    code, _, complaint = typed("run", "nuclei", small_slide, "--out", tmp_path / "out", *arguments)
+    code, _, stderr = typed("run", "nuclei", small_slide, "--out", tmp_path / "out", *arguments)
     assert code == ExitCode.USAGE
-    assert says in complaint
+    assert says in stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -86,10 +86,10 @@ def test_info_in_words(typed: object, small_slide: Path) -> None:
 
 def test_info_of_no_slide(typed: object, tmp_path: Path) -> None:
     (tmp_path / "x.svs").write_bytes(b"nothing")
-    code, _, complaint = typed("info", tmp_path / "x.svs")
+    code, _, stderr = typed("info", tmp_path / "x.svs")
     assert code == ExitCode.SOME_SLIDES_FAILED
-    assert complaint.startswith("SLIDE_UNREADABLE: ")
-    assert "Traceback" not in complaint
+    assert stderr.startswith("SLIDE_UNREADABLE: ")
+    assert "Traceback" not in stderr
 
 
 def test_verify_names_the_damaged_file(typed: object, tiled: object, tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ def test_versions_name_the_native_parts(
     typed: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WSIPIPE_CACHE", str(tmp_path))
-    code, out, complaint = typed("--version")
-    assert (code, complaint) == (ExitCode.OK, "")
+    code, out, stderr = typed("--version")
+    assert (code, stderr) == (ExitCode.OK, "")
     found = {line.split("  ")[0]: line.split("  ")[-1].strip() for line in out.splitlines()}
     assert found["wsipipe"] == version("wsipipe")
     assert found["torch"] == version("torch")
@@ -146,9 +146,9 @@ def test_versions_name_what_is_absent(typed: object, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("verb", [[], ["version"], ["--help"]])
 def test_words_for_those_who_look_around(typed: object, verb: list[str]) -> None:
-    code, out, complaint = typed(*verb)
+    code, out, stderr = typed(*verb)
     assert code == (ExitCode.OK if verb else ExitCode.USAGE)
-    assert out + complaint
+    assert out + stderr
 
 
 def test_an_interrupt_says_that_nothing_is_lost(
@@ -158,9 +158,9 @@ def test_an_interrupt_says_that_nothing_is_lost(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("wsipipe.tiling.slide.open_slide", pressed)
-    code, _, complaint = typed("info", small_slide)
+    code, _, stderr = typed("info", small_slide)
     assert code == ExitCode.INTERRUPTED
-    assert "goes on from there" in complaint
+    assert "run the same command again to resume" in stderr
 
 
 def test_the_shell_gets_the_code(tmp_path: Path) -> None:
@@ -188,11 +188,11 @@ def test_a_second_run_on_one_out_exits_75_and_names_the_first(
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code, lock], **pipes) as first:
         first.stdout.readline()
-        left, _, complaint = typed("run", "tiling_only", small_slide, "--out", tmp_path / "out")
+        left, _, stderr = typed("run", "tiling_only", small_slide, "--out", tmp_path / "out")
         first.stdin.close()
     assert left == ExitCode.RETRY_LATER
-    assert f"LOCKED: {tmp_path / 'out'} is in use by process {first.pid} on " in complaint
-    assert " since 20" in complaint
+    assert f"LOCKED: {tmp_path / 'out'} is in use by process {first.pid} on " in stderr
+    assert " since 20" in stderr
 
 
 def test_verbs_on_out(typed: object, tiled: object, tmp_path: Path) -> None:
@@ -241,5 +241,5 @@ def test_sizes_of_a_budget(text: str | None, size: int | None) -> None:
 @pytest.mark.parametrize("text", ["much", "8", "GB", "-8GB", "8GBB", "8 i", "1e3GB"])
 def test_no_size_is_refused(typed: object, small_slide: Path, tmp_path: Path, text: str) -> None:
     arguments = ["run", "tiling_only", small_slide, "--out", tmp_path, f"--memory-budget={text}"]
-    code, _, complaint = typed(*arguments)
-    assert (code, f"--memory-budget {text!r}" in complaint) == (ExitCode.USAGE, True)
+    code, _, stderr = typed(*arguments)
+    assert (code, f"--memory-budget {text!r}" in stderr) == (ExitCode.USAGE, True)

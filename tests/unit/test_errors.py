@@ -14,7 +14,7 @@ TREE = [
 
 
 class OfMemory(errors.WsipipeError, MemoryError):
-    """As out of memory was told once: it came as a bare ``Exception``, and was called a defect."""
+    """Out-of-memory errors once arrived as a bare ``Exception`` and were reported as a defect."""
 
 
 def handed_on(kind: type[errors.WsipipeError]) -> Any:

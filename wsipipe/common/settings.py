@@ -39,7 +39,7 @@ def read_mapping(path: Path, what: str) -> dict[str, object]:
         raise ConfigError(f"{what} {path} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(
-            f"{what} {path} contains {_kind(content)} instead of sections with keys. Name a YAML file like "
+            f"{what} {path}: expected sections with keys, but found {_kind(content)}. Name a YAML file like "
             f"those in workflows/."
         )
     return content
@@ -75,7 +75,7 @@ def apply_setting(content: dict[str, object], setting: str, model: type[BaseMode
         inner = content.setdefault(section, {})
         if not isinstance(inner, dict):
             where = ".".join(sections[: depth + 1])
-            raise ConfigError(f"--set {setting!r}: {where} is not a section, but {_kind(inner)}.")
+            raise ConfigError(f"--set {setting!r}: {where} is not a section but {_kind(inner)}.")
         content = inner
     content[last] = value
     return ".".join(path)

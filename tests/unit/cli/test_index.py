@@ -15,10 +15,10 @@ def test_index_names_what_it_cannot_read_and_does_the_rest(typed, tmp_path: Path
     good = named(tmp_path, b"nu-\xff.svs")
     good.write_bytes(b"x")
     named(tmp_path, b"gone-\xfe.svs").symlink_to("nowhere")
-    code, printed, complaint = typed("index", tmp_path, "--to", tmp_path / "SHA256SUMS")
+    code, printed, stderr = typed("index", tmp_path, "--to", tmp_path / "SHA256SUMS")
     assert code == 2
     assert "1 files" in printed
-    assert r"gone-\udcfe.svs: No such file" in complaint
+    assert r"gone-\udcfe.svs: No such file" in stderr
     check_slide(good, read_sums(tmp_path / "SHA256SUMS"))
     (tmp_path / "slides").mkdir()
     good.rename(tmp_path / "slides" / good.name)
@@ -27,9 +27,9 @@ def test_index_names_what_it_cannot_read_and_does_the_rest(typed, tmp_path: Path
 
 def test_errors_about_names_that_are_not_utf8_are_printed(typed, tmp_path: Path) -> None:
     named(tmp_path, b"a\xff.svs").write_bytes(b"x")
-    code, _, complaint = typed("info", named(tmp_path, b"a\xff.svs"))
+    code, _, stderr = typed("info", named(tmp_path, b"a\xff.svs"))
     assert code == 2
-    assert r"a\udcff.svs as a slide: its content is of no known slide format" in complaint
+    assert r"a\udcff.svs as a slide: its content is of no known slide format" in stderr
 
 
 def test_the_report_shows_names_that_are_not_utf8(tmp_path: Path) -> None:

@@ -26,14 +26,14 @@ def test_run_then_retry(typed: object, small_slide: Path, scheduler: str, tmp_pa
     broken, out = tmp_path / "broken é.svs", tmp_path / "a#b?c%41"
     broken.write_bytes(b"nothing")
     run = ("run", "tiling_only", small_slide, broken, "--out", out, "--scheduler", scheduler, "--json")
-    code, printed, told = typed(*run, "--set", "tile.mpp=2")
+    code, printed, stderr = typed(*run, "--set", "tile.mpp=2")
     found = parsed(printed)
     assert code == found["exit_code"] == ExitCode.SOME_SLIDES_FAILED
     assert found["out"] == str(out)
     assert [slide["status"] for slide in found["slides"]] == ["done", "failed"]
     assert all(set(slide) >= SLIDE_KEYS for slide in found["slides"])
     assert found["slides"][1]["code"] == "SLIDE_UNREADABLE"
-    assert "2 slides" in told
+    assert "2 slides" in stderr
     assert found["slides"] == [
         {key: slide[key] for key in SLIDE_KEYS}
         for slide in json.loads((out / "run.json").read_text())["slides"]
@@ -54,7 +54,7 @@ def test_a_dry_run(typed: object, small_slide: Path, scheduler: str, tmp_path: P
     assert (slide["status"], slide["plan"]["shards"]) == ("planned", {"tissue": 1, "tile": 1})
 
 
-def test_warnings_of_a_finished_slide_are_told(typed: object, scheduler: str, tmp_path: Path) -> None:
+def test_warnings_of_a_finished_slide_are_reported(typed: object, scheduler: str, tmp_path: Path) -> None:
     from PIL import Image
 
     Image.new("RGB", (512, 512), "white").save(tmp_path / "glass.png")

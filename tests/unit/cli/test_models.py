@@ -50,9 +50,9 @@ def test_fetched_models_are_listed(typed: object, copied: Path) -> None:
 
 
 def test_pickles_are_refused(typed: object) -> None:
-    code, _, told = typed("models", "fetch", "https://example.org/model.pt")
+    code, _, stderr = typed("models", "fetch", "https://example.org/model.pt")
     assert code == ExitCode.USAGE
-    assert "can run code" in told
+    assert "can run code" in stderr
 
 
 def test_a_certificate_is_written_beside(
@@ -74,6 +74,6 @@ def test_a_certificate_is_written_beside(
 
 
 def test_a_certificate_cannot_be_written_beside_a_module(typed: object) -> None:
-    code, _, told = typed("certify", "wsipipe.models.networks.unet:gmr_unet", "--write")
+    code, _, stderr = typed("certify", "wsipipe.models.networks.unet:gmr_unet", "--write")
     assert code == ExitCode.USAGE
-    assert "not found" in told
+    assert "not found" in stderr

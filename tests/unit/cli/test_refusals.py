@@ -28,9 +28,9 @@ from wsipipe.tiling.collect import collect
 def test_a_path_without_results_is_a_wrong_name(
     typed: object, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    code, out, told = typed(*words, tmp_path / "nosuch")
+    code, out, stderr = typed(*words, tmp_path / "nosuch")
     assert (code, out) == (ExitCode.USAGE, "")
-    assert told.startswith("NO_RESULT: ")
+    assert stderr.startswith("NO_RESULT: ")
     assert not (tmp_path / "nosuch").exists()
 
 
@@ -42,10 +42,10 @@ def test_an_out_that_is_no_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
-    code, _, told = typed("run", "tiling_only", small_slide, "--out", out)
+    code, _, stderr = typed("run", "tiling_only", small_slide, "--out", out)
     assert code == ExitCode.USAGE
-    assert said in told
-    assert "Traceback" not in told
+    assert said in stderr
+    assert "Traceback" not in stderr
     assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
@@ -65,9 +65,11 @@ def test_an_out_that_is_no_folder(
 def test_a_run_that_cannot_be_leaves_nothing(
     typed: object, small_slide: Path, tmp_path: Path, options: tuple[str, ...], said: str
 ) -> None:
-    code, out, told = typed("run", "tiling_only", small_slide, "--out", tmp_path / "out", "--json", *options)
+    code, out, stderr = typed(
+        "run", "tiling_only", small_slide, "--out", tmp_path / "out", "--json", *options
+    )
     assert (code, out) == (ExitCode.USAGE, "")
-    assert said in told
+    assert said in stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -75,13 +77,13 @@ def test_a_scheduler_that_does_not_answer_leaves_no_record(
     typed: object, small_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object, **__: object) -> None:
-        raise OSError("nobody there")
+        raise OSError("connection refused")
 
     monkeypatch.setattr("wsipipe.pipeline.cluster.client.Client", refused)
     run = ("run", "tiling_only", small_slide, "--out", tmp_path / "out", "--scheduler", "tcp://127.0.0.1:9")
-    code, _, told = typed(*run)
+    code, _, stderr = typed(*run)
     assert code == ExitCode.USAGE
-    assert "no Dask scheduler answers there (nobody there)" in told
+    assert "no Dask scheduler answers there (connection refused)" in stderr
     assert typed("status", tmp_path / "out")[0] == ExitCode.USAGE
 
 
@@ -108,17 +110,17 @@ def test_a_region_in_one_of_two_slides_is_for_the_run(small_slide: Path, tmp_pat
         (8.0, 0.5, None, "--set tile.mpp=8.", "weights"),
     ],
 )
-def test_a_coarse_slide_is_told_what_helps(
+def test_a_coarse_slide_error_names_the_remedy(
     small_slide: Path, slide_mpp: float, mpp: float, coarsest: float | None, says: str, not_said: str
 ) -> None:
     from wsipipe.errors import MppError
 
     slide = collect([small_slide], mpp=slide_mpp)[0]
-    with pytest.raises(MppError) as told:
+    with pytest.raises(MppError) as stderr:
         inspect_slide(slide, mpp, 64, "cpu", coarsest)
-    assert says in str(told.value)
-    assert "--mpp" in str(told.value)
-    assert not_said not in str(told.value)
+    assert says in str(stderr.value)
+    assert "--mpp" in str(stderr.value)
+    assert not_said not in str(stderr.value)
     # The remedy works.
     helps = float(says.rpartition("=")[2].rstrip("."))
     inspect_slide(slide, helps, 64, "cpu", coarsest)
@@ -143,7 +145,7 @@ def test_shards_are_counted_in_a_folder_of_any_name(tmp_path: Path, name: str) -
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_what_could_not_be_deleted_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_could_not_be_deleted_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = tmp_path / ".work" / "a.b"
     stuck.mkdir(parents=True)
 
@@ -156,9 +158,9 @@ def test_what_could_not_be_deleted_is_told(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_an_unknown_code_is_not_nothing_to_retry(typed: object, tiled: object) -> None:
-    code, _, told = typed("retry", tiled.folder.parent, "--only", "STORAGE")
+    code, _, stderr = typed("retry", tiled.folder.parent, "--only", "STORAGE")
     assert code == ExitCode.USAGE
-    assert "STORAGE_FULL" in told
+    assert "STORAGE_FULL" in stderr
     assert typed("retry", tiled.folder.parent, "--only", "STORAGE_FULL")[:2] == (0, "nothing to retry\n")
 
 
@@ -171,17 +173,17 @@ def test_an_unknown_code_is_not_nothing_to_retry(typed: object, tiled: object) -
         (("index", "{here}", "--to", "{here}"), "is a directory"),
         (("models", "convert", "{here}/no.pt", "--to", "{here}/x.safetensors"), "There is no file"),
         (("models", "convert", "{here}/no.pt", "--to", "{here}/x.pt"), "name a .safetensors file"),
-        (("certify", "tissue_gmr_resnet18_1.0", "--json", "{here}/no/x.json"), "folder that exists"),
+        (("certify", "tissue_gmr_resnet18_1.0", "--json", "{here}/no/x.json"), "existing folder"),
         (("review", "import", "{here}/no.geojson", "{here}"), "no.geojson' does not exist"),
         (("review", "status", "{here}", "--reviews", "{here}/file"), "is a file"),
     ],
 )
 def test_wrong_words(typed: object, tmp_path: Path, words: tuple[str, ...], said: str) -> None:
     (tmp_path / "file").touch()
-    code, _, told = typed(*(word.format(here=tmp_path) for word in words))
+    code, _, stderr = typed(*(word.format(here=tmp_path) for word in words))
     assert code == ExitCode.USAGE
-    assert said in told
-    assert "Traceback" not in told
+    assert said in stderr
+    assert "Traceback" not in stderr
 
 
 def test_journals_that_may_not_be_read_are_not_none(
@@ -193,9 +195,9 @@ def test_journals_that_may_not_be_read_are_not_none(
         raise PermissionError(13, "Permission denied", str(folder))
 
     monkeypatch.setattr("wsipipe.cli.review.os.listdir", refuse)
-    code, out, told = typed("review", "status", tiled.folder, "--reviews", tmp_path)
+    code, out, stderr = typed("review", "status", tiled.folder, "--reviews", tmp_path)
     assert (code, out) == (ExitCode.RETRY_LATER, "")
-    assert "Permission denied" in told
+    assert "Permission denied" in stderr
 
 
 @pytest.mark.parametrize(
@@ -213,16 +215,16 @@ def test_what_the_file_system_refuses_is_one_paragraph(
         raise error
 
     monkeypatch.setattr("wsipipe.tiling.slide.open_slide", refuse)
-    found, _, told = typed("info", "x.svs")
+    found, _, stderr = typed("info", "x.svs")
     assert found == code
-    assert len(told.splitlines()) == 1
-    assert "Traceback" not in told
+    assert len(stderr.splitlines()) == 1
+    assert "Traceback" not in stderr
 
 
 def test_a_name_that_is_no_text_can_be_printed(typed: object) -> None:
-    code, _, told = typed("info", "/nowhere/\udce4.svs")
+    code, _, stderr = typed("info", "/nowhere/\udce4.svs")
     assert code == ExitCode.SOME_SLIDES_FAILED
-    assert r"\udce4.svs" in told
+    assert r"\udce4.svs" in stderr
 
 
 def test_python_warnings_are_one_line(typed: object, monkeypatch: pytest.MonkeyPatch) -> None:

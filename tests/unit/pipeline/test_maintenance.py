@@ -71,7 +71,9 @@ def test_retry_does_what_failed_and_nothing_else(out: Path, small_slide: Path, s
     assert Result(finished_slides(out)[0]).attributes["canvas_mpp"] == 2
 
 
-def test_restart_computes_anew_and_keeps_what_was(out: Path, small_slide: Path, scheduler: str) -> None:
+def test_restart_recomputes_and_keeps_the_earlier_result(
+    out: Path, small_slide: Path, scheduler: str
+) -> None:
     from wsipipe.pipeline.options import RunPolicy
 
     before = {path.name: Result(path).manifest for path in finished_slides(out)}

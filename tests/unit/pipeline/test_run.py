@@ -1,4 +1,4 @@
-"""What is wrong stops before any work; a bad slide stops nobody else; a region is a part of the whole."""
+"""Wrong requests stop before any work, bad slides fail alone, and regions are parts of the whole."""
 
 import shutil
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_what_is_wrong_stops_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_bad_slide_stops_nobody_else(small_slide: Path, scheduler: str, tmp_path: Path) -> None:
+def test_a_bad_slide_stops_no_other(small_slide: Path, scheduler: str, tmp_path: Path) -> None:
     (tmp_path / "bad.svs").write_bytes(b"II*\0 not a slide")
     result = run(
         "tiling_only",
@@ -83,10 +83,10 @@ def with_own_stain(tiny: Workflow, folder: Path) -> Workflow:
     return tiny.model_copy(update={"segment": segment})
 
 
-def test_of_a_region_the_user_is_told_whose_colours_count(tiny_workflow: Workflow, tmp_path: Path) -> None:
+def test_a_region_gives_a_notice_about_colours(tiny_workflow: Workflow, tmp_path: Path) -> None:
     region = (0, 0, 512, 512)
-    told = make_planner(tiny_workflow, [], region).notices()
-    assert any("region alone" in line for line in told)
+    notices = make_planner(tiny_workflow, [], region).notices()
+    assert any("region alone" in line for line in notices)
     assert make_planner(tiny_workflow, [], None).notices() == []
     assert make_planner(with_own_stain(tiny_workflow, tmp_path), [], region).notices() == []
 
@@ -174,7 +174,7 @@ def test_the_exit_code_is_of_the_worst(codes: list[str], exit_code: ExitCode) ->
     assert workflow._exit_code(outcomes) == exit_code
 
 
-def test_a_precision_is_of_every_network_and_told_everywhere(
+def test_a_precision_is_of_every_network_and_reported_everywhere(
     small_slide: Path, tiny_workflow: Workflow, scheduler: str, tmp_path: Path
 ) -> None:
     done = run(
@@ -208,7 +208,7 @@ def test_a_dry_run_tells_the_precision(
     assert slide.plan["parameters"]["instances"]["grow_um"] == 2
 
 
-def test_warnings_of_opening_a_slide_are_told(scheduler: str, tmp_path: Path) -> None:
+def test_warnings_of_opening_a_slide_are_reported(scheduler: str, tmp_path: Path) -> None:
     """Of um/px that is guessed from the objective; and none of a slide that states it."""
     for name, description in (
         ("guessed", "Aperio |AppMag = 20"),

@@ -63,11 +63,11 @@ def test_a_wrong_setting_is_named(setting: str, names: str) -> None:
         ("name: x\nsegment: {weigths: a}\ninstances: {}", r"Did you mean segment\.weights\?"),
         ("name: x\nqqq: 1", "qqq is unknown. Keys of the top level: name, description, tile, tissue"),
         ("name:", r"name: Input should be a valid string \(found None\)"),
-        ("", "holds nothing"),
+        ("", "found nothing"),
         ("tile: {}", "name: Field required"),
         ("name: x\ntile: 5", "tile"),
         ("name: x\nsegment: {}", "segment and instances go together"),
-        ("- a", "holds list"),
+        ("- a", "found list"),
         ("name: [", "not YAML"),
     ],
 )

@@ -47,7 +47,7 @@ def test_settings_go_over_the_file(tmp_path: Path) -> None:
         (TEXT, ["seed.x=1"], "seed is not a section"),
         (TEXT, ["fit.steps=["], "not a YAML value"),
         (TEXT, ["validation.patience=2", "validation.every=0"], "patience"),
-        ("- a list", [], "holds list"),
+        ("- a list", [], "found list"),
         ("a: [", [], "not YAML"),
     ],
 )

@@ -8,7 +8,7 @@ from rich.console import Console
 from wsipipe.pipeline.reporting.progress import PlainReporter, ProgressReporter, RichReporter, ShardProgress
 
 
-def told(kind: type, terminal: bool) -> str:
+def printed(kind: type, terminal: bool) -> str:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=200)
     reporter: ProgressReporter = kind(console)
     with reporter if terminal else console:
@@ -22,13 +22,13 @@ def told(kind: type, terminal: bool) -> str:
 
 
 def test_lines_are_few() -> None:
-    lines = told(PlainReporter, terminal=False).splitlines()
+    lines = printed(PlainReporter, terminal=False).splitlines()
     assert "a: tile 40/40, 1.50 Mpx/s" in lines
     assert len(lines) < 8
 
 
 @pytest.mark.parametrize(("kind", "terminal"), [(PlainReporter, False), (RichReporter, True)])
-def test_outcomes_are_told_as_they_are(kind: type, terminal: bool) -> None:
-    text = told(kind, terminal)
+def test_outcomes_are_printed_as_they_are(kind: type, terminal: bool) -> None:
+    text = printed(kind, terminal)
     assert "a: done in 1.0 s" in text
     assert "/x/[/red]b.svs does not open" in text

@@ -182,7 +182,7 @@ def test_every_link_of_the_report_has_a_target(tmp_path: Path) -> None:
     assert page.targets == page.ids == {slide["slide_id"] for slide in run["slides"]}
 
 
-def test_a_failure_is_told_once(tmp_path: Path) -> None:
+def test_a_failure_is_reported_once(tmp_path: Path) -> None:
     written(tmp_path)
     text = Tags((tmp_path / "report.html").read_text()).text
     assert text.count("does not open") == 1
