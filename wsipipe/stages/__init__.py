@@ -1,1 +1,1 @@
-"""The stages, one file each, in the order of the data: tissue, tile, segment, classify, instances, table."""
+"""Stages of a workflow, their parameters, and the flow that orders them."""

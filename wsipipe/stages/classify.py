@@ -1,4 +1,8 @@
-"""Image and tissue -> ``probabilities/tissue_class`` (class, y, x), ``labels/tissue_class``, coarse."""
+"""Stage classify: tissue classes on a coarse grid.
+
+It reads image and tissue, and writes ``probabilities/tissue_class`` (class, y, x) and
+``labels/tissue_class``.
+"""
 
 from typing import ClassVar, Self
 
@@ -53,7 +57,7 @@ class ClassifyParams(NetworkParams):
         return _PASS_BYTES
 
     def check_card(self, card: ModelCard) -> None:
-        """Check that the features of the training data are there, where ``unknown`` needs them.
+        """Check that ``unknown`` has the features of the training data that it needs.
 
         Raises:
             ModelError: The card names a file of features that is missing or damaged.
@@ -67,12 +71,15 @@ class ClassifyParams(NetworkParams):
 
 
 def has_unknown(card: ModelCard, params: ClassifyParams) -> bool:
-    """Return whether the class map holds ``unknown``; its value is the number of the network's classes."""
+    """Return whether the class map has the class ``unknown``.
+
+    Its value is the number of the network's classes.
+    """
     return params.unknown and card.known is not None
 
 
 def class_legend(card: ModelCard, params: ClassifyParams) -> tuple[LabelClass, ...]:
-    """Return names and colours of the class map's values: the network's classes, then ``unknown``."""
+    """Return names and colours of the network's classes and ``unknown``."""
     classes = [LabelClass(value, output.name, output.color) for value, output in enumerate(card.outputs)]
     if has_unknown(card, params):
         classes.append(LabelClass(len(classes), *UNKNOWN))
@@ -80,10 +87,10 @@ def class_legend(card: ModelCard, params: ClassifyParams) -> tuple[LabelClass, .
 
 
 def cells_with_tissue(tissue: Array, cells_per_px: tuple[int, int]) -> Array:
-    """Tissue mask (bool) -> mask of class cells that touch tissue.
+    """Return the mask of class cells that touch tissue.
 
     Args:
-        tissue: Mask on the tissue grid, whole cells.
+        tissue: Mask (bool) on the tissue grid, whole cells.
         cells_per_px: (canvas px per cell, canvas px per tissue px); one divides the other.
     """
     cell, px = cells_per_px
@@ -99,7 +106,7 @@ def classify_stage(params: ClassifyParams, card: ModelCard, grid: CanvasGrid) ->
 
     The class map holds the most probable class, only in tissue. Ties go to the class listed first, on
     quantised probabilities, so that the result does not depend on the orientation. Cells with features unlike
-    the training data are ``unknown``; their probabilities are stored as all others.
+    the training data are ``unknown``; their probabilities are stored like all others.
     """
     level = network_level(card, grid.mpp, "classify")
     stride = card.stride

@@ -1,4 +1,4 @@
-"""The flow of one slide: all stages of a workflow, in the order in which they run.
+"""The flow of one slide: stages of a workflow in execution order.
 
 Tissue comes first because it decides which shards are computed and how strongly each is compressed.
 """
@@ -56,7 +56,10 @@ def completed(workflow: Workflow, cards: Mapping[str, ModelCard]) -> Workflow:
 
 
 def flow_levels(grid: CanvasGrid, cards: Mapping[str, ModelCard]) -> int:
-    """Return the pyramid levels of the image and of every label; down to the one that each network reads."""
+    """Return the pyramid levels of the image and of every label.
+
+    They reach at least the level that each network reads.
+    """
     read = [1 + network_level(card, grid.mpp, stage) for stage, card in cards.items()]
     return max(level_count(grid.shape), *read, 1)
 
@@ -68,7 +71,7 @@ def flow_stages(
     region: Region | None = None,
     mask_given: bool = False,
 ) -> tuple[Stage, ...]:
-    """Return all stages of a workflow, in the order in which they run.
+    """Return all stages of a workflow in execution order.
 
     Args:
         workflow: The workflow, completed from the cards.
@@ -91,7 +94,7 @@ def flow_stages(
 
 
 def context_px(stages: Iterable[Stage]) -> int:
-    """Return how far beyond its core a stage reads the image, at most, in canvas px."""
+    """Return the largest halo of image reads, in canvas px."""
     reads = (read for stage in stages for read in stage.reads if read.name.startswith("image/"))
     return max((read.halo_px * read.downsample for read in reads), default=0)
 
@@ -110,7 +113,7 @@ def _image_stages(
 
 
 def _sections(workflow: Workflow) -> list[Callable[[StageContext], Sequence[Stage]]]:
-    """The sections that read the image, in the order in which they run."""
+    """Return the sections that read the image, in execution order."""
     found: list[Callable[[StageContext], Sequence[Stage]]] = []
     if workflow.classify:
         found.append(partial(_classes, workflow.classify))
@@ -142,7 +145,7 @@ def _nuclei(segment: SegmentParams, instances: InstanceParams, context: StageCon
 
 
 def _with_levels(stages: Iterable[Stage], context: StageContext) -> tuple[list[Stage], StageContext]:
-    """Return the stages, each followed by the pyramids of its arrays, and the context of those after them."""
+    """Return the stages with their pyramids, and the context of later stages."""
     found: list[Stage] = []
     for stage in stages:
         found.append(stage)

@@ -1,4 +1,4 @@
-"""The grids of a slide: canvas, lattice, tissue grid, and the level that a network reads."""
+"""Grids of a slide: canvas, lattice, tissue grid and network level."""
 
 import math
 from collections.abc import Mapping
@@ -29,11 +29,15 @@ class CanvasGrid:
     step_px0: float
 
     def shape_at(self, downsample: int) -> tuple[int, int]:
-        """Return (height, width) of an array with one px per ``downsample`` canvas px, rounded up."""
+        """Return the shape of an array with one px per ``downsample`` canvas px, rounded up."""
         return -(-self.shape[0] // downsample), -(-self.shape[1] // downsample)
 
     def affine_at(self, downsample: int) -> tuple[float, float, float]:
-        """Return (offset y, offset x, step): level-0 px = offset + step * px of such an array."""
+        """Return the affine of a downsampled array to level-0 px.
+
+        Returns:
+            (offset y, offset x, step): level-0 px = offset + step * px of the array.
+        """
         return (*self.offset_px0, self.step_px0 * downsample)
 
 
@@ -67,7 +71,9 @@ def network_level(card: ModelCard, mpp: float, stage: str) -> int:
 
 
 def lattice_px(mpp: float, cards: Mapping[str, ModelCard]) -> int:
-    """Return the unit of canvas sides in px, so that every array and patch starts on a whole pixel.
+    """Return the unit of canvas sides in px.
+
+    Every array and patch then starts on a whole pixel.
 
     Args:
         mpp: Um per canvas px.

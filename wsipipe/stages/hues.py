@@ -1,9 +1,9 @@
-"""Pixels of tissue -> how much colour there is of each hue of the dyes, to compare with what was learnt.
+"""Histograms of the hues of dyes in tissue.
 
-Hue is that of the optical densities of red, green and blue, in degrees as in HSV: 0 to 60 is a dye that
-takes red light (haematoxylin alone, blue), 90 to 160 a mixture of haematoxylin and eosin, 180 to 240 one that
-takes blue light (DAB, brown). All is whole numbers: neither the order of pixels nor the slide's orientation
-changes a count.
+They are compared with the hues that a network was trained on. Hue is that of the optical densities of red,
+green and blue, in degrees as in HSV: 0 to 60 is a dye that absorbs red light (haematoxylin alone, blue), 90
+to 160 a mixture of haematoxylin and eosin, 180 to 240 one that absorbs blue light (DAB, brown). All counts
+are integers, so they do not depend on the order of pixels or the orientation of the slide.
 """
 
 import numpy as np
@@ -15,22 +15,27 @@ Counts = npt.NDArray[np.int64]
 Rgb = tuple[int, int, int]
 
 HUES_UM = 2.0
-"""Um per px at which hues are counted: coarse enough to be quick, fine enough to see nuclei."""
+"""Um per px at which hues are counted: coarse enough to be fast, fine enough to resolve nuclei."""
 WHITE_SHARE = 0.995
-"""The white of each channel is the value that this share of the tissue's pixels does not exceed."""
+"""White of a channel is the value that this share of the tissue's pixels does not exceed."""
 _DARKEST_MILLI = 2000
 _DENSE_MILLI = 600
-"""Summed over the channels; what is paler has the colour of the glass rather than of a dye."""
+"""Least density of a counted pixel, summed over the channels; paler ones have the colour of the glass."""
 
 
 def channel_counts(pixels: Array, counted: Array | None = None) -> Counts:
-    """How often each value occurs in each channel, (3, 256), in pixels (H, W, 3) uint8 where ``counted``."""
+    """Return the histogram (3, 256) of each channel.
+
+    Args:
+        pixels: RGB (H, W, 3) uint8.
+        counted: Pixels to count, (H, W) bool; None for all.
+    """
     chosen = pixels.reshape(-1, 3) if counted is None else pixels[counted]
     return np.stack([np.bincount(chosen[:, channel], minlength=256) for channel in range(3)])
 
 
 def white_of(counts: Counts) -> Rgb:
-    """White of red, green and blue, from :func:`channel_counts`; 255 where nothing was counted."""
+    """Return the white of each channel from its histogram; 255 for empty histograms."""
     if not counts[0].sum():
         return 255, 255, 255
     least = np.ceil(WHITE_SHARE * counts.sum(axis=1)).astype(np.int64)
@@ -39,12 +44,15 @@ def white_of(counts: Counts) -> Rgb:
 
 
 def hue_counts(pixels: Array, white: Rgb, counted: Array | None = None) -> Counts:
-    """Colour of each hue, (361,): thousandths of density by degree, then the number of dense pixels.
+    """Return the amount of colour of each hue.
 
     Args:
         pixels: RGB (H, W, 3) uint8.
-        white: What is no dye, of :func:`white_of`.
-        counted: (H, W) bool; all pixels without.
+        white: Colour without dye, see :func:`white_of`.
+        counted: Pixels to count, (H, W) bool; None for all.
+
+    Returns:
+        (361,): thousandths of density by degree, then the number of dense pixels.
     """
     chosen = pixels.reshape(-1, 3) if counted is None else pixels[counted]
     density = np.stack([_milli(value)[chosen[:, channel]] for channel, value in enumerate(white)])
@@ -55,7 +63,16 @@ def hue_counts(pixels: Array, white: Rgb, counted: Array | None = None) -> Count
 
 
 def share_within(hues: Counts, low: float, high: float) -> float:
-    """Share (0 to 1) of the colour whose hue lies from ``low`` to ``high`` degrees; 1 without colour."""
+    """Return the share (0 to 1) of colour with a hue in a range.
+
+    Args:
+        hues: Amounts of colour, see :func:`hue_counts`.
+        low: Least hue, degrees.
+        high: Greatest hue, degrees.
+
+    Returns:
+        The share; 1 where there is no colour.
+    """
     degrees = np.arange(360)
     inside = hues[:360][(degrees >= low) & (degrees <= high)].sum()
     return float(inside / hues[:360].sum()) if hues[:360].sum() else 1.0
@@ -67,7 +84,7 @@ def _milli(white: int) -> npt.NDArray[np.int64]:
 
 
 def _hue(density: npt.NDArray[np.int64], chroma: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Whole degrees 0 to 359 of densities (3, n), by integer division."""
+    """Return the hue of densities (3, n) in whole degrees 0 to 359, by integer division."""
     red, green, blue = density
     most, least = density.max(axis=0), np.maximum(chroma, 1)
     sixth = np.select([most == red, most == green], [0, 120], 240)

@@ -1,4 +1,7 @@
-"""Level l of an image or label array -> level l + 1: box mean for images, mode for labels."""
+"""Stages pyramid: coarser levels of images and labels.
+
+Images are averaged over 2 x 2 px; labels take the most frequent value.
+"""
 
 from dataclasses import replace
 
@@ -12,7 +15,7 @@ SMALLEST_SIDE_PX = 1024
 
 
 def level_count(shape: tuple[int, int]) -> int:
-    """Levels of a pyramid, so that the last one's longer side is at most 1,024 px."""
+    """Return the levels of a pyramid whose last one has at most 1,024 px per side."""
     levels = 1
     while max(shape) > SMALLEST_SIDE_PX << (levels - 1):
         levels += 1
@@ -29,10 +32,11 @@ def _four(pixels: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def mode_of_four(pixels: Array) -> Array:
-    """(..., 2h, 2w) ids -> (..., h, w): the commonest of 2x2, the larger id among equals.
+    """Return the most frequent id of every 2 x 2 px.
 
-    Ids are never averaged (ome-zarr-py issue 482 shows what interpolated labels look like), and a rule on
-    values alone keeps its answer when the slide is turned, which picking one corner would not.
+    Ids (..., 2h, 2w) give (..., h, w); of equally frequent ids the largest is taken. Ids are never averaged
+    (ome-zarr-py issue 482 shows interpolated labels), and a rule on values alone does not depend on the
+    orientation of the slide, as picking one corner would.
     """
     lowest, low, high, highest = np.sort(np.stack(_four(pixels)), axis=0)
     pair = np.where(low == high, low, lowest)
@@ -45,7 +49,7 @@ def pyramid_stage(base: Write, level: int, base_downsample: int, shard_px: int) 
     """Declare the stage that makes one coarser level of an array.
 
     Args:
-        base: Declaration of level 0, an image or a label.
+        base: Declaration of level 0 of an image or a label.
         level: Level to make, >= 1.
         base_downsample: Canvas px per px of level 0.
         shard_px: Side of a shard.

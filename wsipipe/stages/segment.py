@@ -1,4 +1,7 @@
-"""Image and tissue -> ``probabilities/nucleus`` and ``probabilities/centre``, uint8, by a U-Net."""
+"""Stage segment: nucleus and centre probabilities from a U-Net.
+
+It reads image and tissue, and writes ``probabilities/nucleus`` and ``probabilities/centre``, uint8.
+"""
 
 from collections.abc import Iterator
 from typing import ClassVar, Self
@@ -52,22 +55,30 @@ class SegmentParams(NetworkParams):
 
 
 def probability_name(output: str) -> str:
-    """Name of the array with one output of the network."""
+    """Return the name of the array with one output of the network."""
     return f"probabilities/{output}/0"
 
 
 def blocks(core: Region, side_px: int, wanted: Array, unit: int) -> Iterator[Region]:
-    """Squares of ``side_px`` of ``core`` that hold anything ``wanted`` (a mask of cells of ``unit`` px)."""
+    """Yield the blocks of a core that hold wanted pixels.
+
+    Args:
+        core: Region to divide.
+        side_px: Side of a block.
+        wanted: Mask of the core, in cells of ``unit`` px.
+        unit: Side of a cell, px.
+    """
     for block in Region(0, 0, *core.shape).blocks(side_px):
         if wanted[block.scaled(1, unit).slices].any():
             yield block
 
 
 def segment_stage(params: SegmentParams, card: ModelCard, grid: CanvasGrid, shard_px: int) -> Stage:
-    """Probabilities in tissue, 255 (not computed) elsewhere, whatever the shard: tiling changes nothing.
+    """Declare the stage that segments nuclei.
 
-    The canvas is a multiple of the lattice and lies on an endless white plane; patches start on the lattice
-    and carry the network's whole reach as halo. See docs/exactness.md.
+    It writes probabilities in tissue and 255 (not computed) elsewhere. The result does not depend on the
+    tiling: the canvas is a multiple of the lattice and continues in white; patches start on the lattice and
+    have the network's whole receptive field as halo. See docs/exactness.md.
     """
     level = network_level(card, grid.mpp, "segment")
     downsample = 1 << level

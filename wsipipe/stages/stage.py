@@ -142,7 +142,9 @@ class ShardInput:
     def network(self) -> "PatchNetwork":
         """The network of a stage that declares one."""
         if self.model is None:
-            raise InternalError("a kernel asked for a network that its stage does not declare.")
+            raise InternalError(
+                "A kernel uses a network that its stage does not declare. Set the stage's ``network``."
+            )
         return self.model
 
 

@@ -1,10 +1,10 @@
-"""The colours of a slide's tissue -> a table that brings them to those that a network learnt from.
+"""Stage stain: adapt a slide's colours to those of the training data.
 
 Dyes, section thickness and scanners shift optical density (Beer-Lambert: -ln of the transmitted light). Mean
-and standard deviation of each channel over the tissue are brought to the network's reference, after Reinhard
-et al. 2001, doi:10.1109/38.946629, who did so in another colour space. All is counted in whole pixels and
-applied by a table of 256 values a channel: the order of shards, their size and the slide's orientation change
-no bit.
+and standard deviation of each channel over the tissue are matched to the network's reference, after Reinhard
+et al. 2001, doi:10.1109/38.946629, who used another colour space. Colours are counted in whole pixels and
+changed by a table of 256 values per channel, so the result does not depend on the order or size of shards or
+on the orientation of the slide.
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ REFERENCE = StainReference(mean=(0.485, 0.921, 0.549), sd=(0.333, 0.425, 0.255))
 
 DENSITY = -np.log((np.arange(256) + 1) / 256)
 DARKEST_DENSITY = 2.0
-"""What is darker counts as this: the last values of 8 bits are noise, and would rule the deviation."""
+"""Upper limit of density: the darkest values of 8 bits are noise and would dominate the deviation."""
 DARK = round(256**3 * np.exp(-0.3))
-"""A pixel counts if (r + 1) (g + 1) (b + 1) is below: mean density 0.1."""
+"""A pixel is counted if (r + 1) (g + 1) (b + 1) is below: mean density 0.1."""
 FEWEST_PX = 1000
 GAIN = (0.5, 2.0)
 GLASS_DENSITY = 0.1
@@ -38,11 +38,11 @@ Lookup = npt.NDArray[np.uint8]
 
 
 def colours(pixels: Array, counted: Array | None = None) -> Counts:
-    """How often each value occurs in each channel, (3, 256), in the pixels that are not glass.
+    """Return the histogram (3, 256) of each channel over pixels that are not glass.
 
     Args:
-        pixels: (H, W, 3) uint8.
-        counted: (H, W), True where pixels may count; everywhere if None.
+        pixels: RGB (H, W, 3) uint8.
+        counted: Pixels to count, (H, W) bool; None for all.
     """
     red, green, blue = (pixels[..., channel].astype(np.int32) + 1 for channel in range(3))
     light = red * green * blue
@@ -51,18 +51,18 @@ def colours(pixels: Array, counted: Array | None = None) -> Counts:
 
 
 def lookup(counts: Counts, reference: StainReference) -> Lookup:
-    """Table (3, 256): value of a channel -> the value it would have with the reference's stain.
+    """Return the table (3, 256) that maps each channel to the reference's stain.
 
-    White stays white; between glass and density 0.1 the change sets in. With fewer than 1,000 pixels nothing
-    is changed.
+    White stays white; the change increases from glass to density 0.1. With fewer than 1,000 pixels the table
+    changes nothing.
     """
-    same = np.tile(np.arange(256, dtype=np.uint8), (3, 1))
+    unchanged = np.tile(np.arange(256, dtype=np.uint8), (3, 1))
     number = counts[0].sum()
     if number < FEWEST_PX:
-        return same
-    told = np.minimum(DENSITY, DARKEST_DENSITY)
-    mean = counts @ told / number
-    sd = np.sqrt(np.maximum(counts @ told**2 / number - mean**2, 1e-6))
+        return unchanged
+    limited = np.minimum(DENSITY, DARKEST_DENSITY)
+    mean = counts @ limited / number
+    sd = np.sqrt(np.maximum(counts @ limited**2 / number - mean**2, 1e-6))
     gain = np.clip(np.array(reference.sd) / sd, *GAIN)
     wanted = (DENSITY - mean[:, None]) * gain[:, None] + np.array(reference.mean)[:, None]
     share = np.clip(DENSITY / GLASS_DENSITY, 0, 1)
@@ -72,7 +72,7 @@ def lookup(counts: Counts, reference: StainReference) -> Lookup:
 
 
 def restained(pixels: Array, table: Lookup) -> npt.NDArray[np.uint8]:
-    """Pixels (H, W, 3) uint8 with every channel looked up."""
+    """Return pixels (H, W, 3) uint8 with every channel mapped by the table."""
     changed = np.empty_like(pixels)
     for channel in range(3):
         changed[..., channel] = table[channel][pixels[..., channel]]
@@ -80,7 +80,10 @@ def restained(pixels: Array, table: Lookup) -> npt.NDArray[np.uint8]:
 
 
 def stain_stage(card: ModelCard, reference: StainReference, grid: CanvasGrid, shard_px: int) -> Stage:
-    """Counts the tissue's colours at the um/px of the network that will see them; makes the table once."""
+    """Declare the stage that makes the table of colours.
+
+    It counts the tissue's colours at the um/px of the network that reads them.
+    """
     level = network_level(card, grid.mpp, "segment")
     unit = tissue_downsample(grid.mpp) >> level
     reads = (Read(image_name(level), 1 << level, outside=255), Read(TISSUE, tissue_downsample(grid.mpp)))

@@ -1,4 +1,4 @@
-"""Slide -> ``image/0``: the canvas as (3, y, x) uint8, one shard a task."""
+"""Stage tile: store the canvas as ``image/0``, (3, y, x) uint8, one shard per task."""
 
 import re
 from typing import Annotated, Self
@@ -23,16 +23,16 @@ def _image_mode(value: str) -> str:
     jpeg = re.fullmatch(r"jpeg:(\d{1,3})", value)
     if value in {"lossless", "none"} or (jpeg and 1 <= int(jpeg[1]) <= 100):
         return value
-    raise ValueError("image is 'lossless', 'jpeg:QUALITY' (1 to 100) or 'none'")
+    raise ValueError("image must be 'lossless', 'jpeg:QUALITY' (1 to 100) or 'none'")
 
 
 class TileParams(BaseModel):
-    """How the slide is laid out.
+    """Parameters of tiling.
 
     Attributes:
         mpp: Um per px of the canvas.
-        shard_px: Side of a shard, one file and one task.
-        chunk_px: Side of the chunks inside it, the smallest readable unit.
+        shard_px: Side of a shard (one file and one task).
+        chunk_px: Side of the chunks inside it, the smallest units that can be read.
         image: ``lossless``, ``jpeg:QUALITY`` or ``none`` (the slide is read again instead of stored).
     """
 
@@ -46,26 +46,27 @@ class TileParams(BaseModel):
     @model_validator(mode="after")
     def _chunks_fill_shards(self) -> Self:
         if self.shard_px % self.chunk_px:
-            raise ValueError(f"shard_px {self.shard_px} is no multiple of chunk_px {self.chunk_px}")
+            raise ValueError(f"shard_px {self.shard_px} is not a multiple of chunk_px {self.chunk_px}")
         return self
 
 
 def image_name(level: int) -> str:
-    """Name of the image array at a pyramid level."""
+    """Return the name of the image array at a pyramid level."""
     return f"image/{level}"
 
 
 def image_write(level: int, params: TileParams) -> Write:
-    """Declaration of one level of the image."""
+    """Declare one level of the image."""
     codec = params.image if params.image.startswith("jpeg") else "zstd"
     channels = tuple(channel.name for channel in RGB)
     return Write(image_name(level), "image", "uint8", 255, channels, codec, legend=RGB)
 
 
 def tile_stage(params: TileParams, grid: CanvasGrid, region: Region | None) -> Stage:
-    """Canvas RGB in, (3, y, x) out; shards without tissue are compressed with low effort.
+    """Declare the stage that stores the canvas.
 
-    Shards beside ``region`` (canvas px) stay white and are not read.
+    Shards without tissue are compressed with low effort. Shards outside ``region`` (canvas px) stay white and
+    are not read.
     """
     reads = (Read("canvas", 1, outside=255), Read(TISSUE, tissue_downsample(grid.mpp)))
 

@@ -1,4 +1,7 @@
-"""Slide at about 8 um/px -> ``labels/tissue``: 1 tissue, 0 glass, 255 not scanned."""
+"""Stage tissue: a mask of the slide at about 8 um/px.
+
+``labels/tissue`` is 1 in tissue, 0 on glass, and 255 where nothing was scanned.
+"""
 
 import numpy as np
 
@@ -16,14 +19,16 @@ LEGEND = (LabelClass(1, "tissue", (255, 200, 0)),)
 def tissue_stage(
     params: TissueParams, grid: CanvasGrid, shard_px: int, region: Region | None, given: bool
 ) -> Stage:
-    """One task finds the tissue of the whole slide: glass colour is a property of the slide, not of a shard.
+    """Declare the stage that finds the tissue of a slide.
+
+    One task handles the whole slide, since the colour of glass is a property of the slide, not of a shard.
 
     Args:
-        params: How tissue is told from glass.
+        params: Parameters of tissue detection.
         grid: The canvas.
         shard_px: Side of a shard of the mask.
-        region: Canvas part outside of which nothing is computed; None for all.
-        given: Whether a mask came with the slide and is used instead.
+        region: Part of the canvas that is computed; None for all.
+        given: Whether a mask came with the slide and replaces the detection.
     """
     downsample = tissue_downsample(grid.mpp)
     names = ("given_mask", "scanned") if given else ("overview", "scanned")

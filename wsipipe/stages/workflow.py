@@ -1,4 +1,7 @@
-"""Workflow file -> strict, frozen models; every value that affects a result is in them."""
+"""Workflows: strict, frozen models of YAML files.
+
+They hold every value that affects a result.
+"""
 
 import warnings
 from functools import cache
@@ -22,9 +25,10 @@ STAGE_GROUP = "wsipipe.stages"
 
 
 class Workflow(BaseModel):
-    """What is done to a slide. A stage whose section is absent is not run.
+    """Stages to run on a slide, and their parameters.
 
-    Other packages add sections under names of their own (entry point group ``wsipipe.stages``).
+    A stage whose section is absent is not run. Other packages add sections under names of their own (entry
+    point group ``wsipipe.stages``).
 
     Attributes:
         name: Name for reports.
@@ -64,14 +68,18 @@ class Workflow(BaseModel):
         return {name: params for name, params in sections.items() if isinstance(params, NetworkParams)}
 
     def causes(self) -> dict[str, object]:
-        """Return every value that affects the result, as JSON; the extents of patches do not."""
+        """Return every value that affects the result, as JSON.
+
+        The extents of patches do not affect it.
+        """
         values: dict[str, Any] = self.model_dump(mode="json")
         values |= {name: params.causes() for name, params in self.networks().items()}
         return values | {name: {**values[name], "package": _package_of(name)} for name in self.further()}
 
     def chosen(self) -> dict[str, object]:
-        """Return the values that the user set, as JSON; :meth:`model_validate` of it gives an equal workflow.
+        """Return the values that the user set, as JSON.
 
+        :meth:`model_validate` of them gives an equal workflow.
         Values that are left open stay open, since the card of the weights decides them.
         """
         return self.model_dump(mode="json", exclude_unset=True)
@@ -87,7 +95,7 @@ class Workflow(BaseModel):
             ConfigError: There is no such precision.
         """
         if precision not in PRECISIONS:
-            raise ConfigError(f"--precision {precision!r}: choose {', '.join(PRECISIONS)}.")
+            raise ConfigError(f"Invalid --precision {precision!r}. Choose {', '.join(PRECISIONS)}.")
         return self.model_copy(
             update={
                 name: params.model_copy(update={"precision": precision})
@@ -97,13 +105,16 @@ class Workflow(BaseModel):
         )
 
     def with_smaller_patches(self, times: int) -> "Workflow":
-        """Return the workflow with patches of the networks halved ``times`` times, as far as possible."""
+        """Return the workflow with patches halved ``times`` times, as far as possible."""
         return self.model_copy(
             update={name: params.with_smaller_patches(times) for name, params in self.networks().items()}
         )
 
     def with_shards(self, shard_px: int) -> "Workflow":
-        """Return the workflow with shards of that side, and chunks and patches that fit into them."""
+        """Return the workflow with shards of that side.
+
+        Chunks and patches are made to fit into them.
+        """
         chunk_px = min(self.tile.chunk_px, shard_px)
         tile = self.tile.model_copy(update={"shard_px": shard_px, "chunk_px": chunk_px})
         networks = {name: params.fitted_to(shard_px) for name, params in self.networks().items()}
@@ -134,7 +145,7 @@ def workflow_model() -> type[Workflow]:
 
 
 def _package_of(section: str) -> str:
-    """Name and version of the package that adds a section, as ``colours 1.0``."""
+    """Return name and version of the package that adds a section, as ``colours 1.0``."""
     points = [point for point in entry_points(group=STAGE_GROUP) if point.name == section]
     found = points[0].dist if points else None
     return f"{found.name} {found.version}" if found else ""
@@ -143,33 +154,36 @@ def _package_of(section: str) -> str:
 def _section_class(point: EntryPoint) -> Any:
     found = point.load()
     if point.name in Workflow.model_fields:
-        raise TypeError("wsipipe has a section of that name itself")
+        raise TypeError("wsipipe itself has a section of that name")
     if not (isinstance(found, type) and issubclass(found, StageParams)):
-        raise TypeError("it is no subclass of wsipipe.stages.stage_params.StageParams")
+        raise TypeError("it is not a subclass of wsipipe.stages.stage_params.StageParams")
     return found | None
 
 
 def workflow_folder() -> Path:
-    """Where the workflows that come with wsipipe are: beside the package, or in it once installed."""
+    """Return the folder of the workflows that come with wsipipe.
+
+    It is beside the package in a checkout, and inside it once installed.
+    """
     package = Path(__file__).parents[1]
     inside = package / "_workflows"
     return inside if inside.is_dir() else package.parent / "workflows"
 
 
 def workflow_names() -> list[str]:
-    """Names that ``load_workflow`` knows."""
+    """Return the names of the workflows that come with wsipipe."""
     return sorted(path.stem for path in workflow_folder().glob("*.yaml"))
 
 
 def load_workflow(name_or_path: str | Path, settings: list[str] | None = None) -> Workflow:
-    """Reads a workflow and applies settings over it.
+    """Read a workflow and apply settings to it.
 
     Args:
         name_or_path: One of :func:`workflow_names`, or the path of a YAML file.
-        settings: ``stage.key=value`` each; the value is YAML.
+        settings: Settings of the form ``stage.key=value``; the value is YAML.
 
     Raises:
-        ConfigError: No such workflow, not YAML, an unknown key or a wrong type; names the key.
+        ConfigError: The workflow does not exist or is not YAML, or a key or its type is wrong; names the key.
     """
     path, model = _find(name_or_path), workflow_model()
     content = read_mapping(path, "Workflow")

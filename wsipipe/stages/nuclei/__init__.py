@@ -1,1 +1,1 @@
-"""Nuclei from probabilities: seeds, growing, numbering, outlines and the rows of the table."""
+"""Nuclei from probabilities: seeds, growing, numbering, outlines and measurements."""

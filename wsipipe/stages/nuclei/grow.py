@@ -1,7 +1,7 @@
-"""One shard and a halo of seeds in; the shard's nuclei, by the slide's seed number, out.
+"""Grow the seeds of a shard and its halo to nuclei.
 
-All seeds grow at once, one 4-neighbour step after the other, inside the foreground. A pixel's nucleus after
-k steps depends on pixels at most k steps away, so a halo of as many pixels as steps makes the core exact.
+All seeds grow at once inside the foreground, in 4-neighbour steps. The nucleus of a pixel after k steps
+depends on pixels at most k steps away, so a halo of as many pixels as steps makes the core exact.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,10 @@ GROWN = "scratch/grown"
 
 
 def grow_stage(params: InstanceParams, grid: CanvasGrid, downsample: int, shard_px: int) -> Stage:
-    """Grows the slide's seeds in each shard; the reduce step drops the too small or large and numbers."""
+    """Declare the stage that grows the seeds in each shard.
+
+    The reduce step drops nuclei that are too small or too large, and numbers the others.
+    """
     mpp = grid.mpp * downsample
     halo = params.grow_px(mpp)
     reads = (Read(SEEDS, downsample, halo), Read(NUCLEUS_MAP, downsample, outside=NOT_COMPUTED))
@@ -49,22 +52,24 @@ def grow_stage(params: InstanceParams, grid: CanvasGrid, downsample: int, shard_
 def grow_instances(
     seeds: Array, nucleus: Array, core: Region, patch: Region, tables: Table, grow_px: int
 ) -> tuple[Array, Table]:
-    """Local labels of core and halo -> the slide's seed numbers (core height, width) uint32, and their sums.
+    """Grow the seeds of a shard to nuclei.
 
-    A pixel that several seeds reach in the same step goes to the seed of the highest rank; where two share
-    it, the pixel stays background and lets nobody pass: any other choice would depend on the orientation.
+    A pixel that several seeds reach in the same step belongs to the seed of the highest rank. Where two seeds
+    share that rank, the pixel stays background and blocks growth: any other choice would depend on the
+    orientation.
 
     Args:
-        seeds: Labels of :func:`wsipipe.stages.nuclei.seeds.find_seeds` in ``patch``, each shard with its own.
+        seeds: Labels of :func:`wsipipe.stages.nuclei.seeds.find_seeds` in ``patch``, local to each shard.
         nucleus: Stored nucleus probability (core height, width) uint8.
-        core: What this shard writes.
+        core: The shard.
         patch: ``core.grown(grow_px)`` clipped to the slide; reaches at most into the eight neighbours.
-        tables: Of :func:`wsipipe.stages.nuclei.join.grow_tables` for this shard.
-        grow_px: Steps, ``InstanceParams.grow_px(mpp)``.
+        tables: Result of :func:`wsipipe.stages.nuclei.join.grow_tables` for this shard.
+        grow_px: Number of steps, ``InstanceParams.grow_px(mpp)``.
 
     Returns:
-        The numbers, and a table by seed: ``seed``, ``area``, ``nucleus`` (sums in the core), ``min_y``,
-        ``max_y``, ``min_x``, ``max_x``, ``first_x`` (of the first pixel in raster order), slide px.
+        The slide's seed numbers (core height, width) uint32, and a table by seed: ``seed``, ``area``,
+        ``nucleus`` (sums in the core), ``min_y``, ``max_y``, ``min_x``, ``max_x``, ``first_x`` (of the first
+        pixel in raster order), slide px.
     """
     labels, numbers, ranks = _patch_labels(seeds, core, patch, tables)
     grown = _grow(labels, (seeds > 0) & (labels == 0), ranks, grow_px)
@@ -73,7 +78,7 @@ def grow_instances(
 
 
 def _patch_labels(seeds: Array, core: Region, patch: Region, tables: Table) -> tuple[Array, Array, Array]:
-    """Labels (patch) that count from 1 in this patch alone, and the seed number and rank of each label."""
+    """Return the labels of the patch, numbered from 1, and their seed numbers and ranks."""
     numbers, by_entry = np.unique(np.append(tables["seed"], np.uint32(0)), return_inverse=True)
     ranks = np.zeros(numbers.size, np.int64)
     ranks[by_entry[:-1]] = tables["rank"]
@@ -99,14 +104,15 @@ def _grow(labels: Array, free: Array, ranks: Array, steps: int) -> Array:
         reached = _take_reached(front, free, around)
         if not reached.size:
             break
-        # a free pixel's labelled neighbours were all labelled in the last step: earlier ones had taken it
+        # The labelled neighbours of a free pixel got their labels in the last step: earlier ones would have
+        # taken it.
         labels[reached] = _winners(labels[reached + around[:, None]], ranks)
         front = reached[labels[reached] > 0]
     return labels.reshape(height + 2, width + 2)[1:-1, 1:-1]
 
 
 def _take_reached(front: Array, free: Array, around: Array) -> Array:
-    """Free pixels beside the front, each once; they are free no more."""
+    """Return the free pixels beside the front, each once, and mark them as taken."""
     taken = []
     for step in around:
         beside = front + step
@@ -116,7 +122,7 @@ def _take_reached(front: Array, free: Array, around: Array) -> Array:
 
 
 def _winners(rivals: Array, ranks: Array) -> Array:
-    """Labels of the four neighbours (4, n) -> the label of highest rank (n,), 0 where two share it."""
+    """Return the label (n,) of highest rank of four neighbours (4, n); 0 on ties."""
     rank = ranks[rivals]
     best = rank == rank.max(axis=0)
     first = np.where(best, rivals, 0).max(axis=0)
@@ -129,7 +135,7 @@ def _partial(labels: Array, nucleus: Array, core: Region, numbers: Array) -> Tab
     label, column = labels.ravel()[place], place % core.width
     area = np.bincount(label, minlength=numbers.size)
     first, last = np.zeros((2, numbers.size), np.int64)
-    # of several values for one place numpy keeps the last
+    # Of several values for one index numpy keeps the last.
     first[label[::-1]], last[label] = place[::-1], place
     min_x, max_x = np.full(numbers.size, core.width), np.full(numbers.size, -1)
     np.minimum.at(min_x, label, column)

@@ -1,8 +1,8 @@
-"""All shards' seed tables in; one number a nucleus, the same in every shard it touches, out.
+"""Join the seeds of all shards, so that each nucleus has one number.
 
-Union-find over the faces of neighbouring shards. Everything decided here (which seeds count, which
-components without a seed do, who outranks whom) is a property of whole components, so no tiling and no
-orientation can change it.
+Union-find over the faces of neighbouring shards. All decisions (which seeds count, which components without
+a seed do, and their ranks) are properties of whole components, so they do not depend on tiling or
+orientation.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ Shard = tuple[int, int]
 
 
 class _Nodes(NamedTuple):
-    """Every label of every shard in one row of numbers; shard (r, c) starts at ``starts[r, c]``."""
+    """Labels of all shards, numbered consecutively; shard (r, c) starts at ``starts[r, c]``."""
 
     starts: Array
     sizes: Array
@@ -36,18 +36,18 @@ class _Nodes(NamedTuple):
 def join_seeds(
     partials: Mapping[Shard, Table], grid_shape: Shard, shard_px: int, mpp: float, params: InstanceParams
 ) -> Table:
-    """Seed tables by shard -> the slide's seeds: numbers 1..n and ranks.
+    """Join the seeds of all shards to the seeds of the slide.
 
     Args:
-        partials: Tables of :func:`wsipipe.stages.nuclei.seeds.find_seeds`; a shard that is left out is empty.
+        partials: Tables of :func:`wsipipe.stages.nuclei.seeds.find_seeds` by shard; missing shards are empty.
         grid_shape: (rows, columns) of the shard grid.
         shard_px: Side of a shard (the last row and column may be shorter).
         mpp: Um per px of the maps.
         params: Area limits; ``grow_um`` must fit in one shard.
 
     Returns:
-        ``seed`` (uint32 by node: the slide's seed, 0 for none), ``rank`` (uint32 by seed, equal for seeds
-        that nothing but their place tells apart), ``starts`` and ``sizes`` (rows, columns) of the nodes.
+        ``seed`` (uint32 by node: the slide's seed 1..n, 0 for none), ``rank`` (uint32 by seed, equal for
+        seeds that differ only in position), ``starts`` and ``sizes`` (rows, columns) of the nodes.
 
     Raises:
         ConfigError: Growing would reach beyond the neighbouring shard, or there are too many nuclei.
@@ -55,7 +55,7 @@ def join_seeds(
     if params.grow_px(mpp) > shard_px:
         raise ConfigError(
             f"instances.grow_um={params.grow_um} is {params.grow_px(mpp)} px at {mpp} um/px, more than a "
-            f"shard of {shard_px} px; lower grow_um or raise the shard size"
+            f"shard of {shard_px} px. Lower grow_um or raise the shard size."
         )
     nodes = _stack(partials, grid_shape)
     owner = _owners(nodes, _face_pairs(partials, nodes.starts), mpp, params)
@@ -69,24 +69,30 @@ def join_seeds(
 
 
 def check_count(count: int) -> None:
-    """Refuse more nuclei than ids; label maps must open in tools with signed 32-bit labels.
+    """Check that there are no more nuclei than ids.
+
+    Label maps must open in tools with signed 32-bit labels.
 
     Raises:
-        ConfigError: Names the count, the limit and the settings that lower it.
+        ConfigError: There are more; names the count, the limit and the settings that lower the count.
     """
     if count > MAX_ID:
         raise ConfigError(
-            f"{count} nuclei were found, and ids end at {MAX_ID}; raise instances.nucleus_threshold, "
-            "instances.centre_threshold or instances.min_seed_um2, or run the slide in pieces (--region)"
+            f"{count} nuclei were found, but ids end at {MAX_ID}. Raise instances.nucleus_threshold, "
+            "instances.centre_threshold or instances.min_seed_um2, or run parts of the slide (--region)."
         )
 
 
 def grow_tables(joined: Table, shard: Shard) -> Table:
-    """The part of :func:`join_seeds`'s result that growing one shard needs: its own and its neighbours'.
+    """Return the seeds of a shard and its neighbours, for growing.
+
+    Args:
+        joined: Result of :func:`join_seeds`.
+        shard: The shard.
 
     Returns:
-        ``seed`` and ``rank`` (uint32, by label, the nine shards one after the other), ``starts`` (3, 3)
-        int64, where each begins; -1 for a shard that is outside or empty.
+        ``seed`` and ``rank`` (uint32 by label, the nine shards in turn), and ``starts`` (3, 3) int64, the
+        first label of each shard; -1 for a shard that is outside or empty.
     """
     rows, columns = joined["starts"].shape
     starts = np.full((3, 3), -1, np.int64)
@@ -120,7 +126,7 @@ def _stack(partials: Mapping[Shard, Table], grid_shape: Shard) -> _Nodes:
 
 
 def _face_pairs(partials: Mapping[Shard, Table], starts: Array) -> Array:
-    """Nodes (2, n) that meet at a face between two shards, both foreground."""
+    """Return the pairs (2, n) of foreground nodes that meet at a face between two shards."""
     pairs = [np.zeros((2, 0), np.int64)]
     for (row, column), partial in partials.items():
         for other, near, far in (((row, column + 1), "right", "left"), ((row + 1, column), "bottom", "top")):
@@ -132,7 +138,7 @@ def _face_pairs(partials: Mapping[Shard, Table], starts: Array) -> Array:
 
 
 def _owners(nodes: _Nodes, pairs: Array, mpp: float, params: InstanceParams) -> Array:
-    """The component by node that makes it part of a seed; -1 for none."""
+    """Return the component by node that makes it part of a seed; -1 for none."""
     count = nodes.area.size
     is_seed = nodes.foreground != np.arange(count)
     seeds = _components(pairs[:, is_seed[pairs].all(axis=0)], count)
@@ -153,7 +159,14 @@ def _sums(groups: Array, values: Array) -> Array:
 
 
 def _ranks(keys: list[Array]) -> Array:
-    """Sums by seed, the first the most important -> ranks 1.. (uint32), with 0 put in front for no seed."""
+    """Rank the seeds by their sums.
+
+    Args:
+        keys: Sums by seed, the most important first.
+
+    Returns:
+        Ranks from 1 (uint32), preceded by 0 for no seed.
+    """
     order = np.lexsort(keys[::-1])
     step = np.zeros(order.size, np.uint32)
     for key in keys:

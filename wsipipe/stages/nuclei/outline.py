@@ -1,9 +1,9 @@
-"""Label map in; one polygon a label, always valid, and the length of its outline, out.
+"""Trace labels as valid polygons, and measure their outlines.
 
-The outline passes through the midpoint of every pixel side between inside and outside. Each such side is
-passed once, and two outlines never cross inside a square of four pixel centres, so rings are simple and
-disjoint; a 4-connected label has one outer ring. All labels are followed at once: each side knows the next,
-and pointer doubling puts the sides of every ring in order.
+The outline passes through the midpoint of every pixel side between inside and outside. Each side is passed
+once, and two outlines never cross inside a square of four pixel centres, so rings are simple and disjoint; a
+4-connected label has one outer ring. All labels are traced at once: each side refers to the next, and pointer
+doubling puts the sides of every ring in order.
 
 Source: marching squares at 0.5 with separated diagonals (Lorensen and Cline 1987, in the plane); list
 ranking by pointer jumping (Wyllie 1979); length correction of Proffitt and Rosen 1979 (Computer Graphics and
@@ -19,14 +19,14 @@ from wsipipe.errors import InternalError
 from wsipipe.geometry import Array
 
 LENGTH_CORRECTION = np.pi * (1 + np.sqrt(2)) / 8
-"""Mean over all directions of a straight line's length over that of its eight-direction outline."""
+"""Mean ratio of a straight line's length to that of its eight-direction outline, over all directions."""
 
 _SIDES_Y, _SIDES_X = np.array([-1, 0, 1, 0]), np.array([0, 1, 0, -1])
-"""Up, right, down, left: clockwise as seen, which is counter-clockwise in (x, y) with y down."""
+"""Up, right, down, left: clockwise on the screen, counter-clockwise in (x, y) with y down."""
 
 
 class _Sides(NamedTuple):
-    """Sides between inside and outside, in raster order of their pixels: four slots a pixel, used or not."""
+    """Pixel sides between inside and outside, in raster order of their pixels."""
 
     label: Array
     y2: Array
@@ -36,16 +36,17 @@ class _Sides(NamedTuple):
 
 
 def outlines(labels: Array, count: int) -> tuple[Array, Array]:
-    """Labels (H, W) int, each 4-connected, 0 background -> polygons (count,) and outer lengths (count,) px.
+    """Trace the outlines of labels, and measure their lengths.
 
     Args:
-        labels: 1..count, all present and whole.
-        count: How many labels there are.
+        labels: Labels (H, W) int; 0 is background, and 1..count are all present, whole and 4-connected.
+        count: Number of labels.
 
     Returns:
-        Shapely polygons in (x, y), pixel (i, j) spanning [j, j + 1] x [i, i + 1], holes kept, outer rings
-        counter-clockwise in (x, y); and the length of each outer ring, corrected for the pixel grid
-        (exact on average over directions; the sum of two counts, so the same in all eight orientations).
+        Shapely polygons (count,) in (x, y), pixel (i, j) spanning [j, j + 1] x [i, i + 1], holes kept, outer
+        rings counter-clockwise in (x, y); and the length (count,) of each outer ring in px, corrected for the
+        pixel grid (exact on average over directions; the sum of two counts, so equal in all eight
+        orientations).
 
     Raises:
         InternalError: A label is missing.
@@ -53,12 +54,12 @@ def outlines(labels: Array, count: int) -> tuple[Array, Array]:
     sides = _sides(labels)
     start = _ring_starts(sides.next)
     rings = np.flatnonzero(start == np.arange(start.size))
-    # the first side in raster order of a label's first pixel is on its outer ring: the sort puts it first
+    # The first side of a label in raster order is on its outer ring: the sort puts it first.
     rings = rings[np.argsort(sides.label[rings], kind="stable")]
     if np.unique(sides.label[rings]).size != count:
         raise InternalError(
-            f"outlines of {count} labels were asked, the patch holds {np.unique(sides.label[rings]).size}; "
-            "this is a defect of wsipipe: please report it with the slide's run.json"
+            f"Outlines of {count} labels were requested, but the patch has "
+            f"{np.unique(sides.label[rings]).size}. Report this defect of wsipipe with the slide's run.json."
         )
     ring_of = np.empty(start.size, np.int64)
     ring_of[rings] = np.arange(rings.size)
@@ -99,7 +100,7 @@ def _sides(labels: Array) -> _Sides:
 
 
 def _ring_starts(after: Array) -> Array:
-    """The smallest side of each side's ring."""
+    """Return the smallest side of the ring of each side."""
     smallest, jump = np.arange(after.size), after
     while (smallest != smallest[after]).any():
         smallest = np.minimum(smallest, smallest[jump])
@@ -108,7 +109,7 @@ def _ring_starts(after: Array) -> Array:
 
 
 def _ring_order(after: Array, start: Array, ring_of: Array) -> Array:
-    """Sides ring by ring, each ring from its start."""
+    """Return the sides in order, ring by ring, each from its start."""
     is_last = after == start
     jump = np.where(is_last, np.arange(after.size), after)
     left = (~is_last).astype(np.int64)

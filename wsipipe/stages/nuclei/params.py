@@ -1,4 +1,4 @@
-"""What a user may set about nucleus instances, and its one conversion to stored values and pixels."""
+"""Parameters of nucleus instances, and their conversion to stored values and pixels."""
 
 import math
 from typing import Self
@@ -11,16 +11,18 @@ from wsipipe.store.encoding import PROBABILITY_MAX
 
 
 class InstanceParams(BaseModel):
-    """Parameters of the instance stages; lengths in um, areas in um2, thresholds in probability.
+    """Parameters of the instance stages.
+
+    Lengths are in um, areas in um2, and thresholds are probabilities.
 
     Attributes:
-        nucleus_threshold: Foreground starts at this nucleus probability.
-        centre_threshold: Seeds start at this centre probability, inside the foreground.
-        grow_um: How far a seed may grow, in 4-neighbour steps.
-        min_seed_um2: Smaller seeds are specks: they are foreground, but start no nucleus.
-        min_seedless_um2: A foreground component without a seed is a nucleus from this area on.
-        min_area_um2: Smaller nuclei are dropped.
-        max_area_um2: Larger nuclei are dropped.
+        nucleus_threshold: Smallest nucleus probability of foreground.
+        centre_threshold: Smallest centre probability of seeds, which lie inside the foreground.
+        grow_um: Largest distance that a seed grows, in 4-neighbour steps.
+        min_seed_um2: Smallest area of a seed; smaller ones are foreground, but start no nucleus.
+        min_seedless_um2: Smallest area of a foreground component without a seed that is a nucleus.
+        min_area_um2: Smallest area of a nucleus; smaller ones are dropped.
+        max_area_um2: Largest area of a nucleus; larger ones are dropped.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,42 +40,42 @@ class InstanceParams(BaseModel):
         if self.min_area_um2 > self.max_area_um2:
             raise ValueError(
                 f"min_area_um2={self.min_area_um2} is above max_area_um2={self.max_area_um2}: "
-                "no nucleus could be kept; lower the first or raise the second"
+                "no nucleus could be kept. Lower the first or raise the second"
             )
         return self
 
     @property
     def nucleus_level(self) -> int:
-        """Smallest stored nucleus value, 1..250, that is foreground."""
+        """Smallest stored nucleus value (1..250) of foreground."""
         return _stored(self.nucleus_threshold)
 
     @property
     def centre_level(self) -> int:
-        """Smallest stored centre value, 1..250, that is seed."""
+        """Smallest stored centre value (1..250) of seeds."""
         return _stored(self.centre_threshold)
 
     def grow_px(self, mpp: float) -> int:
-        """Growing steps, >= 1, and so the halo that growing needs, in px at ``mpp``."""
+        """Return the growing steps (>= 1), which are also the halo, in px at ``mpp``."""
         return max(1, round(self.grow_um / mpp))
 
     def min_seed_px(self, mpp: float) -> int:
-        """Pixels, >= 1, that a seed needs."""
+        """Return the smallest area of a seed in px, >= 1."""
         return _at_least_px(self.min_seed_um2, mpp)
 
     def min_seedless_px(self, mpp: float) -> int:
-        """Pixels, >= 1, that a component without a seed needs."""
+        """Return the smallest area of a nucleus without a seed in px, >= 1."""
         return _at_least_px(self.min_seedless_um2, mpp)
 
     def area_limits_px(self, mpp: float) -> tuple[int, int]:
-        """Smallest and largest area of a nucleus, in px, both allowed."""
+        """Return the smallest and largest area of a nucleus in px, both allowed."""
         return _at_least_px(self.min_area_um2, mpp), math.floor(self.max_area_um2 / mpp**2)
 
 
 def with_card(chosen: InstanceParams, card: ModelCard) -> InstanceParams:
-    """What was chosen explicitly, and for the rest what the card of the weights says.
+    """Fill parameters that were not set with those of the card.
 
     Raises:
-        ConfigError: The two together are no valid parameters; names the first that is wrong.
+        ConfigError: The two together are not valid parameters; names the first that is wrong.
     """
     own = {f"{name}_threshold": value for name, value in card.thresholds.items()} | card.instance_params
     try:
@@ -82,7 +84,7 @@ def with_card(chosen: InstanceParams, card: ModelCard) -> InstanceParams:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"])) or "its areas"
         raise ConfigError(
-            f"instances, with what the card of {card.name} adds, is wrong at {name}: {first['msg']}. Set "
+            f"instances, completed from the card of {card.name}, is wrong at {name}: {first['msg']}. Set "
             f"instances.{name} in the workflow, or correct the card."
         ) from error
 

@@ -1,4 +1,4 @@
-"""One shard of seed numbers in; the published labels of that shard out."""
+"""Relabel seed numbers of a shard to the published ids."""
 
 from wsipipe.geometry import Array
 from wsipipe.stages.nuclei.grow import GROWN
@@ -9,7 +9,7 @@ NUCLEI = "labels/nuclei/0"
 
 
 def nuclei_stage(downsample: int, shard_px: int) -> Stage:
-    """Seed numbers -> ids 1..N, the published labels."""
+    """Declare the stage that writes the published labels, ids 1..N."""
 
     def kernel(shard: ShardInput) -> ShardOutput:
         return ShardOutput({NUCLEI: relabel(shard.read(GROWN).pixels, shard.tables[NUMBERED]["final"])})
@@ -25,10 +25,10 @@ def nuclei_stage(downsample: int, shard_px: int) -> Stage:
 
 
 def relabel(grown: Array, final: Array) -> Array:
-    """Seed numbers (H, W) uint32 -> labels (H, W) uint32: 0 background, 1..n final ids.
+    """Return the labels (H, W) uint32 of seed numbers: 0 background, 1..n final ids.
 
     Args:
-        grown: Of :func:`wsipipe.stages.nuclei.grow.grow_instances`.
+        grown: Seed numbers (H, W) uint32, see :func:`wsipipe.stages.nuclei.grow.grow_instances`.
         final: Id of each seed number, ``merge_instances(...)["final"]``.
     """
     return final[grown]

@@ -1,7 +1,7 @@
-"""One shard of nucleus and centre maps in; where nuclei start, and what joins them to the neighbours, out.
+"""Find the seeds of nuclei in one shard.
 
-No halo: components are labelled inside the shard, and :mod:`wsipipe.stages.nuclei.join` joins them over
-the faces.
+It reads the nucleus and centre maps without a halo: components are labelled inside the shard, and
+:mod:`wsipipe.stages.nuclei.join` joins them across shard faces.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,10 @@ CENTRE_MAP = probability_name("centre")
 
 
 def seeds_stage(params: InstanceParams, grid: CanvasGrid, downsample: int, shard_px: int) -> Stage:
-    """Labels seeds and foreground inside each shard; the reduce step joins them over the faces."""
+    """Declare the stage that labels seeds and foreground inside each shard.
+
+    The reduce step joins them across shard faces.
+    """
     mpp = grid.mpp * downsample
     reads = tuple(Read(name, downsample, outside=NOT_COMPUTED) for name in (NUCLEUS_MAP, CENTRE_MAP))
 
@@ -42,20 +45,20 @@ def seeds_stage(params: InstanceParams, grid: CanvasGrid, downsample: int, shard
 
 
 def find_seeds(nucleus: Array, centre: Array, params: InstanceParams) -> tuple[Array, Table]:
-    """Stored maps (H, W) uint8 -> local labels (H, W) uint32, and the shard's table.
+    """Label seeds and foreground of a shard.
 
     Local labels are 0 for background, 1..s for the s seed components, and s + 1..s + f for the rest of
     the f foreground components; so ``labels > 0`` is the foreground, and one table maps labels to nuclei.
 
     Args:
-        nucleus: Nucleus probability times 250; values above 250 are not computed.
+        nucleus: Nucleus probability times 250, (H, W) uint8; values above 250 are not computed.
         centre: Centre probability times 250, on the same pixels.
-        params: Thresholds.
+        params: Parameters with the thresholds.
 
     Returns:
-        The labels, and a table: ``area``, ``nucleus``, ``centre`` (int64 sums by label), ``foreground``
-        (the label of the foreground component that holds each label; itself if it is one), and the
-        labels of the outermost pixels ``top``, ``bottom``, ``left``, ``right``.
+        The labels (H, W) uint32, and a table: ``area``, ``nucleus``, ``centre`` (int64 sums by label),
+        ``foreground`` (the label of the foreground component that holds each label; itself if it is one), and
+        the labels of the outermost pixels ``top``, ``bottom``, ``left``, ``right``.
     """
     foreground = _from_level(nucleus, params.nucleus_level)
     seed = foreground & _from_level(centre, params.centre_level)
@@ -80,7 +83,7 @@ def _from_level(stored: Array, level: int) -> Array:
 
 
 def _sums(labels: Array, values: Array, count: int) -> Array:
-    # bincount adds in float64: exact, as a shard's sum stays far below 2**53
+    # bincount adds in float64: exact, since a shard's sum stays far below 2**53
     return np.bincount(labels, weights=values, minlength=count).astype(np.int64)
 
 

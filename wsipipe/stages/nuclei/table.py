@@ -1,4 +1,4 @@
-"""One shard's published labels in; its rows of the nuclei table, as Arrow, out."""
+"""Measure the nuclei of a shard as Arrow rows of the nuclei table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ from wsipipe.store.tables import Table
 
 @dataclass(frozen=True)
 class TissueMap:
-    """A class map and what its values are called.
+    """A class map and the names of its values.
 
     Attributes:
         classes: (h, w) uint8; 254 unreadable, 255 not computed.
         names: Class name by value; other values give no class.
-        affine: From its px to level-0 px.
+        affine: Affine of its px to level-0 px.
     """
 
     classes: Array
@@ -39,14 +39,17 @@ class TissueMap:
 
 @dataclass(frozen=True)
 class ClassGrid:
-    """The class map's grid and names, where the workflow has one."""
+    """Grid and class names of a workflow's class map."""
 
     downsample: int
     names: tuple[str, ...]
 
 
 def table_stage(grid: CanvasGrid, downsample: int, shard_px: int, classes: ClassGrid | None) -> Stage:
-    """Measures each nucleus whole, in the shard that holds its first pixel."""
+    """Declare the stage that measures the nuclei.
+
+    Each is measured whole, in the shard that holds its first pixel.
+    """
     mpp = grid.mpp * downsample
     image = image_name(downsample.bit_length() - 1)
     reads = [Read(NUCLEI, downsample), Read(image, downsample, outside=255)]
@@ -83,19 +86,22 @@ def measure(
     image: Array | None = None,
     tissue: TissueMap | None = None,
 ) -> pa.Table:
-    """Labels (H, W) uint32 -> one row a nucleus of ``rows``, by id, with the columns of :data:`SCHEMA`.
+    """Measure nuclei as rows of the nuclei table.
 
     Args:
-        labels: Published labels of ``patch``; nuclei that are not in ``rows`` are passed over.
-        rows: The shard's own nuclei, of :func:`wsipipe.stages.nuclei.number.nuclei_in`.
-        patch: Where the labels lie; at least :func:`wsipipe.stages.nuclei.number.patch_of` of the rows.
-        affine: From label px to level-0 px.
+        labels: Published labels (H, W) uint32 of ``patch``; nuclei that are not in ``rows`` are ignored.
+        rows: Nuclei of the shard, see :func:`wsipipe.stages.nuclei.number.nuclei_in`.
+        patch: Region of the labels; at least :func:`wsipipe.stages.nuclei.number.patch_of` of the rows.
+        affine: Affine of label px to level-0 px.
         mpp: Um per label px.
         image: RGB (H, W, 3) uint8 of ``patch``.
-        tissue: Where given, each nucleus gets the class at its centroid.
+        tissue: Class map that gives each nucleus the class at its centroid.
+
+    Returns:
+        One row per nucleus of ``rows``, by id, with the columns of :data:`SCHEMA`.
 
     Raises:
-        InternalError: A nucleus does not lie whole in the patch.
+        InternalError: A nucleus is not whole in the patch.
     """
     count = rows["id"].size
     if not count:
@@ -130,7 +136,7 @@ def measure(
 
 
 def _own_labels(labels: Array, ids: Array) -> Array:
-    """Labels that are in the sorted ``ids``, numbered from 1; 0 elsewhere."""
+    """Return the labels in the sorted ``ids``, numbered from 1; 0 elsewhere."""
     numbers = np.zeros(int(ids[-1]) - int(ids[0]) + 1, np.int32)
     numbers[ids - ids[0]] = np.arange(1, ids.size + 1)
     inside = (labels >= ids[0]) & (labels <= ids[-1])
@@ -144,8 +150,8 @@ def _check_whole(area: Array, rows: Table, patch: Region) -> None:
     if short.size:
         first = short[0]
         raise InternalError(
-            f"nucleus {rows['id'][first]} has {rows['area'][first]} px, {patch} holds {area[first]:.0f} "
-            "of them; this is a defect of wsipipe: please report it with the slide's run.json"
+            f"Nucleus {rows['id'][first]} has {rows['area'][first]} px, but {area[first]:.0f} in {patch}. "
+            "Report this defect of wsipipe with the slide's run.json."
         )
 
 

@@ -80,7 +80,7 @@ def test_a_slide_without_any_shard_has_no_seeds():
 
 
 def test_growing_beyond_a_shard_is_refused():
-    with pytest.raises(ConfigError, match="lower grow_um or raise the shard size"):
+    with pytest.raises(ConfigError, match="Lower grow_um or raise the shard size"):
         join_seeds({}, (1, 1), 8, MPP, InstanceParams(grow_um=8))
 
 

@@ -78,5 +78,5 @@ def test_no_labels_no_polygons():
 
 
 def test_a_missing_label_is_a_defect():
-    with pytest.raises(InternalError, match="outlines of 2 labels were asked, the patch holds 1"):
+    with pytest.raises(InternalError, match="Outlines of 2 labels were requested, but the patch has 1"):
         outlines(np.array([[1]], np.int32), 2)

@@ -22,7 +22,7 @@ def test_lengths_and_areas_become_pixels():
 
 
 def test_areas_out_of_order_are_refused():
-    with pytest.raises(ValidationError, match="lower the first or raise the second"):
+    with pytest.raises(ValidationError, match="Lower the first or raise the second"):
         InstanceParams(min_area_um2=50, max_area_um2=40)
 
 

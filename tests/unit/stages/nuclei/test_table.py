@@ -69,7 +69,7 @@ def test_measured_by_shards_the_table_is_the_same_to_the_last_bit(seed, shard_px
 
 def test_a_nucleus_cut_by_the_patch_is_a_defect():
     patch = Region(0, 0, 12, 7)
-    with pytest.raises(InternalError, match="nucleus 1 has 18 px"):
+    with pytest.raises(InternalError, match="Nucleus 1 has 18 px"):
         measure(LABELS[patch.slices], nuclei_in(rows_of(LABELS), patch), patch, (0.0, 0.0, 1.0), 0.5)
 
 
