@@ -16,13 +16,17 @@ from typing import Any
 
 import pytest
 import typer
+from PIL import Image
 
 from wsipipe.cli import app
 from wsipipe.common.settings import section_of, unknown_key
-from wsipipe.errors import WsipipeError
+from wsipipe.errors import ConfigError, WsipipeError
 from wsipipe.models.cards.weights import CERTIFICATE_SUFFIX, WEIGHTS_DIR, read_card
 from wsipipe.stages.workflow import Workflow, workflow_names
+from wsipipe.store.geoparquet import in_id_order
+from wsipipe.store.names import NUCLEI_TABLE
 from wsipipe.store.result import Result
+from wsipipe.training.datasets.layout import Layout, read_as
 from wsipipe.training.recipe import Recipe, recipe_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -231,6 +235,42 @@ def test_the_examples_that_read_a_result_run(page: Path, finished: Result, tmp_p
         run_examples(page)
 
 
+def names_of(page: str) -> dict[str, Any]:
+    """What the examples of a page define, those that are left out aside."""
+    names: dict[str, Any] = {"__name__": "example"}
+    for mark, code in examples_of((DOCS / page).read_text()):
+        if not left_out(mark) and not NEEDS_A_RESULT.search(code):
+            exec(code, names)
+    return names
+
+
+def test_the_layout_of_the_page_reads_fields_and_collects_problems(tmp_path: Path) -> None:
+    names = names_of("extend/dataset_layout.md")
+    layout = Layout("example", "NAME.png, NAME_labels.png", names["fits"], names["read"])
+    assert not layout.fits(tmp_path)
+    for name, side in (("a-1", 8), ("a-2", 8), ("b-1", 9)):
+        Image.new("RGB", (8, 8), (9, 9, 9)).save(tmp_path / f"{name}.png")
+        Image.new("I;16", (side, side), 3).save(tmp_path / f"{name}_labels.png")
+    with pytest.raises(ConfigError, match=r"b-1_labels\.png: its size is \(9, 9\)"):
+        read_as((layout,), tmp_path, "nuclei")
+    (tmp_path / "b-1_labels.png").unlink()
+    fields = read_as((layout,), tmp_path, "nuclei")
+    assert [(field.name, field.group, field.labels.max()) for field in fields] == [
+        ("a-1", "a", 3),
+        ("a-2", "a", 3),
+    ]
+
+
+def test_the_exporter_of_the_page_writes_every_nucleus(finished: Result, tmp_path: Path) -> None:
+    names = names_of("extend/exporter.md")
+    tables = list(in_id_order([finished.folder / NUCLEI_TABLE], rows=10))
+    rows = names["write_centroids"](tmp_path / "centroids.csv", tables)
+    lines = (tmp_path / "centroids.csv").read_text().splitlines()
+    assert lines[0] == '"id","centroid_y_um","centroid_x_um"'
+    assert rows == len(lines) - 1 == len(finished.nuclei()) > 10
+    assert [int(line.split(",")[0]) for line in lines[1:]] == list(range(1, rows + 1))
+
+
 def test_sister_a_wrong_example_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     page = tmp_path / "page.md"
@@ -302,6 +342,23 @@ def test_bullets_come_behind_those_of_their_section() -> None:
         "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- c\n\n### Changed\n\n- a\n- b\n\n"
         "## [1.0.0] - 2026-01-01\n\n- z\n"
     )
+
+
+def missing_files(text: str) -> list[str]:
+    """Source files that a page names in code, by their path, and that do not exist."""
+    named = re.findall(r"`((?:[\w.]+/)+[\w.]+\.(?:py|yaml|cpp|cu))`", text)
+    places = (ROOT, ROOT / "tests", ROOT / "wsipipe")
+    return [name for name in named if not any((place / name).is_file() for place in places)]
+
+
+@pytest.mark.parametrize("page", PRESENT, ids=name_of)
+def test_every_source_file_of_a_page_exists(page: Path) -> None:
+    assert missing_files(page.read_text()) == []
+
+
+def test_sister_a_missing_source_file_is_seen() -> None:
+    text = "`tiling/mpp.py`, `unit/test_docs.py`, `benchmarks/soak.py` but `stages/nowhere.py`"
+    assert missing_files(text) == ["stages/nowhere.py"]
 
 
 def missing_pages(text: str) -> list[str]:
