@@ -17,7 +17,14 @@ from pydantic import ValidationError
 from wsipipe.common.atomic_files import sha256_of
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.card import ModelCard
-from wsipipe.models.cards.weights import KNOWN_SUFFIX, SUFFIX, known_path, list_models, user_folder, write_card
+from wsipipe.models.cards.weights import (
+    KNOWN_SUFFIX,
+    SUFFIX,
+    known_path,
+    list_models,
+    user_folder,
+    write_card,
+)
 
 MAX_WEIGHTS_BYTES = 2_000_000_000
 MAX_CARD_BYTES = 1_000_000

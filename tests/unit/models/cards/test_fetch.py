@@ -15,7 +15,15 @@ from wsipipe.errors import ModelError
 from wsipipe.models.cards import fetch as fetching
 from wsipipe.models.cards.fetch import fetch
 from wsipipe.models.cards.training_range import Known
-from wsipipe.models.cards.weights import check_known, find_weights, known_models, known_path, read_card, verified_card, write_card
+from wsipipe.models.cards.weights import (
+    check_known,
+    find_weights,
+    known_models,
+    known_path,
+    read_card,
+    verified_card,
+    write_card,
+)
 from wsipipe.models.known_features import write_known
 
 

@@ -8,7 +8,14 @@ import pytest
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.markdown import card_text
-from wsipipe.models.cards.weights import certificate_path, find_weights, read_card, verified_card, write_card, write_certificate
+from wsipipe.models.cards.weights import (
+    certificate_path,
+    find_weights,
+    read_card,
+    verified_card,
+    write_card,
+    write_certificate,
+)
 
 CERTIFICATE = {
     "passed": True,
