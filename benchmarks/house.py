@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,9 +84,15 @@ def modules(package: Path) -> list[Path]:
     return sorted(package.rglob("*.py"))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Return the syntax tree of a module."""
+    return ast.parse(path.read_text())
+
+
 def docstrings(path: Path) -> Iterator[Docstring]:
     """Docstrings of a module, its classes and functions."""
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node)
@@ -122,7 +129,7 @@ def wording_faults(path: Path) -> list[str]:
 def function_lengths(path: Path) -> list[int]:
     """Lines of the body of every function, without its docstring."""
     lengths = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
             last = body[-1].end_lineno or body[-1].lineno
@@ -135,7 +142,7 @@ def class_names(package: Path) -> Counter[str]:
     return Counter(
         node.name
         for path in modules(package)
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.ClassDef)
     )
 
@@ -144,7 +151,7 @@ def public_annotations(package: Path) -> tuple[int, int]:
     """Annotations of public functions and methods: those that name ``Any`` outside a container, and all."""
     wrong, total = 0, 0
     for path in modules(package):
-        tree = ast.parse(path.read_text())
+        tree = parsed(path)
         bodies = [tree.body] + [
             node.body
             for node in tree.body
@@ -172,7 +179,7 @@ def imports(package: Path) -> dict[str, set[str]]:
     arrows: dict[str, set[str]] = {}
     for name, path in names.items():
         arrows[name] = set()
-        for node in _run_time(ast.parse(path.read_text())):
+        for node in _run_time(parsed(path)):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("wsipipe"):
                 for alias in node.names:
                     inner = f"{node.module}.{alias.name}"
@@ -231,6 +238,8 @@ def floors(arrows: dict[str, set[str]]) -> int:
 
     def height(name: str) -> int:
         if name not in known:
+            # A module in a cycle counts once.
+            known[name] = 1
             known[name] = 1 + max((height(other) for other in arrows.get(name, ())), default=0)
         return known[name]
 
