@@ -85,13 +85,9 @@ def _hide_axes(axes: Axes) -> None:
 
 
 def rotate_image(image: Rgb, degrees: float) -> Rgb:
-    """Rotate an image counter-clockwise about its centre by splines.
+    """Rotate an RGB image (H, W, 3) uint8 counter-clockwise by splines.
 
     Corners are filled with white.
-
-    Args:
-        image: RGB (H, W, 3) uint8.
-        degrees: Angle.
     """
     rotated = ndimage.rotate(image.astype(np.float64), degrees, reshape=False, order=3, cval=255.0)
     return np.clip(rotated, 0, 255).round().astype(np.uint8)
