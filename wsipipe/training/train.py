@@ -70,7 +70,7 @@ class Training:
 
     Raises:
         DeviceError: CUDA is requested but absent.
-        ConfigError: Data or recipe are wrong.
+        ConfigError: Data or recipe are wrong; found before training starts.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Figures of a network: kernels, rotated features, accuracy by angle, embeddings.
 
-They follow the figures of the GMR-Conv paper, as functions of a network or of arrays. Each writes one PNG.
+They follow the GMR-Conv paper, for a network or arrays. Each writes one PNG.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,10 +24,7 @@ COLOURS = ("#1b7f4d", "#3b5b92", "#c2741a", "#8a3f8f", "#b3261e", "#5c6b73", "#a
 
 
 def stages(network: nn.Module) -> dict[str, nn.Module]:
-    """Return the first spatial convolution of each width and kernel side.
-
-    The result is by name, in the order of the network.
-    """
+    """Return the first convolution of each width and kernel side, by name."""
     found: dict[str, nn.Module] = {}
     shape = (0, 1)
     for name, module in network.named_modules():
@@ -85,13 +82,9 @@ def _hide_axes(axes: Axes) -> None:
 
 
 def rotate_image(image: Rgb, degrees: float) -> Rgb:
-    """Rotate an image counter-clockwise about its centre by splines.
+    """Rotate an RGB image (H, W, 3) uint8 counter-clockwise by splines.
 
     Corners are filled with white.
-
-    Args:
-        image: RGB (H, W, 3) uint8.
-        degrees: Angle.
     """
     rotated = ndimage.rotate(image.astype(np.float64), degrees, reshape=False, order=3, cval=255.0)
     return np.clip(rotated, 0, 255).round().astype(np.uint8)
