@@ -37,7 +37,7 @@ def view(
 
 @review.command()
 def status(slide: Slide, reviews: Reviews = None, as_json: AsJson = False) -> None:
-    """List the journals of a slide: reviewer, edits in force, nuclei touched."""
+    """List journals: reviewer, edits in force, nuclei touched."""
     from wsipipe.review.journal.journal_file import SUFFIX
     from wsipipe.review.journals import reviews_folder
     from wsipipe.review.published import open_published
@@ -72,7 +72,7 @@ def merge(
     reviews: Reviews = None,
     as_json: AsJson = False,
 ) -> None:
-    """Merge two reviews, list their conflicts, and report the agreement of the reviewers."""
+    """Merge two reviews; report conflicts and agreement."""
     from dataclasses import asdict
 
     from wsipipe.review.agreement import agreement
@@ -101,7 +101,7 @@ def merge(
 
 @review.command()
 def export(slide: Slide, user: User = None, reviews: Reviews = None, as_json: AsJson = False) -> None:
-    """Export reviewed labels, table, GeoJSON, summary and training set to reviews/USER."""
+    """Export labels, table, GeoJSON, summary and training set to reviews/USER."""
     from wsipipe.review.export import export_review
     from wsipipe.review.slide import ReviewedSlide
 
@@ -126,7 +126,7 @@ def import_(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Import a GeoJSON file edited in QuPath; only differences become edits."""
+    """Import the differences in a GeoJSON file from QuPath."""
     from wsipipe.review import Session
     from wsipipe.review.geojson_import import LEFT_OUT, import_geojson
 

@@ -1,4 +1,4 @@
-"""Agreement of two reviewers of one slide: Cohen's kappa and Dice, by class."""
+"""Agreement of two reviewers: Cohen's kappa and Dice."""
 
 from collections.abc import Sequence
 from typing import TypedDict
@@ -59,7 +59,10 @@ def agreement(one: ReviewedSlide, other: ReviewedSlide) -> ReviewerAgreement:
 
 
 def kappa(one: Array, other: Array) -> float | None:
-    """Return Cohen's kappa of outcomes (n,); None with fewer than two different outcomes."""
+    """Return Cohen's kappa of outcomes (n,).
+
+    It is None with fewer than two different outcomes.
+    """
     if not len(one):
         return None
     names = set(one.tolist()) | set(other.tolist())
@@ -70,9 +73,9 @@ def kappa(one: Array, other: Array) -> float | None:
 
 
 def visited_mask(slide: ReviewedSlide, downsample: int) -> Array:
-    """Return the visited px (h, w) bool at a downsample of the nuclei.
+    """Return the mask (h, w) of visited px.
 
-    A px is visited if any part of it was.
+    A px covers ``downsample`` px of the nuclei, and is visited if any part of it was.
     """
     shape = (-(-slide.shape[0] // downsample), -(-slide.shape[1] // downsample))
     mask = np.zeros(shape, bool)
@@ -119,7 +122,7 @@ def _tissue_dice(one: ReviewedSlide, other: ReviewedSlide) -> dict[str, float | 
 
 
 def _nuclei_dice(one: ReviewedSlide, other: ReviewedSlide) -> dict[str, float | None]:
-    """Return the Dice of the nuclei of each class, read in blocks."""
+    """Return the Dice of each class of nuclei."""
     if not one.has_nuclei:
         return {}
     names = list(dict.fromkeys(["", *one.class_names, *other.class_names]))
@@ -144,7 +147,7 @@ def _nuclei_dice(one: ReviewedSlide, other: ReviewedSlide) -> dict[str, float | 
 
 
 def _class_numbers(slide: ReviewedSlide, block: Region, names: list[str]) -> Array:
-    """Return 1 + the class number of each px of a block, 0 for background."""
+    """Return class numbers of px from 1, 0 for background."""
     ids, at = np.unique(slide.labels(block), return_inverse=True)
     numbers = [names.index(slide.class_of(int(identity))) + 1 if identity else 0 for identity in ids]
     return np.array(numbers)[at].reshape(block.shape)

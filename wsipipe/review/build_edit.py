@@ -1,4 +1,4 @@
-"""Build edits from what a reviewer wants; nothing is saved here.
+"""Build edits of the labels without saving them.
 
 Places and regions are (y, x) in px of the nuclei's level 0.
 """
@@ -57,7 +57,7 @@ def draw(slide: ReviewedSlide, points: Sequence[Point], class_name: str, tool: s
 
 
 def paint(slide: ReviewedSlide, identity: int, points: Sequence[Point], radius_px: float, tool: str) -> Edit:
-    """Paint a nucleus along a line, over its neighbours; erase with id 0."""
+    """Paint a nucleus along a line; erase with id 0."""
     window, brush = label_ops.stroke_in(points, radius_px, slide.shape)
     after = label_ops.filled(slide.labels(window), brush, identity, over=True)
     kind, ids = ("paint", (identity,)) if identity else ("erase", ())
@@ -154,7 +154,7 @@ def _in_cells(slide: ReviewedSlide, points: Sequence[Point]) -> list[Point]:
 
 
 def _present(slide: ReviewedSlide, ids: Sequence[int]) -> tuple[int, ...]:
-    """Return ids sorted and without duplicates, if all nuclei are there now."""
+    """Return sorted ids after checking that the nuclei exist."""
     gone = [identity for identity in ids if slide.area_px(identity) <= 0]
     if gone or not ids:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Read the objects of a GeoJSON file as nuclei and tissue of a slide."""
+"""Read nuclei and tissue from a GeoJSON file."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -105,7 +105,7 @@ def _nuclei_by_uuid(session: Session, objects: list[SlideObject]) -> dict[str, i
 
 
 def _misplaced(session: Session, features: list[Feature]) -> list[str]:
-    """Return the problem of each feature (n,) with its place or size; empty for none."""
+    """Return problems of place and size (n,); empty for none."""
     height, width = session.shape
     outlines = np.array([feature.outline for feature in features], object)
     x, y, end_x, end_y = shapely.bounds(outlines).reshape(-1, 4).T

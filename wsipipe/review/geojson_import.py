@@ -1,4 +1,4 @@
-"""Import GeoJSON edited in QuPath; only differences from the slide become edits.
+"""Import the differences in a GeoJSON file from QuPath.
 
 A nucleus is identified by ``nucleus_id``, else by its name; a feature without either, or whose id is taken,
 is a new nucleus. Outlines are compared by the centres of pixels, so an untouched outline is an untouched
@@ -80,7 +80,7 @@ def _known_and_new(session: Session, features: list[Feature]) -> tuple[list[Feat
 
 
 def _unlike_published(session: Session, features: list[Feature]) -> list[Feature]:
-    """Return features that may differ from the slide, by a quick comparison."""
+    """Return features that may differ, by a quick comparison."""
     path = session.published.folder / NUCLEI_TABLE
     if not features or not path.is_file():
         return features
@@ -96,13 +96,16 @@ def _unlike_published(session: Session, features: list[Feature]) -> list[Feature
 
 
 def _pixels(session: Session, feature: Feature) -> tuple[Region, Array, Array]:
-    """Return the window of a known nucleus, its labels, and the imported mask."""
+    """Return window, labels and imported mask of a nucleus."""
     window = _around(feature.outline, session.shape, session.box(feature.nucleus))
     return window, session.labels(window), label_ops.polygon_mask(window, feature.outline)
 
 
 def _change(session: Session, feature: Feature) -> str:
-    """Return ``same``, ``other``, or ``none`` if no pixel centre is in the outline."""
+    """Compare a nucleus with its imported outline.
+
+    Returns ``same``, ``other``, or ``none`` if no pixel centre is in the outline.
+    """
     _, labels, inside = _pixels(session, feature)
     if not inside.any():
         return "none"
@@ -110,7 +113,7 @@ def _change(session: Session, feature: Feature) -> str:
 
 
 def _known(session: Session, feature: Feature, change: str) -> list[str]:
-    """Edit a nucleus of the slide; return the kinds of the edits."""
+    """Edit a nucleus; return the kinds of edits."""
     done = [_TOO_SMALL] if change == "none" else []
     if change == "other":
         done.append(_reshape(session, feature))
@@ -176,7 +179,10 @@ def _tissue(session: Session, feature: Feature) -> Iterable[str]:
 
 
 def _around(outline: shapely.Geometry, shape: tuple[int, int], other: Region | None = None) -> Region:
-    """Return a window around an outline (x, y) and another region, inside an array."""
+    """Return a window around an outline and a region.
+
+    It is inside an array of ``shape`` (height, width); the outline is in (x, y).
+    """
     x, y, end_x, end_y = shapely.bounds(outline).clip(0, [shape[1], shape[0]] * 2).tolist()
     corners = [(y, x), (end_y, end_x)]
     corners += [(other.y, other.x), (other.end_y, other.end_x)] if other else []

@@ -21,7 +21,7 @@ def reviews_folder(published: PublishedSlide, reviews: str | Path | None) -> Pat
 def journal_of(
     published: PublishedSlide, user: str | None, reviews: str | Path | None
 ) -> tuple[Path, JournalHeader]:
-    """Return the path of a reviewer's journal, and the header that it must have.
+    """Return path and required header of a journal.
 
     Args:
         published: The slide.

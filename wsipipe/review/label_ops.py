@@ -1,4 +1,4 @@
-"""Operations on the labels of a window, as pure functions on arrays (y, x).
+"""Operations on labels, as pure functions on arrays (y, x).
 
 Each nucleus stays one 4-connected object: a part that an edit cuts off becomes a nucleus of its own, or
 background if it is a sliver.
@@ -74,7 +74,10 @@ def split(labels: Array, identity: int, next_id: int, line: Sequence[Point] | No
 
 
 def _halves(inside: Array) -> Array:
-    """Return 1 and 2 on either side of the middle of the longest axis, 0 outside."""
+    """Halve a nucleus across its longest axis.
+
+    Returns 1 and 2 for the halves, 0 outside.
+    """
     y, x = np.nonzero(inside)
     if y.size < 2:
         return inside.astype(np.uint8)
@@ -86,7 +89,7 @@ def _halves(inside: Array) -> Array:
 
 
 def _cut_by(inside: Array, line: Sequence[Point]) -> Array:
-    """Return 1 in the largest piece beside the line, 2 in the others.
+    """Return 1 in the largest piece, else 2.
 
     Px on the line belong to the nearest piece.
     """
@@ -142,7 +145,7 @@ def filled(labels: Array, inside: Array, identity: int, over: bool = False) -> A
 
 
 def polygon_in(points: Sequence[Point], shape: tuple[int, int]) -> tuple[Region, Array]:
-    """Return a window around a polygon, and the mask of the polygon in it.
+    """Return a window and the mask of a polygon.
 
     Args:
         points: Corners (y, x).
@@ -156,7 +159,7 @@ def polygon_in(points: Sequence[Point], shape: tuple[int, int]) -> tuple[Region,
 
 
 def stroke_in(points: Sequence[Point], radius_px: float, shape: tuple[int, int]) -> tuple[Region, Array]:
-    """Return a window around a brush stroke, and the mask of the stroke in it.
+    """Return a window and the mask of a stroke.
 
     Args:
         points: Points (y, x) of the line.
@@ -168,7 +171,9 @@ def stroke_in(points: Sequence[Point], radius_px: float, shape: tuple[int, int])
 
 
 def polygon_mask(region: Region, outline: shapely.Polygon) -> Array:
-    """Return the px (height, width) bool whose centre is inside a polygon.
+    """Return the mask (height, width) of a polygon.
+
+    A px is inside if its centre is.
 
     Args:
         region: Region of the mask.
@@ -194,7 +199,9 @@ def polygon_of(points: Sequence[Point]) -> shapely.Polygon:
 
 
 def stroke_mask(shape: tuple[int, int], points: Sequence[Point], radius_px: float) -> Array:
-    """Return the px (H, W) bool whose centre is near a line.
+    """Return the mask (H, W) of a brush stroke.
+
+    A px is inside if its centre is near the line.
 
     Args:
         shape: (H, W) of the mask.
@@ -216,7 +223,7 @@ def stroke_mask(shape: tuple[int, int], points: Sequence[Point], radius_px: floa
 
 
 def bounds_of(points: Sequence[Point], margin_px: float = 1) -> Region:
-    """Return the smallest region that contains (y, x) points and a margin."""
+    """Return the region around (y, x) points, with a margin."""
     low = np.floor(np.min(points, axis=0) - margin_px).astype(int)
     high = np.ceil(np.max(points, axis=0) + margin_px).astype(int)
     return Region(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))

@@ -1,4 +1,4 @@
-"""Merge the journals of two reviewers of one slide, and list their conflicts.
+"""Merge the journals of two reviewers of one slide.
 
 Edits that touch the same nuclei or pixels belong together. A group of one reviewer that the other did not
 touch is taken; where both touched, equal outcomes are taken once and different ones are a conflict: left as
@@ -112,7 +112,7 @@ def _check(one: ReviewedSlide, other: ReviewedSlide, path: Path, prefer: str | N
 
 
 def _fresh_ids(one: ReviewedSlide, other: ReviewedSlide) -> dict[int, int]:
-    """Return unused ids for the new nuclei of the second reviewer."""
+    """Return unused ids for the second reviewer's new nuclei."""
     published = other.published.nuclei.highest_id
     new = sorted(i for i in {i for e in other.history.done for i in e.touched} if i > published)
     first = max(one.highest_id, other.highest_id) + 1
@@ -137,7 +137,10 @@ def _renamed_edit(edit: Edit, fresh: dict[int, int]) -> Edit:
 
 
 def _groups(ones: list[JournalEntry], others: list[JournalEntry]) -> list[_Group]:
-    """Group entries that share a nucleus or a pixel, in order of the first entry."""
+    """Group entries that share a nucleus or pixel.
+
+    Groups are in the order of their first entry.
+    """
     listed = [*ones, *others]
     parent = list(range(len(listed)))
     owner: dict[tuple[str, int, int], int] = {}
@@ -188,7 +191,7 @@ def _same_pixels(one: ReviewedSlide, other: ReviewedSlide, diff: PixelDiff) -> b
 
 
 def _one_to_one(mine: Array, theirs: Array, known: int) -> bool:
-    """Return whether published ids are equal and new nuclei have equal extents."""
+    """Return whether published ids and new extents are equal."""
     old_mine, old_theirs = np.where(mine > known, 0, mine), np.where(theirs > known, 0, theirs)
     if (old_mine != old_theirs).any() or ((mine > known) != (theirs > known)).any():
         return False

@@ -1,4 +1,4 @@
-"""A published result as review needs it: arrays, classes, scale and nuclei."""
+"""Arrays, classes, scale and nuclei of a published result."""
 
 import json
 import warnings
@@ -59,7 +59,7 @@ class PublishedSlide:
 
     @cached_property
     def shape(self) -> tuple[int, int]:
-        """(height, width) of the nuclei, or of the image where there are none."""
+        """(height, width) of the nuclei, else of the image."""
         labels = self.result.labels
         array = labels["nuclei"][0] if "nuclei" in labels else self.result.image[0]
         return int(array.shape[-2]), int(array.shape[-1])
@@ -118,7 +118,10 @@ def open_published(path: str | Path) -> PublishedSlide:
 
 
 def slides_of(out: Path) -> list[Path]:
-    """Return the results in ``OUT``, or the folder itself if it is a result."""
+    """Return the results in a folder.
+
+    It is the folder itself if that is a result.
+    """
     if is_result(out):
         return [out]
     return sorted(path for path in out.iterdir() if path.is_dir() and is_result(path))

@@ -36,12 +36,18 @@ class Outlines:
         self._group = lru_cache(_GROUPS_KEPT)(self._read_group)
 
     def box(self, row: int) -> Array:
-        """Return first row, first column, end row, end column (4,) int32 of a nucleus."""
+        """Return the extent of a nucleus.
+
+        It is (4,) int32: first row, first column, end row, end column.
+        """
         group = int(np.searchsorted(self._starts, row, side="right")) - 1
         return self._group(group)[row - self._starts[group]]
 
     def all(self) -> Array:
-        """Return the extents of all nuclei (n, 4) int32; takes seconds on a large slide."""
+        """Return the extents of all nuclei (n, 4) int32.
+
+        This takes seconds on a large slide.
+        """
         groups = [self._read_group(group) for group in range(len(self._starts) - 1)]
         return np.concatenate(groups) if groups else np.empty((0, 4), np.int32)
 
@@ -110,7 +116,9 @@ class NucleiIndex:
 def read_nuclei_index(
     path: Path, offset_px0: tuple[float, float], step_px0: float, mpp: float
 ) -> NucleiIndex:
-    """Read the table without its outlines; without a file there are no nuclei.
+    """Read the table without its outlines.
+
+    Without a file there are no nuclei.
 
     Args:
         path: ``nuclei.parquet``.
@@ -137,7 +145,7 @@ def read_nuclei_index(
 
 
 def _classes(column: pa.ChunkedArray) -> tuple[Array, tuple[str, ...]]:
-    """Return the class index of each row (n,) uint8, and the class names."""
+    """Return class indices (n,) uint8 and class names."""
     column = column.unify_dictionaries()
     names: list[str] = column.chunk(0).dictionary.to_pylist() if column.num_chunks else []
     none = len(names)

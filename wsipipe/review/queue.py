@@ -49,7 +49,9 @@ def queue_kinds(published: PublishedSlide) -> tuple[str, ...]:
 
 
 def make_queue(published: PublishedSlide, kind: str, count: int, seed: int = 0) -> list[QueueItem]:
-    """Return the first items of a queue; the same for the same seed.
+    """Return the first items of a queue.
+
+    They are the same for the same seed.
 
     Args:
         published: The slide.
@@ -93,7 +95,10 @@ def _sample(rows: Array, count: int, rng: np.random.Generator) -> Array:
 
 
 def _across(boxes: Array, shard_px: int) -> Array:
-    """Return which boxes (n, 4) touch two shards or end at a border, (n,) bool."""
+    """Return which boxes touch two shards, (n,) bool.
+
+    Boxes (n, 4) that end at a border count.
+    """
     return ((boxes[:, :2] - 1) // shard_px != boxes[:, 2:] // shard_px).any(axis=1)
 
 

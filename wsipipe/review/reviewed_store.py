@@ -31,7 +31,7 @@ _Shards = dict[tuple[int, int], dict[str, Any]]
 
 
 def write_reviewed_labels(slide: ReviewedSlide) -> list[Path]:
-    """Update ``reviewed.zarr`` in the reviewer's folder to the edits in force.
+    """Update ``reviewed.zarr`` to the edits in force.
 
     Args:
         slide: The review.
@@ -53,14 +53,20 @@ def write_reviewed_labels(slide: ReviewedSlide) -> list[Path]:
 
 
 def reviewed_levels(slide: ReviewedSlide, name: str) -> list[zarr.Array]:
-    """Return the reviewed levels (y, x), finest first; the published ones if not written yet."""
+    """Return the reviewed levels (y, x), finest first.
+
+    They are the published ones if none were written yet.
+    """
     folder = slide.folder / STORE / "labels" / f"{name}{_ENDING}"
     paths = sorted((path.parent for path in folder.glob("[0-9]*/zarr.json")), key=lambda path: int(path.name))
     return [open_array(path) for path in paths] or slide.published.result.labels[name]
 
 
 def _create(slide: ReviewedSlide, root: Path, names: Iterable[str]) -> None:
-    """Create the store with links to published shards, and rename it when complete."""
+    """Create the store with links to published shards.
+
+    It is renamed to its place when complete.
+    """
     part = root.with_name(root.name + ".tmp")
     with storage_errors(root):
         for old in (root, part):
@@ -131,7 +137,7 @@ def _update(slide: ReviewedSlide, root: Path, name: str) -> list[Path]:
 
 
 def _wanted(slide: ReviewedSlide, name: str, shard_px: int) -> _Shards:
-    """Return the shards that edits touch, with the digest and the box of the edits."""
+    """Return shards with digest and box of their edits."""
     touching: dict[tuple[int, int], list[int]] = {}
     boxes: dict[tuple[int, int], list[Region]] = {}
     for entry in slide.history.done:

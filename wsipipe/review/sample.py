@@ -83,7 +83,10 @@ class _Writer:
         return open_result(self.work / RESULT)
 
     def _nucleus_probability(self) -> Array:
-        """Return a different probability per nucleus, so that queues have an order."""
+        """Return a different probability per nucleus.
+
+        They give queues an order.
+        """
         count = int(self.nuclei.max())
         sure = np.random.default_rng(0).uniform(0.55, 1, count + 1).astype(np.float32)
         sure[0] = 0.02

@@ -1,4 +1,4 @@
-"""Edit the labels of one slide; each edit is durable when its method returns."""
+"""Edit the labels of one slide durably."""
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -93,7 +93,7 @@ class Session(ReviewedSlide):
         return self.highest_id + 1
 
     def record(self, edit: Edit) -> JournalEntry:
-        """Write an edit to the journal and apply it; all edits pass through here.
+        """Write an edit to the journal and apply it.
 
         Raises:
             StorageError: The slide is open read-only, or the disk refused.
@@ -109,11 +109,19 @@ class Session(ReviewedSlide):
             return entry
 
     def undo(self) -> JournalEntry | None:
-        """Undo and return the last edit, of this or an earlier session."""
+        """Undo the last edit, also of an earlier session.
+
+        Returns:
+            The undone entry; None if there is none.
+        """
         return self._repeal("undo", self.history.done)
 
     def redo(self) -> JournalEntry | None:
-        """Redo and return the edit that was undone last."""
+        """Redo the edit that was undone last.
+
+        Returns:
+            The redone entry; None if there is none.
+        """
         return self._repeal("redo", self.history.undone)
 
     def accept(self, ids: Sequence[int], tool: str = "api") -> JournalEntry:
@@ -129,7 +137,7 @@ class Session(ReviewedSlide):
         return self._edit(build_edit.remove, "delete", ids, tool)
 
     def relabel(self, ids: Sequence[int], class_name: str, tool: str = "api") -> JournalEntry:
-        """Give nuclei a class, one of the model's or a new one."""
+        """Give nuclei a class, also a new one."""
         if not class_name:
             raise ConfigError("The nuclei were not relabelled: the class has no name. Give one.")
         return self._edit(build_edit.judge, "relabel", ids, class_name, tool)
@@ -146,7 +154,7 @@ class Session(ReviewedSlide):
         return self._edit(build_edit.merge, ids, tool)
 
     def draw(self, points: Sequence[Point], class_name: str = "", tool: str = "polygon") -> int:
-        """Draw a nucleus on the background inside a polygon and return its id."""
+        """Draw a nucleus in a polygon; return its id."""
         return self._edit(build_edit.draw, points, class_name, tool).edit.ids[0]
 
     def redraw(

@@ -161,11 +161,11 @@ class ReviewedSlide:
         return hull(boxes)
 
     def window(self, ids: Iterable[int], *regions: Region) -> Region:
-        """Return the region that contains nuclei, if they exist now, and further regions."""
+        """Return the region of existing nuclei and further regions."""
         return hull([*regions, *(self.box(identity) for identity in ids if self.area_px(identity) > 0)])
 
     def area_px(self, identity: int) -> int:
-        """Return the current area of a nucleus; 0 if it is gone."""
+        """Return the current area; 0 if it is gone."""
         row = self.published.nuclei.row(identity)
         published_px = 0 if row is None else int(self.published.nuclei.area_px[row])
         return published_px + self.history.grown_px(identity)
@@ -196,9 +196,9 @@ class ReviewedSlide:
         return nuclei.class_names[nuclei.class_index[row]]
 
     def cells(self, y: Array, x: Array) -> tuple[Array, Array]:
-        """Return (row, column) of the class map for places in px of the nuclei.
+        """Return cells of the class map, (row, column).
 
-        Places outside of the class map get the nearest cell.
+        Places are in px of the nuclei; those outside of the class map get the nearest cell.
         """
         rows, columns = self.tissue_labels.shape
         factor = self.published.class_downsample
@@ -209,7 +209,7 @@ class ReviewedSlide:
 
     @property
     def changed_tissue(self) -> Array | None:
-        """Mask (h, w) of the class map where it was changed; None without changes."""
+        """Mask (h, w) of changed tissue; None without changes."""
         if not self.has_tissue or not (boxes := self.tissue_labels.boxes()):
             return None
         if self._changed is None or self._changed[0] != boxes:
@@ -222,7 +222,7 @@ class ReviewedSlide:
         return any(diff and identity in diff.px_gained for diff in diffs)
 
     def _tissue_class_at(self, y: float, x: float) -> str:
-        """Return the class of the tissue at a place; empty where none was computed."""
+        """Return the tissue class at a place; empty if not computed."""
         if not self.has_tissue:
             return ""
         row, column = self.cells(np.array(y), np.array(x))
@@ -230,7 +230,7 @@ class ReviewedSlide:
         return next((item.name for item in self.published.classes if item.value == value), "")
 
     def nucleus_at(self, y: float, x: float) -> int:
-        """Return the id of the nucleus at a place; 0 for background."""
+        """Return the id at a place; 0 for background."""
         return int(self.labels(Region(int(np.floor(y)), int(np.floor(x)), 1, 1))[0, 0])
 
     def queue(self, kind: str = "uncertain", count: int = 50, seed: int = 0) -> list[QueueItem]:

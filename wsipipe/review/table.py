@@ -73,7 +73,7 @@ def _published(slide: ReviewedSlide, path: Path, touched: set[int]) -> Iterator[
 
 
 def _reclassed(slide: ReviewedSlide, table: pa.Table, changed: Array) -> pa.Table:
-    """Replace the class of nuclei whose centre is in changed tissue."""
+    """Replace the class of nuclei in changed tissue."""
     offset_y, offset_x, step = slide.published.affine
     y = (table["centroid_y_px0"].to_numpy() - offset_y) / step
     x = (table["centroid_x_px0"].to_numpy() - offset_x) / step

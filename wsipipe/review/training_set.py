@@ -1,4 +1,4 @@
-"""Write the visited fields of a review as a training set for ``wsipipe train``.
+"""Write visited fields as a training set for ``wsipipe train``.
 
 FOLDER/images/NAME.png    RGB
 FOLDER/labels/NAME.png    uint16 ids, 1..n in each field, 0 background
@@ -23,7 +23,7 @@ _MOST_SHARED = 0.5
 
 
 def write_training_set(slide: ReviewedSlide, folder: Path) -> int:
-    """Write the visited fields with edited nuclei, and return their number.
+    """Write visited fields with edited nuclei; return their number.
 
     Only in a visited field does an unlabelled pixel mean background.
 
@@ -45,7 +45,7 @@ def write_training_set(slide: ReviewedSlide, folder: Path) -> int:
 
 
 def _fields(slide: ReviewedSlide) -> list[Region]:
-    """Return visited fields with edited nuclei, in the order of the visits.
+    """Return visited fields with edited nuclei, in order.
 
     Fields that earlier ones cover by more than half are left out.
     """
@@ -61,7 +61,10 @@ def _fields(slide: ReviewedSlide) -> list[Region]:
 
 
 def _shared(field: Region, others: list[Region]) -> float:
-    """Return the share of a field that others cover; 1 for an empty field."""
+    """Return the share of a field that others cover.
+
+    It is 1 for an empty field.
+    """
     covered = np.zeros(field.shape, bool)
     for other in others:
         covered[other.relative_to(field).clipped(field.shape).slices] = True
@@ -81,6 +84,9 @@ def _write_field(slide: ReviewedSlide, folder: Path, field: Region) -> dict[str,
 
 
 def _numbered(labels: Array) -> tuple[Array, Array]:
-    """Return the ids in a field, and the field with ids from 1, uint16."""
+    """Return a field's ids, and its labels renumbered from 1.
+
+    The new labels are uint16.
+    """
     ids, at = np.unique(np.append(0, labels.ravel()), return_inverse=True)
     return ids[1:], at[1:].reshape(labels.shape).astype(np.uint16)

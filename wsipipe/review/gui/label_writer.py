@@ -1,4 +1,4 @@
-"""Write reviewed labels in the background, some time after an edit."""
+"""Write reviewed labels in the background."""
 
 import threading
 

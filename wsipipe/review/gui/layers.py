@@ -1,4 +1,7 @@
-"""napari layers of a result or a slide file; pixels are read when shown."""
+"""napari layers of results and slide files.
+
+Pixels are read when they are shown.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,7 +110,10 @@ def _outlines(array: zarr.Array) -> LazyArray:
 
 
 def _colours(label: dict[str, Any]) -> "DirectLabelColormap":
-    """Return the colours of an OME ``image-label``; one colour without classes."""
+    """Return the colours of an OME ``image-label``.
+
+    Without classes all ids have one colour.
+    """
     from napari.utils.colormaps import DirectLabelColormap
 
     colours = {item["label-value"]: [part / 255 for part in item["rgba"]] for item in label.get("colors", [])}
@@ -142,7 +148,7 @@ def _probabilities(result: Result, name: str) -> list[LayerData]:
 
 
 def _known(array: zarr.Array, channel: int | None) -> LazyArray:
-    """Return probabilities with 0 where they were not computed or unreadable."""
+    """Return probabilities, 0 where not computed or unreadable."""
     stored = plane(array, channel)
 
     def read(region: Region) -> Array:
@@ -159,7 +165,7 @@ def _attributes(result: Result, group: str) -> dict[str, Any]:
 
 
 def take_layers(viewer: "napari.Viewer") -> Path | None:
-    """Remove the layers of results that napari opened, and return the first result."""
+    """Remove layers of opened results; return the first result."""
     plain = [layer for layer in viewer.layers if "wsipipe" in layer.metadata]
     for layer in plain:
         viewer.layers.remove(layer)
@@ -167,7 +173,10 @@ def take_layers(viewer: "napari.Viewer") -> Path | None:
 
 
 def thumbnail(slide: ReviewedSlide) -> Array:
-    """Return the slide (h, w, 3) uint8, or its class map without an image."""
+    """Return a thumbnail (h, w, 3) uint8.
+
+    Without an image it is the class map.
+    """
     image = slide.published.result.image
     if image:
         return np.moveaxis(np.asarray(image[-1][...]), 0, 2)

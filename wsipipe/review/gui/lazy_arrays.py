@@ -117,7 +117,7 @@ def edges(labels: Array) -> Array:
 
 
 def thinned(level: LazyArray, longest_px: int) -> list[LazyArray]:
-    """Return pyramid levels of every second px, for a level without pyramid.
+    """Return pyramid levels of every second px.
 
     Args:
         level: The finest level.

@@ -75,7 +75,7 @@ class Legend(QWidget):
 
 
 class OverviewMap(QLabel):
-    """Thumbnail of the slide with the visited fields and the visible field.
+    """Thumbnail with the visited fields and the visible field.
 
     Attributes:
         clicked: Emitted with a place (y, x), as shares of the slide's height and width.

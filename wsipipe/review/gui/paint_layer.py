@@ -1,4 +1,6 @@
-"""Paintable layer of the visible field; each stroke is recorded as an edit.
+"""Paintable layer of the visible field.
+
+Each stroke is recorded as an edit.
 
 The field is a napari Labels layer at full resolution. Ids are numbered from 1 within the field, so that any
 id, however high, has a colour and a brush of its own.
@@ -162,7 +164,7 @@ class PaintLayer:
         self._after_stroke()
 
     def _kind(self, painted: Array) -> tuple[str, list[int]]:
-        """Return the kind of the edit and its nuclei, from the ids of painted px."""
+        """Return kind and nuclei of an edit from painted ids."""
         ids = [int(identity) for identity in np.unique(painted) if identity]
         if not ids:
             return "erase", []

@@ -1,4 +1,4 @@
-"""Numbers, colours and counts of classes, for outlines, legend and paint layer."""
+"""Numbers, colours and counts of classes."""
 
 from collections import Counter
 
@@ -14,7 +14,9 @@ _SPARE: tuple[RGB, ...] = ((255, 140, 0), (0, 200, 220), (230, 60, 200), (250, 2
 
 
 class Palette:
-    """Classes numbered from 1 in the order of the legend; 1 is ``no class``.
+    """Classes numbered in the order of the legend.
+
+    Numbers start from 1, which is ``no class``.
 
     Args:
         slide: The review; call :meth:`refresh` after each edit.
@@ -68,7 +70,7 @@ class Palette:
         return np.where(self._changed[cells], of_value[self._slide.tissue()[cells]], numbers)
 
     def _stamp(self, identity: int) -> tuple[int, int, int]:
-        """Return a value that differs if the class of a nucleus may have changed."""
+        """Return a value that changes with the class."""
         entries = self._slide.history.entries_of(identity)
         tissue = len(self._slide.tissue_labels.boxes()) if self._slide.has_tissue else 0
         return len(entries), entries[-1].number, tissue
@@ -87,7 +89,7 @@ class Palette:
         return _NO_CLASS_RGB if name == NO_CLASS else _SPARE[self.names.index(name) % len(_SPARE)]
 
     def shown_numbers(self, ids: Array) -> Array:
-        """Return the class numbers (n,) uint8 of ids (n,); 0 for hidden classes."""
+        """Return class numbers (n,) uint8, 0 for hidden classes."""
         numbers = self.numbers(ids)
         hidden = [self.number(name) for name in self.hidden]
         return np.where(np.isin(numbers, hidden), 0, numbers).astype(np.uint8)

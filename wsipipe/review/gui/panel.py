@@ -41,7 +41,7 @@ STEPS = {"previous": (-1, "H"), "next": (1, "N")}
 
 
 class Panel(QWidget):
-    """The parts of the review panel; it emits signals and edits nothing.
+    """The review panel; it emits signals and edits nothing.
 
     Its lists, legend and overview have signals of their own.
 
@@ -69,7 +69,7 @@ class Panel(QWidget):
             napari_viewer.bind_key(key, self._pressing(name), overwrite=True)
 
     def connect_slot(self, signal: "SignalInstance", slot: Callable[..., None]) -> None:
-        """Connect a signal of the panel; errors of the slot are shown as messages."""
+        """Connect a signal; show errors as messages."""
 
         def guarded(*values: object) -> None:
             try:

@@ -19,7 +19,10 @@ class QueueCursor:
         self.position = -1
 
     def step(self, by: int) -> QueueItem | None:
-        """Move by some items, and return the item there; None in an empty queue."""
+        """Move by some items and return the item.
+
+        It is None in an empty queue.
+        """
         if not self.items:
             return None
         self.position = min(max(self.position + by, 0), len(self.items) - 1)

@@ -50,7 +50,10 @@ def read_slide(path: str) -> list[tuple[object, ...]]:
 
 
 def sample() -> list[tuple[object, ...]]:
-    """Return the layers of a small synthetic result, written to a temporary folder."""
+    """Return the layers of a small synthetic result.
+
+    The result is written to a temporary folder, which is kept.
+    """
     import tempfile
 
     from wsipipe.review.sample import make_sample

@@ -26,7 +26,7 @@ class SlideList(QListWidget):
         self.currentRowChanged.connect(self._row_changed)
 
     def show_folder(self, path: Path, reviews: Path | None) -> int:
-        """List the results of ``OUT`` (or one result), choose the first, and return their number.
+        """List results, choose the first, and return their number.
 
         Args:
             path: ``OUT``, ``OUT/SLIDE`` or its ``slide.zarr``.

@@ -1,4 +1,4 @@
-"""A session in a napari viewer: layers, visible field and mouse tools."""
+"""Layers, visible field and mouse tools of a session."""
 
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
@@ -79,7 +79,10 @@ class SlideView:
 
     @property
     def visible(self) -> Region:
-        """The visible field in px of the nuclei; may extend beyond the slide."""
+        """The visible field in px of the nuclei.
+
+        It may extend beyond the slide.
+        """
         camera, mpp = self._viewer.scene.camera, self._session.published.mpp
         height, width = (side / camera.zoom / mpp for side in self._viewer.canvas.size)
         y, x = (centre / mpp + 0.5 for centre in camera.center[-2:])
@@ -100,7 +103,7 @@ class SlideView:
             self.paint_layer.open(self.visible)
 
     def centre_on(self, y: float, x: float) -> None:
-        """Move the centre of the visible field, in px of the nuclei."""
+        """Centre the visible field, in px of the nuclei."""
         mpp = self._session.published.mpp
         self._viewer.scene.camera.center = (y * mpp, x * mpp)
 
@@ -147,7 +150,10 @@ class SlideView:
         self.layers["tissue_class"].selected_label = value
 
     def _pressed(self, viewer: "napari.Viewer", event: "Event") -> Generator[None]:
-        """Select on a click (with Shift add); with the cut tool, split along a drag."""
+        """Select on a click, split along a drag.
+
+        With Shift a click adds to the selection. A drag splits with the cut tool only.
+        """
         if self.tool not in (SELECT, CUT):
             return
         path, start, moved = [self._pixel(event.position)], np.asarray(event.pos), 0.0

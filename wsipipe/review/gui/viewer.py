@@ -20,7 +20,9 @@ CONTOUR_PX = 1
 
 
 def view(path: Path, user: str | None = None, reviews: Path | None = None, review: bool = True) -> None:
-    """Open results or a slide in napari; return when the window is closed.
+    """Open results or a slide in napari.
+
+    Return when the window is closed.
 
     Args:
         path: ``OUT``, ``OUT/SLIDE``, its ``slide.zarr``, or a slide file.
@@ -76,7 +78,9 @@ def _view_slide(path: Path) -> None:
 
 
 def need_napari(path: Path) -> ModuleType:
-    """Import napari for a window; layers are read in a thread of their own.
+    """Import napari for a window.
+
+    Layers are read in a thread of their own.
 
     Raises:
         ConfigError: napari is not installed, or there is no display.
@@ -122,7 +126,10 @@ def _add(viewer: "ViewerModel", layers: list["LayerData"]) -> list["Layer"]:
 
 
 def _need_display() -> None:
-    """Raise an error without a display, since Qt would end the process."""
+    """Check that there is a display.
+
+    Without one, Qt would end the process.
+    """
     places = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     if sys.platform == "linux" and not any(os.environ.get(place) for place in places):
         raise ConfigError(

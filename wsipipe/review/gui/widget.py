@@ -77,7 +77,7 @@ class ReviewWidget(Panel):
             self.connect_slot(signal, slot)
 
     def open_folder(self, path: Path) -> None:
-        """List the results of ``OUT`` (or one result) and open the first."""
+        """List the results in a folder and open the first."""
         if not self.slide_list.show_folder(path, self._reviews):
             self.show_message(f"{path} holds no result of wsipipe.")
 
@@ -136,7 +136,7 @@ class ReviewWidget(Panel):
         self.queue_label.setText(self.queue.text(session))
 
     def step(self, by: int) -> None:
-        """Go to the next or previous item of the queue and select it."""
+        """Show and select the next or previous item."""
         session, view = self._current()
         item = self.queue.step(by)
         if item is None:
@@ -237,7 +237,7 @@ class ReviewWidget(Panel):
             self.view.layers.fade(name, opacity)
 
     def _go_to(self, y: float, x: float) -> None:
-        """Go to a place given as shares of the slide's height and width."""
+        """Go to a place in shares of height and width."""
         session, view = self._current()
         view.centre_on(y * session.shape[0], x * session.shape[1])
         if view.is_close and session.writable:

@@ -1,1 +1,1 @@
-"""Journal of a reviewer's edits, and the labels that follow from it."""
+"""Journal of edits, and the labels that follow."""

@@ -1,4 +1,4 @@
-"""Current state of a review: edits in force, decisions and visited fields."""
+"""Edits in force, decisions and visited fields."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -78,11 +78,11 @@ class EditHistory:
 
     @property
     def touched(self) -> set[int]:
-        """Ids of all nuclei that edits in force refer to or change."""
+        """Ids of all nuclei that were edited or changed."""
         return {identity for identity, entries in self._by_nucleus.items() if entries}
 
     def grown_px(self, identity: int) -> int:
-        """Return the px that a nucleus gained since publishing; negative for a loss."""
+        """Return the px gained since publishing, negative for losses."""
         return self._px_gained.get(identity, 0)
 
     def entries_of(self, identity: int) -> list[JournalEntry]:

@@ -1,4 +1,7 @@
-"""Append edits to a journal; each is on the disk before it is shown."""
+"""Append edits to a journal durably.
+
+Each edit is on the disk before it is shown.
+"""
 
 import fcntl
 import os

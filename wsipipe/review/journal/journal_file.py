@@ -1,4 +1,6 @@
-"""Format of a journal file: one JSON line per entry, after a header line.
+"""Format of a journal file.
+
+After a header line, each entry is one JSON line.
 
 The header names the slide and the plan of the journal. The checksum of each line covers the line before it,
 so a line that was lost, swapped or edited is detected. A power cut can tear the last line only, which is

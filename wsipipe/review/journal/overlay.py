@@ -76,7 +76,10 @@ class LabelOverlay:
         return read_region(self.published, block, self._outside)
 
     def numbers_in(self, region: Region) -> list[int]:
-        """Return the numbers, from 0, of the diffs whose box meets a region."""
+        """Return numbers, from 0, of diffs near a region.
+
+        The box of each meets the region.
+        """
         with self._lock:
             found = {number for tile in _cells(region, _TILE_PX) for number in self._tiles.get(tile, ())}
             return sorted(number for number in found if self._diffs[number].box.meets(region))

@@ -19,7 +19,10 @@ _COLUMNS = ("start", "length", "before", "after")
 
 
 class StoredDiff(TypedDict):
-    """A pixel diff as JSON; runs are base64 of zlib of (n, 4) little-endian uint32."""
+    """A pixel diff as JSON.
+
+    Runs are base64 of zlib of (n, 4) little-endian uint32.
+    """
 
     array: str
     box: list[int]
@@ -58,7 +61,7 @@ class PixelDiff:
         return gained
 
     def positions(self) -> tuple[Array, Array, Array]:
-        """Return y and x of each changed px (n,), and the index of its run (n,)."""
+        """Return y, x and run index of changed px (n,)."""
         lengths = self.runs[:, 1].astype(np.int64)
         run = np.repeat(np.arange(len(lengths)), lengths)
         first = np.cumsum(lengths) - lengths
@@ -89,7 +92,7 @@ class PixelDiff:
 
 
 def diff_between(array: str, region: Region, before: Array, after: Array) -> PixelDiff | None:
-    """Return the diff of two states of a region; None if they are equal.
+    """Return the diff of two states; None if equal.
 
     Args:
         array: ``nuclei`` or ``tissue_class``.
