@@ -68,8 +68,8 @@ def test_sister_bad_structure_is_seen(tmp_path: Path) -> None:
     code = (
         f"from typing import Any\n\nclass Twin:\n    pass\n\ndef long(a: Any) -> int:\n{body}\n    return 1\n"
     )
-    (tmp_path / "one.py").write_text(f"import wsipipe.two\n\n{code}")
-    (tmp_path / "two.py").write_text(f"import wsipipe.one\n\n{code}")
+    (tmp_path / "one.py").write_text(f"{code}\nimport wsipipe.two\n")
+    (tmp_path / "two.py").write_text(f"{code}\nimport wsipipe.one\n")
     figures = house.figures(tmp_path)
     assert figures["modules in import cycles"] == 2
     assert figures["classes that share a name, %"] == 100

@@ -1,4 +1,8 @@
-"""One slide through its stages: a task a shard, ledger after data, manifest after all, a rename publishes."""
+"""Run the stages of one slide, resume, and publish the result.
+
+Each shard is one task. The ledger is written after the data of a shard, and the manifest after all shards;
+one rename publishes the result.
+"""
 
 import glob
 import shutil
@@ -31,12 +35,18 @@ from wsipipe.store.tables import pack_table, read_table
 WORK = ".work"
 NO_CALLBACKS = RunCallbacks()
 RESTARTED = "restarted"
-"""File in a work directory whose slide is computed again although a result of the same plan is published."""
+"""Name of a marker file: the slide is computed again although a result of its plan is published."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """Where networks run: ``cpu`` or ``cuda``, with how many threads, and whether to read one shard ahead."""
+    """Device that networks run on.
+
+    Attributes:
+        name: ``cpu`` or ``cuda``.
+        threads: Number of threads of a network on a CPU.
+        lookahead: Distance in the order of tasks to the shard that is read ahead; 0 for none.
+    """
 
     name: str = "cpu"
     threads: int = 1
@@ -51,30 +61,32 @@ def run_slide(
     callbacks: RunCallbacks = NO_CALLBACKS,
     restart: bool = False,
 ) -> dict[str, float]:
-    """Computes and publishes one slide, keeping finished shards of an interrupted run of the same plan.
+    """Compute and publish one slide.
+
+    Finished shards of an interrupted run of the same plan are kept.
 
     Args:
-        pool: Workers that see ``out``.
-        plan: What to compute.
+        pool: Pool of workers that can access ``out``.
+        plan: Plan of the slide.
         out: Folder of all results.
-        device: Where networks run.
-        callbacks: Who hears of it.
-        restart: Keep nothing: compute a published slide again, and an interrupted one from its start.
+        device: Device that networks run on.
+        callbacks: Callbacks for progress and messages.
+        restart: Whether to keep nothing: published and interrupted slides are computed from the start.
 
     Returns:
         Seconds by stage; empty if the slide was published already.
 
     Raises:
-        WsipipeError: With the code of what went wrong; finished shards are kept.
+        WsipipeError: The slide failed; finished shards are kept.
     """
     work = work_folder(out, plan)
     with storage_errors(out), slide_lock(out, plan.slide.slide_id):
         if publish.is_published(out, plan) and not restart and not (work / RESTARTED).exists():
-            # A run that was killed while it cleaned up.
+            # Left by a run that was killed during its cleanup.
             shutil.rmtree(work, ignore_errors=True)
             return {}
         if restart and work.exists():
-            callbacks.message("starts over; what an earlier run left is deleted")
+            callbacks.message("starting over; files of an earlier run are deleted")
             shutil.rmtree(work)
         _prepare(work)
         if restart:
@@ -95,20 +107,20 @@ def run_slide(
 
 
 def work_folder(out: Path, plan: Plan) -> Path:
-    """Where a plan is worked on; another plan has another folder."""
+    """Return the work directory of a plan; each plan has its own."""
     return out / WORK / f"{plan.slide.slide_id}.{plan.id[:16]}"
 
 
 def restart_began(out: Path, slide_id: str) -> bool:
-    """Whether an interrupted restart of a slide has begun, so that its shards may be kept."""
+    """Return whether a restart of a slide was interrupted, so that its shards may be kept."""
     return any((out / WORK).glob(f"{glob.escape(slide_id)}.*/{RESTARTED}"))
 
 
 def slide_lock(out: Path, slide_id: str) -> AbstractContextManager[None]:
-    """Holds the slide in ``out`` for this process.
+    """Lock the slide in ``out`` for this process.
 
     Raises:
-        LockedError: Another process works on it; names it.
+        LockedError: Another process has locked it; names that process.
     """
     return hold_lock(out / WORK / f"{slide_id}.lock", f"{slide_id} in {out}")
 
@@ -118,7 +130,7 @@ def _finish(pool: TaskPool, plan: Plan, work: Path, out: Path, files: list[Shard
     try:
         pool.call(f"{slide_id}.check", check_unchanged, plan.slide.path, plan.facts.fingerprint)
     except SlideChangedError:
-        # Some of the shards may show what is no longer, or never was, the slide.
+        # Some shards may contain pixels that are no longer, or never were, those of the slide.
         shutil.rmtree(work)
         raise
     side_files = pool.call(f"{slide_id}.finish", publish.write_results, plan, work)
@@ -129,7 +141,7 @@ def _finish(pool: TaskPool, plan: Plan, work: Path, out: Path, files: list[Shard
 
 
 def _prepare(work: Path) -> None:
-    """Makes the work directory, or clears what a killed run left half-written in it."""
+    """Make the work directory, or delete half-written files of a killed run in it."""
     with storage_errors(work):
         make_folders(work)
         for pattern in ("*.partial", "*.tmp"):
@@ -139,12 +151,12 @@ def _prepare(work: Path) -> None:
 
 
 def _make_array(work: Path, spec: ArraySpec) -> None:
-    """Makes the array's metadata where it is missing, or where a power cut left no JSON."""
+    """Write the metadata of an array if it is missing or damaged by a power cut."""
     path = work / array_path(spec.name) / "zarr.json"
     if path.is_file():
         try:
             zarr.open_array(path.parent, mode="r")
-        except Exception:  # damaged metadata raises anything
+        except Exception:  # damaged metadata may raise anything
             path.unlink()
     if not path.is_file():
         create_array(work, spec)
@@ -176,7 +188,7 @@ def _run_stage(
             callbacks.network(stage.name, done.network)
         if done.attempt:
             callbacks.message(
-                f"{stage.name} {done.index}: done at attempt {done.attempt + 1}, with smaller patches"
+                f"{stage.name} {done.index}: done in attempt {done.attempt + 1}, with smaller patches"
             )
         count += 1
         area_px += stage.core(grid, done.index).area_px * stage.downsample**2
@@ -193,18 +205,20 @@ def _missing(everything: list[Key], kept: set[Key]) -> list[Key]:
 def _report_kept_shards(
     stage: Stage, kept: int, total: int, damaged: list[str], callbacks: RunCallbacks
 ) -> None:
-    """Silent on a first run, which has nothing to keep."""
+    """Report the kept shards; a first run has none and reports nothing."""
     if kept == total and not damaged:
         callbacks.message(f"{stage.name}: all {total} shards kept")
     elif kept or damaged:
-        why = f"damaged or missing: {', '.join(damaged[:3])}" if damaged else "the earlier run ended before"
-        callbacks.message(f"{stage.name}: {kept} of {total} shards kept, {total - kept} to do ({why})")
+        cause = (
+            f"damaged or missing: {', '.join(damaged[:3])}" if damaged else "the earlier run was incomplete"
+        )
+        callbacks.message(f"{stage.name}: {kept} of {total} shards kept, {total - kept} to do ({cause})")
 
 
 def _computed(
     pool: TaskPool, plan: Plan, stage: Stage, work: Path, indices: list[Key], device: Device
 ) -> Iterator[ShardResult]:
-    """The missing shards as they end."""
+    """Yield the results of the missing shards as they finish."""
     on_device = stage.network is not None
     lookahead = device.lookahead if on_device else 0
     task = ShardTask(plan, work, stage.name, (0, 0), device.name, device.threads)

@@ -60,7 +60,7 @@ def probability_name(output: str) -> str:
 
 
 def blocks(core: Region, side_px: int, wanted: Array, unit: int) -> Iterator[Region]:
-    """Yield the blocks of a core that hold wanted pixels.
+    """Yield the blocks of a core that contain wanted pixels.
 
     Args:
         core: Region to divide.

@@ -136,10 +136,10 @@ class ShardInput:
     core: Region
     read: "ReadPatch"
     tables: Mapping[str, Table] = field(default_factory=dict)
-    model: "PatchNetwork | None" = None
+    model: "StageNetwork | None" = None
 
     @property
-    def network(self) -> "PatchNetwork":
+    def network(self) -> "StageNetwork":
         """The network of a stage that declares one."""
         if self.model is None:
             raise InternalError(
@@ -173,8 +173,8 @@ class ReadPatch(Protocol):
         ...
 
 
-class PatchNetwork(Protocol):
-    """Network that computes probabilities of a patch."""
+class StageNetwork(Protocol):
+    """Network that computes the probabilities of a patch."""
 
     def __call__(self, patch: Array) -> Array:
         """Return probabilities (outputs, h, w) float32 of RGB (H, W, 3) uint8."""

@@ -1,6 +1,6 @@
 """Workflows: strict, frozen models of YAML files.
 
-They hold every value that affects a result.
+They contain every value that affects a result.
 """
 
 import warnings

@@ -1,1 +1,1 @@
-"""One shard of one stage in a worker process: read, compute, write, digest."""
+"""Execution of one shard of one stage in a worker process."""

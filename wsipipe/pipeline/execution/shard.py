@@ -1,4 +1,4 @@
-"""Coordinates and result of one shard's task."""
+"""The task of one shard and its result."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,16 +9,16 @@ from wsipipe.store.arrays import ShardFile
 
 @dataclass(frozen=True)
 class ShardTask:
-    """Coordinates of one shard; never pixels.
+    """The task of computing one shard; it contains no pixels.
 
     Attributes:
-        plan: What is computed.
-        work: The slide's work directory, on a file system that every worker sees.
+        plan: Plan of the slide.
+        work: The slide's work directory, on a file system shared by all workers.
         stage: Name of the stage.
         index: (row, column) of the shard.
         device: ``cpu`` or ``cuda`` for networks.
-        threads: Threads of a network on a CPU.
-        ahead: Shard that this worker will most likely get next; its pixels are read while the device works.
+        threads: Number of threads of a network on a CPU.
+        ahead: Next likely shard of this worker; its pixels are read while the device computes.
     """
 
     plan: Plan
@@ -32,13 +32,13 @@ class ShardTask:
 
 @dataclass(frozen=True)
 class ShardResult:
-    """Result of a task.
+    """Result of the task of one shard.
 
     Attributes:
         index: (row, column) of the shard.
-        files: Durable files.
+        files: Files of the shard, written durably.
         read_ahead_hit: Whether its pixels had been read ahead.
-        attempt: How often it had been tried before.
+        attempt: Number of earlier attempts.
         network: Precision, implementation and processor of its network; empty without one.
     """
 

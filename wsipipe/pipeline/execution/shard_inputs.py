@@ -1,4 +1,4 @@
-"""Where a declared read comes from: an array of the store, or the slide itself. One per process and plan."""
+"""Read the inputs of a shard from the store or the slide."""
 
 import os
 import warnings
@@ -23,7 +23,7 @@ from wsipipe.tiling.slide import open_slide
 
 
 class ShardInputs:
-    """Opens slide and arrays of one plan once, in the process that uses them."""
+    """Slide and arrays of one plan, each opened once, in the process that uses them."""
 
     def __init__(self, plan: Plan, work: Path) -> None:
         self.plan = plan
@@ -36,7 +36,7 @@ class ShardInputs:
     def canvas(self) -> Canvas:
         """The slide on the workflow's grid."""
         with warnings.catch_warnings():
-            # They were reported when the slide was planned.
+            # These warnings were reported when the slide was planned.
             warnings.simplefilter("ignore", UserWarning)
             slide = open_slide(self.plan.slide.path, self.plan.slide.mpp)
         mpp = self.plan.workflow.tile.mpp
@@ -51,14 +51,14 @@ class ShardInputs:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the slide's file, if it was opened; a later read opens it again."""
+        """Close the slide if it is open; a later read opens it again."""
         with self._lock:
             canvas = self.__dict__.pop("canvas", None)
             if canvas is not None:
                 canvas.slide.close()
 
     def read(self, read: Read, region: Region) -> Patch:
-        """The pixels of ``region`` (halo included); RGB has its channels last."""
+        """Return the pixels of ``region``, halo included; RGB has its channels last."""
         with self._lock:
             return Patch(self._pixels(read, region), region)
 
@@ -76,7 +76,7 @@ class ShardInputs:
         return read_region(self.array(read.name), region, read.outside)
 
     def array(self, name: str) -> zarr.Array:
-        """A finished array of the work directory."""
+        """Return a finished array of the work directory."""
         if name not in self._arrays:
             self._arrays[name] = open_array(self._work / array_path(name))
         return self._arrays[name]
@@ -88,13 +88,13 @@ class ShardInputs:
         return np.ascontiguousarray(np.moveaxis(pixels, 0, 2))
 
     def _given_mask(self, downsample: int) -> Array:
-        """The manifest's mask, stretched over the slide's scanned area, taken at each px's centre."""
+        """Return the given mask, stretched over the scanned area and sampled at px centres."""
         path = self.plan.slide.mask_path
         if path is None:
-            raise InternalError("a given mask was asked for, but the slide came without one.")
+            raise InternalError("A stage reads a given mask, but the slide has none. Plan the slide again.")
         grid = self.plan.facts.grid
         *offsets, step = grid.affine_at(downsample)
-        # The canvas is centred on the scanned bounds: their extent is what its margins leave.
+        # The canvas is centred on the scanned bounds: their extent is the canvas without its margins.
         extent = [side * grid.step_px0 + 2 * offset for side, offset in zip(grid.shape, offsets, strict=True)]
         y, x = (
             (np.arange(count) + 0.5) * step + offset
@@ -108,7 +108,10 @@ _cache_lock = Lock()
 
 
 def inputs_for(plan: Plan, work: Path) -> ShardInputs:
-    """This process's sources of a plan; the last two are kept, and a fork never inherits handles."""
+    """Return the inputs of a plan, opened once per process.
+
+    The last two are kept; a forked process never inherits handles.
+    """
     key = (os.getpid(), plan.id, work)
     with _cache_lock:
         if key not in _cache:

@@ -1,4 +1,4 @@
-"""What runs in a worker process: one shard of one stage, from coordinates to durable files and a digest."""
+"""Compute one shard of one stage in a worker process."""
 
 import logging
 import os
@@ -25,11 +25,16 @@ if TYPE_CHECKING:
 
 
 def run_shard(task: ShardTask, attempt: int = 0) -> ShardResult:
-    """Reads, computes, writes, seals one shard. Safe to repeat: the same task leaves the same bytes.
+    """Read, compute and write one shard.
+
+    The task can be repeated: it always writes the same bytes.
 
     Args:
-        task: Which shard.
-        attempt: How often it was tried before; each time the network's patches are halved.
+        task: The task.
+        attempt: Number of earlier attempts; each one halves the patches of the network.
+
+    Returns:
+        The durable files with their digests.
     """
     task = replace(task, plan=task.plan.with_smaller_patches(attempt))
     stage = task.plan.stage(task.stage)
@@ -55,7 +60,7 @@ def _run_shard(task: ShardTask, stage: Stage, core: Region) -> ShardResult:
 
 
 class _Reader:
-    """Reads of one shard, each made at most once, from memory where they were read ahead."""
+    """Inputs of one shard, each read at most once or taken from the read-ahead."""
 
     def __init__(self, task: ShardTask, stage: Stage, core: Region, ready: dict[str, Patch] | None) -> None:
         self._inputs = inputs_for(task.plan, task.work)
@@ -77,9 +82,9 @@ _ahead: dict[tuple[str, str, tuple[int, int]], Future[dict[str, Patch]]] = {}
 
 
 def _reader(task: ShardTask, stage: Stage, core: Region) -> _Reader:
-    """Takes what was read ahead for this shard, and starts reading the next one."""
+    """Take the pixels read ahead for this shard, and start reading the next shard."""
     waiting = _ahead.pop((task.plan.id, stage.name, task.index), None)
-    # A read that failed ahead is made again here, where its error belongs to this shard.
+    # A failed read-ahead is repeated here, where its error belongs to this shard.
     ready = waiting.result() if waiting and not waiting.exception() else None
     reader = _Reader(task, stage, core, ready)
     if task.ahead is not None:
@@ -100,8 +105,8 @@ def _model(params: "NetworkParams", task: ShardTask) -> "Predictor":
     model = _load_model(*key, os.getpid())
     if model.card != planned:
         raise ModelError(
-            f"The card of {task.stage}.weights {params.weights} is another one on this worker than where the "
-            f"run was planned; put the same weights and card on both, and restart the cluster."
+            f"The card of {task.stage}.weights {params.weights} on this worker differs from the card that "
+            f"the run was planned with. Copy the same weights and card to both, and restart the cluster."
         )
     return model
 
@@ -110,10 +115,10 @@ def _model(params: "NetworkParams", task: ShardTask) -> "Predictor":
 def _load_model(
     weights: str, sha256: str, device: Any, precision: Any, threads: int, unknown: bool, pid: int
 ) -> "Predictor":
-    # torch takes seconds and hundreds of MB; only workers that run a network load it.
+    # Importing torch takes seconds and hundreds of MB; only workers that run a network do it.
     from wsipipe.models.predictor import load_predictor
 
-    # The driver has told the user what the weights may be used for; not once more from every process.
+    # The driver has shown the terms of use of the weights; do not repeat them in every process.
     logging.getLogger("wsipipe.notice").setLevel(logging.ERROR)
     return load_predictor(weights, device, precision, threads, unknown)
 

@@ -1,1 +1,1 @@
-"""What will be computed, and whether memory, disk and the slide itself allow it."""
+"""Plans of slides, and checks of memory, disk space and checksums."""

@@ -1,7 +1,7 @@
-"""``SHA256SUMS`` of slides, as ``sha256sum`` writes and reads it: the only guard against silent bit flips.
+"""Checksums of slides, in the format of ``sha256sum``.
 
-OpenSlide decodes most flipped bits to other pixels without a word (docs/robustness.md,
-Slides that are damaged in silence).
+They are the only protection against silent bit flips: OpenSlide decodes most flipped bits to other pixels
+without an error (docs/robustness.md, Slides that are damaged in silence).
 """
 
 import os
@@ -20,19 +20,23 @@ _ESCAPED = {escape: character for character, escape in _ESCAPES.items()}
 Sums = dict[Path, str]
 
 
-def write_sums(path: Path, slides: Sequence[SlideInput], tell: Callable[[str], None] | None = None) -> int:
-    """Write one line for every file of every slide; names count from the folder of ``path``.
+def write_sums(
+    path: Path, slides: Sequence[SlideInput], on_unreadable: Callable[[str], None] | None = None
+) -> int:
+    """Write the checksums of all files of slides.
+
+    Names are relative to the folder of ``path``.
 
     Args:
         path: File to write.
         slides: Slides whose files are hashed.
-        tell: Hears of every slide that cannot be read, which is then left out.
+        on_unreadable: Function called with the error of each slide that cannot be read; it is left out.
 
     Returns:
         Number of files.
 
     Raises:
-        SlideError: A slide cannot be read, and there is no ``tell``.
+        SlideError: A slide cannot be read, and there is no ``on_unreadable``.
     """
     folder = Path(os.path.abspath(path)).parent
     sums: dict[Path, str] = {}
@@ -40,16 +44,16 @@ def write_sums(path: Path, slides: Sequence[SlideInput], tell: Callable[[str], N
         try:
             sums |= _sums_of(slide.path, sums)
         except SlideError as error:
-            if tell is None:
+            if on_unreadable is None:
                 raise
-            tell(str(error))
+            on_unreadable(str(error))
     lines = [_line(os.path.relpath(file, folder), digest) for file, digest in sorted(sums.items())]
     write_durable(path, os.fsencode("".join(lines)))
     return len(lines)
 
 
 def _sums_of(slide: Path, known: Sums) -> Sums:
-    """Hex SHA-256 of each file of a slide, by absolute path."""
+    """Return the hex SHA-256 of each file of a slide, by absolute path."""
     files = [Path(os.path.abspath(file)) for file in _files_of(slide)]
     return {file: known.get(file) or _readable_sha256(slide, file) for file in files}
 
@@ -72,13 +76,13 @@ def _readable_sha256(slide: Path, file: Path) -> str:
 
 def _unreadable(slide: Path, file: Path, error: OSError) -> SlideError:
     return SlideError(
-        f"cannot read the slide {slide}: {error.filename or file}: {error.strerror or error}. Check its "
+        f"Reading the slide {slide} failed: {error.filename or file}: {error.strerror or error}. Check its "
         f"permissions and its disk, or leave it out."
     )
 
 
 def _line(name: str, digest: str) -> str:
-    """As ``sha256sum`` writes it: a backslash before the line where the name holds escapes."""
+    """Return a line of ``sha256sum``, with a backslash before it where the name has escapes."""
     escaped = "".join(_ESCAPES.get(character, character) for character in name)
     return f"{'\\' if escaped != name else ''}{digest}  {escaped}\n"
 
@@ -88,17 +92,20 @@ def _name_of(escaped: str) -> str:
 
 
 def read_sums(path: Path) -> Sums:
-    """Absolute path -> hex SHA-256.
+    """Read a file of checksums.
+
+    Returns:
+        Hex SHA-256 by absolute path.
 
     Raises:
-        ConfigError: The file is absent, or a line is not of ``sha256sum``; names it.
+        ConfigError: The file is missing, or a line has another format; names it.
     """
     try:
-        # Names may be of any bytes; other characters than this one end no line.
+        # Names may contain any bytes; only this character ends a line.
         lines = [line.removesuffix("\r") for line in os.fsdecode(path.read_bytes()).split("\n")]
     except OSError as error:
         raise ConfigError(
-            f"--checksums {path} cannot be read: {error}; write it by wsipipe index."
+            f"--checksums {path} cannot be read: {error}. Write it with wsipipe index."
         ) from error
     return dict(_entries(path, lines))
 
@@ -108,7 +115,8 @@ def _entries(path: Path, lines: list[str]) -> Iterator[tuple[Path, str]]:
         found = _LINE.fullmatch(line)
         if line and not found:
             raise ConfigError(
-                f"--checksums {path}, line {number}: {line[:80]!r} is not 64 hex digits, two blanks, a name."
+                f"--checksums {path}, line {number}: {line[:80]!r} is not 64 hex digits, two spaces and a "
+                f"name. Write the file again with wsipipe index."
             )
         if found:
             name = _name_of(found[3]) if found[1] else found[3]
@@ -116,22 +124,22 @@ def _entries(path: Path, lines: list[str]) -> Iterator[tuple[Path, str]]:
 
 
 def check_slide(slide: Path, sums: Sums, attempt: int = 0) -> None:
-    """Whether every file of the slide is the one of its checksum.
+    """Check every file of a slide against its checksum.
 
     Raises:
-        SlideChangedError: One is not, or has none; names it.
-        SlideError: One cannot be read.
+        SlideChangedError: A file differs from its checksum or has none; names it.
+        SlideError: A file cannot be read.
     """
     for file in _files_of(slide):
-        wanted = sums.get(Path(os.path.abspath(file)))
-        if wanted is None:
+        expected = sums.get(Path(os.path.abspath(file)))
+        if expected is None:
             raise SlideChangedError(
-                f"{file} has no line in the file of --checksums, so nobody can tell whether it is whole. "
-                f"Write the file again by wsipipe index, or leave --checksums out."
+                f"{file} is not listed in the --checksums file, so its integrity cannot be checked. Write "
+                f"that file again with wsipipe index, or run without --checksums."
             )
         found = _readable_sha256(slide, file)
-        if found != wanted:
+        if found != expected:
             raise SlideChangedError(
-                f"{file} has SHA-256 {found[:12]}..., its checksum says {wanted[:12]}...: it was changed or "
-                f"damaged. Copy it again from its source; if the change was meant, run wsipipe index again."
+                f"{file} has SHA-256 {found[:12]}... but its checksum is {expected[:12]}...: it was changed "
+                f"or damaged. Copy it again from its source. If the change is intended, run wsipipe index."
             )

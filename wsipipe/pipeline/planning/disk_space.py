@@ -1,4 +1,4 @@
-"""How much disk a slide will need, told before the work begins."""
+"""Estimate and check the disk space of a slide before the run."""
 
 import math
 import shutil
@@ -11,7 +11,7 @@ from wsipipe.store.arrays import ArraySpec
 
 RESERVE = 1.3
 _SHARE: dict[Kind, float] = {"image": 0.75, "label": 0.15, "probability": 0.45, "scratch": 0.25}
-"""Compressed bytes per raw byte, at most, on slides full of tissue; see ``benchmarks/soak.py disk``."""
+"""Largest compressed bytes per raw byte on slides full of tissue; see ``benchmarks/soak.py disk``."""
 _JPEG_SHARE = 0.25
 _SIDE_FILES_BYTES = 1 << 20
 _BYTES_PER_NUCLEUS = 700
@@ -19,7 +19,7 @@ _NUCLEI_PER_MM2 = 8000
 
 
 def estimate_bytes(plan: Plan) -> int:
-    """Bytes of a slide's result and scratch, at most."""
+    """Return an upper bound of the bytes of a slide's result and scratch."""
     arrays = sum(
         _array_bytes(spec, write.kind)
         for stage in plan.stages
@@ -38,28 +38,29 @@ def _array_bytes(spec: ArraySpec, kind: Kind) -> float:
 
 
 def check_space(out: Path, plan: Plan, used_bytes: int) -> None:
-    """Whether the slide fits beside what is there.
+    """Check that the result of a slide fits on the disk.
 
     Args:
         out: Folder of the results; it or a folder above it exists.
-        plan: What will be computed.
-        used_bytes: What an earlier run of the plan has written already.
+        plan: Plan of the slide.
+        used_bytes: Bytes that an earlier run of the plan has written already.
 
     Raises:
-        StorageFullError: It does not fit; says how much to free.
+        StorageFullError: It does not fit; names the space to free.
     """
-    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
     needed = round(RESERVE * max(0, estimate_bytes(plan) - used_bytes))
     if free < needed:
         raise StorageFullError(
-            f"{plan.slide.path} needs about {needed / 1e9:.2f} GB at {there}, where {free / 1e9:.2f} GB are "
-            f"free. Free {(needed - free) / 1e9:.2f} GB, choose another --out, or --image jpeg:85 or none."
+            f"{plan.slide.path} needs about {needed / 1e9:.2f} GB at {existing}, where only "
+            f"{free / 1e9:.2f} GB are free. Free {(needed - free) / 1e9:.2f} GB, choose another --out, "
+            "or set --image jpeg:85 or --image none."
         )
 
 
 def bytes_under(folder: Path) -> int:
-    """Bytes of all files below a folder; files that vanish meanwhile do not count."""
+    """Return the bytes of all files below a folder; files deleted meanwhile do not count."""
     total = 0
     for path in folder.rglob("*"):
         try:

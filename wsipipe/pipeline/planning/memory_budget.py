@@ -1,4 +1,4 @@
-"""A memory budget -> workers, shard and patch sizes that keep it."""
+"""Choose workers, shards and patches that fit a memory budget."""
 
 import math
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ _SHARDS = (8192, 4096, 2048, 1024, 512, 256)
 
 @dataclass(frozen=True)
 class BudgetPlan:
-    """What fits.
+    """Workers and a workflow that fit a memory budget.
 
     Attributes:
-        workers: Processes.
-        workflow: With shards and patches that fit.
-        worker_bytes: What a process needs at most.
-        limit_bytes: What a process may take.
+        workers: Number of processes.
+        workflow: Workflow with shards and patches that fit.
+        worker_bytes: Peak memory of a process, estimated from above.
+        limit_bytes: Memory limit per process.
     """
 
     workers: int
@@ -31,7 +31,7 @@ class BudgetPlan:
     limit_bytes: int
 
     def in_words(self) -> str:
-        """One line."""
+        """Return the plan as one line."""
         sections = self.workflow.networks().items()
         patches = [f", {name}.{each.patch_key} {getattr(each, each.patch_key)}" for name, each in sections]
         return (
@@ -41,36 +41,38 @@ class BudgetPlan:
 
 
 def worker_bytes(workflow: Workflow) -> int:
-    """Peak resident memory of a worker process, estimated from above."""
+    """Return the peak memory of a worker process, estimated from above."""
     networks = workflow.networks().values()
     network = NETWORK_BYTES + sum(params.pass_bytes for params in networks) if networks else 0
     return WORKER_BYTES + workflow.tile.shard_px**2 * _BYTES_PER_SHARD_PX + network
 
 
 def plan_for_budget(workflow: Workflow, budget: int, workers: int) -> BudgetPlan:
-    """The workflow as it fits a budget: first with smaller patches, then smaller shards, then fewer workers.
+    """Fit a workflow to a memory budget.
+
+    Patches are made smaller first, then shards, and at last the number of workers.
 
     Args:
-        workflow: As asked; its own sizes are upper bounds.
+        workflow: Requested workflow; its own sizes are upper bounds.
         budget: Bytes for driver and workers together.
-        workers: At most so many.
+        workers: Largest number of workers.
 
     Raises:
-        ConfigError: Not even one worker with the smallest shards fits; says what would.
+        ConfigError: Not even one worker with the smallest shards fits; names the least budget.
     """
     for count in range(workers, 0, -1):
         for candidate in _sizes(workflow):
-            need = worker_bytes(candidate)
-            if DRIVER_BYTES + count * need <= budget:
-                return BudgetPlan(count, candidate, need, (budget - DRIVER_BYTES) // count)
+            needed = worker_bytes(candidate)
+            if DRIVER_BYTES + count * needed <= budget:
+                return BudgetPlan(count, candidate, needed, (budget - DRIVER_BYTES) // count)
     least = DRIVER_BYTES + min(worker_bytes(candidate) for candidate in _sizes(workflow))
     raise ConfigError(
-        f"--memory-budget {budget / 1e9:.3g} GB is too small: one worker with the smallest shards takes "
-        f"{math.ceil(least / 1e7) / 100:.2f} GB with the driver. Give at least that."
+        f"--memory-budget {budget / 1e9:.3g} GB is too small: one worker with the smallest shards and the "
+        f"driver need {math.ceil(least / 1e7) / 100:.2f} GB. Give at least that."
     )
 
 
 def _sizes(workflow: Workflow) -> list[Workflow]:
-    """The workflow itself, then with patches of a quarter of a shard, then with ever smaller shards."""
+    """Return the workflow, then with patches of a quarter of a shard, then with smaller shards."""
     sides = [side for side in _SHARDS if side <= workflow.tile.shard_px]
     return [workflow, *(workflow.with_shards(side) for side in [workflow.tile.shard_px, *sides])]

@@ -1,4 +1,4 @@
-"""Everything that determines a slide's result, named by a hash of it."""
+"""The plan of a slide: everything that determines its result."""
 
 import hashlib
 import json
@@ -23,10 +23,12 @@ from wsipipe.tiling.collect import SlideInput
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that determines a slide's result; picklable, without pixels.
+    """Everything that determines a slide's result.
+
+    A plan is picklable and contains no pixels.
 
     Attributes:
-        slide: The slide's file and id.
+        slide: File and id of the slide.
         facts: Facts about the file.
         workflow: The workflow as chosen.
         cards: Cards of its networks, by section.
@@ -40,12 +42,12 @@ class Plan:
     region: Region | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the stages: they hold closures, which every process makes for itself."""
+        """Leave out the stages: they contain closures, which every process makes for itself."""
         return {name: value for name, value in self.__dict__.items() if name != "stages"}
 
     @cached_property
     def id(self) -> str:
-        """Hex SHA-256 of everything that determines the result; part of the work directory's name."""
+        """Hex SHA-256 of all that determines the result; part of the work directory's name."""
         causes = {
             "schema": SCHEMA,
             "version": __version__,
@@ -53,7 +55,7 @@ class Plan:
             "workflow": self.parameters(),
             "region": asdict(self.region) if self.region else None,
             "given_mask": sha256_of(self.slide.mask_path) if self.slide.mask_path else None,
-            # The groups that a network was trained on change no result; cards of earlier versions lack them.
+            # The trained groups of a network do not affect the result; cards of earlier versions lack them.
             "models": {
                 stage: card.model_dump(mode="json", exclude={"trained_groups"})
                 for stage, card in self.cards.items()
@@ -66,16 +68,16 @@ class Plan:
         """The workflow with open values filled in from the cards of its weights.
 
         Raises:
-            ConfigError: Workflow and card together make no valid parameters.
+            ConfigError: Workflow and card together are not valid parameters.
         """
         return completed(self.workflow, self.cards)
 
     def parameters(self) -> dict[str, object]:
-        """Return the values that each stage runs with, by section; those of the cards included."""
+        """Return the parameters of each stage by section, those of the cards included."""
         return self.completed_workflow.causes()
 
     def with_smaller_patches(self, times: int) -> "Plan":
-        """Return the same plan in smaller passes of the networks: the same result from less memory."""
+        """Return the plan with smaller patches: the same result with less memory."""
         return replace(self, workflow=self.workflow.with_smaller_patches(times)) if times else self
 
     @property
@@ -94,7 +96,7 @@ class Plan:
         return next(stage for stage in self.stages if stage.name == name)
 
     def published(self, kind: Kind) -> Iterator[tuple[Stage, Write]]:
-        """Yield the finest level of each published array of a kind, with the stage that writes it."""
+        """Yield the finest level of each published array of a kind, and its stage."""
         for stage in self.stages:
             for write in stage.writes:
                 if write.kind == kind and write.published and write.name.endswith("/0"):
@@ -105,7 +107,7 @@ class Plan:
         return next(stage.downsample for stage in self.stages for write in stage.writes if write.name == name)
 
     def specs(self, stage: Stage) -> list[ArraySpec]:
-        """Return the arrays that a stage makes."""
+        """Return the specifications of the arrays that a stage writes."""
         shape = self.facts.grid.shape_at(stage.downsample)
         chunk_px = self.workflow.tile.chunk_px
         if stage.shard_px % chunk_px:
@@ -124,7 +126,7 @@ class Plan:
         ]
 
     def summary(self) -> PlanEntry:
-        """Return the plan's facts, as a dry run prints them and run.json keeps them."""
+        """Return a summary of the plan for dry runs and ``run.json``."""
         grid = self.facts.grid
         return {
             "slide_id": self.slide.slide_id,
@@ -143,6 +145,6 @@ class Plan:
 
 
 def origin(write: Write) -> str:
-    """Return the organ and stain of a label's classes, as ``colon, H&E``; empty where they are not known."""
+    """Return the organ and stain of a label's classes, as ``colon, H&E``; empty if unknown."""
     values = (write.about.get(key) for key in ("organ", "stain"))
     return ", ".join(str(value) for value in values if value)

@@ -1,4 +1,4 @@
-"""Workflow, weights and region, checked once before any work -> the plan of each slide."""
+"""Check workflow, weights and region once, and plan each slide."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,13 +22,13 @@ OPENED_WITH_WARNING = "OPENED_WITH_WARNING"
 
 @dataclass(frozen=True)
 class RunPlanner:
-    """Plans slides of one run.
+    """Factory of the plans of one run.
 
     Attributes:
-        workflow: What is done.
+        workflow: The workflow.
         cards: Cards of its networks, by stage.
-        lattice: Canvas sides are multiples of this, px.
-        region: (y, x, height, width) in level-0 px; None for all.
+        lattice: Unit of canvas sides, px.
+        region: Region to compute (y, x, height, width), level-0 px; None for all.
         auto: Precision that ``auto`` means; None for the best where the networks run.
     """
 
@@ -42,26 +42,27 @@ class RunPlanner:
         """Open a slide in a worker and plan it.
 
         Returns:
-            The plan, and the warnings that opening the slide raised.
+            The plan, and the warnings raised while the slide was opened.
 
         Raises:
-            WsipipeError: The slide does not open, its um per px is missing, or the region lies beside it.
+            WsipipeError: The slide does not open, its um per px is missing, or the region lies outside it.
         """
         name = f"{slide.slide_id}.open"
-        asked = (slide, self.workflow.tile.mpp, self.lattice, device, self.coarsest_mpp)
-        found = pool.call(name, inspect_slide, *asked)
+        arguments = (slide, self.workflow.tile.mpp, self.lattice, device, self.coarsest_mpp)
+        found = pool.call(name, inspect_slide, *arguments)
         part = canvas_part(self.region, found.facts, slide) if self.region else None
         workflow = self.workflow.in_precision(self.auto or found.precision, only_auto=True)
         warnings = tuple(SlideWarning(OPENED_WITH_WARNING, text) for text in found.warnings)
         return Plan(slide, found.facts, workflow, self.cards, part), warnings
 
     def check_region(self, slides: Sequence[SlideInput]) -> None:
-        """Refuse a region that lies beside every slide, before any work; of one slide alone, its plan does.
+        """Check that the region meets at least one slide.
 
-        Slides are opened until one holds the region, or does not open: then its own failure tells why.
+        Slides are opened until one meets the region, or one does not open; its own failure reports the cause.
+        Where it lies outside some slides only, their plans fail.
 
         Raises:
-            ConfigError: The region lies beside every slide; names the first.
+            ConfigError: The region lies outside every slide; names the first.
         """
         if self.region is None:
             return
@@ -87,39 +88,42 @@ class RunPlanner:
         return min((card.mpp for card in self.cards.values()), default=None)
 
     def notices(self) -> list[str]:
-        """What the user should know of the weights before the work begins."""
-        told = [
+        """Return messages about weights and region for the start of the run."""
+        messages = [
             f"The weights {card.name} are for non-commercial research only ({card.licence})."
             for card in self.cards.values()
             if card.non_commercial
         ]
         if self.region and any(card.stain_reference for card in self.cards.values()):
-            told.append("Colours are counted in the region alone, so nuclei may differ from a whole run's.")
-        return told
+            messages.append(
+                "Colours are counted in the region alone, so nuclei may differ from a run of the whole slide."
+            )
+        return messages
 
 
 def make_planner(
     workflow: str | Path | Workflow, settings: list[str], region: Level0Region | None
 ) -> RunPlanner:
-    """Reads and checks everything that does not need a slide.
+    """Read and check everything that does not need a slide.
 
     Raises:
-        ConfigError: Workflow, settings, weights or region are wrong; names the key.
+        ConfigError: Workflow, settings, weights or region are invalid; names the key.
     """
     chosen = workflow if isinstance(workflow, Workflow) else load_workflow(workflow, settings)
     cards = workflow_cards(chosen)
     if region is not None and (min(region[:2]) < 0 or min(region[2:]) < 1):
         raise ConfigError(
-            f"--region {_typed(region)}: give y,x,height,width in level-0 px, all >= 0, extents above 0."
+            f"Invalid --region {_typed(region)}. Give y,x,height,width in level-0 px, with y and x >= 0 and "
+            f"height and width > 0."
         )
     return RunPlanner(chosen, cards, lattice_px(chosen.tile.mpp, cards), region)
 
 
 def canvas_part(region: Level0Region, facts: SlideFacts, slide: SlideInput) -> Region:
-    """Level-0 (y, x, height, width) -> the canvas px that it touches.
+    """Return the part of the canvas that a level-0 region touches.
 
     Raises:
-        ConfigError: The region lies beside the slide; names both.
+        ConfigError: The region lies outside the slide; names both.
     """
     step = facts.grid.step_px0
     y, x = (start - offset for start, offset in zip(region[:2], facts.grid.offset_px0, strict=True))
@@ -128,12 +132,12 @@ def canvas_part(region: Level0Region, facts: SlideFacts, slide: SlideInput) -> R
     if not part.area_px:
         height, width = facts.levels[0]
         raise ConfigError(
-            f"--region {_typed(region)} lies beside {slide.path}, whose level 0 is {height} px high and "
-            f"{width} px wide; give y,x,height,width inside it."
+            f"--region {_typed(region)} lies outside {slide.path}, whose level 0 is {height} px high and "
+            f"{width} px wide. Give y,x,height,width inside it."
         )
     return part
 
 
 def _typed(region: Level0Region) -> str:
-    """A region as it is written on the command line."""
+    """Return a region as typed on the command line."""
     return ",".join(map(str, region))

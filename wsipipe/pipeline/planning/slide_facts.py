@@ -1,4 +1,4 @@
-"""Open a slide in a worker and collect what planning needs."""
+"""Facts about a slide that planning needs."""
 
 import warnings
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from wsipipe.tiling.slide import open_slide
 
 @dataclass(frozen=True)
 class SlideFacts:
-    """What opening a slide told.
+    """Facts about a slide.
 
     Attributes:
-        fingerprint: Of the slide's content.
-        vendor: Format.
+        fingerprint: Fingerprint of the slide's content.
+        vendor: Vendor or format.
         mpp: Um per px of level 0.
-        mpp_source: Where that value comes from.
-        levels: (height, width) of each level.
+        mpp_source: Source of that value.
+        levels: Shape (height, width) of each level.
         grid: The canvas.
     """
 
@@ -35,7 +35,7 @@ class SlideFacts:
 
 
 MAX_UPSAMPLING = 1.5
-"""A slide may be this much coarser than the workflow's mpp."""
+"""Largest um per px of a slide over that of the workflow."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class InspectedSlide:
     """Result of opening a slide.
 
     Attributes:
-        facts: What is in it.
+        facts: Facts about the slide.
         precision: Best precision of networks where they run.
-        warnings: Texts of the warnings that opening it raised, each once.
+        warnings: Texts of the warnings raised while it was opened, each once.
     """
 
     facts: SlideFacts
@@ -64,16 +64,16 @@ def inspect_slide(
     """Open a slide and collect what planning needs.
 
     Args:
-        slide: Which one.
-        mpp: The workflow's um per px.
-        lattice: Canvas sides are multiples of this, px.
+        slide: The slide.
+        mpp: Um per px of the workflow.
+        lattice: Unit of canvas sides, px.
         device: ``cpu`` or ``cuda`` for networks.
-        coarsest_mpp: Largest um per px at which the workflow's networks work; None without networks.
-        attempt: How often it was tried before.
+        coarsest_mpp: Largest um per px at which all networks of the workflow work; None without networks.
+        attempt: Number of earlier attempts.
 
     Raises:
-        SlideError: It does not open.
-        MppError: Its um per px is missing or absurd.
+        SlideError: The slide does not open.
+        MppError: Its um per px is missing or implausible.
     """
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always", UserWarning)
@@ -87,8 +87,8 @@ def _facts(slide: SlideInput, mpp: float, lattice: int, coarsest_mpp: float | No
         if opened.mpp > MAX_UPSAMPLING * mpp:
             raise MppError(
                 f"{slide.path}: the workflow works at {mpp:g} um/px, but the slide's finest level has "
-                f"{opened.mpp:.4g} um/px (from: {opened.mpp_source}), more than {MAX_UPSAMPLING:g} times as "
-                f"coarse, and its pixels cannot be made finer. {_coarse_remedy(opened.mpp, coarsest_mpp)}"
+                f"{opened.mpp:.4g} um/px (from: {opened.mpp_source}), and wsipipe does not upsample by "
+                f"more than a factor of {MAX_UPSAMPLING:g}. {_coarse_remedy(opened.mpp, coarsest_mpp)}"
             )
         canvas = Canvas(opened, mpp, lattice)
         return SlideFacts(
@@ -102,34 +102,34 @@ def _facts(slide: SlideInput, mpp: float, lattice: int, coarsest_mpp: float | No
 
 
 def _coarse_remedy(slide_mpp: float, coarsest_mpp: float | None) -> str:
-    """What helps for a slide that is too coarse for the workflow."""
+    """Return the remedy for a slide that is too coarse for the workflow."""
     correct = "If that value is wrong, give the right one with --mpp"
     if coarsest_mpp is None:
-        return f"{correct}; else choose a coarser canvas: --set tile.mpp={slide_mpp:.4g}."
+        return f"{correct}; otherwise choose a coarser canvas: --set tile.mpp={slide_mpp:.4g}."
     if slide_mpp <= MAX_UPSAMPLING * coarsest_mpp:
-        return f"{correct}; else choose a coarser canvas: --set tile.mpp={coarsest_mpp:g}."
+        return f"{correct}; otherwise choose a coarser canvas: --set tile.mpp={coarsest_mpp:g}."
     return (
         f"{correct}. If it is right, the slide is too coarse for these weights, which need at most "
-        f"{MAX_UPSAMPLING * coarsest_mpp:g} um/px: scan it finer or take other weights (wsipipe models lists "
-        f"them). Tissue mask and tiles alone: wsipipe run tiling_only ... --set tile.mpp={slide_mpp:.4g}."
+        f"{MAX_UPSAMPLING * coarsest_mpp:g} um/px: scan it finer or use other weights (wsipipe models lists "
+        f"them). For tissue mask and tiles alone: wsipipe run tiling_only ... --set tile.mpp={slide_mpp:.4g}."
     )
 
 
 def check_unchanged(path: Path, planned: str, attempt: int = 0) -> None:
-    """Check that a slide's files are still those of the plan.
+    """Check that the files of a slide have not changed since planning.
 
     Args:
         path: The slide.
-        planned: Its fingerprint when it was planned.
-        attempt: How often it was tried before.
+        planned: Fingerprint of the slide when it was planned.
+        attempt: Number of earlier attempts.
 
     Raises:
-        SlideChangedError: They are not.
+        SlideChangedError: The files have changed.
     """
     found = fingerprint(path)
     if found != planned:
         raise SlideChangedError(
-            f"{path} changed while it was worked on: its fingerprint was {planned[:12]}... and is "
-            f"{found[:12]}... now. Nothing was published; let nobody write to the slide, and run the same "
-            "command again."
+            f"{path} changed during the run: its fingerprint was {planned[:12]}... and is now "
+            f"{found[:12]}.... Nothing was published. Make sure that nothing writes to the slide, and run "
+            "the same command again."
         )

@@ -1,1 +1,1 @@
-"""The end of a slide: metadata, tables, pictures and checks, then one atomic rename."""
+"""Publish a slide: metadata, tables, pictures and checks, then one atomic rename."""

@@ -1,4 +1,4 @@
-"""Checks of a finished slide: measures of its result, and warnings where they look wrong."""
+"""Measure a finished slide, and warn of implausible results."""
 
 import json
 from dataclasses import asdict
@@ -19,13 +19,13 @@ _BAND_PX = 512
 
 
 def check_slide(plan: Plan, inputs: ShardInputs, tables: Path, path: Path) -> tuple[SlideWarning, ...]:
-    """Measure a finished slide and write the measures and warnings to ``path``.
+    """Measure a finished slide, and write measures and warnings.
 
     Args:
         plan: Plan of the slide.
-        inputs: Its finished arrays.
+        inputs: Finished arrays of the slide.
         tables: Folder of the stages' tables.
-        path: JSON file to write: ``measures`` by name, and ``warnings`` with code and message.
+        path: JSON file to write, with ``measures`` by name, and ``warnings`` with code and message.
 
     Returns:
         The warnings; empty for an ordinary slide.
@@ -37,7 +37,7 @@ def check_slide(plan: Plan, inputs: ShardInputs, tables: Path, path: Path) -> tu
 
 
 def read_warnings(folder: Path) -> tuple[SlideWarning, ...]:
-    """Warnings of a published slide; empty for a result of a version that made no checks."""
+    """Read the warnings of a published slide; none for versions without checks."""
     path = folder / CHECKS
     if not path.is_file():
         return ()
@@ -45,7 +45,7 @@ def read_warnings(folder: Path) -> tuple[SlideWarning, ...]:
 
 
 def tissue_share(inputs: ShardInputs) -> float:
-    """Share (0 to 1) of the computed part of the slide that is tissue."""
+    """Return the share (0 to 1) of tissue in the computed part of the slide."""
     tissue = inputs.array(TISSUE)
     counts = np.zeros(256, np.int64)
     for y in range(0, tissue.shape[0], _BAND_PX):
@@ -57,14 +57,14 @@ def _tissue_warnings(measures: Measures, mask_path: Path | None) -> list[SlideWa
     share = measures["tissue_share"]
     if share >= LEAST_TISSUE_SHARE:
         return []
-    found = "no tissue was found" if share == 0 else f"only {share:.2%} of the slide was taken for tissue"
+    found = "no tissue was found" if share == 0 else f"only {share:.2%} of the slide was detected as tissue"
     if mask_path is None:
-        remedy = "give a mask of it in the manifest's column mask_path: a PNG, white where tissue is"
+        remedy = "give a mask in the manifest's column mask_path: a PNG, white where tissue is"
     else:
-        remedy = f"mend the mask {mask_path}, which is white where tissue is, or leave mask_path empty"
+        remedy = f"correct the mask {mask_path} (white where tissue is), or leave mask_path empty"
     return [
         SlideWarning(
             "LITTLE_TISSUE",
-            f"{found}, so almost nothing was measured. Look at overview.png; if there is tissue, {remedy}.",
+            f"{found}, so almost nothing was measured. Check overview.png; if there is tissue, {remedy}.",
         )
     ]

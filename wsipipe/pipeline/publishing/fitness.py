@@ -1,7 +1,7 @@
-"""Whether the weights fit a slide: its colours and nuclei against what the cards say was trained.
+"""Compare a slide's colours and nuclei with the training data of its networks.
 
-Nothing here changes a result. A slide that lies outside is finished all the same, with a warning that says
-what was found, what was learnt, and what to try.
+Nothing here changes a result. A slide outside the training ranges is finished with a warning that names the
+measured value, the range in the training data, and what to try.
 """
 
 import math
@@ -32,27 +32,28 @@ from wsipipe.tiling.slide import open_slide
 Measures = dict[str, float]
 _BAND_PX = 512
 FEWEST_DENSE_PX = 2000
-"""Colours of less are not judged: 0.008 mm2 at 2 um/px."""
+"""Fewest dense pixels whose colours are judged: 0.008 mm2 at 2 um/px."""
 LEAST_HUE_SHARE = 1 / 3
-"""Of a slide's colour, in the hues that were trained."""
+"""Least share of a slide's colour in the hues of the training data."""
 FEWEST_EXPECTED, FEWEST_NUCLEI = 50, 20
-"""So many nuclei must be expected before their number, or found before their size, is judged."""
+"""Fewest nuclei expected before their number is judged, and found before their size is judged."""
 DENSITY_FACTOR, AREA_FACTOR, BRIGHTNESS_FACTOR, MPP_FACTOR = 4.0, 2.0, 2.0, 1.5
-"""How far beyond the range of the training data a slide may be."""
+"""Factors by which a slide may exceed the ranges of the training data."""
 
 
 def measure_fit(plan: Plan, inputs: ShardInputs, tables: Path) -> Measures:
-    """Measures of a finished slide that its cards give a range for.
+    """Measure what the cards of a finished slide give ranges for.
 
     Args:
-        plan: Of the slide.
-        inputs: Its finished arrays.
+        plan: Plan of the slide.
+        inputs: Finished arrays of the slide.
         tables: Folder of the stages' tables.
 
     Returns:
-        By name: ``brightness`` (median, 0 to 255), ``segment_hue_share`` and ``classify_hue_share`` (share of
-        the colour in the hues learnt), ``nuclei_per_mm2``, ``nucleus_area_um2`` (median), ``tissue_mm2``, and
-        ``file_mpp`` where the user gave another; those that cannot be judged are left out.
+        Measures by name: ``brightness`` (median, 0 to 255), ``segment_hue_share`` and ``classify_hue_share``
+        (share of the colour in the hues of the training data), ``nuclei_per_mm2``, ``nucleus_area_um2``
+        (median), ``tissue_mm2``, and ``file_mpp`` where the user gave another. Those that cannot be judged
+        are left out.
     """
     measures = _file_mpp(plan)
     cards = {stage: card for stage, card in plan.cards.items() if card.training_range}
@@ -69,7 +70,10 @@ def measure_fit(plan: Plan, inputs: ShardInputs, tables: Path) -> Measures:
 
 
 def fit_warnings(plan: Plan, measures: Measures) -> list[SlideWarning]:
-    """Warnings for what lies beyond the ranges of the cards; a dark slide is not judged further."""
+    """Return warnings of measures outside the ranges of the cards.
+
+    A dark slide is not judged further.
+    """
     warnings = list(_other_mpp(plan, measures))
     for stage, card in plan.cards.items():
         if card.training_range is None:
@@ -84,7 +88,7 @@ def fit_warnings(plan: Plan, measures: Measures) -> list[SlideWarning]:
 
 
 def _file_mpp(plan: Plan) -> Measures:
-    """Um per px that the slide's file itself says, where the user gave it and the file says it too."""
+    """Return the um per px stored in the slide's file, where the user gave a value."""
     if plan.slide.mpp is None:
         return {}
     try:
@@ -95,19 +99,19 @@ def _file_mpp(plan: Plan) -> Measures:
 
 
 def _other_mpp(plan: Plan, measures: Measures) -> Iterator[SlideWarning]:
-    says, given = measures.get("file_mpp", plan.facts.mpp), plan.facts.mpp
-    if 1 / MPP_FACTOR < given / says < MPP_FACTOR:
+    stored, given = measures.get("file_mpp", plan.facts.mpp), plan.facts.mpp
+    if 1 / MPP_FACTOR < given / stored < MPP_FACTOR:
         return
     yield SlideWarning(
         "OTHER_MPP",
-        f"{given:.4g} um/px was given for this slide, but its file says {says:.4g}. If the file is right, "
-        "run again without --mpp (or the manifest's spacing_at_level_0): sizes are wrong, and so is what "
-        "the networks find.",
+        f"{given:.4g} um/px was given for this slide, but its file has {stored:.4g} um/px. If the file is "
+        "right, sizes and network results are wrong: run again without --mpp (or the manifest's "
+        "spacing_at_level_0).",
     )
 
 
 def _brightness(plan: Plan, inputs: ShardInputs) -> float:
-    """Median of the mean of red, green and blue over the computed part of the slide, tissue or glass."""
+    """Return the median brightness (mean of RGB) over computed tissue and glass."""
     tissue, downsample = inputs.array(TISSUE), plan.downsample(TISSUE)
     counts = np.zeros(256, np.int64)
     for band in Region(0, 0, *tissue.shape).blocks(_BAND_PX):
@@ -132,7 +136,7 @@ def _hue_share(
 
 
 def _tissue_pixels(plan: Plan, inputs: ShardInputs, lookup: Lookup | None) -> Iterator[tuple[Array, Array]]:
-    """RGB at about 2 um/px, and which px are tissue, of bands of the slide that hold tissue."""
+    """Yield RGB at about 2 um/px and the tissue mask of each block with tissue."""
     grid, tissue = plan.facts.grid, inputs.array(TISSUE)
     wanted = max(0, round(math.log2(HUES_UM / grid.mpp)))
     unit = plan.downsample(TISSUE) >> wanted
@@ -171,11 +175,10 @@ def _dark(card: ModelCard, trained: TrainingRange, measures: Measures) -> SlideW
         return None
     return SlideWarning(
         "DARK_BACKGROUND",
-        f"half of the slide is darker than {measures['brightness']:.0f} of 255, as in fluorescence; "
-        f"{card.name} was trained on {card.stain} and light backgrounds "
-        f"({trained.least_brightness:.0f} or more), "
-        "so its answers here mean nothing. Store the image alone (workflow tiling_only), or give weights "
-        "that were trained on such slides.",
+        f"half of the slide is darker than {measures['brightness']:.0f} of 255, as in fluorescence, but "
+        f"{card.name} was trained on {card.stain} with light backgrounds ({trained.least_brightness:.0f} or "
+        "more), so its results are meaningless here. Store the image alone (workflow tiling_only), or use "
+        "weights that were trained on such slides.",
     )
 
 
@@ -184,11 +187,11 @@ def _unlike_stain(stage: str, card: ModelCard, measures: Measures) -> Iterator[S
     if card.training_range is None or share >= LEAST_HUE_SHARE:
         return
     low, high = card.training_range.hue_degrees
-    adapted = " even after they were adapted to it" if card.stain_reference else ""
+    adapted = ", even after the colours were adapted" if card.stain_reference else ""
     yield SlideWarning(
         "UNLIKE_STAIN",
-        f"only {share:.0%} of the tissue's colour is of the hues that {card.name} learnt from ({card.stain}, "
-        f"{low:.0f} to {high:.0f} degrees){adapted}, as on slides of another stain. "
+        f"only {share:.0%} of the tissue's colour has hues that {card.name} was trained on ({card.stain}, "
+        f"{low:.0f} to {high:.0f} degrees){adapted}, as on slides with another stain. "
         + _stain_remedy(stage, card),
     )
 
@@ -196,14 +199,14 @@ def _unlike_stain(stage: str, card: ModelCard, measures: Measures) -> Iterator[S
 def _stain_remedy(stage: str, card: ModelCard) -> str:
     if card.activation == "softmax":
         return (
-            f"Do not trust its classes: run a workflow without {stage}, or give weights that were trained on "
+            f"Do not trust the classes: run a workflow without {stage}, or use weights that were trained on "
             "this stain."
         )
     if card.stain_reference:
-        return "Give weights that were trained on this stain (wsipipe train)."
+        return "Use weights that were trained on this stain (wsipipe train)."
     return (
-        f"Try weights that adapt the colours: --set {stage}.weights=nuclei_gmr_unet_0.5_restained. Look at "
-        "overview.png."
+        f"Try weights that adapt the colours: --set {stage}.weights=nuclei_gmr_unet_0.5_restained, and "
+        "check overview.png."
     )
 
 
@@ -214,18 +217,18 @@ def _unlike_nuclei(
     if not unlike_stain:
         cause = (
             f"Is the slide's um/px, {plan.facts.mpp:.4g} (from: {plan.facts.mpp_source}), right? If not, "
-            "give it with --mpp (about 0.25 for an objective of 40x, 0.5 for 20x). Otherwise look at "
-            "overview.png: the weights may not know this organ or stain."
+            "give it with --mpp (about 0.25 for an objective of 40x, 0.5 for 20x). Otherwise check "
+            "overview.png: the weights may not be trained for this organ or stain."
         )
     density, area = measures.get("nuclei_per_mm2"), measures.get("nucleus_area_um2")
     if trained.nuclei_per_mm2 and density is not None:
         low, high = _widened(trained.nuclei_per_mm2, DENSITY_FACTOR)
-        # What was found may be few, but what was to be expected must be enough to tell.
+        # Few nuclei may be found, but enough must be expected to judge their number.
         judged = max(low, density) * measures["tissue_mm2"] >= FEWEST_EXPECTED
         if judged and not low <= density <= high:
             yield SlideWarning(
                 "FEW_NUCLEI" if density < low else "MANY_NUCLEI",
-                f"{density:,.0f} nuclei a mm2 of tissue were found; the fields that {card.name} learnt from "
+                f"{density:,.0f} nuclei per mm2 of tissue were found; the training data of {card.name} "
                 f"have {_range_text(trained.nuclei_per_mm2)}. {cause}",
             )
     if trained.nucleus_area_um2 and area is not None:
@@ -233,7 +236,7 @@ def _unlike_nuclei(
         if not low <= area <= high:
             yield SlideWarning(
                 "UNLIKE_SIZE",
-                f"the median nucleus has {area:.1f} um2; in the fields that {card.name} learnt from it has "
+                f"the median nucleus has {area:.1f} um2; in the training data of {card.name} it has "
                 f"{_range_text(trained.nucleus_area_um2)}. {cause}",
             )
 

@@ -1,4 +1,4 @@
-"""Slide -> ``overview.png``: tissue outline, class colours with legend, and nuclei per mm2, side by side."""
+"""Draw ``overview.png``: tissue outline, classes and nuclei density, side by side."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +23,7 @@ from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.tables import load_table
 
 LONGEST_SIDE_PX = 640
-"""Of a panel's image; a panel is about as wide. Matplotlib takes some 100 bytes for each px."""
+"""Longest side of a panel's image, about that of the panel; Matplotlib needs about 100 bytes per px."""
 BAND_PX = 1 << 18
 CLASS_BAND_PX = 512
 DENSITY_CELL_UM = 128.0
@@ -32,14 +32,14 @@ DENSITY_CELL_UM = 128.0
 def draw_overview(
     plan: Plan, inputs: ShardInputs, tables: Path, path: Path, warnings: tuple[SlideWarning, ...] = ()
 ) -> None:
-    """Draws the panels that the workflow has results for.
+    """Draw the panels that the workflow has results for.
 
     Args:
-        plan: Of the slide.
-        inputs: Its finished arrays.
+        plan: Plan of the slide.
+        inputs: Finished arrays of the slide.
         tables: Folder of the stages' tables.
-        path: The PNG to write.
-        warnings: Named in the title.
+        path: PNG file to write.
+        warnings: Warnings whose codes the title lists.
     """
     grid = plan.facts.grid
     extent_mm = (0.0, grid.shape[1] * grid.mpp / 1000, grid.shape[0] * grid.mpp / 1000, 0.0)
@@ -71,11 +71,14 @@ def draw_overview(
 
 
 def _thumbnail(plan: Plan, inputs: ShardInputs) -> Array:
-    """RGB of the slide as means of n x n px; read in bands, so that memory does not follow the slide."""
+    """Return RGB of the slide, averaged over n x n px.
+
+    It is read in bands, so that memory does not depend on the size of the slide.
+    """
     downsample = plan.downsample(TISSUE)
     shape = plan.facts.grid.shape_at(downsample)
     every = _every(shape)
-    # A strip may be thinner than a px of the picture; off the canvas it is white.
+    # A slide may be narrower than one px of the picture; it is white outside the canvas.
     height, width = (max(1, side // every) for side in shape)
     rows = max(1, BAND_PX // (width * every**2))
     small = np.empty((height, width, 3), np.uint8)
@@ -88,7 +91,7 @@ def _thumbnail(plan: Plan, inputs: ShardInputs) -> Array:
 
 
 def _thinned(labels: zarr.Array) -> Array:
-    """Every n-th px of an array (H, W) in a store, so that the longest side fits."""
+    """Return every n-th px of a stored array (H, W), so that its longest side fits."""
     every = _every(labels.shape)
     return np.ascontiguousarray(labels[::every, ::every])
 
@@ -108,7 +111,7 @@ def _draw_classes(axes: Axes, write: Write, inputs: ShardInputs, extent_mm: tupl
     for item in write.legend:
         colours[item.value] = [*item.rgb, 140]
     axes.imshow(colours[_thinned(classes)], extent=extent_mm, interpolation="nearest")
-    counts = _counted(classes)[[item.value for item in write.legend]]
+    counts = _histogram(classes)[[item.value for item in write.legend]]
     swatches = [
         Swatch(color=[channel / 255 for channel in item.rgb], label=f"{item.name} {share:.0%}")
         for item, share in zip(write.legend, counts / max(1, int(counts.sum())), strict=True)
@@ -117,8 +120,8 @@ def _draw_classes(axes: Axes, write: Write, inputs: ShardInputs, extent_mm: tupl
     axes.legend(handles=swatches, fontsize=7, loc="upper left", framealpha=0.85)
 
 
-def _counted(classes: zarr.Array) -> Array:
-    """How often each value 0 to 255 is in an array (H, W) in a store."""
+def _histogram(classes: zarr.Array) -> Array:
+    """Return the histogram (256 bins) of a stored uint8 array, read in bands."""
     bands = (np.asarray(classes[y : y + CLASS_BAND_PX]) for y in range(0, classes.shape[0], CLASS_BAND_PX))
     return np.sum([np.bincount(band.ravel(), minlength=256) for band in bands], axis=0)
 

@@ -1,4 +1,7 @@
-"""The end of a slide's walk: OME attributes, tables and pictures, then one rename that makes it visible."""
+"""Finish a slide: write its results, and publish them with one atomic rename.
+
+The results include OME attributes, tables and pictures.
+"""
 
 import itertools
 import os
@@ -22,9 +25,17 @@ from wsipipe.store.ome_metadata import NOT_COMPUTED_CLASS
 
 
 def write_results(plan: Plan, work: Path, attempt: int = 0) -> list[ShardFile]:
-    """Write metadata, tables and pictures of a slide, and return those files with their digests.
+    """Write metadata, tables and pictures of a slide.
 
-    Safe to repeat.
+    It can be repeated.
+
+    Args:
+        plan: Plan of the slide.
+        work: Work directory with all arrays.
+        attempt: Number of earlier attempts.
+
+    Returns:
+        The files with their digests.
     """
     root = work / RESULT / "slide.zarr"
     with storage_errors(root):
@@ -72,7 +83,7 @@ def _label_attributes(plan: Plan, stage: Stage, write: Write) -> dict[str, Any]:
     scales = ome_metadata.multiscale(
         name_of(write), plan.levels, plan.facts.grid.mpp, stage.downsample, channels=False, kind="mode"
     )
-    # The nuclei have no legend: a million of them are in the table instead.
+    # The nuclei have no legend: there may be a million, which the table lists.
     legend = [*write.legend, NOT_COMPUTED_CLASS] if write.legend else []
     about = {"wsipipe": dict(write.about)} if write.about else {}
     return ome_metadata.label_attributes(scales, legend) | about
@@ -118,19 +129,19 @@ def _put(folder: Path, attributes: dict[str, object]) -> None:
 
 
 def is_published(out: Path, plan: Plan) -> bool:
-    """Whether ``out`` holds this very plan's result already."""
+    """Return whether ``out`` has the result of this plan."""
     folder = out / plan.slide.slide_id
     return _plan_of(folder) == plan.id
 
 
 def publish(work: Path, out: Path, plan: Plan) -> None:
-    """Moves the finished result to its place with one rename, then drops the scratch.
+    """Publish the finished result with one rename, then delete the work directory.
 
-    An earlier result is kept under ``OUT/.replaced``, human corrections included.
+    An earlier result is kept under ``OUT/.replaced``, including its manual corrections.
     """
     target = out / plan.slide.slide_id
     with storage_errors(target):
-        # Zarr makes folders as it goes and syncs none of them.
+        # Zarr makes folders without syncing them.
         sync_folders(work / RESULT)
         if target.exists():
             backup = _backup_path(out, target)
@@ -145,14 +156,14 @@ def publish(work: Path, out: Path, plan: Plan) -> None:
 
 
 def _backup_path(out: Path, target: Path) -> Path:
-    """A new name for an earlier result; none that was put aside before is given up."""
+    """Return an unused path for an earlier result; existing backups are never overwritten."""
     name = f"{target.name}.{_plan_of(target)[:16]}"
     names = itertools.chain([name], (f"{name}.{i}" for i in itertools.count(2)))
     return next(path for path in (out / ".replaced" / each for each in names) if not path.exists())
 
 
 def _plan_of(folder: Path) -> str:
-    """Plan of a result; ``unknown`` where there is none, or its manifest is damaged."""
+    """Return the plan of a result; ``unknown`` if its manifest is missing or damaged."""
     try:
         return str(manifest.read(folder)["plan"])
     except StorageError:

@@ -1,4 +1,4 @@
-"""A finished slide's arrays -> files for other tools: GeoParquet, GeoJSON for QuPath, an overview picture."""
+"""Write the side files of a slide: GeoParquet, GeoJSON for QuPath, checks and pictures."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from wsipipe.tiling.readers.openslide_reader import label_images
 
 
 def write_side_files(plan: Plan, work: Path) -> list[Path]:
-    """Writes the side files of a slide into the result folder; returns their paths."""
+    """Write the side files of a slide to its result folder, and return their paths."""
     folder = work / RESULT
     written = []
     for stage in plan.stages:
@@ -37,7 +37,7 @@ def write_side_files(plan: Plan, work: Path) -> list[Path]:
 
 
 def _write_label_images(plan: Plan, folder: Path) -> list[Path]:
-    """``label.png`` and ``macro.png``: only on request, for they may show who the patient is."""
+    """Write ``label.png`` and ``macro.png``, only on request: they may identify the patient."""
     written = []
     for name, pixels in sorted(label_images(plan.slide.path).items()):
         Image.fromarray(pixels).save(folder / f"{name}.png")
@@ -46,7 +46,10 @@ def _write_label_images(plan: Plan, folder: Path) -> list[Path]:
 
 
 def _write_nuclei(plan: Plan, parts_folder: Path, folder: Path) -> list[Path]:
-    """Write the nuclei as GeoParquet and GeoJSON; their classes have the colours of the labels' legends."""
+    """Write the nuclei as GeoParquet and GeoJSON.
+
+    Their classes have the colours of the labels' legends.
+    """
     parts = sorted(parts_folder.glob("*.parquet"))
     colours = {item.name: item.rgb for _, write in plan.published("label") for item in write.legend}
     write_parquet(folder / NUCLEI_TABLE, in_id_order(parts))

@@ -24,7 +24,7 @@ def test_a_region_touches_whole_canvas_px(region: tuple[int, int, int, int], par
     facts = SlideFacts("f", "v", 0.25, "option", ((100, 100),), grid)
     slide = SlideInput("x", Path("x.svs"), None, None, "x")
     assert planner.canvas_part(region, facts, slide) == part
-    with pytest.raises(ConfigError, match=r"beside x\.svs"):
+    with pytest.raises(ConfigError, match=r"outside x\.svs"):
         planner.canvas_part((5000, 0, 5, 5), facts, slide)
 
 

@@ -39,7 +39,7 @@ def codes(plan: Plan, **measures: float) -> list[str]:
 
 
 @pytest.mark.parametrize("name", list_models(WEIGHTS_DIR))
-def test_every_shipped_card_says_what_was_learnt(name: str) -> None:
+def test_every_shipped_card_has_training_ranges(name: str) -> None:
     card = read_card(name)
     found = card.training_range
     assert found is not None
@@ -65,7 +65,9 @@ def test_an_ordinary_slide_has_no_warning(plan: Plan) -> None:
         ({"file_mpp": 0.0625}, "OTHER_MPP"),
     ],
 )
-def test_what_lies_beyond_what_was_learnt_is_told(plan: Plan, measures: dict[str, float], code: str) -> None:
+def test_measures_beyond_the_training_range_give_a_warning(
+    plan: Plan, measures: dict[str, float], code: str
+) -> None:
     assert codes(plan, **measures) == [code]
 
 
@@ -93,8 +95,8 @@ def test_restaining_weights_are_not_told_to_be_tried_again(plan: Plan) -> None:
 
 @pytest.fixture(scope="module")
 def workflow(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """Tissue classes by tiny weights whose card says that H&E was learnt."""
-    folder = tmp_path_factory.mktemp("learnt")
+    """Tissue classes by tiny weights whose card has the training range of H&E."""
+    folder = tmp_path_factory.mktemp("trained")
     trained = TrainingRange(hue_degrees=(60, 168), least_brightness=126)
     name = "tiny_tissue"
     (folder / f"{name}.safetensors").write_bytes((tiny_weights / f"{name}.safetensors").read_bytes())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wsipipe.pipeline.publishing import overview
-from wsipipe.pipeline.publishing.overview import _counted, _thinned, _thumbnail
+from wsipipe.pipeline.publishing.overview import _histogram, _thinned, _thumbnail
 
 SHAPE = (90, 70)
 
@@ -69,4 +69,4 @@ def test_without_bands_all_is_read_at_once(canvas: Canvas, monkeypatch: pytest.M
 def test_classes_are_thinned_for_the_eye_and_counted_whole(canvas: Canvas) -> None:
     classes = np.random.default_rng(1).integers(0, 5, (1300, 40), np.uint8)
     assert _thinned(classes).shape == (30, 1)
-    np.testing.assert_array_equal(_counted(classes), np.bincount(classes.ravel(), minlength=256))
+    np.testing.assert_array_equal(_histogram(classes), np.bincount(classes.ravel(), minlength=256))
