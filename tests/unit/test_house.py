@@ -65,9 +65,8 @@ def test_sister_a_loose_module_is_seen(tmp_path: Path) -> None:
 def test_sister_bad_structure_is_seen(tmp_path: Path) -> None:
     (tmp_path / "__init__.py").touch()
     body = "\n".join(f"    x{i} = {i}" for i in range(60))
-    code = (
-        f"from typing import Any\n\nclass Twin:\n    pass\n\ndef long(a: Any) -> int:\n{body}\n    return 1\n"
-    )
+    head = '"""Test module."""\nfrom typing import Any\n\nclass Twin:\n    pass\n'
+    code = f"{head}\ndef long(a: Any) -> int:\n{body}\n    return 1\n"
     (tmp_path / "one.py").write_text(f"{code}\nimport wsipipe.two\n")
     (tmp_path / "two.py").write_text(f"{code}\nimport wsipipe.one\n")
     figures = house.figures(tmp_path)

@@ -186,5 +186,5 @@ def _name(path: Path) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Replace bytes of a file name that are not UTF-8, which Python carries as surrogates, by ``\xNN``."""
+    r"""Replace bytes of a file name that are not UTF-8 by ``\xNN``."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
