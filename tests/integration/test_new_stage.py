@@ -13,6 +13,7 @@ import pytest
 from wsipipe import open_result, run
 from wsipipe.errors import ConfigError
 from wsipipe.pipeline.options import Resources
+from wsipipe.pipeline.reporting.run_record import RunRequest
 from wsipipe.review.gui.layers import result_layers
 from wsipipe.stages.workflow import load_workflow, workflow_model
 
@@ -99,6 +100,11 @@ def test_its_keys_are_checked_as_all_others(brightness: Path) -> None:
         load_workflow(brightness, ["brightness.dark_blow=3"])
     with pytest.raises(ConfigError, match=r"brightness\.light_from: .*\(found 400\)"):
         load_workflow(brightness, ["brightness.light_from=400"])
+
+
+def test_a_retry_reads_the_section_from_the_run_record(brightness: Path) -> None:
+    request = RunRequest(load_workflow(brightness))
+    assert RunRequest.from_json(request.as_json()) == request
 
 
 def test_without_the_package_the_section_is_unknown(tmp_path: Path) -> None:

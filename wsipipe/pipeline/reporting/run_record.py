@@ -16,7 +16,7 @@ from wsipipe.pipeline.cluster.attempts import SHARD_TIMEOUT_S
 from wsipipe.pipeline.reporting.html_report import machine_facts, write_report
 from wsipipe.pipeline.reporting.outcome import SlideOutcome
 from wsipipe.pipeline.reporting.run_json import RequestEntry, RunEntry, ShardFacts, SlideEntry
-from wsipipe.stages.workflow import Workflow
+from wsipipe.stages.workflow import Workflow, workflow_model
 from wsipipe.tiling.collect import SlideInput
 
 RUN_JSON = "run.json"
@@ -58,7 +58,7 @@ class RunRequest:
         if "chosen" not in entry:
             return cls(_without_defaults(entry["workflow"]), region)
         checksums = Path(entry["checksums"]) if entry["checksums"] else None
-        workflow = Workflow.model_validate(entry["chosen"])
+        workflow = workflow_model().model_validate(entry["chosen"])
         return cls(workflow, region, checksums, entry["shard_timeout_s"], entry["restart"])
 
     @property
