@@ -53,18 +53,21 @@ class Person:
         self.viewer.window.add_dock_widget(self.panel, name="review", area="right")
         self.panel.open_folder(result.folder.parent)
         self.album = album
-        self.look()
+        self.settle()
 
-    def look(self, name=""):
-        """Let the window draw; save a picture if it has a name."""
+    def settle(self):
+        """Let the window draw."""
         from qtpy.QtWidgets import QApplication
 
         for _ in range(5):
             QApplication.processEvents()
             time.sleep(0.02)
+
+    def look(self, name):
+        """Return the pixels of the window, and save them as a picture."""
+        self.settle()
         pixels = self.viewer.screenshot(canvas_only=False, flash=False)[..., :3]
-        if name:
-            Image.fromarray(pixels).save(self.album / f"{name}.png")
+        Image.fromarray(pixels).save(self.album / f"{name}.png")
         return pixels.astype(int)
 
     def click(self, name):
@@ -73,14 +76,14 @@ class Person:
         from qtpy.QtTest import QTest
 
         QTest.mouseClick(self.panel.buttons[name], Qt.MouseButton.LeftButton)
-        self.look()
+        self.settle()
 
     def press(self, key):
         """Press a key on the canvas."""
         from qtpy.QtTest import QTest
 
         QTest.keyClick(self._canvas, key)
-        self.look()
+        self.settle()
 
     @property
     def _canvas(self):
@@ -122,7 +125,7 @@ class Person:
             QApplication.processEvents()
             time.sleep(between_s)
             QApplication.processEvents()
-        self.look()
+        self.settle()
 
     def close(self):
         """Close the panel, and with it the slide."""
@@ -267,7 +270,7 @@ def test_clicking_cutting_drawing_and_undoing(person, album) -> None:
     np.testing.assert_array_equal(session.labels(whole), last)
     panel.writer.start()
     panel.writer.wait()
-    person.look()
+    person.settle()
     coarse = reviewed_levels(session, "nuclei")[1]
     assert coarse.store_path.store.root.is_relative_to(session.folder)
     shown = panel.view.layers["nuclei"].data[1][:, :]
