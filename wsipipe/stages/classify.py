@@ -57,7 +57,7 @@ class ClassifyParams(NetworkParams):
         return _PASS_BYTES
 
     def check_card(self, card: ModelCard) -> None:
-        """Check that ``unknown`` has the features of the training data that it needs.
+        """Check that ``unknown`` has the features it needs.
 
         Raises:
             ModelError: The card names a file of features that is missing or damaged.
@@ -102,8 +102,9 @@ def cells_with_tissue(tissue: Array, cells_per_px: tuple[int, int]) -> Array:
 
 
 def classify_stage(params: ClassifyParams, card: ModelCard, grid: CanvasGrid) -> Stage:
-    """Declare the stage that classifies tissue in one dense, fully convolutional pass.
+    """Declare the stage that classifies tissue.
 
+    It classifies in one dense, fully convolutional pass.
     The class map holds the most probable class, only in tissue. Ties go to the class listed first, on
     quantised probabilities, so that the result does not depend on the orientation. Cells with features unlike
     the training data are ``unknown``; their probabilities are stored like all others.
