@@ -104,10 +104,10 @@ def cells_with_tissue(tissue: Array, cells_per_px: tuple[int, int]) -> Array:
 def classify_stage(params: ClassifyParams, card: ModelCard, grid: CanvasGrid) -> Stage:
     """Declare the stage that classifies tissue.
 
-    It classifies in one dense, fully convolutional pass.
-    The class map holds the most probable class, only in tissue. Ties go to the class listed first, on
-    quantised probabilities, so that the result does not depend on the orientation. Cells with features unlike
-    the training data are ``unknown``; their probabilities are stored like all others.
+    One dense, fully convolutional pass gives the probabilities. The class map has the most probable class,
+    only in tissue. Ties go to the class listed first, on quantised probabilities, so that the result does not
+    depend on the orientation. Cells with features unlike the training data are ``unknown``; their
+    probabilities are stored like all others.
     """
     level = network_level(card, grid.mpp, "classify")
     stride = card.stride

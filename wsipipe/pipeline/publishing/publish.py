@@ -137,8 +137,8 @@ def is_published(out: Path, plan: Plan) -> bool:
 def publish(work: Path, out: Path, plan: Plan) -> None:
     """Publish the result with one rename.
 
-    The work directory is then deleted.
-    An earlier result is kept under ``OUT/.replaced``, including its manual corrections.
+    The work directory is then deleted. An earlier result is kept under ``OUT/.replaced``, including its
+    manual corrections.
     """
     target = out / plan.slide.slide_id
     with storage_errors(target):
