@@ -1,4 +1,4 @@
-"""Run the stages of one slide, resume, and publish the result.
+"""Run or resume one slide, and publish it.
 
 Each shard is one task. The ledger is written after the data of a shard, and the manifest after all shards;
 one rename publishes the result.
@@ -107,12 +107,12 @@ def run_slide(
 
 
 def work_folder(out: Path, plan: Plan) -> Path:
-    """Return the work directory of a plan; each plan has its own."""
+    """Return the work directory of a plan."""
     return out / WORK / f"{plan.slide.slide_id}.{plan.id[:16]}"
 
 
 def restart_began(out: Path, slide_id: str) -> bool:
-    """Return whether a restart of a slide was interrupted, so that its shards may be kept."""
+    """Return whether a restart was interrupted, so that its shards may be kept."""
     return any((out / WORK).glob(f"{glob.escape(slide_id)}.*/{RESTARTED}"))
 
 
@@ -141,7 +141,7 @@ def _finish(pool: TaskPool, plan: Plan, work: Path, out: Path, files: list[Shard
 
 
 def _prepare(work: Path) -> None:
-    """Make the work directory, or delete half-written files of a killed run in it."""
+    """Make the work directory, without half-written files of a killed run."""
     with storage_errors(work):
         make_folders(work)
         for pattern in ("*.partial", "*.tmp"):
@@ -151,12 +151,12 @@ def _prepare(work: Path) -> None:
 
 
 def _make_array(work: Path, spec: ArraySpec) -> None:
-    """Write the metadata of an array if it is missing or damaged by a power cut."""
+    """Write an array's metadata if missing or damaged."""
     path = work / array_path(spec.name) / "zarr.json"
     if path.is_file():
         try:
             zarr.open_array(path.parent, mode="r")
-        except Exception:  # damaged metadata may raise anything
+        except Exception:  # damaged metadata, as after a power cut, may raise anything
             path.unlink()
     if not path.is_file():
         create_array(work, spec)
@@ -205,7 +205,7 @@ def _missing(everything: list[Key], kept: set[Key]) -> list[Key]:
 def _report_kept_shards(
     stage: Stage, kept: int, total: int, damaged: list[str], callbacks: RunCallbacks
 ) -> None:
-    """Report the kept shards; a first run has none and reports nothing."""
+    """Report kept shards; a first run reports nothing."""
     if kept == total and not damaged:
         callbacks.message(f"{stage.name}: all {total} shards kept")
     elif kept or damaged:

@@ -1,1 +1,1 @@
-"""Stages of a workflow, their parameters, and the flow that orders them."""
+"""Stages of a workflow, their parameters and flow."""

@@ -57,7 +57,7 @@ class ClassifyParams(NetworkParams):
         return _PASS_BYTES
 
     def check_card(self, card: ModelCard) -> None:
-        """Check that ``unknown`` has the features of the training data that it needs.
+        """Check that ``unknown`` has the features it needs.
 
         Raises:
             ModelError: The card names a file of features that is missing or damaged.
@@ -102,11 +102,12 @@ def cells_with_tissue(tissue: Array, cells_per_px: tuple[int, int]) -> Array:
 
 
 def classify_stage(params: ClassifyParams, card: ModelCard, grid: CanvasGrid) -> Stage:
-    """Declare the stage that classifies tissue in one dense, fully convolutional pass.
+    """Declare the stage that classifies tissue.
 
-    The class map holds the most probable class, only in tissue. Ties go to the class listed first, on
-    quantised probabilities, so that the result does not depend on the orientation. Cells with features unlike
-    the training data are ``unknown``; their probabilities are stored like all others.
+    One dense, fully convolutional pass gives the probabilities. The class map has the most probable class,
+    only in tissue. Ties go to the class listed first, on quantised probabilities, so that the result does not
+    depend on the orientation. Cells with features unlike the training data are ``unknown``; their
+    probabilities are stored like all others.
     """
     level = network_level(card, grid.mpp, "classify")
     stride = card.stride

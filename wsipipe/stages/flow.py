@@ -1,4 +1,4 @@
-"""The flow of one slide: stages of a workflow in execution order.
+"""Stages of a workflow in execution order.
 
 Tissue comes first because it decides which shards are computed and how strongly each is compressed.
 """
@@ -56,7 +56,7 @@ def completed(workflow: Workflow, cards: Mapping[str, ModelCard]) -> Workflow:
 
 
 def flow_levels(grid: CanvasGrid, cards: Mapping[str, ModelCard]) -> int:
-    """Return the pyramid levels of the image and of every label.
+    """Return the pyramid levels of image and labels.
 
     They reach at least the level that each network reads.
     """
@@ -94,7 +94,7 @@ def flow_stages(
 
 
 def context_px(stages: Iterable[Stage]) -> int:
-    """Return the largest halo of image reads, in canvas px."""
+    """Return the largest halo of image reads, canvas px."""
     reads = (read for stage in stages for read in stage.reads if read.name.startswith("image/"))
     return max((read.halo_px * read.downsample for read in reads), default=0)
 
@@ -113,7 +113,7 @@ def _image_stages(
 
 
 def _sections(workflow: Workflow) -> list[Callable[[StageContext], Sequence[Stage]]]:
-    """Return the sections that read the image, in execution order."""
+    """Return the sections that read the image, in order."""
     found: list[Callable[[StageContext], Sequence[Stage]]] = []
     if workflow.classify:
         found.append(partial(_classes, workflow.classify))
@@ -145,7 +145,7 @@ def _nuclei(segment: SegmentParams, instances: InstanceParams, context: StageCon
 
 
 def _with_levels(stages: Iterable[Stage], context: StageContext) -> tuple[list[Stage], StageContext]:
-    """Return the stages with their pyramids, and the context of later stages."""
+    """Return stages with pyramids, and the later context."""
     found: list[Stage] = []
     for stage in stages:
         found.append(stage)

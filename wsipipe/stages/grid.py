@@ -1,4 +1,4 @@
-"""Grids of a slide: canvas, lattice, tissue grid and network level."""
+"""Grids of a slide: canvas, lattice, tissue, network."""
 
 import math
 from collections.abc import Mapping

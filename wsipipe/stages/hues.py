@@ -63,7 +63,7 @@ def hue_counts(pixels: Array, white: Rgb, counted: Array | None = None) -> Count
 
 
 def share_within(hues: Counts, low: float, high: float) -> float:
-    """Return the share (0 to 1) of colour with a hue in a range.
+    """Return the share of colour in a range of hues.
 
     Args:
         hues: Amounts of colour, see :func:`hue_counts`.

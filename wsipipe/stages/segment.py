@@ -55,7 +55,7 @@ class SegmentParams(NetworkParams):
 
 
 def probability_name(output: str) -> str:
-    """Return the name of the array with one output of the network."""
+    """Return the array name of a network output."""
     return f"probabilities/{output}/0"
 
 

@@ -1,4 +1,4 @@
-"""The contract of a stage: named arrays in, a pure kernel, named arrays out.
+"""The contract of a stage.
 
 A stage declares what it reads and writes, and computes one shard at a time on numpy arrays. It has no
 knowledge of Dask, Zarr or files: the pipeline reads and writes for it, in one task per shard.
@@ -186,7 +186,7 @@ class StageNetwork(Protocol):
 
 
 class Reduce(Protocol):
-    """Function that joins the partial results of all shards once, on the driver."""
+    """Function that joins partial results on the driver."""
 
     def __call__(self, partials: dict[tuple[int, int], Table], tables: Mapping[str, Table], /) -> Table:
         """Return the stage's table from partials by shard and earlier tables by stage name."""
@@ -195,7 +195,7 @@ class Reduce(Protocol):
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of the flow: its declaration and its kernel.
+    """One step of the flow: declaration and kernel.
 
     Attributes:
         name: Unique name in a workflow.

@@ -1,4 +1,4 @@
-"""Parameters of a stage: a section of a workflow file that adds stages to the flow."""
+"""Parameters of stages: sections of a workflow file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float64")
 
 @dataclass(frozen=True)
 class StageContext:
-    """Grid, networks and earlier arrays, for a section that declares its stages.
+    """Grid, networks and earlier arrays of a section.
 
     Attributes:
         grid: The canvas.
@@ -52,7 +52,7 @@ class StageContext:
 
 
 class StageParams(BaseModel):
-    """Base of the parameters of stages that other packages add.
+    """Base of parameters that other packages add.
 
     A package names its subclass in the entry point group ``wsipipe.stages``, under the name of the section.
     """
@@ -60,7 +60,7 @@ class StageParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def stages(self, context: StageContext) -> Sequence[Stage]:
-        """Declare the stages of this section, in the order in which they run."""
+        """Declare the stages of this section, in order."""
         raise NotImplementedError
 
     def causes(self) -> dict[str, object]:

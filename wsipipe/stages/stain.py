@@ -1,4 +1,4 @@
-"""Stage stain: adapt a slide's colours to those of the training data.
+"""Stage stain: adapt colours to the training data.
 
 Dyes, section thickness and scanners shift optical density (Beer-Lambert: -ln of the transmitted light). Mean
 and standard deviation of each channel over the tissue are matched to the network's reference, after Reinhard

@@ -51,7 +51,7 @@ class TileParams(BaseModel):
 
 
 def image_name(level: int) -> str:
-    """Return the name of the image array at a pyramid level."""
+    """Return the array name of an image level."""
     return f"image/{level}"
 
 

@@ -1,4 +1,4 @@
-"""Stage tissue: a mask of the slide at about 8 um/px.
+"""Stage tissue: a mask at about 8 um/px.
 
 ``labels/tissue`` is 1 in tissue, 0 on glass, and 255 where nothing was scanned.
 """

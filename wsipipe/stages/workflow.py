@@ -161,7 +161,7 @@ def _section_class(point: EntryPoint) -> Any:
 
 
 def workflow_folder() -> Path:
-    """Return the folder of the workflows that come with wsipipe.
+    """Return the folder of the shipped workflows.
 
     It is beside the package in a checkout, and inside it once installed.
     """
@@ -171,7 +171,7 @@ def workflow_folder() -> Path:
 
 
 def workflow_names() -> list[str]:
-    """Return the names of the workflows that come with wsipipe."""
+    """Return the names of the shipped workflows."""
     return sorted(path.stem for path in workflow_folder().glob("*.yaml"))
 
 

@@ -1,1 +1,1 @@
-"""Execution of one shard of one stage in a worker process."""
+"""Execution of one shard in a worker process."""

@@ -1,4 +1,4 @@
-"""Read the inputs of a shard from the store or the slide."""
+"""Read inputs from the store or the slide."""
 
 import os
 import warnings
@@ -23,7 +23,10 @@ from wsipipe.tiling.slide import open_slide
 
 
 class ShardInputs:
-    """Slide and arrays of one plan, each opened once, in the process that uses them."""
+    """Slide and arrays of one plan, opened once.
+
+    Each process opens its own.
+    """
 
     def __init__(self, plan: Plan, work: Path) -> None:
         self.plan = plan
@@ -51,7 +54,7 @@ class ShardInputs:
         self.close()
 
     def close(self) -> None:
-        """Close the slide if it is open; a later read opens it again."""
+        """Close the slide; a later read opens it."""
         with self._lock:
             canvas = self.__dict__.pop("canvas", None)
             if canvas is not None:

@@ -1,4 +1,4 @@
-"""Compute one shard of one stage in a worker process."""
+"""Compute one shard in a worker process."""
 
 import logging
 import os
@@ -60,7 +60,10 @@ def _run_shard(task: ShardTask, stage: Stage, core: Region) -> ShardResult:
 
 
 class _Reader:
-    """Inputs of one shard, each read at most once or taken from the read-ahead."""
+    """Inputs of one shard, each read at most once.
+
+    Those of the read-ahead come from memory.
+    """
 
     def __init__(self, task: ShardTask, stage: Stage, core: Region, ready: dict[str, Patch] | None) -> None:
         self._inputs = inputs_for(task.plan, task.work)
@@ -82,7 +85,7 @@ _ahead: dict[tuple[str, str, tuple[int, int]], Future[dict[str, Patch]]] = {}
 
 
 def _reader(task: ShardTask, stage: Stage, core: Region) -> _Reader:
-    """Take the pixels read ahead for this shard, and start reading the next shard."""
+    """Take what was read ahead, and start the next read-ahead."""
     waiting = _ahead.pop((task.plan.id, stage.name, task.index), None)
     # A failed read-ahead is repeated here, where its error belongs to this shard.
     ready = waiting.result() if waiting and not waiting.exception() else None

@@ -1,1 +1,1 @@
-"""Plans of slides, and checks of memory, disk space and checksums."""
+"""Plans of slides, and checks before a run."""

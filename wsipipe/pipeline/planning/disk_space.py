@@ -1,4 +1,4 @@
-"""Estimate and check the disk space of a slide before the run."""
+"""Estimate and check the disk space of a slide."""
 
 import math
 import shutil
@@ -19,7 +19,7 @@ _NUCLEI_PER_MM2 = 8000
 
 
 def estimate_bytes(plan: Plan) -> int:
-    """Return an upper bound of the bytes of a slide's result and scratch."""
+    """Return the bytes of result and scratch, at most."""
     arrays = sum(
         _array_bytes(spec, write.kind)
         for stage in plan.stages
@@ -38,7 +38,7 @@ def _array_bytes(spec: ArraySpec, kind: Kind) -> float:
 
 
 def check_space(out: Path, plan: Plan, used_bytes: int) -> None:
-    """Check that the result of a slide fits on the disk.
+    """Check that a slide fits on the disk.
 
     Args:
         out: Folder of the results; it or a folder above it exists.

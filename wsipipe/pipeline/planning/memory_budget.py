@@ -1,4 +1,4 @@
-"""Choose workers, shards and patches that fit a memory budget."""
+"""Fit workers, shards and patches to a memory budget."""
 
 import math
 from dataclasses import dataclass

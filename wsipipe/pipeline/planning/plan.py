@@ -73,7 +73,7 @@ class Plan:
         return completed(self.workflow, self.cards)
 
     def parameters(self) -> dict[str, object]:
-        """Return the parameters of each stage by section, those of the cards included."""
+        """Return all parameters by section, cards included."""
         return self.completed_workflow.causes()
 
     def with_smaller_patches(self, times: int) -> "Plan":
@@ -103,11 +103,11 @@ class Plan:
                     yield stage, write
 
     def downsample(self, name: str) -> int:
-        """Return canvas px per px of an array that a stage writes."""
+        """Return canvas px per px of an array."""
         return next(stage.downsample for stage in self.stages for write in stage.writes if write.name == name)
 
     def specs(self, stage: Stage) -> list[ArraySpec]:
-        """Return the specifications of the arrays that a stage writes."""
+        """Return specifications of the arrays of a stage."""
         shape = self.facts.grid.shape_at(stage.downsample)
         chunk_px = self.workflow.tile.chunk_px
         if stage.shard_px % chunk_px:

@@ -1,4 +1,4 @@
-"""Check workflow, weights and region once, and plan each slide."""
+"""Check the request once, and plan each slide."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ class RunPlanner:
         return min((card.mpp for card in self.cards.values()), default=None)
 
     def notices(self) -> list[str]:
-        """Return messages about weights and region for the start of the run."""
+        """Return messages about weights and region."""
         messages = [
             f"The weights {card.name} are for non-commercial research only ({card.licence})."
             for card in self.cards.values()
@@ -120,7 +120,7 @@ def make_planner(
 
 
 def canvas_part(region: Level0Region, facts: SlideFacts, slide: SlideInput) -> Region:
-    """Return the part of the canvas that a level-0 region touches.
+    """Return the canvas part of a level-0 region.
 
     Raises:
         ConfigError: The region lies outside the slide; names both.

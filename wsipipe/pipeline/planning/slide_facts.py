@@ -102,7 +102,7 @@ def _facts(slide: SlideInput, mpp: float, lattice: int, coarsest_mpp: float | No
 
 
 def _coarse_remedy(slide_mpp: float, coarsest_mpp: float | None) -> str:
-    """Return the remedy for a slide that is too coarse for the workflow."""
+    """Return the remedy for a too coarse slide."""
     correct = "If that value is wrong, give the right one with --mpp"
     if coarsest_mpp is None:
         return f"{correct}; otherwise choose a coarser canvas: --set tile.mpp={slide_mpp:.4g}."
@@ -116,7 +116,7 @@ def _coarse_remedy(slide_mpp: float, coarsest_mpp: float | None) -> str:
 
 
 def check_unchanged(path: Path, planned: str, attempt: int = 0) -> None:
-    """Check that the files of a slide have not changed since planning.
+    """Check that a slide has not changed since planning.
 
     Args:
         path: The slide.

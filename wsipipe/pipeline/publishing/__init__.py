@@ -1,1 +1,1 @@
-"""Publish a slide: metadata, tables, pictures and checks, then one atomic rename."""
+"""Publishing: results and checks, then an atomic rename."""

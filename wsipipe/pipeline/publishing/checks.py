@@ -37,7 +37,10 @@ def check_slide(plan: Plan, inputs: ShardInputs, tables: Path, path: Path) -> tu
 
 
 def read_warnings(folder: Path) -> tuple[SlideWarning, ...]:
-    """Read the warnings of a published slide; none for versions without checks."""
+    """Read the warnings of a published slide.
+
+    Results of versions without checks have none.
+    """
     path = folder / CHECKS
     if not path.is_file():
         return ()
@@ -45,7 +48,10 @@ def read_warnings(folder: Path) -> tuple[SlideWarning, ...]:
 
 
 def tissue_share(inputs: ShardInputs) -> float:
-    """Return the share (0 to 1) of tissue in the computed part of the slide."""
+    """Return the share (0 to 1) of tissue.
+
+    It is that of the computed part of the slide.
+    """
     tissue = inputs.array(TISSUE)
     counts = np.zeros(256, np.int64)
     for y in range(0, tissue.shape[0], _BAND_PX):

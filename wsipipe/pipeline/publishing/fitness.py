@@ -1,4 +1,4 @@
-"""Compare a slide's colours and nuclei with the training data of its networks.
+"""Compare a slide with its networks' training data.
 
 Nothing here changes a result. A slide outside the training ranges is finished with a warning that names the
 measured value, the range in the training data, and what to try.

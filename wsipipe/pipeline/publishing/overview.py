@@ -1,4 +1,4 @@
-"""Draw ``overview.png``: tissue outline, classes and nuclei density, side by side."""
+"""Draw ``overview.png``: tissue, classes and density of nuclei."""
 
 from collections.abc import Callable
 from functools import partial
@@ -71,7 +71,7 @@ def draw_overview(
 
 
 def _thumbnail(plan: Plan, inputs: ShardInputs) -> Array:
-    """Return RGB of the slide, averaged over n x n px.
+    """Return an averaged thumbnail of the slide, RGB.
 
     It is read in bands, so that memory does not depend on the size of the slide.
     """

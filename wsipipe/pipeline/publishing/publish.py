@@ -1,4 +1,4 @@
-"""Finish a slide: write its results, and publish them with one atomic rename.
+"""Write a slide's results, and publish them atomically.
 
 The results include OME attributes, tables and pictures.
 """
@@ -68,7 +68,7 @@ def _write_attributes(plan: Plan, root: Path) -> list[Path]:
 
 
 def name_of(write: Write) -> str:
-    """Return the name of a published array in its folder, as ``nuclei``."""
+    """Return a published array's short name, as ``nuclei``."""
     return write.group.rpartition("/")[2]
 
 
@@ -135,9 +135,10 @@ def is_published(out: Path, plan: Plan) -> bool:
 
 
 def publish(work: Path, out: Path, plan: Plan) -> None:
-    """Publish the finished result with one rename, then delete the work directory.
+    """Publish the result with one rename.
 
-    An earlier result is kept under ``OUT/.replaced``, including its manual corrections.
+    The work directory is then deleted. An earlier result is kept under ``OUT/.replaced``, including its
+    manual corrections.
     """
     target = out / plan.slide.slide_id
     with storage_errors(target):
@@ -156,14 +157,20 @@ def publish(work: Path, out: Path, plan: Plan) -> None:
 
 
 def _backup_path(out: Path, target: Path) -> Path:
-    """Return an unused path for an earlier result; existing backups are never overwritten."""
+    """Return an unused backup path for an earlier result.
+
+    Existing backups are never overwritten.
+    """
     name = f"{target.name}.{_plan_of(target)[:16]}"
     names = itertools.chain([name], (f"{name}.{i}" for i in itertools.count(2)))
     return next(path for path in (out / ".replaced" / each for each in names) if not path.exists())
 
 
 def _plan_of(folder: Path) -> str:
-    """Return the plan of a result; ``unknown`` if its manifest is missing or damaged."""
+    """Return a result's plan.
+
+    It is ``unknown`` if the manifest is missing or damaged.
+    """
     try:
         return str(manifest.read(folder)["plan"])
     except StorageError:

@@ -1,4 +1,7 @@
-"""Write the side files of a slide: GeoParquet, GeoJSON for QuPath, checks and pictures."""
+"""Write side files: tables, GeoJSON, checks and pictures.
+
+The tables are GeoParquet, and the GeoJSON is for QuPath.
+"""
 
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from wsipipe.tiling.readers.openslide_reader import label_images
 
 
 def write_side_files(plan: Plan, work: Path) -> list[Path]:
-    """Write the side files of a slide to its result folder, and return their paths."""
+    """Write the side files, and return their paths."""
     folder = work / RESULT
     written = []
     for stage in plan.stages:
@@ -58,7 +61,7 @@ def _write_nuclei(plan: Plan, parts_folder: Path, folder: Path) -> list[Path]:
 
 
 def _write_polygons(plan: Plan, stage: Stage, write: Write, inputs: ShardInputs, folder: Path) -> Path:
-    """Write the regions of a label as GeoJSON, one feature per connected region."""
+    """Write a label's connected regions as GeoJSON features."""
     grid, path = plan.facts.grid, folder / f"{write.group.rpartition('/')[2]}.geojson"
     styles = {item.value: ClassStyle(item.name, item.rgb) for item in write.legend}
     affine, mpp = grid.affine_at(stage.downsample), grid.mpp * stage.downsample

@@ -1,4 +1,4 @@
-"""Grow the seeds of a shard and its halo to nuclei.
+"""Grow the seeds of a shard to nuclei.
 
 All seeds grow at once inside the foreground, in 4-neighbour steps. The nucleus of a pixel after k steps
 depends on pixels at most k steps away, so a halo of as many pixels as steps makes the core exact.

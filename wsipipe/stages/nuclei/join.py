@@ -1,4 +1,4 @@
-"""Join the seeds of all shards, so that each nucleus has one number.
+"""Join the seeds of all shards.
 
 Union-find over the faces of neighbouring shards. All decisions (which seeds count, which components without
 a seed do, and their ranks) are properties of whole components, so they do not depend on tiling or
@@ -36,7 +36,7 @@ class _Nodes(NamedTuple):
 def join_seeds(
     partials: Mapping[Shard, Table], grid_shape: Shard, shard_px: int, mpp: float, params: InstanceParams
 ) -> Table:
-    """Join the seeds of all shards to the seeds of the slide.
+    """Join the seeds of all shards.
 
     Args:
         partials: Tables of :func:`wsipipe.stages.nuclei.seeds.find_seeds` by shard; missing shards are empty.
@@ -84,7 +84,7 @@ def check_count(count: int) -> None:
 
 
 def grow_tables(joined: Table, shard: Shard) -> Table:
-    """Return the seeds of a shard and its neighbours, for growing.
+    """Return the seeds of a shard and its neighbours.
 
     Args:
         joined: Result of :func:`join_seeds`.
@@ -126,7 +126,7 @@ def _stack(partials: Mapping[Shard, Table], grid_shape: Shard) -> _Nodes:
 
 
 def _face_pairs(partials: Mapping[Shard, Table], starts: Array) -> Array:
-    """Return the pairs (2, n) of foreground nodes that meet at a face between two shards."""
+    """Return pairs (2, n) of foreground nodes that meet at faces."""
     pairs = [np.zeros((2, 0), np.int64)]
     for (row, column), partial in partials.items():
         for other, near, far in (((row, column + 1), "right", "left"), ((row + 1, column), "bottom", "top")):

@@ -1,4 +1,4 @@
-"""Number the nuclei of a slide and collect their positions.
+"""Number the nuclei of a slide.
 
 Nuclei that are too small or too large are dropped.
 """
@@ -20,7 +20,7 @@ _COLUMNS = ("id", *_SUMS, *_BOUNDS, "first_x")
 
 
 def merge_instances(partials: Iterable[Table], seed_count: int, mpp: float, params: InstanceParams) -> Table:
-    """Merge the tables of all shards and number the nuclei.
+    """Merge tables of shards and number the nuclei.
 
     Ids are 1..n without gaps, in raster order of the first pixel of each nucleus; 0 for dropped nuclei.
 
@@ -46,7 +46,7 @@ def merge_instances(partials: Iterable[Table], seed_count: int, mpp: float, para
 
 
 def nuclei_in(merged: Table, core: Region) -> Table:
-    """Return the rows of the nuclei whose first pixel lies in ``core``.
+    """Return nuclei whose first pixel lies in ``core``.
 
     Each nucleus has exactly one such core.
     """

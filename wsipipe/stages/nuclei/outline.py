@@ -26,7 +26,7 @@ _SIDES_Y, _SIDES_X = np.array([-1, 0, 1, 0]), np.array([0, 1, 0, -1])
 
 
 class _Sides(NamedTuple):
-    """Pixel sides between inside and outside, in raster order of their pixels."""
+    """Sides between inside and outside, by pixel."""
 
     label: Array
     y2: Array
@@ -109,7 +109,7 @@ def _ring_starts(after: Array) -> Array:
 
 
 def _ring_order(after: Array, start: Array, ring_of: Array) -> Array:
-    """Return the sides in order, ring by ring, each from its start."""
+    """Return the sides ring by ring, in order."""
     is_last = after == start
     jump = np.where(is_last, np.arange(after.size), after)
     left = (~is_last).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Parameters of nucleus instances, and their conversion to stored values and pixels."""
+"""Parameters of nucleus instances, and their conversions."""
 
 import math
 from typing import Self
@@ -72,7 +72,7 @@ class InstanceParams(BaseModel):
 
 
 def with_card(chosen: InstanceParams, card: ModelCard) -> InstanceParams:
-    """Fill parameters that were not set with those of the card.
+    """Complete parameters from the card of the weights.
 
     Raises:
         ConfigError: The two together are not valid parameters; names the first that is wrong.

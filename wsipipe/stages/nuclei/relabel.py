@@ -1,4 +1,4 @@
-"""Relabel seed numbers of a shard to the published ids."""
+"""Relabel seed numbers to the published ids."""
 
 from wsipipe.geometry import Array
 from wsipipe.stages.nuclei.grow import GROWN
@@ -9,7 +9,7 @@ NUCLEI = "labels/nuclei/0"
 
 
 def nuclei_stage(downsample: int, shard_px: int) -> Stage:
-    """Declare the stage that writes the published labels, ids 1..N."""
+    """Declare the stage that writes the published labels."""
 
     def kernel(shard: ShardInput) -> ShardOutput:
         return ShardOutput({NUCLEI: relabel(shard.read(GROWN).pixels, shard.tables[NUMBERED]["final"])})

@@ -24,7 +24,7 @@ CENTRE_MAP = probability_name("centre")
 
 
 def seeds_stage(params: InstanceParams, grid: CanvasGrid, downsample: int, shard_px: int) -> Stage:
-    """Declare the stage that labels seeds and foreground inside each shard.
+    """Declare the stage that labels seeds and foreground.
 
     The reduce step joins them across shard faces.
     """

@@ -1,4 +1,4 @@
-"""Measure the nuclei of a shard as Arrow rows of the nuclei table."""
+"""Measure the nuclei of a shard as Arrow rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
