@@ -1,1 +1,4 @@
-"""Network architectures, and the registry that builds them by name."""
+"""Network architectures, and the registry that builds them by name.
+
+docs/extend/network.md tells how to add one.
+"""

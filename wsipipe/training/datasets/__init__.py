@@ -1,6 +1,6 @@
 """Readers of data sets, one per layout.
 
-The layout of a folder is recognised by its content.
+The layout of a folder is recognised by its content. docs/extend/dataset_layout.md tells how to add one.
 """
 
 from pathlib import Path
