@@ -117,7 +117,7 @@ def test_without_the_package_the_section_is_unknown(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "cause"),
     [
-        ("Brightness = 3", "no subclass"),
+        ("Brightness = 3", "not a subclass"),
         ("import nothing_of_this_name", "No module named"),
     ],
 )
