@@ -10,6 +10,7 @@ from wsipipe.pipeline import slide_run
 from wsipipe.pipeline.cluster.client import connect
 from wsipipe.pipeline.cluster.task_pool import TaskPool
 from wsipipe.pipeline.maintenance import verify
+from wsipipe.pipeline.reporting.progress import ShardProgress
 from wsipipe.pipeline.reporting.slide_log import RunCallbacks
 from wsipipe.pipeline.slide_run import Device, run_slide
 from wsipipe.stages.workflow import Workflow
@@ -45,7 +46,7 @@ def test_nothing_but_the_plan_matters(
         pool = TaskPool(client, tmp_path / "marks")
         if killed:
 
-            def kill(step: slide_run.Step) -> None:
+            def kill(step: ShardProgress) -> None:
                 if (step.stage, step.done) == ("segment", 2):
                     raise RuntimeError("killed")
 

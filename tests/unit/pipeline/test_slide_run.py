@@ -131,7 +131,7 @@ def test_another_process_holds_the_slide(tmp_path: Path) -> None:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", code, lock], **pipes) as holder:
         holder.stdout.readline()
-        with pytest.raises(LockedError, match="is being worked on"):
+        with pytest.raises(LockedError, match="is in use by"):
             slide_lock(tmp_path, "a").__enter__()
         with slide_lock(tmp_path, "b"):
             holder.kill()

@@ -39,7 +39,8 @@ def test_shipped_weights_are_small() -> None:
 def test_cards_are_read_without_torch() -> None:
     lines = [
         "import sys",
-        "from wsipipe.models.cards.weights import read_cardread_card(sys.argv[1])",
+        "from wsipipe.models.cards.weights import read_card",
+        "read_card(sys.argv[1])",
         "print('torch' in sys.modules)",
     ]
     done = subprocess.run(
