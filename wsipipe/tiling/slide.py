@@ -1,5 +1,6 @@
 """One face over every slide format: ``open_slide(path)`` -> pixels at any um per px."""
 
+import contextlib
 import math
 import os
 import threading
@@ -72,7 +73,7 @@ class Slide:
             "mpp_source": self.mpp_source,
         }
         self._reader = reader
-        self._lock = threading.Lock()
+        self._lock = contextlib.nullcontext() if facts.concurrent else threading.Lock()
         self._pid = os.getpid()
         self._closed = False
 

@@ -27,6 +27,7 @@ class Facts:
         orientation: How the stored picture lies: 1 upright, 2 to 8 as the TIFF tag 274 counts.
         ends_aligned: Along (y, x), whether levels share their last edge with level 0 instead of the first.
             So they do where a pyramid was made before it was mirrored.
+        concurrent: Whether several threads may read at once.
     """
 
     vendor: str
@@ -36,6 +37,7 @@ class Facts:
     scales: tuple[float | None, ...] | None = None
     orientation: int = 1
     ends_aligned: tuple[bool, bool] = (False, False)
+    concurrent: bool = False
 
 
 class Reader(Protocol):
