@@ -51,7 +51,7 @@ class Canvas:
 
     def read(self, region: Region) -> Pixels:
         """RGB (H, W, 3) uint8 of a region of the canvas; white outside the slide."""
-        return self.read_with_scanned(region)[0]
+        return self.slide.sample_rgb(region, self._lattice(1))
 
     def scanned(self, region: Region) -> Mask:
         """(H, W) bool: at least half of the pixel was scanned."""

@@ -7,10 +7,12 @@ computed alone with the same bits.
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from wsipipe.common.pixel_sums import block_means, weighted_sums
 from wsipipe.geometry import Array
 
 _WEIGHT_BITS = 11
@@ -55,12 +57,26 @@ class Taps:
     weights: npt.NDArray[np.int32]
     bits: int
 
-    @property
+    @cached_property
     def span(self) -> tuple[int, int]:
         """First and past-the-last source px that any sample takes."""
         return int(self.first.min()), int(self.first.max()) + self.weights.shape[1]
 
+    @cached_property
+    def block(self) -> int:
+        """Source px per sample where each sample is the mean of a block of its own; else 0."""
+        taps = self.weights.shape[1]
+        return taps if taps > 1 and self.stride == taps and (self.weights == 1).all() else 0
 
+    @cached_property
+    def stride(self) -> int:
+        """Source px from one sample to the next; 0 where these differ."""
+        steps = np.diff(self.first)
+        stride = int(steps[0]) if len(steps) else 1
+        return stride if stride > 0 and (steps == stride).all() else 0
+
+
+@lru_cache(maxsize=64)
 def taps(axis: Axis, start: int, stop: int) -> Taps:
     """Taps of samples start..stop: area weights for step >= 1, bilinear ones below.
 
@@ -97,15 +113,30 @@ def resample(source: Array, rows: Taps, columns: Taps) -> Array:
     """
     bits = rows.bits + columns.bits
     negative = rows.weights.min() < 0 or columns.weights.min() < 0
+    if bits:
+        fast = _compiled(source, rows, columns)
+        if fast is not None:
+            return fast
     wide = np.dtype(np.int32 if negative or bits > 8 else np.uint16)  # 8 + 11 + 11 bits fit
     summed = _weighted(_weighted(source, rows, 0, wide), columns, 1, wide)
     if bits == 0:
-        return summed
+        whole = summed.base is source and summed.shape == source.shape and source.flags.owndata
+        return source if whole and source.flags.c_contiguous else np.array(summed, order="C")
     summed += 1 << (bits - 1)
     summed >>= bits
     if negative:
         np.clip(summed, 0, 255, out=summed)
     return summed.astype(np.uint8)
+
+
+def _compiled(source: Array, rows: Taps, columns: Taps) -> Array | None:
+    """The same samples by compiled code; None where there is none."""
+    (y, end_y), (x, end_x) = rows.span, columns.span
+    side = rows.block
+    if side and side == columns.block:
+        return block_means(source[: end_y - y, : end_x - x], side)
+    axes = ((along.first - along.span[0], along.weights) for along in (rows, columns))
+    return weighted_sums(source, *axes, rows.bits + columns.bits)
 
 
 def _area(middles: Ints, step: float) -> tuple[Ints, Ints]:
@@ -135,12 +166,11 @@ def _bilinear(middles: Ints) -> tuple[Ints, Ints]:
 
 def _weighted(source: Array, along: Taps, axis: int, wide: np.dtype[np.generic]) -> Array:
     """Sum of the taps along one axis, not yet divided by ``2**bits``."""
-    first = along.first - along.span[0]
     if along.bits == 0:
-        return _picked(source, first, axis)
+        return _picked(source, along, 0, axis)
     total: Array | None = None
     for tap, weights in enumerate(along.weights.T.astype(wide)):
-        taken = _picked(source, first + tap, axis)
+        taken = _picked(source, along, tap, axis)
         flat = taken.reshape(len(taken), -1)  # one long row of colours is many times as fast as rows of 3
         factors = weights[:, None] if axis == 0 else np.repeat(weights, source.shape[2])
         part = np.multiply(flat, factors, dtype=wide)
@@ -149,11 +179,10 @@ def _weighted(source: Array, along: Taps, axis: int, wide: np.dtype[np.generic])
     return total.reshape(taken.shape)
 
 
-def _picked(source: Array, indices: Ints, axis: int) -> Array:
-    """``source`` at ``indices``: a strided view where they are evenly spaced."""
-    stride = int(indices[1] - indices[0]) if len(indices) > 1 else 1
-    start, last = int(indices[0]), int(indices[-1])
-    if stride > 0 and last == start + stride * (len(indices) - 1) and (np.diff(indices) == stride).all():
-        cut = slice(start, last + 1, stride)
+def _picked(source: Array, along: Taps, tap: int, axis: int) -> Array:
+    """The px that a tap takes for each sample: a strided view where they are evenly spaced."""
+    count, start = len(along.first), int(along.first[0]) - along.span[0] + tap
+    if along.stride:
+        cut = slice(start, start + along.stride * (count - 1) + 1, along.stride)
         return source[cut] if axis == 0 else source[:, cut]
-    return np.take(source, indices, axis=axis)
+    return np.take(source, along.first - along.span[0] + tap, axis=axis)

@@ -25,10 +25,15 @@ def thread_count() -> int:
     return max(1, min(int(stated) if stated.isdecimal() else usable, usable, _MOST_THREADS))
 
 
-def for_each(work: Callable[[Item], None], items: Iterable[Item]) -> None:
+def for_each(work: Callable[[Item], None], items: Iterable[Item], threads: int) -> None:
     """Do some work for each item, in several threads.
 
     The calling thread takes part, so that a busy pool never makes it wait.
+
+    Args:
+        work: What is done.
+        items: What it is done with.
+        threads: Threads at most, the calling one included.
 
     Raises:
         Exception: The first error of the work; the rest is not begun.
@@ -47,8 +52,7 @@ def for_each(work: Callable[[Item], None], items: Iterable[Item]) -> None:
                 todo.clear()
                 raise
 
-    threads = min(thread_count(), len(todo))
-    helpers = [_pool(os.getpid()).submit(drain) for _ in range(threads - 1)]
+    helpers = [_pool(os.getpid()).submit(drain) for _ in range(min(threads, len(todo)) - 1)]
     try:
         drain()
     finally:

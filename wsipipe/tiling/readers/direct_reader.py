@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
 from typing import BinaryIO
 
 import numpy as np
@@ -29,8 +29,8 @@ Run = list[int]
 class DirectReader:
     """Reader that decodes tiles in threads into the array asked for.
 
-    A tile that does not decode here is read by OpenSlide, which decides whether it is damaged. Tiles at the
-    border of a region are kept for the reads beside it. Several threads may read at once.
+    A tile that does not decode here is read by OpenSlide, which decides whether it is damaged. Tiles that reach
+    out of a region are kept for the reads beside it. Several threads may read at once.
 
     Args:
         path: Path of the slide.
@@ -45,6 +45,7 @@ class DirectReader:
         self._path = path
         self._file: BinaryIO | None = None
         self._cache = TileCache()
+        self._threads = thread_count()
         self.facts: Facts = replace(slide.facts, concurrent=True)
 
     def read_level(self, level: int, region: Region) -> tuple[Pixels, Pixels | None]:
@@ -53,28 +54,29 @@ class DirectReader:
         if grid is None:
             with self._lock:
                 return self._slide.read_level(level, region)
-        target = _Target(region)
-        indices = list(grid.tiles_of(region))
-        border = _border(grid, region)
-        missing = [index for index in indices if grid.sizes[index] == 0]
-        wanted = []
-        for index in indices:
+        file = self._opened()
+        target = _Target(grid, region)
+        shape = (*grid.tile, 3)
+        wanted, missing = [], []
+        for index in grid.tiles_of(region):
             kept = self._cache.get((level, index))
             if kept is not None:
-                target.place(kept, grid.region_of(index))
-            elif grid.sizes[index]:
-                wanted.append(index)
-        file = self._opened()
+                target.place(kept, index)
+            else:
+                (wanted if grid.sizes[index] else missing).append(index)
 
         def decode(run: Run) -> None:
             for index, data in _data_of(file, grid, run):
-                tile = self._decoded(level, grid, index, data)
-                target.place(tile, grid.region_of(index))
-                if index in border:
+                inside = target.holds(index)
+                # New memory for each tile costs as much as a copy, so only tiles that are kept get it.
+                into = _scratch(shape) if inside else np.empty(shape, np.uint8)
+                tile = self._decoded(level, grid, index, data, into)
+                target.place(tile, index)
+                if not inside:
                     self._cache.put((level, index), tile)
 
-        for_each(decode, _runs(grid, wanted))
-        return target.rgb, target.without([grid.region_of(index) for index in missing])
+        for_each(decode, _runs(grid, wanted, self._threads), self._threads)
+        return target.rgb, target.without(missing)
 
     def close(self) -> None:
         """Close the file; closing twice is harmless."""
@@ -90,55 +92,75 @@ class DirectReader:
                 self._file = self._path.open("rb", buffering=0)
             return self._file
 
-    def _decoded(self, level: int, grid: TileGrid, index: int, data: bytes) -> Pixels:
-        """Return the RGB of a tile, (H, W, 3) uint8.
+    def _decoded(self, level: int, grid: TileGrid, index: int, data: bytes, into: Pixels) -> Pixels:
+        """Return the RGB of a tile, (H, W, 3) uint8, decoded into an array of that shape.
 
         Raises:
             SlideError: OpenSlide cannot read it either.
         """
         try:
-            return grid.decode(data)
+            return grid.decode(data, into)
         except Exception:  # decoders raise anything
             part = grid.region_of(index).clipped(self.facts.shapes[level])
             with self._lock:
                 return self._slide.read_level(level, part)[0]
 
 
+_scratches = local()
+
+
+def _scratch(shape: tuple[int, ...]) -> Pixels:
+    """Return an array of this thread, valid until its next tile."""
+    kept = getattr(_scratches, "array", None)
+    if kept is None or kept.shape != shape:
+        kept = _scratches.array = np.empty(shape, np.uint8)
+    return kept
+
+
 class _Target:
     """Array of one read; threads fill different parts of it."""
 
-    def __init__(self, region: Region) -> None:
-        self._region = region
+    def __init__(self, grid: TileGrid, region: Region) -> None:
+        self._grid, self._region = grid, region
         self.rgb: Pixels = np.empty((*region.shape, 3), np.uint8)
 
-    def place(self, tile: Pixels, covered: Region) -> None:
-        """Copy the part of a tile that lies in the region."""
-        part = covered.intersection(self._region)
-        self.rgb[part.relative_to(self._region).slices] = tile[part.relative_to(covered).slices]
+    def holds(self, index: int) -> bool:
+        """Return whether all of a tile lies in the region."""
+        y, x, end_y, end_x = self._corners(index)
+        region = self._region
+        return region.y <= y and end_y <= region.end_y and region.x <= x and end_x <= region.end_x
 
-    def without(self, missing: list[Region]) -> Pixels | None:
+    def place(self, tile: Pixels, index: int) -> None:
+        """Copy the part of a tile that lies in the region."""
+        region = self._region
+        y, x, end_y, end_x = self._corners(index)
+        top, left = max(y, region.y), max(x, region.x)
+        end_y, end_x = min(end_y, region.end_y), min(end_x, region.end_x)
+        into = self.rgb[top - region.y : end_y - region.y, left - region.x : end_x - region.x]
+        into[:] = tile[top - y : end_y - y, left - x : end_x - x]
+
+    def _corners(self, index: int) -> tuple[int, int, int, int]:
+        """Return y, x, end y and end x of a tile in px of the level."""
+        height, width = self._grid.tile
+        row, column = divmod(index, self._grid.across)
+        return row * height, column * width, (row + 1) * height, (column + 1) * width
+
+    def without(self, missing: list[int]) -> Pixels | None:
         """Clear missing tiles; return alpha (H, W) uint8, None if nothing is missing."""
         if not missing:
             return None
         alpha = np.full(self._region.shape, 255, np.uint8)
-        for covered in missing:
-            at = covered.intersection(self._region).relative_to(self._region).slices
+        for index in missing:
+            covered = self._grid.region_of(index).intersection(self._region)
+            at = covered.relative_to(self._region).slices
             self.rgb[at] = 0
             alpha[at] = 0
         return alpha
 
 
-def _border(grid: TileGrid, region: Region) -> set[int]:
-    """Return the outermost tiles of a region, which the reads beside it may need again."""
-    tiles = region.scaled(1, grid.tile[0]), region.scaled(1, grid.tile[1])
-    rows, columns = (tiles[0].y, tiles[0].end_y - 1), (tiles[1].x, tiles[1].end_x - 1)
-    places = (divmod(index, grid.across) for index in grid.tiles_of(region))
-    return {row * grid.across + column for row, column in places if row in rows or column in columns}
-
-
-def _runs(grid: TileGrid, indices: list[int]) -> list[Run]:
+def _runs(grid: TileGrid, indices: list[int], threads: int) -> list[Run]:
     """Group tiles that lie one after another in the file, in groups small enough for all threads."""
-    most = max(1, len(indices) // (_RUNS_PER_THREAD * thread_count()))
+    most = max(1, len(indices) // (_RUNS_PER_THREAD * threads))
     runs: list[Run] = []
     for index in indices:
         last = runs[-1][-1] if runs else None

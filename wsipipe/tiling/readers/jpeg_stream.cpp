@@ -10,11 +10,11 @@ namespace {
 
 enum Verdict { SOUND = 0, TOO_SHORT = 1, BAD_CODE = 2, NOT_COVERED = 3 };
 
-constexpr int LOOK_BITS = 10, RUN_BITS = 11;
+constexpr int LOOK_BITS = 10, RUN_BITS = 12;
 constexpr int MOST_SYMBOLS = 64 * 10;  // of one MCU: 10 blocks at most, by the standard
 constexpr int PADDING = 4 * MOST_SYMBOLS;  // a symbol takes 31 bits at most: reading past the end stays inside
 
-// What several symbols do that fit together into RUN_BITS; bits is 0 where not even one fits.
+// What several symbols do whose codes lie within RUN_BITS; bits is 0 where not even one does.
 struct Run {
     uint8_t bits, coefficients, before_last, ends_block;
 };
@@ -23,10 +23,15 @@ struct Table {
     std::vector<uint8_t> source;  // the marker's bytes it was made from; empty before that
     bool known = false;
     uint16_t look[1 << LOOK_BITS];  // bits of code and value << 8 | symbol; 0 where the code is longer
-    Run run[1 << RUN_BITS];
     int32_t last[17];    // largest code of each length, -1 where there is none
     int32_t offset[17];  // index of a code's symbol, less the code
     uint8_t symbols[256];
+};
+
+// Runs that begin a block, with its DC value, and those that go on in it.
+struct Pair {
+    std::vector<uint8_t> source;  // of both tables
+    Run first[1 << RUN_BITS], next[1 << RUN_BITS];
 };
 
 struct Component {
@@ -36,6 +41,7 @@ struct Component {
 struct Header {
     Table dc[4], ac[4];
     Component parts[4];
+    Pair pairs[4];  // of each component
     int count = 0, height = 0, width = 0, interval = 0;
     bool scan = false;
 };
@@ -60,24 +66,36 @@ void fill_looks(Table& table) {
     }
 }
 
-void fill_runs(Table& table) {
+// `dc` reads the first symbol; null inside a block.
+void fill_runs(Run* runs, const Table* dc, const Table& ac) {
     for (uint32_t front = 0; front < 1u << RUN_BITS; front++) {
         Run run = {0, 0, 0, 0};
-        while (!run.ends_block) {
+        while (!run.ends_block && run.bits < RUN_BITS) {
+            const bool opens = dc && !run.bits;
             int symbol = 0;
             const int32_t rest = (int32_t)((front << (16 - RUN_BITS) << run.bits) & 0xFFFF);
-            const int length = code_at(table, rest, &symbol), bits = run.bits + length + (symbol & 15);
-            if (!length || bits > RUN_BITS) break;
-            run.bits = (uint8_t)bits;
+            const int length = code_at(opens ? *dc : ac, rest, &symbol);
+            if (!length || run.bits + length > RUN_BITS || (opens && symbol > 15)) break;
+            run.bits = (uint8_t)(run.bits + length + (symbol & 15));  // the bits of the value are not looked at
             run.before_last = run.coefficients;
-            if (!(symbol & 15) && symbol != 0xF0) run.ends_block = 1;
+            if (opens) run.coefficients = 1;
+            else if (!(symbol & 15) && symbol != 0xF0) run.ends_block = 1;
             else run.coefficients = (uint8_t)(run.coefficients + (symbol >> 4) + 1);
         }
-        table.run[front] = run;
+        runs[front] = run;
     }
 }
 
-bool make_table(Table& table, const uint8_t* at, int total, bool has_runs) {
+void make_pair(Pair& pair, const Table& dc, const Table& ac) {
+    std::vector<uint8_t> source(dc.source);
+    source.insert(source.end(), ac.source.begin(), ac.source.end());
+    if (source == pair.source) return;
+    fill_runs(pair.first, &dc, ac);
+    fill_runs(pair.next, nullptr, ac);
+    pair.source.swap(source);
+}
+
+bool make_table(Table& table, const uint8_t* at, int total) {
     if (table.source.size() == (size_t)(16 + total) && !std::memcmp(table.source.data(), at, 16 + total)) return true;
     table.source.clear();
     std::memset(table.symbols, 0, sizeof table.symbols);
@@ -92,7 +110,6 @@ bool make_table(Table& table, const uint8_t* at, int total, bool has_runs) {
         table.last[length] = count ? code - 1 : -1;
     }
     fill_looks(table);
-    if (has_runs) fill_runs(table);
     table.source.assign(at, at + 16 + total);
     return true;
 }
@@ -105,7 +122,7 @@ bool read_tables(Header& head, const uint8_t* at, const uint8_t* end) {
         for (int i = 1; i <= 16; i++) total += at[i];
         if (total > 256 || end - at < 17 + total) return false;
         Table& table = (kind ? head.ac : head.dc)[id];
-        table.known = make_table(table, at + 1, total, kind == 1);
+        table.known = make_table(table, at + 1, total);
         if (!table.known) return false;
         at += 17 + total;
     }
@@ -136,6 +153,7 @@ bool read_scan(Header& head, const uint8_t* at, const uint8_t* end) {
         part.dc = at[2 + 2 * i] >> 4;
         part.ac = at[2 + 2 * i] & 15;
         if (part.dc > 3 || part.ac > 3 || !head.dc[part.dc].known || !head.ac[part.ac].known) return false;
+        make_pair(head.pairs[i], head.dc[part.dc], head.ac[part.ac]);
     }
     const uint8_t* range = end - 3;  // of a sequential scan: all 64 coefficients, whole
     head.scan = range[0] == 0 && range[1] == 63 && range[2] == 0;
@@ -233,43 +251,46 @@ struct Bits {
     }
 };
 
-inline bool walk_block(Bits& bits, const Table& dc, const Table& ac) {
-    const int size = bits.symbol(dc);
-    if (size < 0 || size > 15) return false;
-    for (int k = 1; k < 64;) {
+// What a block is read with.
+struct Codes {
+    const Table *dc, *ac;
+    const Run *first, *next;
+};
+
+inline bool walk_block(Bits& bits, const Codes& codes) {
+    const Run* runs = codes.first;
+    for (int k = 0; k < 64; runs = codes.next) {
         if (bits.held < 32) bits.refill();
-        const Run run = ac.run[bits.window >> (64 - RUN_BITS)];
+        const Run run = runs[bits.window >> (64 - RUN_BITS)];
         if (run.bits && k + run.before_last < 64) {
             bits.drop(run.bits);
             if (run.ends_block) break;
             k += run.coefficients;
             continue;
         }
-        const int value = bits.symbol(ac);
-        if (value < 0) return false;
-        if (!(value & 15) && value != 0xF0) break;
-        k += (value >> 4) + 1;
+        const int value = bits.symbol(k ? *codes.ac : *codes.dc);
+        if (value < 0 || (!k && value > 15)) return false;
+        if (k && !(value & 15) && value != 0xF0) break;
+        k += k ? (value >> 4) + 1 : 1;
     }
     return true;
 }
 
 // Walks over some units and says how many bits are left, below 0 where they did not suffice.
 Verdict walk(const Header& head, const Interval& interval, int64_t units, int64_t* left) {
-    const Table *dc[10], *ac[10];
+    Codes codes[10];
     int blocks = 0;
     for (int i = 0; i < head.count; i++) {
         const Component& part = head.parts[i];
-        for (int n = head.count == 1 ? 1 : part.across * part.down; n > 0; n--, blocks++) {
-            dc[blocks] = &head.dc[part.dc];
-            ac[blocks] = &head.ac[part.ac];
-        }
+        for (int n = head.count == 1 ? 1 : part.across * part.down; n > 0; n--, blocks++)
+            codes[blocks] = {&head.dc[part.dc], &head.ac[part.ac], head.pairs[i].first, head.pairs[i].next};
     }
     Bits bits;
     bits.next = interval.bytes.data();
     const uint8_t* start = bits.next;
     for (int64_t unit = 0; unit < units; unit++) {
         for (int block = 0; block < blocks; block++)
-            if (!walk_block(bits, *dc[block], *ac[block])) return BAD_CODE;
+            if (!walk_block(bits, codes[block])) return BAD_CODE;
         *left = interval.bits - (8 * (bits.next - start) - bits.held);
         if (*left < 0) return TOO_SHORT;
     }

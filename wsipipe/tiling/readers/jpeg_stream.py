@@ -47,7 +47,7 @@ def library() -> ctypes.CDLL | None:
     return found
 
 
-def verdict_on(data: bytes, tables: bytes | None = None) -> Verdict:
+def verdict_on(data: bytes, tables: bytes | None = None) -> int:
     """Check one JPEG of the sequential Huffman kind.
 
     Args:
@@ -55,9 +55,9 @@ def verdict_on(data: bytes, tables: bytes | None = None) -> Verdict:
         tables: Stream of tables only that goes before it.
 
     Returns:
-        NOT_COVERED also without a compiler, and for what is no such JPEG.
+        A value of :class:`Verdict`: NOT_COVERED also without a compiler, and for what is no such JPEG.
     """
     checker = library()
     if checker is None:
         return Verdict.NOT_COVERED
-    return Verdict(checker.jpeg_verdict(tables, len(tables or b""), data, len(data)))
+    return checker.jpeg_verdict(tables, len(tables or b""), data, len(data))

@@ -12,7 +12,7 @@ from wsipipe.geometry import Region
 from wsipipe.tiling.readers.base import Pixels
 from wsipipe.tiling.readers.jpeg_stream import Verdict, verdict_on
 
-Decoder = Callable[[bytes], Pixels]
+Decoder = Callable[[bytes, Pixels], Pixels]
 
 _JPEG, _JPEG_2000_RGB = 7, 33005
 _COLOURS = {2: "RGB", 6: "YCBCR"}
@@ -31,7 +31,7 @@ class TileGrid:
         sizes: Of each tile: bytes; 0 where the tile is missing.
         tile: (height, width) of a tile in px.
         across: Tiles in a row.
-        decode: Compressed bytes -> RGB (H, W, 3) uint8 of a whole tile.
+        decode: Decodes the bytes of a whole tile into an array (H, W, 3) uint8, and returns it.
     """
 
     offsets: tuple[int, ...]
@@ -64,7 +64,7 @@ def grid_of(page: TiffPage) -> TileGrid | None:
     offsets, sizes = tuple(page.dataoffsets), tuple(page.databytecounts)
     if len(offsets) != across * down or len(sizes) != across * down:
         return None
-    return TileGrid(offsets, sizes, tile, across, partial(_whole_tile, decode, (*tile, 3)))
+    return TileGrid(offsets, sizes, tile, across, decode)
 
 
 def _decoder(page: TiffPage) -> Decoder | None:
@@ -72,22 +72,20 @@ def _decoder(page: TiffPage) -> Decoder | None:
     if not plain or page.dtype != np.uint8 or page.imagedepth != 1 or page.tiledepth != 1:
         return None
     compression, colours = int(page.compression), _COLOURS.get(int(page.photometric))
+    # Both decoders refuse data of another shape than that of the array.
     if compression == _JPEG and colours:
         return partial(_jpeg, page.jpegtables, colours)
     # OpenSlide shows the three components as they are, whatever the tag says of their colours.
-    return imagecodecs.jpeg2k_decode if compression == _JPEG_2000_RGB else None
+    return _jpeg_2000 if compression == _JPEG_2000_RGB else None
 
 
-def _jpeg(tables: bytes | None, colours: str, data: bytes) -> Pixels:
+def _jpeg(tables: bytes | None, colours: str, data: bytes, out: Pixels) -> Pixels:
     """Decode a JPEG as libjpeg does by default, its colours as the TIFF states them."""
     verdict = verdict_on(data, tables)
-    if verdict is not Verdict.SOUND:
-        raise UndecidedError(verdict.name)
-    return imagecodecs.jpeg8_decode(data, tables=tables, colorspace=colours, outcolorspace="RGB")
+    if verdict != Verdict.SOUND:
+        raise UndecidedError(Verdict(verdict).name)
+    return imagecodecs.jpeg8_decode(data, tables=tables, colorspace=colours, outcolorspace="RGB", out=out)
 
 
-def _whole_tile(decode: Decoder, shape: tuple[int, int, int], data: bytes) -> Pixels:
-    pixels = decode(data)
-    if pixels.shape != shape or pixels.dtype != np.uint8:
-        raise UndecidedError(f"a tile holds {pixels.shape} samples of {pixels.dtype}, not {shape} of 8 bits")
-    return pixels
+def _jpeg_2000(data: bytes, out: Pixels) -> Pixels:
+    return imagecodecs.jpeg2k_decode(data, out=out)
