@@ -2,11 +2,11 @@
 
     python benchmarks/reading.py [--side 8192] [--tile 240] [--rounds 5] [--slide SLIDE.svs]
 
-Composes a JPEG slide that OpenSlide takes for Aperio's, then reads all its tiles of 512 px, row by row, at the
-slide's own scale and at half of it. In each round every reader reads all tiles once, one reader after another,
-so that other load falls on all alike. Prints medians: tiles a second, tiles a CPU second, and the ratio of
-wsipipe to each within its round. ``floor`` only decodes, in threads, each compressed tile once; at half scale
-it makes no means. fastslide takes part where it is installed.
+Composes a JPEG slide that OpenSlide takes for Aperio's, then reads all its tiles of 512 px, row by row, at
+the slide's own scale and at half of it. In each round every reader reads all tiles once, one reader after
+another, so that other load falls on all alike. Prints medians: tiles a second, tiles a CPU second, and the
+ratio of wsipipe to each within its round. ``floor`` only decodes, in threads, each compressed tile once; at
+half scale it makes no means. fastslide takes part where it is installed.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import openslide
 import tifffile
+
 from wsipipe.common.block_mean import block_mean
 from wsipipe.geometry import Region
 from wsipipe.synth.slide import SyntheticSlide

@@ -7,6 +7,7 @@ import ctypes
 import functools
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,8 @@ def library() -> ctypes.CDLL | None:
         found = ctypes.CDLL(str(compiled(SOURCE, compiler("CXX", "g++"), FLAGS, processor())))
     except (OSError, subprocess.SubprocessError):
         return None
-    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    pointer: Any = ctypes.c_void_p
+    number: Any = ctypes.c_int64
     found.block_means.argtypes = [pointer, number, pointer, *[number] * 4]
     source, axis = [pointer, number, number, number], [pointer, pointer, number, number]
     found.weighted_sums.argtypes = [*source, pointer, *axis, *axis, number]

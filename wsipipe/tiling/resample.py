@@ -135,8 +135,8 @@ def _compiled(source: Array, rows: Taps, columns: Taps) -> Array | None:
     side = rows.block
     if side and side == columns.block:
         return block_means(source[: end_y - y, : end_x - x], side)
-    axes = ((along.first - along.span[0], along.weights) for along in (rows, columns))
-    return weighted_sums(source, *axes, rows.bits + columns.bits)
+    down, across = ((along.first - along.span[0], along.weights) for along in (rows, columns))
+    return weighted_sums(source, down, across, rows.bits + columns.bits)
 
 
 def _area(middles: Ints, step: float) -> tuple[Ints, Ints]:

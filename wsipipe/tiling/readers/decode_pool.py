@@ -8,9 +8,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
-
-Item = TypeVar("Item")
 
 _MOST_THREADS = 16
 
@@ -25,7 +22,7 @@ def thread_count() -> int:
     return max(1, min(int(stated) if stated.isdecimal() else usable, usable, _MOST_THREADS))
 
 
-def for_each(work: Callable[[Item], None], items: Iterable[Item], threads: int) -> None:
+def for_each[Item](work: Callable[[Item], None], items: Iterable[Item], threads: int) -> None:
     """Do some work for each item, in several threads.
 
     The calling thread takes part, so that a busy pool never makes it wait.

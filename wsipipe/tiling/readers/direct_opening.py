@@ -44,13 +44,19 @@ def _grids(path: Path, facts: Facts) -> tuple[TileGrid | None, ...]:
 
 
 def _is_aperio(pages: list[tifffile.TiffPage], facts: Facts) -> bool:
-    """Whether pages are the levels, and complete: OpenSlide draws a missing tile from finer ones."""
+    """Return whether pages are the levels, without missing tiles.
+
+    OpenSlide draws a missing tile from the tiles of a finer level.
+    """
     shapes = tuple((page.imagelength, page.imagewidth) for page in pages)
     return shapes == facts.shapes and all(all(page.databytecounts) for page in pages)
 
 
 def _is_philips(pages: list[tifffile.TiffPage], facts: Facts) -> bool:
-    """Whether pages can be the levels, which OpenSlide crops by what the XML says of their scale."""
+    """Return whether pages can be the levels.
+
+    OpenSlide crops levels according to the scales that the XML states.
+    """
     return all(
         height <= page.imagelength and width <= page.imagewidth
         for page, (height, width) in zip(pages, facts.shapes, strict=True)
@@ -58,7 +64,7 @@ def _is_philips(pages: list[tifffile.TiffPage], facts: Facts) -> bool:
 
 
 def _is_checked(page: tifffile.TiffPage) -> bool:
-    """Whether damaged data of a page would be noticed."""
+    """Return whether damaged data of a page would be noticed."""
     return int(page.compression) != _JPEG or library() is not None
 
 

@@ -8,7 +8,7 @@
 
 namespace {
 
-enum Verdict { SOUND = 0, TOO_SHORT = 1, BAD_CODE = 2, NOT_COVERED = 3 };
+enum Verdict { SOUND = 0, TOO_SHORT = 1, BAD_CODE = 2, NOT_COVERED = 3, NO_END = 4 };
 
 constexpr int LOOK_BITS = 10, RUN_BITS = 12;
 constexpr int MOST_SYMBOLS = 64 * 10;  // of one MCU: 10 blocks at most, by the standard
@@ -331,7 +331,7 @@ extern "C" int jpeg_verdict(const uint8_t* tables, int64_t tables_bytes, const u
         const Verdict found = walk(head, interval, units, &unused);
         if (found) return found;
         left -= units;
-        if (!marker) return TOO_SHORT;  // decoders look for the marker that ends the data
+        if (!marker) return NO_END;
         if (left && (marker[1] != 0xD0 + count % 8 || unused >= 8)) return TOO_SHORT;
         at = marker + 2;
     }

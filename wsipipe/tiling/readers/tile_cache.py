@@ -12,7 +12,8 @@ KEPT_BYTES = 1 << 26
 class TileCache:
     """Decoded tiles, those used last, up to a number of bytes.
 
-    Threads may share it.
+    A tile is forgotten once all of its pixels have been used: regions that lie side by side use each pixel
+    once, and memory that was used last is the fastest to use again. Threads may share the cache.
 
     Args:
         limit_bytes: Bytes of pixels that are kept at most.
@@ -21,6 +22,7 @@ class TileCache:
     def __init__(self, limit_bytes: int = KEPT_BYTES) -> None:
         self._limit = limit_bytes
         self._tiles: OrderedDict[Hashable, Pixels] = OrderedDict()
+        self._unused_px: dict[Hashable, int] = {}
         self._held = 0
         self._lock = Lock()
 
@@ -35,23 +37,37 @@ class TileCache:
                 self._tiles.move_to_end(key)
             return tile
 
-    def put(self, key: Hashable, tile: Pixels) -> None:
-        """Keep a tile, and forget those unused for longest.
+    def put(self, key: Hashable, tile: Pixels, unused_px: int) -> None:
+        """Keep a tile of which some pixels are still unused.
 
-        A tile that is larger than the whole cache is not kept.
+        Those unused for longest go first; a tile that is larger than the whole cache is not kept.
         """
-        if tile.nbytes > self._limit:
+        if tile.nbytes > self._limit or unused_px <= 0:
             return
         with self._lock:
             if key in self._tiles:
                 return
             self._tiles[key] = tile
+            self._unused_px[key] = unused_px
             self._held += tile.nbytes
             while self._held > self._limit:
-                self._held -= self._tiles.popitem(last=False)[1].nbytes
+                self._drop(next(iter(self._tiles)))
+
+    def spend(self, key: Hashable, px: int) -> None:
+        """Note that some pixels of a tile were used; forget it once all were."""
+        with self._lock:
+            if key in self._tiles:
+                self._unused_px[key] -= px
+                if self._unused_px[key] <= 0:
+                    self._drop(key)
 
     def clear(self) -> None:
         """Forget every tile."""
         with self._lock:
             self._tiles.clear()
+            self._unused_px.clear()
             self._held = 0
+
+    def _drop(self, key: Hashable) -> None:
+        self._held -= self._tiles.pop(key).nbytes
+        del self._unused_px[key]

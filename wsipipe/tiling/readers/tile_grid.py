@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import imagecodecs
 import numpy as np
@@ -27,8 +28,8 @@ class TileGrid:
     """One level of tiles that lie in rows, without gaps or overlaps.
 
     Attributes:
-        offsets: Of each tile, row by row: bytes from the start of the file.
-        sizes: Of each tile: bytes; 0 where the tile is missing.
+        offsets: Bytes from the start of the file to each tile, row by row.
+        sizes: Bytes of each tile; 0 where the tile is missing.
         tile: (height, width) of a tile in px.
         across: Tiles in a row.
         decode: Decodes the bytes of a whole tile into an array (H, W, 3) uint8, and returns it.
@@ -46,12 +47,54 @@ class TileGrid:
         height, width = self.tile
         return Region(row * height, column * width, height, width)
 
-    def tiles_of(self, region: Region) -> Iterator[int]:
-        """Yield the tiles that a region meets, row by row."""
-        height, width = self.tile
-        for row in range(region.y // height, -(-region.end_y // height)):
-            for column in range(region.x // width, -(-region.end_x // width)):
-                yield row * self.across + column
+
+class Piece(NamedTuple):
+    """The part of a tile that lies in a region.
+
+    Attributes:
+        number: Number of the tile, row by row.
+        into: Where it lies in an array of the region.
+        part: Where it lies in the tile.
+        px: Its pixels.
+        unused_px: Pixels of the tile that lie in the level but not in the region.
+    """
+
+    number: int
+    into: tuple[slice, slice]
+    part: tuple[slice, slice]
+    px: int
+    unused_px: int
+
+
+def pieces_of(grid: TileGrid, region: Region, shape: tuple[int, int]) -> Iterator[Piece]:
+    """Yield the parts of all tiles that a region meets, row by row.
+
+    Args:
+        grid: The tiles.
+        region: Region in px of the level, inside it.
+        shape: (height, width) of the level.
+    """
+    columns = _spans(region.x, region.end_x, grid.tile[1], shape[1])
+    for row, into_y, part_y, height, whole_height in _spans(region.y, region.end_y, grid.tile[0], shape[0]):
+        for column, into_x, part_x, width, whole_width in columns:
+            px = height * width
+            unused_px = whole_height * whole_width - px
+            yield Piece(row * grid.across + column, (into_y, into_x), (part_y, part_x), px, unused_px)
+
+
+def _spans(start: int, end: int, side: int, limit: int) -> list[tuple[int, slice, slice, int, int]]:
+    """Return the tiles that a range meets along one axis.
+
+    Each has its number, its place in the range, the part of the tile, and the lengths of that part and of the
+    tile inside the level.
+    """
+    spans = []
+    for number in range(start // side, -(-end // side)):
+        first, last = max(number * side, start), min((number + 1) * side, end)
+        part = slice(first - number * side, last - number * side)
+        whole = min((number + 1) * side, limit) - number * side
+        spans.append((number, slice(first - start, last - start), part, last - first, whole))
+    return spans
 
 
 def grid_of(page: TiffPage) -> TileGrid | None:
