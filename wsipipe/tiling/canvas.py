@@ -56,7 +56,7 @@ class Canvas:
 
         Pixels are RGB (H, W, 3) uint8.
         """
-        return self.read_with_scanned(region)[0]
+        return self.slide.sample_rgb(region, self._lattice(1))
 
     def scanned(self, region: Region) -> Mask:
         """Return which pixels were scanned by at least half.

@@ -8,10 +8,12 @@ the axes does not matter, and any part of the result can be computed alone with 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from wsipipe.common.pixel_sums import block_means, weighted_sums
 from wsipipe.geometry import Array, Region
 
 _WEIGHT_BITS = 11
@@ -69,12 +71,26 @@ class Taps:
     weights: npt.NDArray[np.int32]
     bits: int
 
-    @property
+    @cached_property
     def span(self) -> tuple[int, int]:
         """First and past-the-last source px of all samples."""
         return int(self.first.min()), int(self.first.max()) + self.weights.shape[1]
 
+    @cached_property
+    def block(self) -> int:
+        """Source px per sample of block means; else 0."""
+        taps = self.weights.shape[1]
+        return taps if taps > 1 and self.stride == taps and (self.weights == 1).all() else 0
 
+    @cached_property
+    def stride(self) -> int:
+        """Source px from one sample to the next; 0 where these differ."""
+        steps = np.diff(self.first)
+        stride = int(steps[0]) if len(steps) else 1
+        return stride if stride > 0 and (steps == stride).all() else 0
+
+
+@lru_cache(maxsize=64)
 def taps(axis: Axis, start: int, stop: int) -> Taps:
     """Return the taps of samples start..stop.
 
@@ -115,10 +131,15 @@ def resample(source: Array, rows: Taps, columns: Taps) -> Array:
     """
     bits = rows.bits + columns.bits
     negative = rows.weights.min() < 0 or columns.weights.min() < 0
+    if bits:
+        fast = _compiled(source, rows, columns)
+        if fast is not None:
+            return fast
     wide = np.dtype(np.int32 if negative or bits > 8 else np.uint16)  # 8 + 11 + 11 bits fit
     summed = _weighted(_weighted(source, rows, 0, wide), columns, 1, wide)
     if bits == 0:
-        return summed
+        whole = summed.base is source and summed.shape == source.shape and source.flags.owndata
+        return source if whole and source.flags.c_contiguous else np.array(summed, order="C")
     summed += 1 << (bits - 1)
     summed >>= bits
     if negative:
@@ -139,6 +160,16 @@ def blocks(region: Region, step: float, limit_px: int) -> Iterator[Region]:
     side = max(1, int(math.isqrt(limit_px) / max(step, 1.0)))
     height, width = (-(-length // max(1, -(-length // side))) for length in region.shape)
     yield from region.blocks(max(height, 1), max(width, 1))
+
+
+def _compiled(source: Array, rows: Taps, columns: Taps) -> Array | None:
+    """Compute the same samples with compiled code; None where there is none."""
+    (y, end_y), (x, end_x) = rows.span, columns.span
+    side = rows.block
+    if side and side == columns.block:
+        return block_means(source[: end_y - y, : end_x - x], side)
+    down, across = ((along.first - along.span[0], along.weights) for along in (rows, columns))
+    return weighted_sums(source, down, across, rows.bits + columns.bits)
 
 
 def _area(centres: Ints, step: float) -> tuple[Ints, Ints]:
@@ -174,12 +205,11 @@ def _bilinear(centres: Ints) -> tuple[Ints, Ints]:
 
 def _weighted(source: Array, along: Taps, axis: int, wide: np.dtype[np.generic]) -> Array:
     """Sum the taps along one axis without dividing by ``2**bits``."""
-    first = along.first - along.span[0]
     if along.bits == 0:
-        return _taken(source, first, axis)
+        return _picked(source, along, 0, axis)
     total: Array | None = None
     for tap, weights in enumerate(along.weights.T.astype(wide)):
-        part = _taken(source, first + tap, axis)
+        part = _picked(source, along, tap, axis)
         flat = part.reshape(len(part), -1)  # one long row of colours is many times faster than rows of 3
         factors = weights[:, None] if axis == 0 else np.repeat(weights, source.shape[2])
         weighted = np.multiply(flat, factors, dtype=wide)
@@ -188,14 +218,13 @@ def _weighted(source: Array, along: Taps, axis: int, wide: np.dtype[np.generic])
     return total.reshape(part.shape)
 
 
-def _taken(source: Array, indices: Ints, axis: int) -> Array:
-    """Take ``source`` at ``indices``.
+def _picked(source: Array, along: Taps, tap: int, axis: int) -> Array:
+    """Take the px of one tap for each sample.
 
-    Evenly spaced indices give a strided view.
+    Evenly spaced samples give a strided view.
     """
-    stride = int(indices[1] - indices[0]) if len(indices) > 1 else 1
-    start, last = int(indices[0]), int(indices[-1])
-    if stride > 0 and last == start + stride * (len(indices) - 1) and (np.diff(indices) == stride).all():
-        cut = slice(start, last + 1, stride)
+    count, start = len(along.first), int(along.first[0]) - along.span[0] + tap
+    if along.stride:
+        cut = slice(start, start + along.stride * (count - 1) + 1, along.stride)
         return source[cut] if axis == 0 else source[:, cut]
-    return np.take(source, indices, axis=axis)
+    return np.take(source, along.first - along.span[0] + tap, axis=axis)

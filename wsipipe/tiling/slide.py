@@ -1,5 +1,6 @@
 """Open slides of any format and read pixels at any resolution."""
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -39,6 +40,7 @@ class Slide:
         bounds: Scanned part in level-0 px of the full frame.
         mpp: Micrometres per level-0 px.
         mpp_source: Source of ``mpp``: "option", "vendor", "tiff" or "objective".
+        decoder: ``library``, or ``tiles`` if wsipipe decodes the tiles of a file that OpenSlide reads too.
         properties: Vendor, objective power and mpp source; no patient data.
     """
 
@@ -47,6 +49,7 @@ class Slide:
         self.path = path
         self.vendor = facts.vendor
         self.bounds = facts.bounds
+        self.decoder = facts.decoder
         self.mpp, self.mpp_source = resolve_mpp(facts.clues, mpp, str(path))
         self.levels: tuple[Level, ...] = levels_of(facts, self.mpp)
         self.properties: dict[str, str | float | None] = {
@@ -55,7 +58,7 @@ class Slide:
             "mpp_source": self.mpp_source,
         }
         self._reader = reader
-        self._lock = threading.Lock()
+        self._lock = contextlib.nullcontext() if facts.concurrent else threading.Lock()
         self._pid = os.getpid()
         self._closed = False
 
@@ -73,7 +76,7 @@ class Slide:
         Raises:
             SlideError: A tile cannot be decoded; the error has its level, y and x.
         """
-        return self.sample(region, self._corner_lattice(mpp))[0]
+        return self.sample_rgb(region, self._corner_lattice(mpp))
 
     def scanned(self, region: Region, mpp: float) -> Mask:
         """Return which pixels were scanned by at least half.
@@ -98,13 +101,29 @@ class Slide:
         Raises:
             SlideError: A tile cannot be decoded; the error has its level, y and x.
         """
+        rgb, scanned = self._sampled(region, lattice, at_once_px, with_mask=True)
+        assert scanned is not None  # noqa: S101 - asked for
+        return rgb, scanned
+
+    def sample_rgb(self, region: Region, lattice: Lattice, at_once_px: int | None = None) -> Pixels:
+        """Return the RGB of :meth:`sample` alone, with the same arguments."""
+        return self._sampled(region, lattice, at_once_px, with_mask=False)[0]
+
+    def _sampled(
+        self, region: Region, lattice: Lattice, at_once_px: int | None, with_mask: bool
+    ) -> tuple[Pixels, Mask | None]:
         self._check_usable()
         level = coarsest_level(self.levels, lattice.step)
+        parts = list(blocks(region, lattice.step / level.downsample, at_once_px or DECODED_AT_ONCE_PX))
+        if len(parts) == 1:
+            return self._sample_block(region, lattice, level, with_mask)
         rgb = np.empty((*region.shape, 3), np.uint8)
-        scanned = np.empty(region.shape, np.bool_)
-        for part in blocks(region, lattice.step / level.downsample, at_once_px or DECODED_AT_ONCE_PX):
+        scanned = np.empty(region.shape, np.bool_) if with_mask else None
+        for part in parts:
             at = part.relative_to(region).slices
-            rgb[at], scanned[at] = self._sample_block(part, lattice, level)
+            rgb[at], mask = self._sample_block(part, lattice, level, with_mask)
+            if scanned is not None:
+                scanned[at] = mask
         return rgb, scanned
 
     def fingerprint(self) -> str:
@@ -145,11 +164,15 @@ class Slide:
         step = mpp / self.mpp
         return Lattice(step, (self.bounds.height / (2 * step), self.bounds.width / (2 * step)))
 
-    def _sample_block(self, region: Region, lattice: Lattice, level: Level) -> tuple[Pixels, Mask]:
+    def _sample_block(
+        self, region: Region, lattice: Lattice, level: Level, with_mask: bool
+    ) -> tuple[Pixels, Mask | None]:
         rows = taps(_axis(lattice, level, self.bounds, 0), region.y, region.end_y)
         columns = taps(_axis(lattice, level, self.bounds, 1), region.x, region.end_x)
         source, alpha = self._source(level, _spanned(rows, columns))
         rgb = resample(source, rows, columns)
+        if not with_mask:
+            return rgb, None
         if alpha is None:
             return rgb, np.ones(region.shape, np.bool_)
         return rgb, resample(alpha[..., None], rows, columns)[..., 0] >= 128

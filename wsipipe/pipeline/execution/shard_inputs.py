@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import zarr
 
-from wsipipe.errors import InternalError
+from wsipipe.errors import ConfigError, InternalError
 from wsipipe.geometry import Array, Region
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.stages.grid import lattice_px
@@ -42,6 +42,13 @@ class ShardInputs:
             # These warnings were reported when the slide was planned.
             warnings.simplefilter("ignore", UserWarning)
             slide = open_slide(self.plan.slide.path, self.plan.slide.mpp)
+        if slide.decoder != self.plan.facts.decoder:
+            slide.close()
+            raise ConfigError(
+                f"{self.plan.slide.path} is decoded in another way by this worker ({slide.decoder}) than where it "
+                f"was planned ({self.plan.facts.decoder}), so results could differ. Install a C++ compiler "
+                f"on all machines or on none, and restart the cluster."
+            )
         mpp = self.plan.workflow.tile.mpp
         return Canvas(slide, mpp, lattice_px(mpp, self.plan.cards))
 

@@ -24,6 +24,7 @@ class SlideFacts:
         mpp_source: Source of that value.
         levels: Shape (height, width) of each level.
         grid: The canvas.
+        decoder: Decoder of the tiles, see :class:`wsipipe.tiling.slide.Slide`.
     """
 
     fingerprint: str
@@ -32,6 +33,7 @@ class SlideFacts:
     mpp_source: str
     levels: tuple[tuple[int, int], ...]
     grid: CanvasGrid
+    decoder: str = "library"
 
 
 MAX_UPSAMPLING = 1.5
@@ -98,6 +100,7 @@ def _facts(slide: SlideInput, mpp: float, lattice: int, coarsest_mpp: float | No
             mpp_source=opened.mpp_source,
             levels=tuple(level.shape for level in opened.levels),
             grid=CanvasGrid(canvas.shape, canvas.mpp, canvas.offset_px, canvas.step),
+            decoder=opened.decoder,
         )
 
 

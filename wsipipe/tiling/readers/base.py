@@ -27,6 +27,8 @@ class Facts:
         orientation: Orientation of the stored image: 1 is upright, 2 to 8 as in TIFF tag 274.
         ends_aligned: Whether levels share their last edge, not their first, with level 0, along (y, x). They
             do if a pyramid was made before it was mirrored.
+        concurrent: Whether several threads may read at once.
+        decoder: ``library``, or ``tiles`` if wsipipe decodes the tiles of a file that OpenSlide reads too.
     """
 
     vendor: str
@@ -36,6 +38,8 @@ class Facts:
     scales: tuple[float | None, ...] | None = None
     orientation: int = 1
     ends_aligned: tuple[bool, bool] = (False, False)
+    concurrent: bool = False
+    decoder: str = "library"
 
 
 class Reader(Protocol):

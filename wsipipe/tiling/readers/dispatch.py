@@ -8,6 +8,7 @@ import openslide
 
 from wsipipe.tiling.readers.base import Reader, open_error
 from wsipipe.tiling.readers.dicom import grouped
+from wsipipe.tiling.readers.direct_opening import open_vendor_slide
 from wsipipe.tiling.readers.files import dicom_files, is_zarr
 from wsipipe.tiling.readers.image_reader import ImageReader, is_image
 from wsipipe.tiling.readers.openslide_reader import OpenSlideReader
@@ -60,7 +61,7 @@ def _fitting(path: Path) -> Reader:
     vendor = openslide.OpenSlide.detect_format(str(path))
     # OpenSlide opens any tiled TIFF, whatever its samples, planes and orientation.
     if vendor not in (None, "generic-tiff"):
-        return OpenSlideReader(path)
+        return open_vendor_slide(path)
     if is_tiff(head):
         return TiffReader(path)
     raise open_error(path, "its content is of no known slide format", _SEE_FORMATS)

@@ -2,14 +2,20 @@
 
 import math
 from collections import OrderedDict
+from itertools import product
+from threading import Lock
 
 import numpy as np
 from tifffile import TiffPage
 
 from wsipipe.geometry import Region
 from wsipipe.tiling.readers.base import Pixels
+from wsipipe.tiling.readers.decode_pool import for_each, thread_count
+from wsipipe.tiling.readers.jpeg_stream import Verdict, verdict_on
 
 _KEPT_BYTES = 1 << 26
+_JPEG = 7
+_DAMAGED = (Verdict.TOO_SHORT, Verdict.BAD_CODE)
 
 Slices = tuple[slice, slice]
 
@@ -31,6 +37,7 @@ class SegmentedPage:
         self._mapped: Pixels | None = None
         self._segment_bytes = math.prod(self._key.chunks)
         self._kept: OrderedDict[int, Pixels | None] = OrderedDict()
+        self._lock = Lock()
 
     def read(self, region: Region) -> tuple[Pixels, Pixels]:
         """Read the stored samples of a region.
@@ -59,15 +66,19 @@ class SegmentedPage:
         planes = key.samplesperpixel if int(key.planarconfig) == 2 else 1
         samples = np.zeros((*region.shape, key.samplesperpixel), np.uint8)
         present = np.zeros(region.shape, np.uint8)
-        for row in range(region.y // height, -(-region.end_y // height)):
-            for column in range(region.x // width, -(-region.end_x // width)):
-                corner = Region(row * height, column * width, height, width)
-                for plane in range(planes):
-                    segment = self._segment(plane * per_plane + row * across + column)
-                    if segment is not None:
-                        at, of = _overlap(region, corner, segment.shape[:2])
-                        samples[(*at, slice(plane, plane + segment.shape[2]))] = segment[of]
-                        present[at] = 255
+
+        def place(where: tuple[int, int, int]) -> None:
+            row, column, plane = where
+            corner = Region(row * height, column * width, height, width)
+            segment = self._segment(plane * per_plane + row * across + column)
+            if segment is not None:
+                at, of = _overlap(region, corner, segment.shape[:2])
+                samples[(*at, slice(plane, plane + segment.shape[2]))] = segment[of]
+                present[at] = 255
+
+        rows = range(region.y // height, -(-region.end_y // height))
+        columns = range(region.x // width, -(-region.end_x // width))
+        for_each(place, product(rows, columns, range(planes)), thread_count())
         return samples, present
 
     def _segment(self, index: int) -> Pixels | None:
@@ -75,23 +86,29 @@ class SegmentedPage:
 
         Samples are (H, W, S) uint8.
         """
-        if index in self._kept:
-            self._kept.move_to_end(index)
-            return self._kept[index]
+        with self._lock:
+            if index in self._kept:
+                self._kept.move_to_end(index)
+                return self._kept[index]
         segment = self._decoded(index)
-        self._kept[index] = segment
-        while len(self._kept) > max(1, _KEPT_BYTES // self._segment_bytes):
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[index] = segment
+            while len(self._kept) > max(1, _KEPT_BYTES // self._segment_bytes):
+                self._kept.popitem(last=False)
         return segment
 
     def _decoded(self, index: int) -> Pixels | None:
         size = self.page.databytecounts[index]
         if size == 0:
             return None
-        self._file.seek(self.page.dataoffsets[index])
-        data = self._file.read(size)
+        with self._lock:
+            self._file.seek(self.page.dataoffsets[index])
+            data = self._file.read(size)
         if len(data) < size:
             raise ValueError(f"the file ends inside segment {index}")
+        # libjpeg would fill in what is missing.
+        if int(self._key.compression) == _JPEG and verdict_on(data, self.page.jpegtables) in _DAMAGED:
+            raise ValueError(f"the JPEG data of segment {index} are damaged or end too early")
         segment, _, shape = self._key.decode(data, index, jpegtables=self.page.jpegtables)
         if segment is None:
             return None

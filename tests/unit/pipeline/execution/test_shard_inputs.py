@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsipipe.errors import SlideError
+from wsipipe.errors import ConfigError, SlideError
 from wsipipe.geometry import Region
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs, inputs_for
 from wsipipe.pipeline.planning.plan import Plan
@@ -64,3 +64,10 @@ def test_a_mask_that_is_no_picture_is_named(plan: Plan, tmp_path: Path) -> None:
     given = replace(plan, slide=replace(plan.slide, mask_path=mask))
     with pytest.raises(SlideError, match=r"mask\.png is not readable"):
         ShardInputs(given, tmp_path).read(Read("given_mask", 16), Region(0, 0, 32, 32))
+
+
+def test_a_worker_that_decodes_otherwise_than_planned_is_refused(plan: Plan, tmp_path: Path) -> None:
+    other = replace(plan, facts=replace(plan.facts, decoder="other"))
+    assert other.id != plan.id
+    with pytest.raises(ConfigError, match="decoded in another way"):
+        ShardInputs(other, tmp_path).read(Read("canvas", 1), Region(0, 0, 8, 8))

@@ -1,0 +1,65 @@
+"""Run the decoding of tiles in threads.
+
+Decoders let other Python threads run, so threads of one process suffice.
+"""
+
+import functools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+_MOST_THREADS = 16
+
+
+def thread_count() -> int:
+    """Return the threads that decode at once.
+
+    Workers of a cluster state their share of the processor in ``OMP_NUM_THREADS``.
+    """
+    stated = os.environ.get("OMP_NUM_THREADS", "")
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(int(stated) if stated.isdecimal() else usable, usable, _MOST_THREADS))
+
+
+def for_each[Item](work: Callable[[Item], None], items: Iterable[Item], threads: int) -> None:
+    """Do some work for each item, in several threads.
+
+    The calling thread takes part, so that a busy pool never makes it wait.
+
+    Args:
+        work: What is done.
+        items: What it is done with.
+        threads: Threads at most, the calling one included.
+
+    Raises:
+        Exception: The first error of the work; the rest is not begun.
+    """
+    todo = deque(items)
+
+    def drain() -> None:
+        while True:
+            try:
+                item = todo.popleft()
+            except IndexError:
+                return
+            try:
+                work(item)
+            except BaseException:
+                todo.clear()
+                raise
+
+    helpers = [_pool(os.getpid()).submit(drain) for _ in range(min(threads, len(todo)) - 1)]
+    try:
+        drain()
+    finally:
+        errors = [helper.exception() for helper in helpers if not helper.cancel()]
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(pid: int) -> ThreadPoolExecutor:
+    """Return the pool of this process; one after a fork has no threads."""
+    return ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="decode")
