@@ -45,8 +45,8 @@ class ShardInputs:
         if slide.decoder != self.plan.facts.decoder:
             slide.close()
             raise ConfigError(
-                f"{self.plan.slide.path} is decoded in another way by this worker ({slide.decoder}) than where it "
-                f"was planned ({self.plan.facts.decoder}), so results could differ. Install a C++ compiler "
+                f"{self.plan.slide.path} is decoded in another way by this worker ({slide.decoder}) than where "
+                f"it was planned ({self.plan.facts.decoder}), so results could differ. Install a C++ compiler "
                 f"on all machines or on none, and restart the cluster."
             )
         mpp = self.plan.workflow.tile.mpp
