@@ -69,5 +69,5 @@ def test_a_mask_that_is_no_picture_is_named(plan: Plan, tmp_path: Path) -> None:
 def test_a_worker_that_decodes_otherwise_than_planned_is_refused(plan: Plan, tmp_path: Path) -> None:
     other = replace(plan, facts=replace(plan.facts, decoder="other"))
     assert other.id != plan.id
-    with pytest.raises(ConfigError, match="decoded in another way"):
+    with pytest.raises(ConfigError, match="decoded by other means"):
         ShardInputs(other, tmp_path).read(Read("canvas", 1), Region(0, 0, 8, 8))
