@@ -45,8 +45,8 @@ class ShardInputs:
         if slide.decoder != self.plan.facts.decoder:
             slide.close()
             raise ConfigError(
-                f"{self.plan.slide.path} is decoded by other means on this worker ({slide.decoder}) than where "
-                f"it was planned ({self.plan.facts.decoder}), so results could differ. Install a C++ "
+                f"{self.plan.slide.path} is decoded by other means on this worker ({slide.decoder}) than "
+                f"planned ({self.plan.facts.decoder}), so results could differ. Install a C++ "
                 f"compiler on all machines or on none, and restart the cluster."
             )
         mpp = self.plan.workflow.tile.mpp
