@@ -9,11 +9,11 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from wsipipe.geometry import Array, Region
+from wsipipe.geometry import Array
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.weights import check_known
 from wsipipe.stages.grid import CanvasGrid, network_level, tissue_downsample
-from wsipipe.stages.segment import blocks
+from wsipipe.stages.passes import PassSizes, passes
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write, upsampled
 from wsipipe.stages.stage_params import NetworkParams
 from wsipipe.stages.tile import image_name
@@ -113,8 +113,8 @@ def classify_stage(params: ClassifyParams, card: ModelCard, grid: CanvasGrid) ->
     downsample = stride << level
     image = image_name(level)
     tissue_px = tissue_downsample(grid.mpp)
-    halo_cells = -(-card.halo_px // stride)
-    halo = halo_cells * stride
+    halo = -(-card.halo_px // stride) * stride
+    sizes = PassSizes(cell_px=stride, halo_px=halo, patch_px=params.patch_cells * stride, stride=stride)
     unknown_wanted = has_unknown(card, params)
     reads = (
         Read(image, 1 << level, halo, outside=255),
@@ -127,18 +127,12 @@ def classify_stage(params: ClassifyParams, card: ModelCard, grid: CanvasGrid) ->
         unknown = np.zeros(shard.core.shape, bool)
         if wanted.any():
             pixels = shard.read(image).pixels
-            for block in blocks(shard.core, params.patch_cells, wanted, 1):
-                px = block.scaled(stride).grown(halo)
-                patch = pixels[px.y + halo : px.end_y + halo, px.x + halo : px.end_x + halo]
-                centre = Region(halo_cells, halo_cells, *block.shape)
-                if unknown_wanted:
-                    found, beyond = shard.network.with_unknown(patch)
-                    unknown[block.slices] = beyond[centre.slices]
-                else:
-                    found = shard.network(patch)
-                maps = quantise(found[:, *centre.slices])
-                inside = wanted[block.slices]
-                probabilities[:, *block.slices] = np.where(inside, maps, np.uint8(NOT_COMPUTED))
+            for found in passes(shard.network, pixels, wanted, sizes, unknown_wanted):
+                part = found.region.slices
+                maps = quantise(found.probabilities)
+                probabilities[:, *part] = np.where(wanted[part], maps, np.uint8(NOT_COMPUTED))
+                if found.unknown is not None:
+                    unknown[part] = found.unknown
         best = np.where(unknown, len(card.outputs), probabilities.argmax(axis=0))
         classes = np.where(wanted, best, NOT_COMPUTED).astype(np.uint8)
         return ShardOutput({CLASS_PROBABILITIES: probabilities, CLASS_MAP: classes})
