@@ -25,6 +25,9 @@ CLASS_MAP = "labels/tissue_class/0"
 CLASS_PROBABILITIES = "probabilities/tissue_class/0"
 UNKNOWN = ("unknown", (128, 128, 128))
 _PASS_BYTES = 250 << 20
+SMALL_SHARD_CELLS = 64
+FEWEST_SHARDS = 4
+_EVEN_CELLS = 16
 
 
 class ClassifyParams(NetworkParams):
@@ -33,7 +36,8 @@ class ClassifyParams(NetworkParams):
     Attributes:
         weights: Name of shipped weights, or path of a ``.safetensors`` file with its card.
         precision: ``auto`` (bfloat16 where the processor has it), ``float32``, ``bfloat16``, ``float64``.
-        shard_cells: Side of a task's core in cells of the class grid (16 px of the network's image each).
+        shard_cells: Largest side of a task's core in cells of the class grid (16 px of the network's image
+            each); slides of few cells get smaller ones, see :func:`shard_side`.
         patch_cells: Side of the core of one pass, in cells; bounds memory, never changes the result.
         unknown: Whether cells with features unlike the training data get the class ``unknown``, where the
             card of the weights has the features of its training data.
@@ -42,7 +46,7 @@ class ClassifyParams(NetworkParams):
     patch_key: ClassVar[str] = "patch_cells"
 
     weights: str = "tissue_gmr_resnet18_1.0"
-    shard_cells: int = Field(default=64, ge=4, le=1024)
+    shard_cells: int = Field(default=384, ge=4, le=1024)
     patch_cells: int = Field(default=64, ge=1, le=256)
     unknown: bool = True
 
@@ -68,6 +72,30 @@ class ClassifyParams(NetworkParams):
     def with_smaller_patches(self, times: int) -> Self:
         """Return the parameters with patches halved ``times`` times, as far as possible."""
         return self.model_copy(update={"patch_cells": max(1, self.patch_cells >> times)})
+
+    def fitted_to(self, shard_px: int) -> Self:
+        """Return the parameters with small shards, since memory is short."""
+        return self.model_copy(update={"shard_cells": min(self.shard_cells, SMALL_SHARD_CELLS)})
+
+
+def shard_side(most_cells: int, shape: tuple[int, int]) -> int:
+    """Return the side of shards in cells.
+
+    Every shard computes the network's context around it again, so large shards cost less. They are as large
+    as allowed, but cut evenly and not so few that workers would wait.
+
+    Args:
+        most_cells: Largest side.
+        shape: Rows and columns of cells of the slide.
+    """
+    parts, side = 1, most_cells + 1
+    while side > SMALL_SHARD_CELLS:
+        side = -(-max(shape) // (parts * _EVEN_CELLS)) * _EVEN_CELLS
+        shards = -(-shape[0] // side) * -(-shape[1] // side)
+        if side <= most_cells and shards >= FEWEST_SHARDS:
+            break
+        parts += 1
+    return min(most_cells, max(side, SMALL_SHARD_CELLS))
 
 
 def has_unknown(card: ModelCard, params: ClassifyParams) -> bool:
@@ -151,4 +179,5 @@ def classify_stage(params: ClassifyParams, card: ModelCard, grid: CanvasGrid) ->
         ),
         Write(CLASS_MAP, "label", "uint8", NOT_COMPUTED, legend=legend, about=about, polygons=True),
     )
-    return Stage("classify", downsample, params.shard_cells, reads, writes, kernel, network=params)
+    side = shard_side(params.shard_cells, grid.shape_at(downsample))
+    return Stage("classify", downsample, side, reads, writes, kernel, network=params)

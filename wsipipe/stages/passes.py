@@ -11,7 +11,8 @@ from wsipipe.geometry import Array, Region
 from wsipipe.models.streaming.area import Area, Found
 from wsipipe.stages.stage import PatchNetwork
 
-BANDS_PER_PATCH = 8
+BAND_PX = 64
+"""Rows of a band: fewer are slower at the coarse layers, more are no faster."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class PassSizes:
     Attributes:
         cell_px: Side of a cell of the mask of wanted cells.
         halo_px: Context of the image on each side of the core.
-        patch_px: Side of the core of a patch; bands have an eighth of its rows. Bounds memory.
+        patch_px: Side of the core of a patch; bounds memory.
         stride: Image px per output px.
     """
 
@@ -32,8 +33,8 @@ class PassSizes:
 
     @property
     def band_px(self) -> int:
-        """Rows of a band."""
-        return max(1, self.patch_px // BANDS_PER_PATCH)
+        """Rows of a band; fewer where a retry after lack of memory asks for small patches."""
+        return min(BAND_PX, max(1, self.patch_px // 4))
 
 
 def passes(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from wsipipe.geometry import Region
-from wsipipe.models.kernels.layer_input import POOLED, UPSAMPLED
+from wsipipe.models.kernels.layer_input import AS_IS, POOLED, UPSAMPLED
 from wsipipe.models.kernels.parts import Needed, Part, resample_part, run_parts
 from wsipipe.models.networks.halo import Span
 from wsipipe.models.streaming.graph import IMAGE, Layer, Source
@@ -105,39 +105,62 @@ class BandRun:
 
     def __iter__(self) -> Iterator[Band]:
         """Compute the bands, top to bottom."""
+        self._lead_in(self._bands[0])
+        last = self._lines[-1]
         for band in self._bands:
-            self._extend_image(band)
-            for number in range(1, len(self._lines)):
-                self._extend(number, band)
-                for read_number in _read_by(self._layers[number - 1]):
-                    if max(self._readers[read_number]) == number:
-                        self._lines[read_number].drop_before(self._kept_from(read_number))
-            last = self._lines[-1]
+            self._advance(band.end_y)
             start, _ = self._reach[-1].span(band.y, band.end_y)
             yield Band(band, last.rows[start - last.start :])
             last.drop_before(self._reach[-1].span(band.end_y, band.end_y)[0])
 
-    def _extend_image(self, band: Region) -> None:
-        lines = self._lines[IMAGE]
-        _, end = self._reach[IMAGE].span(band.y, band.end_y)
-        region = Region(lines.end, lines.left, end - lines.end, lines.rows.shape[1])
-        new = lines.grow(end)
+    def _lead_in(self, first: Region) -> None:
+        """Compute the context above the first band.
+
+        It is done in steps of a band, so that it takes no more memory.
+        """
+        image = self._reach[IMAGE]
+        context_cells = -(-(image.last - image.first + 1) // image.cell_px)
+        for above in reversed(range(1, context_cells // first.height + 1)):
+            self._advance(first.end_y - above * first.height)
+
+    def _advance(self, end_cell: int) -> None:
+        """Compute what the cells above ``end_cell`` need, and drop what nothing reads any more."""
+        self._extend_image(end_cell)
+        for number, layer in enumerate(self._layers, 1):
+            self._extend(number, end_cell)
+            for read_number in _read_by(layer):
+                if max(self._readers[read_number]) == number:
+                    self._lines[read_number].drop_before(self._kept_from(read_number))
+
+    def _new_rows(self, number: int, end_cell: int) -> Region:
+        """Return the rows of a layer that are still to compute.
+
+        Cells above ``end_cell`` need them.
+        """
+        lines = self._lines[number]
+        _, end = self._reach[number].span(end_cell, end_cell)
+        return Region(lines.end, lines.left, max(end - lines.end, 0), lines.rows.shape[1])
+
+    def _extend_image(self, end_cell: int) -> None:
+        region = self._new_rows(IMAGE, end_cell)
+        if not region.height:
+            return
+        new = self._lines[IMAGE].grow(region.end_y)
         if self._needed_in(IMAGE, region).cells.any():
             new.copy_(self._read(region))
 
-    def _extend(self, number: int, band: Region) -> None:
-        """Compute the rows of a layer that the band needs and earlier ones did not."""
-        layer, lines = self._layers[number - 1], self._lines[number]
-        _, end = self._reach[number].span(band.y, band.end_y)
-        region = Region(lines.end, lines.left, end - lines.end, lines.rows.shape[1])
-        new = lines.grow(end)
-        needed = self._needed_in(number, region)
-        if not len(new) or not needed.cells.any():
+    def _extend(self, number: int, end_cell: int) -> None:
+        layer, region = self._layers[number - 1], self._new_rows(number, end_cell)
+        if not region.height:
+            return
+        new, needed = self._lines[number].grow(region.end_y), self._needed_in(number, region)
+        if not needed.cells.any():
             return
         parts = [self._part(source, layer.side, region) for source in layer.sources]
         if layer.conv is None:
-            return resample_part(parts[0], new)
-        residual = None if layer.residual is None else self._part(Source(layer.residual, 0), 1, region)
+            resample_part(parts[0], new)
+            return
+        residual = None if layer.residual is None else self._part(Source(layer.residual, AS_IS), 1, region)
         run_parts(parts, layer.conv.packed, new, residual, layer.relu, needed)
 
     def _part(self, source: Source, side: int, region: Region) -> Part:

@@ -1,4 +1,4 @@
-"""Bands of rows give the bits of one pass over the whole image, for any wanted cells and band."""
+"""Bands of rows give the bits of one pass."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("compiled")
 
 @pytest.fixture(autouse=True)
 def undefined_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fill memory that no layer has written with NaN, so that a needed pixel that reads it is seen."""
+    """Fill memory that no layer wrote with NaN."""
     grow = lines.Lines.grow
     monkeypatch.setattr(lines.Lines, "grow", lambda self, end: grow(self, end).fill_(torch.nan))
 
