@@ -40,6 +40,8 @@ constexpr bool BF16_PRODUCTS = true;
 constexpr bool BF16_PRODUCTS = false;
 #endif
 
+// Vectors whose rings are mixed at once: as many as registers hold (AVX2 has 16, AVX-512 32).
+constexpr int GROUP = VL == 8 ? 2 : 4;
 constexpr int TILE = 16, ROWS = 32;  // px; a tile is at most ROWS x TILE
 // Rings held at once per pixel; an odd number of cache lines, which avoids set conflicts.
 constexpr int ROW_BYTES = 1344;
@@ -202,14 +204,14 @@ ALWAYS_INLINE void put(vec v, int at, P* rings) {
 }
 
 template <int K, int CB, class P, int J = 0, int N>
-ALWAYS_INLINE void mix_orbits(const Job& job, const float* centre, vec (&acc)[N][4]) {
+ALWAYS_INLINE void mix_orbits(const Job& job, const float* centre, vec (&acc)[N][GROUP]) {
   constexpr Orbits<K> orbits;
   if constexpr (J < Orbits<K>::count) {
-    vec sums[4];
-    for (int g = 0; g < 4; ++g) sums[g] = ring_sum<K, CB, orbits.r2[J]>(Taps<K, CB>{centre + g * VL});
+    vec sums[GROUP];
+    for (int g = 0; g < GROUP; ++g) sums[g] = ring_sum<K, CB, orbits.r2[J]>(Taps<K, CB>{centre + g * VL});
     for (int i = 0; i < N; ++i) {
       vec factor = splat(job.mix[i * Orbits<K>::count + J]);
-      for (int g = 0; g < 4; ++g) acc[i][g] = fma(factor, sums[g], acc[i][g]);
+      for (int g = 0; g < GROUP; ++g) acc[i][g] = fma(factor, sums[g], acc[i][g]);
     }
     mix_orbits<K, CB, P, J + 1>(job, centre, acc);
   }
@@ -231,21 +233,21 @@ ALWAYS_INLINE void add_orbits(const Job& job, const float* centre, int at, P* ri
 
 template <int K, int CB, int N, class P>
 ALWAYS_INLINE void put_mixed(const Job& job, const float* centre, P* out) {
-  vec acc[N][4] = {};
+  vec acc[N][GROUP] = {};
   mix_orbits<K, CB, P>(job, centre, acc);
   for (int i = 0; i < N; ++i)
-    for (int g = 0; g < 4; ++g) put<CB>(acc[i][g], g * VL, out + i * CB);
+    for (int g = 0; g < GROUP; ++g) put<CB>(acc[i][g], g * VL, out + i * CB);
 }
 
 template <int K, int CB, class P>
 void sum_rings(const Job& job, const Tile& tile, const float* block, P* rings) {
-  constexpr int px = 4 * VL / CB, N = K / 2 + 1;
+  constexpr int px = GROUP * VL / CB, N = K / 2 + 1;
   for (int y = 0; y < tile.rows; ++y)
     for (int x = 0; x < tile.cols; x += px) {
       const float* centre = block + (y + K / 2) * Taps<K, CB>::row + (x + K / 2) * CB;
       P* out = rings + (int64_t(y) * tile.cols + x) * ROW<P>;
       if (!job.mix)
-        for (int g = 0; g < 4; ++g) add_orbits<K, CB, P>(job, centre, g * VL, out, vec{});
+        for (int g = 0; g < GROUP; ++g) add_orbits<K, CB, P>(job, centre, g * VL, out, vec{});
       else if (job.rings == N) put_mixed<K, CB, N>(job, centre, out);
       else put_mixed<K, CB, N + 1>(job, centre, out);
     }
@@ -342,6 +344,8 @@ void copy_block(const Job& job, const Tile& tile, int64_t first, float* block) {
       }
       else if (CB % VL == 0 && valid == CB)
         for (int c = 0; c < CB; c += VL) store(row + x * CB + c, pixel<vec>(source, from_y, from_x + x, c));
+      else if (!source.scale)
+        for (int c = 0; c < CB; ++c) row[x * CB + c] = c < valid ? widen(as_is[x * source.channels + c]) : 0.f;
       else
         for (int c = 0; c < CB; ++c)
           row[x * CB + c] = c < valid ? pixel<float>(source, from_y, from_x + x, c) : 0.f;
