@@ -5,7 +5,7 @@ halo, and crops the core out of the output.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -19,18 +19,16 @@ from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.weights import find_weights
-from wsipipe.models.freeze import freeze
 from wsipipe.models.kernels.fused import cpu_kind
 from wsipipe.models.kernels.ring_layer import RingConv2d
 from wsipipe.models.known_features import distance, read_known
-from wsipipe.models.networks.blocks import folded
 from wsipipe.models.networks.registry import load
 from wsipipe.models.precision import best_precision, processor_name
+from wsipipe.models.prepare import prepare_network, scores_of
 from wsipipe.models.streaming.area import Area, Found
 from wsipipe.models.streaming.network import BandedNetwork
 from wsipipe.models.streaming.predict import BandPredictor
 
-log = logging.getLogger(__name__)
 notices = logging.getLogger("wsipipe.notice")
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float64"]
@@ -189,28 +187,6 @@ class Predictor:
         pixels = pixels.permute(2, 0, 1)[None].to(self._dtype)
         how = self.card.normalisation
         return (pixels - how.offset) / how.scale
-
-
-def scores_of(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return the function that scores images.
-
-    It is the dense pass of a classifier, else the network's forward.
-    """
-    return getattr(network, "logit_map", network)
-
-
-def prepare_network(network: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
-    """Return the network for inference.
-
-    On a CPU it uses the ring kernels, bitwise equal in all orientations; else it is folded and dense. Without
-    a compiler for the kernels it runs dense, which is slower and equal up to rounding.
-    """
-    if device == "cpu" and dtype != torch.float64:
-        try:
-            return freeze(network, dtype, exact=True)
-        except ModelError as error:
-            log.warning("The ring kernels cannot be used, so the network runs dense and slower: %s", error)
-    return folded(network.double()).to(device=device, dtype=dtype, memory_format=torch.channels_last)
 
 
 def load_predictor(
