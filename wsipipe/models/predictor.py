@@ -5,7 +5,8 @@ halo, and crops the core out of the output.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -18,15 +19,16 @@ from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.weights import find_weights
-from wsipipe.models.freeze import freeze
 from wsipipe.models.kernels.fused import cpu_kind
 from wsipipe.models.kernels.ring_layer import RingConv2d
 from wsipipe.models.known_features import distance, read_known
-from wsipipe.models.networks.blocks import folded
 from wsipipe.models.networks.registry import load
 from wsipipe.models.precision import best_precision, processor_name
+from wsipipe.models.prepare import prepare_network, scores_of
+from wsipipe.models.streaming.area import Area, Found
+from wsipipe.models.streaming.network import BandedNetwork
+from wsipipe.models.streaming.predict import BandPredictor
 
-log = logging.getLogger(__name__)
 notices = logging.getLogger("wsipipe.notice")
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16", "float64"]
@@ -105,13 +107,47 @@ class Predictor:
         Raises:
             ModelError: As for a call, or the card has no known features.
         """
-        if self._known is None or self.card.known is None:
-            raise ModelError(f"The card of {self.card.name} does not say which features are known.")
         image = self._normalised(patch)
         with torch.inference_mode():
             scores, features = self._network.logit_and_feature_maps(image)
-            unknown = distance(features, self._known)[0] > self.card.known.limit
-            return self._checked(self._activated(scores)[0]), unknown.cpu().numpy()
+            return self._checked(self._activated(scores)[0]), self._is_unknown(features).cpu().numpy()
+
+    @property
+    def in_bands(self) -> bool:
+        """Whether :meth:`bands` is possible: all layers are ring kernels on a CPU."""
+        return self._banded is not None
+
+    @cached_property
+    def _banded(self) -> BandedNetwork | None:
+        on_cpu = self.by_rings and self.device == "cpu"
+        return BandedNetwork.of(self._network, self.lattice_px) if on_cpu else None
+
+    def bands(self, pixels: npt.NDArray[np.uint8], area: Area, unknown: bool = False) -> Iterator[Found]:
+        """Yield the probabilities of the wanted cells of an area, band after band.
+
+        They are those of one call for the whole image, bit for bit.
+
+        Args:
+            pixels: RGB (H, W, 3) uint8, the core and its context.
+            area: What to compute.
+            unknown: Also report where the features are unknown.
+
+        Raises:
+            ModelError: As for a call, or the core is off the lattice or lacks context.
+        """
+        if self._banded is None:
+            raise ModelError(f"The network {self.card.name} cannot run in bands here. Call it on patches.")
+        how = (self._normalised, self._activated, self._is_unknown)
+        for region, found, beyond in BandPredictor(self._network, self._banded, *how).run(
+            pixels, area, unknown
+        ):
+            yield Found(region, self._checked(found), None if beyond is None else beyond.numpy())
+
+    def _is_unknown(self, means: torch.Tensor) -> torch.Tensor:
+        """Return where means of features (1, F, h, w) are unknown, (h, w) bool."""
+        if self._known is None or self.card.known is None:
+            raise ModelError(f"The card of {self.card.name} does not say which features are known.")
+        return distance(means, self._known)[0] > self.card.known.limit
 
     def _checked(self, found: torch.Tensor) -> Probabilities:
         fault_point("model.oom")
@@ -151,28 +187,6 @@ class Predictor:
         pixels = pixels.permute(2, 0, 1)[None].to(self._dtype)
         how = self.card.normalisation
         return (pixels - how.offset) / how.scale
-
-
-def scores_of(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return the function that scores images.
-
-    It is the dense pass of a classifier, else the network's forward.
-    """
-    return getattr(network, "logit_map", network)
-
-
-def prepare_network(network: nn.Module, device: str, dtype: torch.dtype) -> nn.Module:
-    """Return the network for inference.
-
-    On a CPU it uses the ring kernels, bitwise equal in all orientations; else it is folded and dense. Without
-    a compiler for the kernels it runs dense, which is slower and equal up to rounding.
-    """
-    if device == "cpu" and dtype != torch.float64:
-        try:
-            return freeze(network, dtype, exact=True)
-        except ModelError as error:
-            log.warning("The ring kernels cannot be used, so the network runs dense and slower: %s", error)
-    return folded(network.double()).to(device=device, dtype=dtype, memory_format=torch.channels_last)
 
 
 def load_predictor(

@@ -9,11 +9,11 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from wsipipe.geometry import Array, Region
+from wsipipe.geometry import Array
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.weights import check_known
 from wsipipe.stages.grid import CanvasGrid, network_level, tissue_downsample
-from wsipipe.stages.segment import blocks
+from wsipipe.stages.passes import PassSizes, passes
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write, upsampled
 from wsipipe.stages.stage_params import NetworkParams
 from wsipipe.stages.tile import image_name
@@ -25,6 +25,9 @@ CLASS_MAP = "labels/tissue_class/0"
 CLASS_PROBABILITIES = "probabilities/tissue_class/0"
 UNKNOWN = ("unknown", (128, 128, 128))
 _PASS_BYTES = 250 << 20
+SMALL_SHARD_CELLS = 64
+FEWEST_SHARDS = 4
+_EVEN_CELLS = 16
 
 
 class ClassifyParams(NetworkParams):
@@ -33,7 +36,8 @@ class ClassifyParams(NetworkParams):
     Attributes:
         weights: Name of shipped weights, or path of a ``.safetensors`` file with its card.
         precision: ``auto`` (bfloat16 where the processor has it), ``float32``, ``bfloat16``, ``float64``.
-        shard_cells: Side of a task's core in cells of the class grid (16 px of the network's image each).
+        shard_cells: Largest side of a task's core in cells of the class grid (16 px of the network's image
+            each); slides of few cells get smaller ones, see :func:`shard_side`.
         patch_cells: Side of the core of one pass, in cells; bounds memory, never changes the result.
         unknown: Whether cells with features unlike the training data get the class ``unknown``, where the
             card of the weights has the features of its training data.
@@ -42,7 +46,7 @@ class ClassifyParams(NetworkParams):
     patch_key: ClassVar[str] = "patch_cells"
 
     weights: str = "tissue_gmr_resnet18_1.0"
-    shard_cells: int = Field(default=64, ge=4, le=1024)
+    shard_cells: int = Field(default=384, ge=4, le=1024)
     patch_cells: int = Field(default=64, ge=1, le=256)
     unknown: bool = True
 
@@ -68,6 +72,30 @@ class ClassifyParams(NetworkParams):
     def with_smaller_patches(self, times: int) -> Self:
         """Return the parameters with patches halved ``times`` times, as far as possible."""
         return self.model_copy(update={"patch_cells": max(1, self.patch_cells >> times)})
+
+    def fitted_to(self, shard_px: int) -> Self:
+        """Return the parameters with small shards, since memory is short."""
+        return self.model_copy(update={"shard_cells": min(self.shard_cells, SMALL_SHARD_CELLS)})
+
+
+def shard_side(most_cells: int, shape: tuple[int, int]) -> int:
+    """Return the side of shards in cells.
+
+    Every shard computes the network's context around it again, so large shards cost less. They are as large
+    as allowed, but cut evenly and not so few that workers would wait.
+
+    Args:
+        most_cells: Largest side.
+        shape: Rows and columns of cells of the slide.
+    """
+    parts, side = 1, most_cells + 1
+    while side > SMALL_SHARD_CELLS:
+        side = -(-max(shape) // (parts * _EVEN_CELLS)) * _EVEN_CELLS
+        shards = -(-shape[0] // side) * -(-shape[1] // side)
+        if side <= most_cells and shards >= FEWEST_SHARDS:
+            break
+        parts += 1
+    return min(most_cells, max(side, SMALL_SHARD_CELLS))
 
 
 def has_unknown(card: ModelCard, params: ClassifyParams) -> bool:
@@ -114,8 +142,8 @@ def classify_stage(params: ClassifyParams, card: ModelCard, grid: CanvasGrid) ->
     downsample = stride << level
     image = image_name(level)
     tissue_px = tissue_downsample(grid.mpp)
-    halo_cells = -(-card.halo_px // stride)
-    halo = halo_cells * stride
+    halo = -(-card.halo_px // stride) * stride
+    sizes = PassSizes(cell_px=stride, halo_px=halo, patch_px=params.patch_cells * stride, stride=stride)
     unknown_wanted = has_unknown(card, params)
     reads = (
         Read(image, 1 << level, halo, outside=255),
@@ -128,18 +156,12 @@ def classify_stage(params: ClassifyParams, card: ModelCard, grid: CanvasGrid) ->
         unknown = np.zeros(shard.core.shape, bool)
         if wanted.any():
             pixels = shard.read(image).pixels
-            for block in blocks(shard.core, params.patch_cells, wanted, 1):
-                px = block.scaled(stride).grown(halo)
-                patch = pixels[px.y + halo : px.end_y + halo, px.x + halo : px.end_x + halo]
-                centre = Region(halo_cells, halo_cells, *block.shape)
-                if unknown_wanted:
-                    found, beyond = shard.network.with_unknown(patch)
-                    unknown[block.slices] = beyond[centre.slices]
-                else:
-                    found = shard.network(patch)
-                maps = quantise(found[:, *centre.slices])
-                inside = wanted[block.slices]
-                probabilities[:, *block.slices] = np.where(inside, maps, np.uint8(NOT_COMPUTED))
+            for found in passes(shard.network, pixels, wanted, sizes, unknown_wanted):
+                part = found.region.slices
+                maps = quantise(found.probabilities)
+                probabilities[:, *part] = np.where(wanted[part], maps, np.uint8(NOT_COMPUTED))
+                if found.unknown is not None:
+                    unknown[part] = found.unknown
         best = np.where(unknown, len(card.outputs), probabilities.argmax(axis=0))
         classes = np.where(wanted, best, NOT_COMPUTED).astype(np.uint8)
         return ShardOutput({CLASS_PROBABILITIES: probabilities, CLASS_MAP: classes})
@@ -158,4 +180,5 @@ def classify_stage(params: ClassifyParams, card: ModelCard, grid: CanvasGrid) ->
         ),
         Write(CLASS_MAP, "label", "uint8", NOT_COMPUTED, legend=legend, about=about, polygons=True),
     )
-    return Stage("classify", downsample, params.shard_cells, reads, writes, kernel, network=params)
+    side = shard_side(params.shard_cells, grid.shape_at(downsample))
+    return Stage("classify", downsample, side, reads, writes, kernel, network=params)

@@ -3,15 +3,14 @@
 It reads image and tissue, and writes ``probabilities/nucleus`` and ``probabilities/centre``, uint8.
 """
 
-from collections.abc import Iterator
 from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
-from wsipipe.geometry import Array, Region
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.stages.grid import CanvasGrid, network_level, tissue_downsample
+from wsipipe.stages.passes import PassSizes, passes
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write, upsampled
 from wsipipe.stages.stage_params import NetworkParams
 from wsipipe.stages.stain import STAIN, restained
@@ -59,20 +58,6 @@ def probability_name(output: str) -> str:
     return f"probabilities/{output}/0"
 
 
-def blocks(core: Region, side_px: int, wanted: Array, unit: int) -> Iterator[Region]:
-    """Yield the blocks of a core that contain wanted pixels.
-
-    Args:
-        core: Region to divide.
-        side_px: Side of a block.
-        wanted: Mask of the core, in cells of ``unit`` px.
-        unit: Side of a cell, px.
-    """
-    for block in Region(0, 0, *core.shape).blocks(side_px):
-        if wanted[block.scaled(1, unit).slices].any():
-            yield block
-
-
 def segment_stage(params: SegmentParams, card: ModelCard, grid: CanvasGrid, shard_px: int) -> Stage:
     """Declare the stage that segments nuclei.
 
@@ -89,6 +74,7 @@ def segment_stage(params: SegmentParams, card: ModelCard, grid: CanvasGrid, shar
         Read(image, downsample, halo, outside=255),
         Read(TISSUE, tissue_downsample(grid.mpp), outside=NOT_COMPUTED),
     )
+    sizes = PassSizes(cell_px=unit, halo_px=halo, patch_px=params.patch_px)
     names = [probability_name(output) for output in card.output_names]
 
     def kernel(shard: ShardInput) -> ShardOutput:
@@ -98,13 +84,11 @@ def segment_stage(params: SegmentParams, card: ModelCard, grid: CanvasGrid, shar
             return ShardOutput(outputs, effort="low")
         pixels = shard.read(image).pixels
         table = shard.tables[STAIN]["lookup"] if card.stain_reference else None
-        for block in blocks(shard.core, params.patch_px, in_tissue, unit):
-            patch = pixels[block.y : block.end_y + 2 * halo, block.x : block.end_x + 2 * halo]
-            patch = patch if table is None else restained(patch, table)
-            maps = quantise(shard.network(patch)[:, halo : halo + block.height, halo : halo + block.width])
-            inside = upsampled(in_tissue[block.scaled(1, unit).slices], unit)
-            for name, values in zip(names, maps, strict=True):
-                outputs[name][block.slices] = np.where(inside, values, np.uint8(NOT_COMPUTED))
+        pixels = pixels if table is None else restained(pixels, table)
+        for found in passes(shard.network, pixels, in_tissue, sizes):
+            inside = upsampled(in_tissue[found.region.scaled(1, unit).slices], unit)
+            for name, values in zip(names, quantise(found.probabilities), strict=True):
+                outputs[name][found.region.slices] = np.where(inside, values, np.uint8(NOT_COMPUTED))
         return ShardOutput(outputs)
 
     writes = tuple(Write(name, "probability", "uint8", NOT_COMPUTED) for name in names)

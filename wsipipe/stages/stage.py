@@ -174,7 +174,10 @@ class ReadPatch(Protocol):
 
 
 class StageNetwork(Protocol):
-    """Network that computes the probabilities of a patch."""
+    """Network that computes the probabilities of a patch.
+
+    One whose ``in_bands`` is true also computes those of a large area, by ``bands``.
+    """
 
     def __call__(self, patch: Array) -> Array:
         """Return probabilities (outputs, h, w) float32 of RGB (H, W, 3) uint8."""

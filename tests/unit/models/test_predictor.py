@@ -6,7 +6,7 @@ import torch
 
 from wsipipe.errors import ModelError
 from wsipipe.geometry import Orientation
-from wsipipe.models import predictor
+from wsipipe.models import prepare
 from wsipipe.models.predictor import Precision, Predictor, choose_device, choose_precision, load_predictor
 from wsipipe.store.encoding import quantise
 
@@ -124,9 +124,9 @@ def test_without_the_kernels_it_says_so_and_turned_results_agree_within_a_grey_l
     def no_compiler(*_: object, **__: object) -> None:
         raise ModelError("no compiler here")
 
-    monkeypatch.setattr(predictor, "freeze", no_compiler)
+    monkeypatch.setattr(prepare, "freeze", no_compiler)
     # Not caplog: what Dask does to logging in a process that ran a cluster must not decide this test.
-    monkeypatch.setattr(predictor.log, "warning", lambda text, *values: said.append(text % values))
+    monkeypatch.setattr(prepare.log, "warning", lambda text, *values: said.append(text % values))
     dense = load_predictor(NUCLEI, device="cpu", precision="float32")
     assert any("slower: no compiler here" in text for text in said)
     straight = quantise(dense(patch(64, 72))).astype(int)

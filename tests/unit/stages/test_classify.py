@@ -13,6 +13,7 @@ from wsipipe.stages.classify import (
     cells_with_tissue,
     class_legend,
     classify_stage,
+    shard_side,
 )
 from wsipipe.stages.grid import CanvasGrid
 from wsipipe.stages.stage import Patch, ShardInput
@@ -131,3 +132,26 @@ def test_what_is_unlike_all_that_was_learnt_is_unknown_in_tissue_alone() -> None
 def test_switched_off_or_not_learnt_nothing_is_unknown(card: ModelCard, unknown: bool) -> None:
     assert 3 not in classes_of(card, unknown)[CLASS_MAP]
     assert len(class_legend(card, ClassifyParams(unknown=unknown))) == 3
+
+
+@pytest.mark.parametrize(
+    ("most", "shape", "side"),
+    [
+        (384, (1250, 940), 320),
+        (384, (256, 256), 128),
+        (384, (70, 93), 64),
+        (384, (10, 10), 64),
+        (384, (3000, 20), 384),
+        (384, (769, 769), 272),
+        (100, (256, 256), 96),
+        (64, (256, 256), 64),
+        (8, (256, 256), 8),
+    ],
+)
+def test_shards_are_large_even_and_not_too_few(most: int, shape: tuple[int, int], side: int) -> None:
+    assert shard_side(most, shape) == side
+
+
+def test_short_of_memory_shards_are_small() -> None:
+    assert ClassifyParams().fitted_to(512).shard_cells == 64
+    assert ClassifyParams(shard_cells=8).fitted_to(512).shard_cells == 8

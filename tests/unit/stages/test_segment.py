@@ -10,7 +10,8 @@ from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.models.cards.card import ModelCard, StainReference
 from wsipipe.stages.grid import CanvasGrid, network_level
-from wsipipe.stages.segment import SegmentParams, blocks, segment_stage
+from wsipipe.stages.passes import blocks
+from wsipipe.stages.segment import SegmentParams, segment_stage
 from wsipipe.stages.stage import Patch, ShardInput, ShardOutput
 from wsipipe.stages.stain import colours, lookup, restained
 from wsipipe.stages.tissue import TISSUE

@@ -19,7 +19,8 @@ from wsipipe.errors import ModelError
 from wsipipe.models.cards.card import Normalisation
 from wsipipe.models.networks.blocks import folded
 from wsipipe.models.networks.registry import load
-from wsipipe.models.predictor import Predictor, scores_of
+from wsipipe.models.predictor import Predictor
+from wsipipe.models.prepare import scores_of
 
 DEFAULT_LATTICE_PX = 32
 Image = npt.NDArray[np.float64]

@@ -19,7 +19,7 @@ from wsipipe.errors import ModelError
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.networks.blocks import folded
 from wsipipe.models.networks.registry import load
-from wsipipe.models.predictor import scores_of
+from wsipipe.models.prepare import scores_of
 
 SUFFIXES = {".pt": "torchscript", ".onnx": "onnx"}
 NEEDED = ("onnx", "onnxscript")

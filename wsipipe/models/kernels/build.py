@@ -19,6 +19,12 @@ FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fopenmp", "-shared", "-f
 GPU_FLAGS = ("-O3", "-std=c++17", "-shared", "-Xcompiler", "-fPIC", "-w")
 
 
+class Window(ctypes.Structure):
+    """The C structure of the same name."""
+
+    _fields_ = tuple((name, ctypes.c_int64) for name in ("height", "width", "top", "left"))
+
+
 class Job(ctypes.Structure):
     """The C structure of the same name."""
 
@@ -28,6 +34,10 @@ class Job(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("kernel", "padding", "rings", "threads")),
         *((name, ctypes.c_void_p) for name in ("second", "residual")),
         *((name, ctypes.c_int64) for name in ("split", "scale", "second_scale", "relu")),
+        *((name, Window) for name in ("window", "second_window", "residual_window")),
+        ("needed", ctypes.c_void_p),
+        ("mask", Window),
+        ("cell", ctypes.c_int64),
     )
 
 

@@ -40,6 +40,8 @@ constexpr bool BF16_PRODUCTS = true;
 constexpr bool BF16_PRODUCTS = false;
 #endif
 
+// Vectors whose rings are mixed at once: as many as registers hold (AVX2 has 16, AVX-512 32).
+constexpr int GROUP = VL == 8 ? 2 : 4;
 constexpr int TILE = 16, ROWS = 32;  // px; a tile is at most ROWS x TILE
 // Rings held at once per pixel; an odd number of cache lines, which avoids set conflicts.
 constexpr int ROW_BYTES = 1344;
@@ -107,6 +109,12 @@ ALWAYS_INLINE vec widened(const bf16* p) {
 #endif
 }
 
+// A part of an array in memory, of height x width px (height 0: the whole array is read). Reading begins at (top, left),
+// in px of the finer of the two grids: of the array, or of what it is up-sampled to.
+struct Window {
+  int64_t height, width, top, left;
+};
+
 struct Job {
   const void* input;      // (B, H, W, C); (B, 2 H, 2 W, C) if pooled, (B, H / 2, W / 2, C) if up-sampled
   void* output;           // (B, Ho, Wo, O)
@@ -121,6 +129,10 @@ struct Job {
   int64_t split;          // channels of `input`
   int64_t scale, second_scale;  // of the inputs: -1 to be pooled, 0 as they are, 1 to be up-sampled
   int64_t relu;
+  Window window, second_window, residual_window;  // parts of the inputs that are read, and of the residual
+  const uint8_t* needed;  // (height, width) of `mask`, cells of `cell` px of which others than 0 are computed, or null
+  Window mask;            // top, left: place of the output's first px in the mask, px
+  int64_t cell;
 };
 
 struct Tile {
@@ -192,14 +204,14 @@ ALWAYS_INLINE void put(vec v, int at, P* rings) {
 }
 
 template <int K, int CB, class P, int J = 0, int N>
-ALWAYS_INLINE void mix_orbits(const Job& job, const float* centre, vec (&acc)[N][4]) {
+ALWAYS_INLINE void mix_orbits(const Job& job, const float* centre, vec (&acc)[N][GROUP]) {
   constexpr Orbits<K> orbits;
   if constexpr (J < Orbits<K>::count) {
-    vec sums[4];
-    for (int g = 0; g < 4; ++g) sums[g] = ring_sum<K, CB, orbits.r2[J]>(Taps<K, CB>{centre + g * VL});
+    vec sums[GROUP];
+    for (int g = 0; g < GROUP; ++g) sums[g] = ring_sum<K, CB, orbits.r2[J]>(Taps<K, CB>{centre + g * VL});
     for (int i = 0; i < N; ++i) {
       vec factor = splat(job.mix[i * Orbits<K>::count + J]);
-      for (int g = 0; g < 4; ++g) acc[i][g] = fma(factor, sums[g], acc[i][g]);
+      for (int g = 0; g < GROUP; ++g) acc[i][g] = fma(factor, sums[g], acc[i][g]);
     }
     mix_orbits<K, CB, P, J + 1>(job, centre, acc);
   }
@@ -221,21 +233,21 @@ ALWAYS_INLINE void add_orbits(const Job& job, const float* centre, int at, P* ri
 
 template <int K, int CB, int N, class P>
 ALWAYS_INLINE void put_mixed(const Job& job, const float* centre, P* out) {
-  vec acc[N][4] = {};
+  vec acc[N][GROUP] = {};
   mix_orbits<K, CB, P>(job, centre, acc);
   for (int i = 0; i < N; ++i)
-    for (int g = 0; g < 4; ++g) put<CB>(acc[i][g], g * VL, out + i * CB);
+    for (int g = 0; g < GROUP; ++g) put<CB>(acc[i][g], g * VL, out + i * CB);
 }
 
 template <int K, int CB, class P>
 void sum_rings(const Job& job, const Tile& tile, const float* block, P* rings) {
-  constexpr int px = 4 * VL / CB, N = K / 2 + 1;
+  constexpr int px = GROUP * VL / CB, N = K / 2 + 1;
   for (int y = 0; y < tile.rows; ++y)
     for (int x = 0; x < tile.cols; x += px) {
       const float* centre = block + (y + K / 2) * Taps<K, CB>::row + (x + K / 2) * CB;
       P* out = rings + (int64_t(y) * tile.cols + x) * ROW<P>;
       if (!job.mix)
-        for (int g = 0; g < 4; ++g) add_orbits<K, CB, P>(job, centre, g * VL, out, vec{});
+        for (int g = 0; g < GROUP; ++g) add_orbits<K, CB, P>(job, centre, g * VL, out, vec{});
       else if (job.rings == N) put_mixed<K, CB, N>(job, centre, out);
       else put_mixed<K, CB, N + 1>(job, centre, out);
     }
@@ -245,7 +257,7 @@ void sum_rings(const Job& job, const Tile& tile, const float* block, P* rings) {
 template <class T>
 struct LayerInput {
   const T* data;
-  int64_t channels, first, height, width, scale;
+  int64_t channels, first, height, width, scale, top = 0, left = 0;
 
   LayerInput(const Job& job, int64_t image, int64_t channel) {
     const bool is_second = job.second && channel >= job.split;
@@ -254,6 +266,8 @@ struct LayerInput {
     first = is_second ? channel - job.split : channel;
     height = scale < 0 ? 2 * job.height : job.height >> scale;
     width = scale < 0 ? 2 * job.width : job.width >> scale;
+    const Window& part = is_second ? job.second_window : job.window;
+    if (part.height) height = part.height, width = part.width, top = part.top, left = part.left;
     data = static_cast<const T*>(is_second ? job.second : job.input) + image * height * width * channels + first;
   }
   ALWAYS_INLINE const T* at(int64_t y, int64_t x) const { return data + (y * width + x) * channels; }
@@ -269,13 +283,14 @@ ALWAYS_INLINE V read(const T* from) {
 // and beside + above are added first, so that rotated input only swaps operands.
 template <class V, class T>
 ALWAYS_INLINE V pooled(const LayerInput<T>& from, int64_t y, int64_t x, int64_t c) {
-  const T *near = from.at(2 * y, 2 * x) + c, *below = near + from.width * from.channels;
+  const T *near = from.at(2 * y + from.top, 2 * x + from.left) + c, *below = near + from.width * from.channels;
   const V falling = read<V>(near) + read<V>(below + from.channels);
   return (falling + (read<V>(near + from.channels) + read<V>(below))) * 0.25f;
 }
 
 template <class V, class T>
 ALWAYS_INLINE V upsampled(const LayerInput<T>& from, int64_t y, int64_t x, int64_t c) {
+  y += from.top, x += from.left;
   const int64_t ny = y >> 1, nx = x >> 1;
   const int64_t fy = std::clamp<int64_t>(ny + (y & 1) * 2 - 1, 0, from.height - 1);
   const int64_t fx = std::clamp<int64_t>(nx + (x & 1) * 2 - 1, 0, from.width - 1);
@@ -287,7 +302,7 @@ template <class V, class T>
 ALWAYS_INLINE V pixel(const LayerInput<T>& from, int64_t y, int64_t x, int64_t c) {
   if (from.scale < 0) return pooled<V>(from, y, x, c);
   if (from.scale > 0) return upsampled<V>(from, y, x, c);
-  return read<V>(from.at(y, x) + c);
+  return read<V>(from.at(y + from.top, x + from.left) + c);
 }
 
 // Resamples the input to the size that a layer reads, (B, H, W, C), as copy_block does.
@@ -321,7 +336,7 @@ void copy_block(const Job& job, const Tile& tile, int64_t first, float* block) {
     const int begin = int(std::clamp<int64_t>(-from_x, 0, cols));
     const int end = int(std::clamp<int64_t>(job.width - from_x, begin, cols));
     std::memset(row, 0, size_t(begin) * CB * 4);
-    const T* as_is = source.at(from_y, from_x);
+    const T* as_is = source.at(from_y + source.top, from_x + source.left);
     for (int x = begin; x < end; ++x) {
       if (CB % VL == 0 && valid == CB && !source.scale) {
         for (int c = 0; c < CB; c += VL) store(row + x * CB + c, widened(as_is + x * source.channels + c));
@@ -329,6 +344,8 @@ void copy_block(const Job& job, const Tile& tile, int64_t first, float* block) {
       }
       else if (CB % VL == 0 && valid == CB)
         for (int c = 0; c < CB; c += VL) store(row + x * CB + c, pixel<vec>(source, from_y, from_x + x, c));
+      else if (!source.scale)
+        for (int c = 0; c < CB; ++c) row[x * CB + c] = c < valid ? widen(as_is[x * source.channels + c]) : 0.f;
       else
         for (int c = 0; c < CB; ++c)
           row[x * CB + c] = c < valid ? pixel<float>(source, from_y, from_x + x, c) : 0.f;
@@ -385,15 +402,15 @@ struct Sink {
         outputs(job.outputs), relu(job.relu) {}
 
   // Adds the residual, applies ReLU (NaN stays NaN), and writes the outputs of a pixel, from `first` on.
-  ALWAYS_INLINE void put(vec v, int64_t pixel, int64_t first) const {
-    const int64_t at = pixel * outputs + first, valid = outputs - first;
+  ALWAYS_INLINE void put(vec v, int64_t pixel, int64_t beside, int64_t first) const {
+    const int64_t at = pixel * outputs + first, added = beside * outputs + first, valid = outputs - first;
     if (valid >= VL) {
-      if (residual) v = v + widened(residual + at);
+      if (residual) v = v + widened(residual + added);
       if (relu) v = v < vec{} ? vec{} : v;
       return narrow(v, output + at);
     }
     for (int lane = 0; lane < valid; ++lane) {
-      float x = residual ? v[lane] + widen(residual[at + lane]) : v[lane];
+      float x = residual ? v[lane] + widen(residual[added + lane]) : v[lane];
       narrow(relu && x < 0 ? 0.f : x, output + at + lane);
     }
   }
@@ -412,6 +429,9 @@ void product_panel(const Job& job, const Tile& tile, const Product& size, int64_
   const int64_t out_width = job.width + 2 * job.padding - job.kernel + 1;
   const int64_t out_height = job.height + 2 * job.padding - job.kernel + 1;
   const int64_t first_pixel = (tile.image * out_height + tile.top) * out_width + tile.left;
+  const Window beside = job.residual_window.height ? job.residual_window : Window{out_height, out_width, 0, 0};
+  const int64_t first_beside =
+      (tile.image * beside.height + beside.top + tile.top) * beside.width + beside.left + tile.left;
   const Sink<T> sink(job);
   for (int64_t m = 0; m < size.pixels; m += MR) {
     const int rows = int(std::min<int64_t>(MR, size.pixels - m));
@@ -427,8 +447,8 @@ void product_panel(const Job& job, const Tile& tile, const Product& size, int64_
     }
     int64_t y = m / tile.cols, x = m % tile.cols;
     for (int r = 0; r < rows; ++r) {
-      const int64_t pixel = first_pixel + y * out_width + x;
-      for (int v = 0; v < NV; ++v) sink.put(acc[r][v], pixel, output + v * VL);
+      const int64_t pixel = first_pixel + y * out_width + x, added = first_beside + y * beside.width + x;
+      for (int v = 0; v < NV; ++v) sink.put(acc[r][v], pixel, added, output + v * VL);
       if (++x == tile.cols) x = 0, ++y;
     }
   }
@@ -500,6 +520,25 @@ struct Tiling {
   }
 };
 
+// Cuts a tile down to the rectangle around its needed pixels; false if it has none.
+inline bool cut(const Job& job, Tile& tile) {
+  if (!job.needed) return true;
+  const int64_t y = tile.top + job.mask.top, x = tile.left + job.mask.left;
+  int64_t top = INT64_MAX, left = INT64_MAX, bottom = -1, right = -1;
+  for (int64_t row = y / job.cell; row <= (y + tile.rows - 1) / job.cell; ++row)
+    for (int64_t col = x / job.cell; col <= (x + tile.cols - 1) / job.cell; ++col)
+      if (job.needed[row * job.mask.width + col]) {
+        top = std::min(top, row * job.cell), bottom = std::max(bottom, (row + 1) * job.cell);
+        left = std::min(left, col * job.cell), right = std::max(right, (col + 1) * job.cell);
+      }
+  if (bottom < 0) return false;
+  top = std::max(top - y, int64_t(0)), left = std::max(left - x, int64_t(0));
+  tile.rows = int(std::min<int64_t>(bottom - y, tile.rows) - top);
+  tile.cols = int(std::min<int64_t>(right - x, tile.cols) - left);
+  tile.top += top, tile.left += left;
+  return true;
+}
+
 template <int K, int CB, class T, class P>
 void run(const Job& job) {
   const Tiling tiling(job, K);
@@ -507,7 +546,10 @@ void run(const Job& job) {
   {
     static thread_local Scratch<P> scratch;
 #pragma omp for schedule(dynamic, 1)
-    for (int64_t t = 0; t < tiling.count; ++t) run_tile<K, CB, T, P>(job, tiling.at(t), scratch);
+    for (int64_t t = 0; t < tiling.count; ++t) {
+      Tile tile = tiling.at(t);
+      if (cut(job, tile)) run_tile<K, CB, T, P>(job, tile, scratch);
+    }
   }
 }
 

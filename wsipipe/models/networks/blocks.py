@@ -86,6 +86,14 @@ def pool(x: torch.Tensor) -> torch.Tensor:
     )
 
 
+class Pool(nn.Module):
+    """:func:`pool` as a layer, which bands of rows can follow."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the mean of 2x2[x2] blocks, half of each extent."""
+        return pool(x)
+
+
 def upsample(x: torch.Tensor) -> torch.Tensor:
     """Up-sample twice, bilinearly by pixel centres.
 

@@ -80,7 +80,8 @@ class DenseClassifier(nn.Module):
 
         Image (B, C, H, W) -> (B, classes, H / stride, W / stride).
         """
-        return self._window_means(self.cells(x))
+        check_divisible(x, self.stride)
+        return self.logits_of(self.features(x))
 
     def logit_and_feature_maps(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the :meth:`logit_map` and window means of the features.
@@ -89,7 +90,18 @@ class DenseClassifier(nn.Module):
         """
         check_divisible(x, self.stride)
         features = self.features(x)
-        return self._window_means(self._scores(features)), self._window_means(features.double())
+        return self.logits_of(features), self.means_of(features)
+
+    def logits_of(self, features: torch.Tensor) -> torch.Tensor:
+        """Return raw class scores of each cell, as means of a window.
+
+        Features (B, F, h, w) -> (B, classes, h, w).
+        """
+        return self._window_means(self._scores(features))
+
+    def means_of(self, features: torch.Tensor) -> torch.Tensor:
+        """Return window means of features (B, F, h, w), float64."""
+        return self._window_means(features.double())
 
     def _window_means(self, values: torch.Tensor) -> torch.Tensor:
         values = values.to(torch.promote_types(values.dtype, torch.float32))

@@ -15,12 +15,12 @@ from wsipipe.models.kernels.layer_input import AS_IS, POOLED, LayerInput
 from wsipipe.models.networks.blocks import (
     ConvFactory,
     ConvNorm,
+    Pool,
     check_stages,
     conv_relu,
     convolved,
     gmr_conv,
     plain_conv,
-    pool,
 )
 from wsipipe.models.networks.dense_classifier import DenseClassifier
 from wsipipe.models.networks.halo import POOL, Step, dense_halo
@@ -130,7 +130,7 @@ class GMRResNet(DenseClassifier):
         self.kernel_sizes, self.window = check_stages(kernel_sizes, len(depths)), window
         self.depths, self.mode = tuple(depths), mode
         self.steps = layer_steps(self.kernel_sizes, self.depths, block.convs, stem_px)
-        self.stem = ConvNorm(conv(3, width, stem_px))
+        self.stem, self.pool = ConvNorm(conv(3, width, stem_px)), Pool()
         blocks: list[ResidualBlock | Bottleneck] = []
         channels = width
         for stage, (side, depth) in enumerate(zip(kernel_sizes, depths, strict=True)):
@@ -146,7 +146,7 @@ class GMRResNet(DenseClassifier):
 
         Image (B, 3, H, W) -> (B, F, H / 16, W / 16).
         """
-        return self.blocks(pool(conv_relu(self.stem, x)))
+        return self.blocks(self.pool(conv_relu(self.stem, x)))
 
 
 GMRResNet18 = GMRResNet
