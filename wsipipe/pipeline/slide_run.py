@@ -30,7 +30,7 @@ from wsipipe.stages.stage import Stage
 from wsipipe.store import manifest
 from wsipipe.store.arrays import RESULT, ArraySpec, ShardFile, array_path, create_array
 from wsipipe.store.ledger import Key, Ledger
-from wsipipe.store.tables import pack_table, read_table
+from wsipipe.store.tables import write_reduced
 
 WORK = ".work"
 NO_CALLBACKS = RunCallbacks()
@@ -235,14 +235,11 @@ def _ahead_of(indices: list[tuple[int, int]], i: int, lookahead: int) -> tuple[i
 
 
 def _reduce(stage: Stage, work: Path, files: dict[tuple[int, int], list[ShardFile]]) -> None:
-    path = work / "tables" / f"{stage.name}.npz"
     parts = {
         index: work / file.path
         for index, done in files.items()
         for file in done
         if file.path.startswith("parts/")
     }
-    partials = {index: read_table(part) for index, part in parts.items()}
-    tables = {other.stem: read_table(other) for other in (work / "tables").glob("*.npz")}
     assert stage.reduce is not None  # noqa: S101
-    write_durable(path, pack_table(stage.reduce(partials, tables)))
+    write_reduced(work, stage.name, parts, stage.reduce)

@@ -14,7 +14,6 @@ import zarr
 from wsipipe.errors import ConfigError, InternalError
 from wsipipe.geometry import Array, Region
 from wsipipe.pipeline.planning.plan import Plan
-from wsipipe.stages.grid import lattice_px
 from wsipipe.stages.stage import Patch, Read
 from wsipipe.store.arrays import array_path, open_array, read_region
 from wsipipe.tiling.canvas import Canvas
@@ -49,8 +48,7 @@ class ShardInputs:
                 f"planned ({self.plan.facts.decoder}), so results could differ. Install a C++ "
                 f"compiler on all machines or on none, and restart the cluster."
             )
-        mpp = self.plan.workflow.tile.mpp
-        return Canvas(slide, mpp, lattice_px(mpp, self.plan.cards))
+        return Canvas(slide, self.plan.workflow.tile.mpp, self.plan.facts.lattice_px)
 
     def __enter__(self) -> Self:
         return self

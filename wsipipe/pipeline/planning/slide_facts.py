@@ -24,6 +24,7 @@ class SlideFacts:
         mpp_source: Source of that value.
         levels: Shape (height, width) of each level.
         grid: The canvas.
+        lattice_px: Unit of the sides of the canvas, px.
         decoder: Decoder of the tiles, see :class:`wsipipe.tiling.slide.Slide`.
     """
 
@@ -33,6 +34,7 @@ class SlideFacts:
     mpp_source: str
     levels: tuple[tuple[int, int], ...]
     grid: CanvasGrid
+    lattice_px: int = 1
     decoder: str = "library"
 
 
@@ -100,6 +102,7 @@ def _facts(slide: SlideInput, mpp: float, lattice: int, coarsest_mpp: float | No
             mpp_source=opened.mpp_source,
             levels=tuple(level.shape for level in opened.levels),
             grid=CanvasGrid(canvas.shape, canvas.mpp, canvas.offset_px, canvas.step),
+            lattice_px=lattice,
             decoder=opened.decoder,
         )
 
