@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from wsipipe.common.file_lock import hold_lock, holder_of
-from wsipipe.errors import NoResultError, Place, StorageError
+from wsipipe.errors import NoResultError, StorageError
 from wsipipe.pipeline.planning.disk_space import bytes_under
-from wsipipe.pipeline.reporting.run_json import SlideEntry
+from wsipipe.pipeline.reporting.run_json import SlideEntry, SlideState
 from wsipipe.pipeline.reporting.run_record import RUN_JSON, read_record
 from wsipipe.pipeline.slide_run import WORK
 from wsipipe.store import manifest
@@ -31,15 +31,9 @@ class Leftover:
     size_bytes: int
 
 
-class SlideStatus(TypedDict):
+class SlideStatus(SlideState):
     """Status of one slide, as ``wsipipe status`` prints it."""
 
-    slide_id: str
-    path: str
-    status: str
-    code: str
-    message: str
-    place: Place
     warnings: list[dict[str, str]]
     shards_done: int
 

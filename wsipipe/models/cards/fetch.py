@@ -1,6 +1,6 @@
 """Download weights and their card into the user's folder.
 
-The source is a URL or a path; the card lies beside the weights, and the hashes must agree.
+The source is a URL or a path; the card is in the same folder, and the hashes must match.
 """
 
 import re

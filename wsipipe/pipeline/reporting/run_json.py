@@ -32,8 +32,8 @@ class ShardFacts(TypedDict, total=False):
     networks: dict[str, list[str]]
 
 
-class SlideEntry(TypedDict):
-    """Status of one slide."""
+class SlideState(TypedDict):
+    """Status of one slide and the cause of a failure."""
 
     slide_id: str
     path: str
@@ -41,6 +41,11 @@ class SlideEntry(TypedDict):
     code: str
     message: str
     place: Place
+
+
+class SlideEntry(SlideState):
+    """Entry of one slide in ``run.json``."""
+
     log: list[str]
     plan: PlanEntry
     seconds: dict[str, float]
