@@ -20,6 +20,8 @@ from wsipipe.stages.workflow import Workflow
 from wsipipe.store.arrays import SCHEMA, ArraySpec
 from wsipipe.tiling.collect import SlideInput
 
+_DERIVED = ("stages", "completed_workflow")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -42,8 +44,8 @@ class Plan:
     region: Region | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the stages: they contain closures, which every process makes for itself."""
-        return {name: value for name, value in self.__dict__.items() if name != "stages"}
+        """Leave out what every process derives for itself; stages contain closures."""
+        return {name: value for name, value in self.__dict__.items() if name not in _DERIVED}
 
     @cached_property
     def id(self) -> str:
