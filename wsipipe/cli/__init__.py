@@ -12,13 +12,14 @@ from typing import TextIO
 
 import typer
 
-from wsipipe.cli import evaluate, models, results, review, run, slides, train, versions
+from wsipipe.cli import doctor, evaluate, models, results, review, run, slides, train, versions
 from wsipipe.cli.shared import app, console, stderr
 from wsipipe.common.about import __version__
 from wsipipe.errors import ExitCode, StorageError, WsipipeError
 
 __all__ = [
     "app",
+    "doctor",
     "evaluate",
     "main",
     "models",
