@@ -90,14 +90,32 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def docstrings(path: Path) -> Iterator[Docstring]:
+type Definition = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def definitions(path: Path) -> tuple[Definition, ...]:
+    """Return the module, its classes and functions, nested ones too."""
+    return tuple(_definitions(parsed(path)))
+
+
+def _definitions(node: ast.AST) -> Iterator[Definition]:
+    # Expressions hold no definitions, and are most of a tree.
+    if isinstance(node, ast.expr):
+        return
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        yield node
+    for inner in ast.iter_child_nodes(node):
+        yield from _definitions(inner)
+
+
+@cache
+def docstrings(path: Path) -> tuple[Docstring, ...]:
     """Docstrings of a module, its classes and functions."""
-    tree = parsed(path)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            text = ast.get_docstring(node)
-            if text:
-                yield Docstring(path, getattr(node, "lineno", 1), type(node).__name__, text)
+    found = ((node, ast.get_docstring(node)) for node in definitions(path))
+    return tuple(
+        Docstring(path, getattr(node, "lineno", 1), type(node).__name__, text) for node, text in found if text
+    )
 
 
 def word_count(sentence: str) -> int:
@@ -105,6 +123,7 @@ def word_count(sentence: str) -> int:
     return len(re.sub(r"``[^`]*``", "code", sentence).split())
 
 
+@cache
 def wording_faults(path: Path) -> list[str]:
     """Wrong docstrings, and words to avoid in docstrings, comments and messages of a module."""
     faults = []
@@ -129,7 +148,7 @@ def wording_faults(path: Path) -> list[str]:
 def function_lengths(path: Path) -> list[int]:
     """Lines of the body of every function, without its docstring."""
     lengths = []
-    for node in ast.walk(parsed(path)):
+    for node in definitions(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
             last = body[-1].end_lineno or body[-1].lineno
@@ -142,7 +161,7 @@ def class_names(package: Path) -> Counter[str]:
     return Counter(
         node.name
         for path in modules(package)
-        for node in ast.walk(parsed(path))
+        for node in definitions(path)
         if isinstance(node, ast.ClassDef)
     )
 
@@ -170,12 +189,7 @@ def public_annotations(package: Path) -> tuple[int, int]:
 
 def imports(package: Path) -> dict[str, set[str]]:
     """Modules of the package that each one imports at run time, wherever the import stands."""
-    names = {
-        ".".join(("wsipipe", *path.relative_to(package).with_suffix("").parts)).removesuffix(
-            ".__init__"
-        ): path
-        for path in modules(package)
-    }
+    names = {_module_name(path, package): path for path in modules(package)}
     arrows: dict[str, set[str]] = {}
     for name, path in names.items():
         arrows[name] = set()
@@ -200,7 +214,7 @@ def _run_time(tree: ast.AST) -> Iterator[ast.AST]:
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.expr):
             yield node
             yield from _run_time(node)
 
