@@ -159,10 +159,7 @@ def function_lengths(path: Path) -> list[int]:
 def class_names(package: Path) -> Counter[str]:
     """How many classes have each name."""
     return Counter(
-        node.name
-        for path in modules(package)
-        for node in definitions(path)
-        if isinstance(node, ast.ClassDef)
+        node.name for path in modules(package) for node in definitions(path) if isinstance(node, ast.ClassDef)
     )
 
 

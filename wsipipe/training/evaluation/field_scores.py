@@ -19,7 +19,7 @@ from wsipipe.training.evaluation.inference import (
     stored_maps,
 )
 from wsipipe.training.evaluation.instance_metrics import instance_scores
-from wsipipe.training.evaluation.metrics import auc_of_stored, pixel_scores
+from wsipipe.training.evaluation.metrics import auc_of_stored, calibration_error_of_stored, pixel_scores
 from wsipipe.training.evaluation.rotation import (
     UPRIGHT,
     RotatableImage,
@@ -70,8 +70,9 @@ class FieldScorer:
         Every pixel and nucleus counts.
 
         Returns:
-            ``dice``, ``iou`` and ``auc`` of the nucleus map; if the field has instances and the network
-            centres, also ``label_dice`` of the final labels, ``aji``, ``pq``, ``dq``, ``sq`` and ``f1``.
+            ``dice``, ``iou``, ``auc`` and ``ece`` of the nucleus map; if the field has instances and the
+            network centres, also ``label_dice`` of the final labels, ``aji``, ``dice2``, ``pq``, ``dq``,
+            ``sq`` and ``f1``.
         """
         image, labels = mirrored(field.image, rotation.mirror), mirrored(field.labels, rotation.mirror)
         canvas = self._canvas(np.ascontiguousarray(image), labels, field.mpp)
@@ -113,7 +114,10 @@ class FieldScorer:
 
     def _pixels(self, truth: npt.NDArray[np.bool_], nucleus: npt.NDArray[np.uint8]) -> dict[str, float]:
         found = nucleus >= self.params.nucleus_level
-        return pixel_scores(truth, found) | {"auc": auc_of_stored(truth, nucleus)}
+        return pixel_scores(truth, found) | {
+            "auc": auc_of_stored(truth, nucleus),
+            "ece": calibration_error_of_stored(truth, nucleus),
+        }
 
 
 class DiscField:

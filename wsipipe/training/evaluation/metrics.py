@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from wsipipe.errors import ConfigError
+from wsipipe.store.encoding import PROBABILITY_MAX
 
 Array = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 RESAMPLES = 1000
+CALIBRATION_BINS = 15
 SURE = 0.95
 
 
@@ -58,6 +60,34 @@ def auc_of_stored(truth: npt.NDArray[np.bool_], stored: npt.NDArray[np.uint8]) -
     return float(ups @ (np.cumsum(downs) - downs / 2) / (ups.sum() * downs.sum()))
 
 
+def calibration_error(probabilities: Floats, outcomes: Array, counts: Array) -> float:
+    """Return the expected calibration error, in [0, 1].
+
+    It is the mean distance between the probability and the share of outcomes, over ``CALIBRATION_BINS`` bins
+    of equal width, weighted by the samples in each. It is NaN without samples.
+
+    Args:
+        probabilities: (N,) in [0, 1].
+        outcomes: (N,) number of samples with that probability for which it came true.
+        counts: (N,) number of samples with that probability.
+
+    Source: Guo et al., ICML 2017, equation 3.
+    """
+    total = counts.sum()
+    if not total:
+        return float("nan")
+    bins = np.minimum((probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, probabilities * counts - outcomes, CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / total)
+
+
+def calibration_error_of_stored(truth: npt.NDArray[np.bool_], stored: npt.NDArray[np.uint8]) -> float:
+    """Return :func:`calibration_error` of stored probabilities (uint8)."""
+    counts = np.bincount(stored.ravel(), minlength=PROBABILITY_MAX + 1)
+    outcomes = np.bincount(stored[truth], minlength=PROBABILITY_MAX + 1)
+    return calibration_error(np.arange(PROBABILITY_MAX + 1) / PROBABILITY_MAX, outcomes, counts)
+
+
 def confusion(truth: Ints, found: Ints, classes: int) -> npt.NDArray[np.int64]:
     """Return the confusion matrix (classes, classes) of class indices (N,).
 
@@ -68,10 +98,11 @@ def confusion(truth: Ints, found: Ints, classes: int) -> npt.NDArray[np.int64]:
 
 
 def class_scores(truth: Ints, probabilities: Floats) -> dict[str, float]:
-    """Return ``accuracy``, ``balanced_accuracy`` and ``auc`` of classes.
+    """Return ``accuracy``, ``balanced_accuracy``, ``auc`` and ``ece`` of classes.
 
     Balanced accuracy is the mean recall, and AUC the mean of one class against the rest, over the classes
-    that occur. Among equal probabilities the first class is found, as in the pipeline.
+    that occur; ECE is the calibration error of the probability of the class that is found. Among equal
+    probabilities the first class is found, as in the pipeline.
 
     Args:
         truth: Class indices (N,).
@@ -92,6 +123,7 @@ def class_scores(truth: Ints, probabilities: Floats) -> dict[str, float]:
         "accuracy": float(right.mean()),
         "balanced_accuracy": float(np.mean([right[truth == label].mean() for label in present])),
         "auc": float(np.mean(aucs)) if aucs else float("nan"),
+        "ece": calibration_error(probabilities.max(axis=1), right, np.ones(len(right))),
     }
 
 

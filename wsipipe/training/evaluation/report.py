@@ -12,7 +12,9 @@ MAIN_SCORES = {"nuclei": ("dice", "aji", "pq"), "tissue": ("accuracy", "balanced
 TITLES = {
     "label_dice": "Label Dice",
     "auc": "AUC",
+    "ece": "ECE",
     "aji": "AJI",
+    "dice2": "DICE2",
     "pq": "PQ",
     "dq": "DQ",
     "sq": "SQ",

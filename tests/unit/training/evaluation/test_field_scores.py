@@ -57,8 +57,8 @@ def field(height: int = 120, width: int = 120, mpp: float = 0.5) -> Field:
 
 def test_who_sees_the_truth_scores_one() -> None:
     scores = FieldScorer(Seer(), CARD).score_whole(field())
-    assert scores == dict.fromkeys(scores, 1.0)
-    assert set(scores) == {"dice", "iou", "auc", "label_dice", "aji", "pq", "dq", "sq", "f1"}
+    assert scores == dict.fromkeys(scores, 1.0) | {"ece": 0.0}
+    assert set(scores) == {"dice", "iou", "auc", "ece", "label_dice", "aji", "dice2", "pq", "dq", "sq", "f1"}
 
 
 def test_rotation_keeps_scores_and_quarter_turns_are_exact() -> None:
@@ -91,11 +91,11 @@ def test_mirrored_fields_have_the_same_scores() -> None:
 
 def test_fields_and_networks_without_instances_have_pixel_scores() -> None:
     foreground = Field(**{**vars(field()), "has_instances": False})
-    assert set(FieldScorer(Seer(), CARD).score_whole(foreground)) == {"dice", "iou", "auc"}
+    assert set(FieldScorer(Seer(), CARD).score_whole(foreground)) == {"dice", "iou", "auc", "ece"}
     alone = CARD.model_copy(update={"outputs": CARD.outputs[:1]})
     scorer = FieldScorer(Seer(), alone)
-    assert set(scorer.score_whole(field())) == {"dice", "iou", "auc"}
-    assert set(scorer.score_disc(DiscField(field()), Rotation(10))) == {"dice", "iou", "auc"}
+    assert set(scorer.score_whole(field())) == {"dice", "iou", "auc", "ece"}
+    assert set(scorer.score_disc(DiscField(field()), Rotation(10))) == {"dice", "iou", "auc", "ece"}
 
 
 def test_the_cards_thresholds_count() -> None:

@@ -55,6 +55,15 @@ def slow_pq(truth: np.ndarray, found: np.ndarray) -> tuple[float, float, float]:
     return sum(hits) / whole, len(hits) / whole, sq
 
 
+def slow_dice2(truth: np.ndarray, found: np.ndarray) -> float:
+    """DICE2 from sets of pixels: each overlapping pair adds its shared px and its areas."""
+    pairs = [(one, other) for one in pixel_sets(truth) for other in pixel_sets(found) if one & other]
+    areas = sum(len(one) + len(other) for one, other in pairs)
+    if not pixel_sets(truth) and not pixel_sets(found):
+        return 1.0
+    return 2 * sum(len(one & other) for one, other in pairs) / areas if areas else 0.0
+
+
 @st.composite
 def label_pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     """Rectangles over rectangles, found ones moved by little or drawn anew."""
@@ -77,6 +86,14 @@ def test_the_scores_are_those_of_the_definitions(pair: tuple[np.ndarray, np.ndar
     assert scores["aji"] == pytest.approx(slow_aji(truth, found))
     assert (scores["pq"], scores["dq"], scores["sq"]) == pytest.approx((pq, dq, sq))
     assert scores["f1"] == scores["dq"]
+    assert scores["dice2"] == pytest.approx(slow_dice2(truth, found))
+
+
+def test_ensemble_dice_counts_a_split_nucleus_twice() -> None:
+    """Halves of 16 px of a nucleus of 32: 2 * 32 / (2 * 32 + 32); the union of both would give 1."""
+    truth, found = np.zeros((2, 4, 8), np.int32)
+    truth[:], found[:, :4], found[:, 4:] = 1, 1, 2
+    assert instance_scores(truth, found)["dice2"] == 2 / 3
 
 
 def test_the_slow_aji_tells_another_rule_apart() -> None:

@@ -11,6 +11,8 @@ from wsipipe.training.evaluation.metrics import (
     auc,
     auc_of_stored,
     bootstrap,
+    calibration_error,
+    calibration_error_of_stored,
     class_scores,
     confusion,
     mean_and_interval,
@@ -46,6 +48,35 @@ def test_auc_is_that_of_scikit_learn(seed: int) -> None:
     expected = reference.roc_auc_score(truth, stored)
     assert auc(truth, stored) == pytest.approx(expected)
     assert auc_of_stored(truth, stored) == pytest.approx(expected)
+
+
+def slow_calibration_error(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """Bin by bin: |mean probability - share of positives|, weighted by the samples in the bin."""
+    edges, total = np.arange(16) / 15, 0.0
+    for i in range(15):
+        inside = (probabilities >= edges[i]) & ((probabilities < edges[i + 1]) | (i == 14))
+        if inside.any():
+            total += inside.mean() * abs(probabilities[inside].mean() - truth[inside].mean())
+    return total
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS)
+def test_the_calibration_error_is_that_of_the_definition(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    stored = rng.integers(0, 251, 300).astype(np.uint8)
+    truth = rng.random(300) < stored / 300
+    expected = slow_calibration_error(stored / 250, truth)
+    assert calibration_error_of_stored(truth, stored) == pytest.approx(expected)
+    assert calibration_error(stored / 250, truth, np.ones(300)) == pytest.approx(expected)
+
+
+def test_the_calibration_error_of_known_forecasts() -> None:
+    always = np.full(10, 250, np.uint8)
+    assert calibration_error_of_stored(np.ones(10, bool), always) == 0
+    assert calibration_error_of_stored(np.zeros(10, bool), always) == 1
+    assert calibration_error_of_stored(np.arange(10) < 5, always // 2) == 0
+    assert np.isnan(calibration_error_of_stored(np.ones(0, bool), always[:0]))
 
 
 def test_auc_of_one_side_is_not_a_number() -> None:
