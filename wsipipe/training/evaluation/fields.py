@@ -11,6 +11,7 @@ from wsipipe.training.evaluation.field_scores import DiscField, FieldScorer, cro
 from wsipipe.training.evaluation.metrics import mean_and_interval
 from wsipipe.training.evaluation.models import ModelSamples
 from wsipipe.training.evaluation.record import (
+    UPRIGHT_ONLY,
     AngleSummary,
     Evaluation,
     SampleScores,
@@ -105,6 +106,7 @@ def _over_angles(
     return {
         name: summarise_angles([row[name] for row in at_angle], degrees, intervals.get(name))
         for name in finite(at_angle[0])
+        if name not in UPRIGHT_ONLY
     }
 
 

@@ -6,6 +6,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 Scores = dict[str, float]
+UPRIGHT_ONLY = {"ece"}
+"""Scores without a summary over angles, whose worst value is the lowest."""
 
 
 class EvaluationRecord(BaseModel):

@@ -14,6 +14,7 @@ from wsipipe.models.cards.card import ModelCard
 from wsipipe.training.evaluation.metrics import bootstrap, class_scores, confusion
 from wsipipe.training.evaluation.models import ModelSamples
 from wsipipe.training.evaluation.record import (
+    UPRIGHT_ONLY,
     AngleSummary,
     Evaluation,
     Scores,
@@ -121,6 +122,7 @@ def _over_angles(
     return {
         name: summarise_angles([row[name] for row in at_angle], degrees, intervals.get(name))
         for name in finite(at_angle[0])
+        if name not in UPRIGHT_ONLY
     }
 
 
