@@ -107,7 +107,10 @@ def run_inputs(
     reporter: ProgressReporter,
     dry_run: bool = False,
 ) -> RunResult:
-    """Run slides that are collected and checked already, as :func:`wsipipe.pipeline.run.run` does."""
+    """Run slides that are collected and checked already.
+
+    Arguments, result and errors are those of :func:`wsipipe.pipeline.run.run`.
+    """
     check_guard()
     gpus = _gpus(resources)
     sums = read_sums(policy.checksums) if policy.checksums else None
@@ -141,9 +144,9 @@ def _outcomes(request: _Run, markers: Path, cluster: "ClusterStart[Client]") -> 
     client = cluster.client() if rest else None
     # Only now: a cluster that does not start must not leave a record of waiting slides.
     record = request.record()
+    if record:
+        record.update(*kept.values())
     for outcome in kept.values():
-        if record:
-            record.update(outcome)
         announce(request.reporter, outcome)
     peak_memory_mb: dict[str, float] = {}
     if client is None:

@@ -1,7 +1,8 @@
-"""Note what a finished slide's plan was made from, so that a later run need not open the slide.
+"""Store what the plan of a finished slide was made from.
 
-The receipt of a slide is no part of its result: it lies in ``OUT/.work``, names versions of this machine, and
-may be deleted at any time. Without it a slide is opened by a worker, as in a first run.
+A later run then need not open the slide. The receipt is no part of the result: it is in ``OUT/.work``, names
+versions of this machine, and may be deleted at any time. Without it a worker opens the slide, as in a first
+run.
 """
 
 import json
@@ -52,7 +53,10 @@ def receipt_path(out: Path, slide_id: str) -> Path:
 
 
 def opened_with(slide: SlideInput, canvas_mpp: float, lattice_px: int) -> dict[str, Any] | None:
-    """Return what the facts about a slide depend on besides its files; None if it cannot be known."""
+    """Return what the facts about a slide depend on.
+
+    Its files are left out, since a fingerprint stands for them. None if it cannot be known.
+    """
     readers = reader_environment()
     given = {"given_mpp": slide.mpp, "canvas_mpp": canvas_mpp, "lattice_px": lattice_px}
     return None if readers is None else given | {"readers": readers}

@@ -106,13 +106,14 @@ class RunRecord:
             self._put(SlideOutcome(slide.slide_id, slide.path, "waiting"))
         self._write()
 
-    def update(self, outcome: SlideOutcome) -> None:
-        """Record a slide's status.
+    def update(self, *outcomes: SlideOutcome) -> None:
+        """Record the status of slides.
 
         Write errors are ignored here so that other slides continue; ``end`` writes the final file.
         """
         with self._lock, suppress(StorageError):
-            self._put(outcome)
+            for outcome in outcomes:
+                self._put(outcome)
             self._write()
 
     def processors(self, names: list[str]) -> None:

@@ -1,6 +1,7 @@
 """State what decides how a slide is opened on this machine."""
 
 import warnings
+from functools import cache
 from importlib.metadata import PackageNotFoundError, entry_points, version
 
 from wsipipe.tiling.readers.jpeg_stream import library
@@ -9,6 +10,7 @@ from wsipipe.tiling.readers.plugins import GROUP
 _LIBRARIES = ("openslide-python", "openslide-bin", "tifffile", "imagecodecs", "zarr", "pillow", "numpy")
 
 
+@cache
 def reader_environment() -> dict[str, str] | None:
     """Return all that decides how slides are opened here, besides their files.
 
