@@ -84,10 +84,8 @@ class _Run:
         precision = best_precision("cuda" if on_gpu else "cpu")
         return FinishedSlides(self.out, self.planner, precision, self.sums)
 
-    def record(self) -> RunRecord | None:
-        """Start ``run.json``; a dry run has none."""
-        if self.dry_run:
-            return None
+    def record(self) -> RunRecord:
+        """Start ``run.json``."""
         request = RunRequest(
             self.planner.workflow,
             self.planner.region,
@@ -141,28 +139,46 @@ def _outcomes(request: _Run, markers: Path, cluster: "ClusterStart[Client]") -> 
     """Keep finished slides, and compute all others."""
     kept = _kept(request, cluster)
     rest = [slide for slide in request.inputs if slide.slide_id not in kept]
-    client = cluster.client() if rest else None
-    # Only now: a cluster that does not start must not leave a record of waiting slides.
+    if rest:
+        outcomes = _computed(request, rest, list(kept.values()), markers, cluster)
+        by_id = kept | {outcome.slide_id: outcome for outcome in outcomes}
+        return tuple(by_id[slide.slide_id] for slide in request.inputs)
     record = request.record()
-    if record:
-        record.update(*kept.values())
-    for outcome in kept.values():
-        announce(request.reporter, outcome)
-    peak_memory_mb: dict[str, float] = {}
-    if client is None:
-        if record:
-            record.processors([processor_name()])
-    else:
-        # It imports zarr and Dask, which a run without anything to compute does not need.
-        from wsipipe.pipeline.run_cluster import ClusterRun
-
-        run = ClusterRun(client, markers, request.out, request.resources, request.policy, request.reporter)
-        computed = run.compute(request.planner, rest, record, request.sums, request.most_failures)
-        kept |= {outcome.slide_id: outcome for outcome in computed}
-        peak_memory_mb = run.peak_memory_mb()
-    if record:
-        record.end(peak_memory_mb)
+    _report(request, record, list(kept.values()))
+    record.processors([processor_name()])
+    record.end({})
     return tuple(kept[slide.slide_id] for slide in request.inputs)
+
+
+def _computed(
+    request: _Run,
+    slides: list[SlideInput],
+    kept: list[SlideOutcome],
+    markers: Path,
+    cluster: "ClusterStart[Client]",
+) -> tuple[SlideOutcome, ...]:
+    """Compute slides on the cluster, which may still be starting."""
+    cluster.begin()
+    # This imports zarr and the stages, while the processes of the cluster start.
+    from wsipipe.pipeline.run_cluster import ClusterRun
+
+    client = cluster.client()
+    # Only now: a cluster that does not start must not leave a record of waiting slides.
+    record = None if request.dry_run else request.record()
+    _report(request, record, kept)
+    run = ClusterRun(client, markers, request.out, request.resources, request.policy, request.reporter)
+    outcomes = run.compute(request.planner, slides, record, request.sums, request.most_failures)
+    if record:
+        record.end(run.peak_memory_mb())
+    return outcomes
+
+
+def _report(request: _Run, record: RunRecord | None, kept: list[SlideOutcome]) -> None:
+    """Record and announce the slides that are kept."""
+    if record and kept:
+        record.update(*kept)
+    for outcome in kept:
+        announce(request.reporter, outcome)
 
 
 def _kept(request: _Run, cluster: "ClusterStart[Client]") -> dict[str, SlideOutcome]:

@@ -25,7 +25,9 @@ class ClusterStart[Client]:
     def begin(self) -> Future[Client]:
         """Start the cluster, unless it was started before."""
         if self._started is None:
-            self._started = self._thread.submit(lambda: self._cluster.enter_context(self._connect()))
+            # Called here, so that one thread imports Dask.
+            starting = self._connect()
+            self._started = self._thread.submit(self._cluster.enter_context, starting)
         return self._started
 
     def client(self) -> Client:
