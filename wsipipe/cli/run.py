@@ -97,6 +97,10 @@ def run(
 
     Each slide gets one folder in OUT. Finished slides and shards of an earlier run are kept.
     """
+    from wsipipe.tiling.presence import check_presence
+
+    # The commonest mistake is reported before the pipeline is imported.
+    check_presence(slides)
     from wsipipe.pipeline.options import RunPolicy
     from wsipipe.pipeline.run import Resources
     from wsipipe.pipeline.run import run as run_workflow

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import zarr
 
+from wsipipe.pipeline.options import Resources
 from wsipipe.pipeline.reporting.progress import ProgressReporter
-from wsipipe.pipeline.run import Resources, RunResult, run
+from wsipipe.pipeline.run import run
+from wsipipe.pipeline.run_result import RunResult
 from wsipipe.stages.pyramid import mode_of_four
 from wsipipe.store.result import Result
 from wsipipe.synth.truth_score import score

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from wsipipe.common.file_lock import hold_lock, holder_of
+from wsipipe.common.folder_size import bytes_under
 from wsipipe.errors import NoResultError, StorageError
-from wsipipe.pipeline.planning.disk_space import bytes_under
-from wsipipe.pipeline.reporting.run_json import SlideEntry, SlideState
-from wsipipe.pipeline.reporting.run_record import RUN_JSON, read_record
-from wsipipe.pipeline.slide_run import WORK
+from wsipipe.pipeline.reporting.run_json import RUN_JSON, SlideEntry, SlideState, read_record
+from wsipipe.pipeline.work_folders import WORK
 from wsipipe.store import manifest
 from wsipipe.store.ledger import LEDGER
 

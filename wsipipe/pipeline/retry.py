@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wsipipe.pipeline.options import RunPolicy
+from wsipipe.pipeline.options import Resources, RunPolicy
 from wsipipe.pipeline.planning.planner import make_planner
 from wsipipe.pipeline.reporting.progress import NullReporter, ProgressReporter
 from wsipipe.pipeline.reporting.run_json import RunEntry, SlideEntry
 from wsipipe.pipeline.reporting.run_record import RunRequest, input_of, read_record, request_of
-from wsipipe.pipeline.run import Resources, RunResult, run_inputs
-from wsipipe.pipeline.slide_run import restart_began
+from wsipipe.pipeline.run_inputs import run_inputs
+from wsipipe.pipeline.run_result import RunResult
+from wsipipe.pipeline.work_folders import restart_began
 from wsipipe.stages.workflow import Workflow
 
 _UNFINISHED = {"failed", "skipped", "running", "waiting"}

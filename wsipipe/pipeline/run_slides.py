@@ -11,22 +11,22 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import pyarrow.parquet as pq
-
+from wsipipe.common.folder_size import bytes_under
 from wsipipe.errors import InternalError, OutOfMemoryError, WsipipeError, place_of
 from wsipipe.pipeline.cluster.attempts import is_out_of_memory
 from wsipipe.pipeline.cluster.task_pool import TaskPool
 from wsipipe.pipeline.planning.checksums import Sums, check_slide
-from wsipipe.pipeline.planning.disk_space import bytes_under, check_space
+from wsipipe.pipeline.planning.disk_space import check_space
 from wsipipe.pipeline.planning.planner import RunPlanner
-from wsipipe.pipeline.publishing import publish
-from wsipipe.pipeline.publishing.checks import read_warnings
+from wsipipe.pipeline.publishing.published import is_published, read_warnings
+from wsipipe.pipeline.publishing.receipt import write_receipt
 from wsipipe.pipeline.reporting.outcome import SlideOutcome, SlideWarning
-from wsipipe.pipeline.reporting.progress import ProgressReporter
+from wsipipe.pipeline.reporting.progress import ProgressReporter, announce
 from wsipipe.pipeline.reporting.run_json import PlanEntry
 from wsipipe.pipeline.reporting.run_record import RunRecord
 from wsipipe.pipeline.reporting.slide_log import RunCallbacks, SlideLog
-from wsipipe.pipeline.slide_run import Device, run_slide, work_folder
+from wsipipe.pipeline.slide_run import Device, run_slide
+from wsipipe.pipeline.work_folders import work_folder
 from wsipipe.store.names import NUCLEI_TABLE
 from wsipipe.tiling.collect import SlideInput
 
@@ -66,6 +66,7 @@ class SlideRunner:
         restart: Whether finished results and shards are computed again.
         sums: Checksums that the slides must match; None to check none.
         failures: Counter of failed slides.
+        with_receipts: Whether workers open slides as this process would, so that receipts are of use.
     """
 
     pool: TaskPool
@@ -77,6 +78,7 @@ class SlideRunner:
     restart: bool
     sums: Sums | None
     failures: FailureLimit
+    with_receipts: bool
 
     def run_all(self, slides: Sequence[SlideInput], at_once: int) -> tuple[SlideOutcome, ...]:
         """Run all slides, up to ``at_once`` at a time.
@@ -101,9 +103,7 @@ class SlideRunner:
         if outcome.status == "failed":
             self.failures.count()
         self._record(outcome)
-        self.reporter.slide(slide.slide_id, outcome.in_words())
-        for warning in outcome.warnings:
-            self.reporter.message(f"{slide.slide_id}: WARNING {warning.code}: {warning.message}")
+        announce(self.reporter, outcome)
         return outcome
 
     def _record(self, outcome: SlideOutcome) -> None:
@@ -135,7 +135,7 @@ class SlideRunner:
         if self.record is None:
             return partial.outcome("planned")
         self._record(partial.outcome("running"))
-        if self.restart or not publish.is_published(self.out, plan):
+        if self.restart or not is_published(self.out, plan):
             check_space(self.out, plan, bytes_under(work_folder(self.out, plan)))
 
         def network(stage: str, text: str) -> None:
@@ -144,8 +144,9 @@ class SlideRunner:
 
         callbacks = RunCallbacks(log.shard, log.message, network)
         seconds = run_slide(pool, plan, self.out, self.device, callbacks, self.restart)
-        table = self.out / slide.slide_id / NUCLEI_TABLE
-        nuclei = pq.read_metadata(table).num_rows if table.is_file() else None
+        nuclei = _row_count(self.out / slide.slide_id / NUCLEI_TABLE)
+        if self.with_receipts:
+            write_receipt(self.out, plan, tuple(each.message for each in partial.warnings), nuclei)
         partial.warnings += read_warnings(self.out / slide.slide_id)
         return partial.outcome("done" if seconds else "kept", seconds=seconds, nuclei=nuclei)
 
@@ -178,6 +179,16 @@ class _PartialOutcome:
             networks=self.networks,
             **more,
         )
+
+
+def _row_count(table: Path) -> int | None:
+    """Return the number of rows of a table; None if there is none."""
+    if not table.is_file():
+        return None
+    # Runs without nuclei do not load pyarrow.
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(table).num_rows)
 
 
 def _as_wsipipe_error(error: Exception, slide: SlideInput) -> WsipipeError:

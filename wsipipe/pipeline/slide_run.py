@@ -4,11 +4,9 @@ Each shard is one task. The ledger is written after the data of a shard, and the
 one rename publishes the result.
 """
 
-import glob
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +14,6 @@ import zarr
 
 from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file, sync_folder, write_durable
 from wsipipe.common.fault_injection import fault_point
-from wsipipe.common.file_lock import hold_lock
 from wsipipe.errors import SlideChangedError
 from wsipipe.pipeline.cluster.task_pool import TaskCall, TaskPool
 from wsipipe.pipeline.execution.shard import ShardResult, ShardTask
@@ -24,18 +21,17 @@ from wsipipe.pipeline.execution.shard_task import run_shard
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.slide_facts import check_unchanged
 from wsipipe.pipeline.publishing import publish
+from wsipipe.pipeline.publishing.published import is_finished
 from wsipipe.pipeline.reporting.progress import ShardProgress
 from wsipipe.pipeline.reporting.slide_log import RunCallbacks
+from wsipipe.pipeline.work_folders import RESTARTED, slide_lock, work_folder
 from wsipipe.stages.stage import Stage
 from wsipipe.store import manifest
 from wsipipe.store.arrays import RESULT, ArraySpec, ShardFile, array_path, create_array
 from wsipipe.store.ledger import Key, Ledger
 from wsipipe.store.tables import write_reduced
 
-WORK = ".work"
 NO_CALLBACKS = RunCallbacks()
-RESTARTED = "restarted"
-"""Name of a marker file: the slide is computed again although a result of its plan is published."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +77,7 @@ def run_slide(
     """
     work = work_folder(out, plan)
     with storage_errors(out), slide_lock(out, plan.slide.slide_id):
-        if publish.is_published(out, plan) and not restart and not (work / RESTARTED).exists():
-            # Left by a run that was killed during its cleanup.
-            shutil.rmtree(work, ignore_errors=True)
+        if not restart and is_finished(out, plan):
             return {}
         if restart and work.exists():
             callbacks.message("starting over; files of an earlier run are deleted")
@@ -104,25 +98,6 @@ def run_slide(
         _finish(pool, plan, work, out, files)
         seconds["finish"] = time.monotonic() - began
     return seconds
-
-
-def work_folder(out: Path, plan: Plan) -> Path:
-    """Return the work directory of a plan."""
-    return out / WORK / f"{plan.slide.slide_id}.{plan.id[:16]}"
-
-
-def restart_began(out: Path, slide_id: str) -> bool:
-    """Return whether a restart was interrupted, so that its shards may be kept."""
-    return any((out / WORK).glob(f"{glob.escape(slide_id)}.*/{RESTARTED}"))
-
-
-def slide_lock(out: Path, slide_id: str) -> AbstractContextManager[None]:
-    """Lock the slide in ``out`` for this process.
-
-    Raises:
-        LockedError: Another process has locked it; names that process.
-    """
-    return hold_lock(out / WORK / f"{slide_id}.lock", f"{slide_id} in {out}")
 
 
 def _finish(pool: TaskPool, plan: Plan, work: Path, out: Path, files: list[ShardFile]) -> None:

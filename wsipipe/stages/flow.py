@@ -13,11 +13,7 @@ from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.weights import verified_card
 from wsipipe.stages.classify import CLASS_MAP, ClassifyParams, classify_stage
 from wsipipe.stages.grid import CanvasGrid, network_level
-from wsipipe.stages.nuclei.grow import grow_stage
 from wsipipe.stages.nuclei.params import InstanceParams, with_card
-from wsipipe.stages.nuclei.relabel import nuclei_stage
-from wsipipe.stages.nuclei.seeds import seeds_stage
-from wsipipe.stages.nuclei.table import ClassGrid, table_stage
 from wsipipe.stages.pyramid import level_count, pyramid_stage
 from wsipipe.stages.segment import SegmentParams, segment_stage
 from wsipipe.stages.stage import Stage
@@ -127,6 +123,12 @@ def _classes(params: ClassifyParams, context: StageContext) -> list[Stage]:
 
 
 def _nuclei(segment: SegmentParams, instances: InstanceParams, context: StageContext) -> list[Stage]:
+    # These import scipy, shapely and pyarrow, which no other section needs.
+    from wsipipe.stages.nuclei.grow import grow_stage
+    from wsipipe.stages.nuclei.relabel import nuclei_stage
+    from wsipipe.stages.nuclei.seeds import seeds_stage
+    from wsipipe.stages.nuclei.table import ClassGrid, table_stage
+
     grid, side, card = context.grid, context.shard_px, context.cards["segment"]
     probabilities = segment_stage(segment, card, grid, side)
     downsample = probabilities.downsample

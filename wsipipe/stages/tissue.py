@@ -10,7 +10,7 @@ from wsipipe.stages.grid import CanvasGrid, tissue_downsample
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write
 from wsipipe.store.encoding import NOT_COMPUTED
 from wsipipe.store.ome_metadata import LabelClass
-from wsipipe.tiling.tissue import TissueParams, find_tissue
+from wsipipe.tiling.tissue_params import TissueParams
 
 TISSUE = "labels/tissue/0"
 LEGEND = (LabelClass(1, "tissue", (255, 200, 0)),)
@@ -39,6 +39,9 @@ def tissue_stage(
         if given:
             found = shard.read("given_mask").pixels
         else:
+            # scipy takes as long to import as everything else; only the task that finds tissue needs it.
+            from wsipipe.tiling.tissue import find_tissue
+
             found = find_tissue(shard.read("overview").pixels, computed, grid.mpp * downsample, params)
         if region is not None:
             inside = np.zeros_like(computed)

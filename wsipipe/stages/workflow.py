@@ -18,7 +18,7 @@ from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.stages.segment import SegmentParams
 from wsipipe.stages.stage_params import PRECISIONS, NetworkParams, StageParams
 from wsipipe.stages.tile import TileParams
-from wsipipe.tiling.tissue import TissueParams
+from wsipipe.tiling.tissue_params import TissueParams
 
 STAGE_GROUP = "wsipipe.stages"
 """Entry point group in which packages name further sections."""

@@ -7,7 +7,7 @@ No other module opens the arrays of a store.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ from wsipipe.common.atomic_files import sha256_of, storage_errors, sync_file
 from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import InternalError, StorageError
 from wsipipe.geometry import Array, Region
+from wsipipe.store.layout import RESULT as RESULT
+from wsipipe.store.layout import SCHEMA as SCHEMA
+from wsipipe.store.layout import ArraySpec as ArraySpec
+from wsipipe.store.layout import ShardFile as ShardFile
+from wsipipe.store.layout import array_path as array_path
 
-SCHEMA = 1
-RESULT = "result"
-"""Folder of the work directory that is published; the rest is scratch."""
 ZSTD_LEVELS = {"full": 5, "low": 1}
 
 
@@ -41,65 +43,6 @@ class ContiguousJpeg(imagecodecs.zarr.Jpeg):
 
 
 register_codec("imagecodecs_jpeg", ContiguousJpeg)
-
-
-@dataclass(frozen=True)
-class ArraySpec:
-    """Specification of one array of the store.
-
-    Attributes:
-        name: ``image/0``, ``labels/nuclei/0``, ``probabilities/nucleus/0``, ``scratch/seeds``, ...
-        shape: (y, x), or (channel, y, x).
-        dtype: numpy dtype name.
-        fill: Value of pixels without a shard; a published array has all shards.
-        shard_px: Side of a shard.
-        chunk_px: Side of an inner chunk; divides ``shard_px``.
-        codec: ``zstd`` or ``jpeg:QUALITY`` (three channels only).
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    fill: int
-    shard_px: int
-    chunk_px: int
-    codec: str = "zstd"
-
-    @property
-    def plane(self) -> tuple[int, int]:
-        """(height, width)."""
-        return self.shape[-2], self.shape[-1]
-
-
-@dataclass(frozen=True)
-class ShardFile:
-    """Path, size and hashes of one durable file.
-
-    Attributes:
-        path: Path relative to the work directory.
-        size_bytes: Size of the file.
-        sha256: Hash of the file.
-        pixels_sha256: Hash of the decoded pixels in C order; empty for files other than shards.
-    """
-
-    path: str
-    size_bytes: int
-    sha256: str
-    pixels_sha256: str = ""
-
-    def as_dict(self) -> dict[str, object]:
-        """Return the fields as written to the ledger."""
-        return asdict(self)
-
-
-def array_path(name: str) -> str:
-    """Return the path of an array in the work directory.
-
-    The image is the root multiscale of ``slide.zarr``.
-    """
-    if name.startswith("scratch/"):
-        return f"scratch.zarr/{name.removeprefix('scratch/')}"
-    return f"{RESULT}/slide.zarr/{name.removeprefix('image/')}"
 
 
 def _codecs(spec: ArraySpec) -> dict[str, Any]:

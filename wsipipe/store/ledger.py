@@ -15,7 +15,7 @@ from typing import Self
 from wsipipe.common.atomic_files import is_full, sha256_of
 from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import StorageError, StorageFullError
-from wsipipe.store.arrays import ShardFile
+from wsipipe.store.layout import ShardFile
 
 Key = tuple[int, int]
 LEDGER = "ledger.sqlite"

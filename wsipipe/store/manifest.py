@@ -9,7 +9,7 @@ from typing import Any, TypedDict, cast
 
 from wsipipe.common.atomic_files import json_bytes, sha256_of, write_json
 from wsipipe.errors import NoResultError, StorageError
-from wsipipe.store.arrays import RESULT, SCHEMA, ShardFile
+from wsipipe.store.layout import RESULT, SCHEMA, ShardFile
 
 MANIFEST = "slide.zarr/manifest.json"
 

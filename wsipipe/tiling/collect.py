@@ -3,7 +3,6 @@
 Inputs are files, folders, globs and manifests.
 """
 
-import errno
 import glob
 import hashlib
 import os
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsipipe.errors import ConfigError
+from wsipipe.tiling.presence import absent_error, is_there
 from wsipipe.tiling.readers.files import is_zarr, parts_of
 from wsipipe.tiling.readers.plugins import added_format
 from wsipipe.tiling.search import SLIDE_SUFFIXES, is_result, search, search_glob
@@ -21,7 +21,6 @@ from wsipipe.tiling.slide_list import read_manifest
 
 _LONGEST_NAME = 64
 _DOUBLE_SUFFIXES = (".ome.zarr", ".ome.tiff", ".ome.tif")
-_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 @dataclass(frozen=True)
@@ -110,11 +109,11 @@ def _paths_of(given: Path, places: Sequence[Path]) -> list[Path]:
     """Return the slides of one input; ``places`` are all inputs."""
     if os.path.isdir(given) and not (is_zarr(given) or added_format(given)):
         return _in_folder(given, places)
-    if _is_there(given):
+    if is_there(given):
         return [given]
     if glob.has_magic(str(given)):
         return _some(search_glob(str(given)), f"the glob {given}", "in matched folders only by **")
-    raise ConfigError(f"there is no file or folder {given}; check the path, or quote it if it is a glob")
+    raise absent_error(given)
 
 
 def _in_folder(given: Path, places: Sequence[Path]) -> list[Path]:
@@ -160,20 +159,6 @@ def _check_given_once(slides: Sequence[SlideInput]) -> None:
         if count > 1:
             path = next(slide.path for slide in slides if slide.slide_id == slide_id)
             raise ConfigError(f"the slide {path} is given {count} times among the inputs; name it once")
-
-
-def _is_there(path: Path) -> bool:
-    """Return whether a path exists.
-
-    Unreadable files and broken links count.
-    """
-    try:
-        os.lstat(path)
-    except OSError as error:
-        return error.errno not in _ABSENT
-    except ValueError:
-        return False
-    return True
 
 
 def _name(path: Path) -> str:

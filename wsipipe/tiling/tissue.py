@@ -7,13 +7,13 @@ mirrored mask.
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 
 from wsipipe.errors import ConfigError
 from wsipipe.tiling.glass import glass_colour
 from wsipipe.tiling.morphology import Mask, dilated, eroded, opened, without_holes, without_specks
 from wsipipe.tiling.optical_density import REACH_PX, TEXTURE_HALF_PX, OpticalDensity, density_of
+from wsipipe.tiling.tissue_params import TissueParams as TissueParams
 
 # Excess of green's density over red's, and twice over red's and blue's mean, of pale tissue (thousandths).
 _GREEN_OVER_RED, _GREEN_OVER_BOTH = 10, 16
@@ -22,34 +22,6 @@ _PIECE_SHARE = 1 / 16
 _BAND_PX = 256
 _BAND_MARGIN_PX = REACH_PX + TEXTURE_HALF_PX
 """Rows of margin of the densities and of the minimal roughness nearby."""
-
-
-class TissueParams(BaseModel):
-    """Parameters that separate tissue from glass, ink and dust.
-
-    Attributes:
-        stained_od: Minimal optical density (red + green + blue) of stain-coloured tissue.
-        faint_od: Minimal density of textured tissue; half of it for pink tissue.
-        texture_od: Minimal local roughness of faint tissue, in optical density.
-        flat_share: Roughness per density below which dense pixels are ink.
-        close_um: Half the width of gaps that are closed; keeps fat tissue together.
-        open_um: Half the width of strands that are removed.
-        min_area_um2: Area below which pieces are removed.
-        hole_um2: Area below which holes are filled.
-        margin_um: Margin added around tissue, so that nuclei at its edge are inside.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    stained_od: float = Field(default=0.12, gt=0, le=3)
-    faint_od: float = Field(default=0.045, gt=0, le=3)
-    texture_od: float = Field(default=0.008, ge=0, le=1)
-    flat_share: float = Field(default=0.012, ge=0, le=1)
-    close_um: float = Field(default=32, ge=0, le=500)
-    open_um: float = Field(default=8, ge=0, le=500)
-    min_area_um2: float = Field(default=10_000, ge=0)
-    hole_um2: float = Field(default=40_000, ge=0)
-    margin_um: float = Field(default=16, ge=0, le=500)
 
 
 def find_tissue(rgb: npt.NDArray[np.uint8], scanned: Mask, mpp: float, params: TissueParams) -> Mask:

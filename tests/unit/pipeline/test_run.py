@@ -11,12 +11,13 @@ from PIL import Image
 from wsipipe.errors import ConfigError, ExitCode
 from wsipipe.models.cards.weights import find_weights, read_card, write_card
 from wsipipe.models.precision import processor_name
-from wsipipe.pipeline import run as workflow
+from wsipipe.pipeline import run_result
 from wsipipe.pipeline.planning.planner import make_planner
+from wsipipe.pipeline.reporting.outcome import SlideOutcome
 from wsipipe.pipeline.reporting.progress import NullReporter
 from wsipipe.pipeline.reporting.run_record import read_record
 from wsipipe.pipeline.run import Resources, run
-from wsipipe.pipeline.slide_run import slide_lock
+from wsipipe.pipeline.work_folders import slide_lock
 from wsipipe.stages.workflow import Workflow
 from wsipipe.tiling.collect import slide_id_of
 
@@ -41,7 +42,7 @@ def test_what_is_wrong_stops_before_any_work(
     small_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict, names: str
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr(workflow, "connect", None)
+    monkeypatch.setattr("wsipipe.pipeline.cluster.client.connect", None)
     arguments = {"slides": small_slide, "out": tmp_path / "out", **asked}
     with pytest.raises(ConfigError, match=names):
         run("nuclei_and_tissue", **arguments)
@@ -169,9 +170,9 @@ def test_a_dry_run_writes_nothing(small_slide: Path, scheduler: str, tmp_path: P
     ],
 )
 def test_the_exit_code_is_of_the_worst(codes: list[str], exit_code: ExitCode) -> None:
-    good = workflow.SlideOutcome("good", Path("good"), "done")
-    outcomes = [good, *(workflow.SlideOutcome(code, Path(code), "failed", code) for code in codes)]
-    assert workflow._exit_code(outcomes) == exit_code
+    good = SlideOutcome("good", Path("good"), "done")
+    outcomes = [good, *(SlideOutcome(code, Path(code), "failed", code) for code in codes)]
+    assert run_result.exit_code(outcomes) == exit_code
 
 
 def test_a_precision_is_of_every_network_and_reported_everywhere(

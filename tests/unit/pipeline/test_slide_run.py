@@ -18,7 +18,8 @@ from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing import publish
 from wsipipe.pipeline.reporting.progress import ShardProgress
 from wsipipe.pipeline.reporting.slide_log import RunCallbacks
-from wsipipe.pipeline.slide_run import Device, run_slide, slide_lock
+from wsipipe.pipeline.slide_run import Device, run_slide
+from wsipipe.pipeline.work_folders import slide_lock
 from wsipipe.stages.workflow import Workflow
 from wsipipe.store import manifest
 from wsipipe.store.result import Result

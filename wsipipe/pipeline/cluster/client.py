@@ -2,17 +2,18 @@
 
 import ipaddress
 import logging
-import os
 import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import dask
 from distributed import Client, Scheduler, SpecCluster
 
 from wsipipe.errors import ConfigError, WorkerLostError
+from wsipipe.pipeline.cluster.machine import gpu_names as gpu_names
+from wsipipe.pipeline.cluster.machine import threads_each as threads_each
+from wsipipe.pipeline.cluster.machine import worker_count as worker_count
 from wsipipe.pipeline.cluster.nanny import RetryingNanny, UnguardedScriptError
 from wsipipe.pipeline.cluster.script_guard import MESSAGE, check_guard
 
@@ -51,27 +52,6 @@ _CONFIG = {
     # Workers have a limit only under a memory budget; a task that exceeds it is rerun with smaller patches.
     "distributed.worker.memory.terminate": 1.0,
 }
-
-
-def worker_count(workers: int | None) -> int:
-    """Return ``workers``, by default one process per core that this process may use."""
-    return workers or len(os.sched_getaffinity(0))
-
-
-def threads_each(workers: int | None, threads: int | None) -> int:
-    """Return ``threads``, by default a fair share of the cores for each process."""
-    return threads or max(1, worker_count(None) // worker_count(workers))
-
-
-def gpu_names() -> list[str]:
-    """List the NVIDIA GPUs that this process may use.
-
-    The names are those of ``CUDA_VISIBLE_DEVICES``; torch is not loaded.
-    """
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [name.strip() for name in chosen.split(",") if name.strip()]
-    return [str(i) for i in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
 
 
 def _check_private(address: str) -> None:

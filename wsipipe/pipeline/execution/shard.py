@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsipipe.pipeline.planning.plan import Plan
-from wsipipe.store.arrays import ShardFile
+from wsipipe.store.layout import ShardFile
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.stages.stage import Patch, Read
 from wsipipe.store.arrays import array_path, open_array, read_region
 from wsipipe.tiling.canvas import Canvas
-from wsipipe.tiling.given_mask import read_given_mask
 from wsipipe.tiling.slide import open_slide
 
 
@@ -94,6 +93,9 @@ class ShardInputs:
 
     def _given_mask(self, downsample: int) -> Array:
         """Return the given mask, stretched over the scanned area and sampled at px centres."""
+        # It imports scipy, which is not needed to read slides.
+        from wsipipe.tiling.given_mask import read_given_mask
+
         path = self.plan.slide.mask_path
         if path is None:
             raise InternalError("A stage reads a given mask, but the slide has none. Plan the slide again.")

@@ -16,7 +16,6 @@ from wsipipe.pipeline.execution.shard_inputs import inputs_for
 from wsipipe.stages.stage import Patch, ShardInput, ShardOutput, Stage
 from wsipipe.store import manifest
 from wsipipe.store.arrays import ShardFile, write_shards
-from wsipipe.store.geoparquet import write_parquet
 from wsipipe.store.tables import load_table, pack_table, stored_tables
 
 if TYPE_CHECKING:
@@ -136,6 +135,9 @@ def _write(task: ShardTask, stage: Stage, core: Region, output: ShardOutput) -> 
         write_durable(path, pack_table(output.partial))
         files.append(manifest.describe(task.work, path))
     if output.rows is not None:
+        # Only shards of nuclei have rows; pyarrow is not loaded for any other.
+        from wsipipe.store.geoparquet import write_parquet
+
         path = part.with_suffix(".parquet")
         path.parent.mkdir(parents=True, exist_ok=True)
         write_parquet(path, [output.rows])

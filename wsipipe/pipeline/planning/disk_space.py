@@ -7,7 +7,7 @@ from pathlib import Path
 from wsipipe.errors import StorageFullError
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.stages.stage import Kind
-from wsipipe.store.arrays import ArraySpec
+from wsipipe.store.layout import ArraySpec
 
 RESERVE = 1.3
 _SHARE: dict[Kind, float] = {"image": 0.75, "label": 0.15, "probability": 0.45, "scratch": 0.25}
@@ -57,14 +57,3 @@ def check_space(out: Path, plan: Plan, used_bytes: int) -> None:
             f"{free / 1e9:.2f} GB are free. Free {(needed - free) / 1e9:.2f} GB, choose another --out, "
             "or set --image jpeg:85 or --image none."
         )
-
-
-def bytes_under(folder: Path) -> int:
-    """Return the bytes of all files below a folder; files deleted meanwhile do not count."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:
-            continue
-    return total

@@ -12,12 +12,12 @@ from wsipipe.common.about import __version__
 from wsipipe.common.atomic_files import sha256_of
 from wsipipe.geometry import Region
 from wsipipe.models.cards.card import ModelCard
-from wsipipe.pipeline.planning.slide_facts import SlideFacts
+from wsipipe.pipeline.planning.facts import SlideFacts
 from wsipipe.pipeline.reporting.run_json import PlanEntry
 from wsipipe.stages.flow import completed, flow_levels, flow_stages
 from wsipipe.stages.stage import Kind, Stage, Write
 from wsipipe.stages.workflow import Workflow
-from wsipipe.store.arrays import SCHEMA, ArraySpec
+from wsipipe.store.layout import SCHEMA, ArraySpec
 from wsipipe.tiling.collect import SlideInput
 
 _DERIVED = ("stages", "completed_workflow")

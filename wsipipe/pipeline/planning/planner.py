@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.models.cards.card import ModelCard
-from wsipipe.pipeline.cluster.task_pool import TaskPool
+from wsipipe.pipeline.planning.facts import InspectedSlide, SlideFacts
 from wsipipe.pipeline.planning.plan import Plan
-from wsipipe.pipeline.planning.slide_facts import SlideFacts, inspect_slide
 from wsipipe.pipeline.reporting.outcome import SlideWarning
 from wsipipe.stages.flow import workflow_cards
 from wsipipe.stages.grid import lattice_px
 from wsipipe.stages.workflow import Workflow, load_workflow
 from wsipipe.tiling.collect import SlideInput
+
+if TYPE_CHECKING:
+    from wsipipe.pipeline.cluster.task_pool import TaskPool
 
 Level0Region = tuple[int, int, int, int]
 OPENED_WITH_WARNING = "OPENED_WITH_WARNING"
@@ -38,7 +41,7 @@ class RunPlanner:
     region: Level0Region | None
     auto: str | None = None
 
-    def plan(self, pool: TaskPool, slide: SlideInput, device: str) -> tuple[Plan, tuple[SlideWarning, ...]]:
+    def plan(self, pool: "TaskPool", slide: SlideInput, device: str) -> tuple[Plan, tuple[SlideWarning, ...]]:
         """Open a slide in a worker and plan it.
 
         Returns:
@@ -47,9 +50,21 @@ class RunPlanner:
         Raises:
             WsipipeError: The slide does not open, its um per px is missing, or the region lies outside it.
         """
+        from wsipipe.pipeline.planning.slide_facts import inspect_slide
+
         name = f"{slide.slide_id}.open"
         arguments = (slide, self.workflow.tile.mpp, self.lattice, device, self.coarsest_mpp)
-        found = pool.call(name, inspect_slide, *arguments)
+        return self.plan_of(slide, pool.call(name, inspect_slide, *arguments))
+
+    def plan_of(self, slide: SlideInput, found: InspectedSlide) -> tuple[Plan, tuple[SlideWarning, ...]]:
+        """Plan a slide from what was found when it was opened.
+
+        Returns:
+            The plan, and the warnings raised while the slide was opened.
+
+        Raises:
+            ConfigError: The region lies outside the slide.
+        """
         part = canvas_part(self.region, found.facts, slide) if self.region else None
         workflow = self.workflow.in_precision(self.auto or found.precision, only_auto=True)
         warnings = tuple(SlideWarning(OPENED_WITH_WARNING, text) for text in found.warnings)
@@ -66,6 +81,9 @@ class RunPlanner:
         """
         if self.region is None:
             return
+        # The libraries that open slides are loaded only where one is opened.
+        from wsipipe.pipeline.planning.slide_facts import inspect_slide
+
         outside: list[ConfigError] = []
         for slide in slides:
             try:

@@ -1,60 +1,20 @@
-"""Facts about a slide that planning needs."""
+"""Open a slide and collect the facts that planning needs."""
 
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 from wsipipe.errors import MppError, SlideChangedError
 from wsipipe.models.precision import best_precision
+from wsipipe.pipeline.planning.facts import InspectedSlide
+from wsipipe.pipeline.planning.facts import SlideFacts as SlideFacts
 from wsipipe.stages.grid import CanvasGrid
 from wsipipe.tiling.canvas import Canvas
 from wsipipe.tiling.collect import SlideInput
 from wsipipe.tiling.readers.files import fingerprint
 from wsipipe.tiling.slide import open_slide
 
-
-@dataclass(frozen=True)
-class SlideFacts:
-    """Facts about a slide.
-
-    Attributes:
-        fingerprint: Fingerprint of the slide's content.
-        vendor: Vendor or format.
-        mpp: Um per px of level 0.
-        mpp_source: Source of that value.
-        levels: Shape (height, width) of each level.
-        grid: The canvas.
-        lattice_px: Unit of the sides of the canvas, px.
-        decoder: Decoder of the tiles, see :class:`wsipipe.tiling.slide.Slide`.
-    """
-
-    fingerprint: str
-    vendor: str
-    mpp: float
-    mpp_source: str
-    levels: tuple[tuple[int, int], ...]
-    grid: CanvasGrid
-    lattice_px: int = 1
-    decoder: str = "library"
-
-
 MAX_UPSAMPLING = 1.5
 """Largest um per px of a slide over that of the workflow."""
-
-
-@dataclass(frozen=True)
-class InspectedSlide:
-    """Result of opening a slide.
-
-    Attributes:
-        facts: Facts about the slide.
-        precision: Best precision of networks where they run.
-        warnings: Texts of the warnings raised while it was opened, each once.
-    """
-
-    facts: SlideFacts
-    precision: str
-    warnings: tuple[str, ...] = ()
 
 
 def inspect_slide(

@@ -1,6 +1,5 @@
 """Measure a finished slide, and warn of implausible results."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.fitness import Measures, fit_warnings, measure_fit
 from wsipipe.pipeline.reporting.outcome import SlideWarning
 from wsipipe.stages.tissue import TISSUE
-from wsipipe.store.names import CHECKS
 
 LEAST_TISSUE_SHARE = 0.01
 _BAND_PX = 512
@@ -34,17 +32,6 @@ def check_slide(plan: Plan, inputs: ShardInputs, tables: Path, path: Path) -> tu
     warnings = (*_tissue_warnings(measures, plan.slide.mask_path), *fit_warnings(plan, measures))
     write_json(path, {"measures": measures, "warnings": [asdict(warning) for warning in warnings]})
     return warnings
-
-
-def read_warnings(folder: Path) -> tuple[SlideWarning, ...]:
-    """Read the warnings of a published slide.
-
-    Results of versions without checks have none.
-    """
-    path = folder / CHECKS
-    if not path.is_file():
-        return ()
-    return tuple(SlideWarning(**warning) for warning in json.loads(path.read_text())["warnings"])
 
 
 def tissue_share(inputs: ShardInputs) -> float:

@@ -14,9 +14,8 @@ import zarr
 from wsipipe.common.about import RESEARCH_USE_NOTICE
 from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file, sync_folder, sync_folders
 from wsipipe.common.fault_injection import fault_point
-from wsipipe.errors import StorageError
 from wsipipe.pipeline.planning.plan import Plan
-from wsipipe.pipeline.publishing.side_files import write_side_files
+from wsipipe.pipeline.publishing.published import plan_of
 from wsipipe.stages.stage import Stage, Write
 from wsipipe.store import manifest, ome_metadata
 from wsipipe.store.arrays import RESULT, ShardFile, array_path
@@ -37,6 +36,9 @@ def write_results(plan: Plan, work: Path, attempt: int = 0) -> list[ShardFile]:
     Returns:
         The files with their digests.
     """
+    # The libraries of tables and pictures are loaded only where a slide is finished.
+    from wsipipe.pipeline.publishing.side_files import write_side_files
+
     root = work / RESULT / "slide.zarr"
     with storage_errors(root):
         groups = _write_attributes(plan, root)
@@ -128,12 +130,6 @@ def _put(folder: Path, attributes: dict[str, object]) -> None:
         group.attrs.put(attributes)
 
 
-def is_published(out: Path, plan: Plan) -> bool:
-    """Return whether ``out`` has the result of this plan."""
-    folder = out / plan.slide.slide_id
-    return _plan_of(folder) == plan.id
-
-
 def publish(work: Path, out: Path, plan: Plan) -> None:
     """Publish the result with one rename.
 
@@ -161,17 +157,6 @@ def _backup_path(out: Path, target: Path) -> Path:
 
     Existing backups are never overwritten.
     """
-    name = f"{target.name}.{_plan_of(target)[:16]}"
+    name = f"{target.name}.{plan_of(target)[:16]}"
     names = itertools.chain([name], (f"{name}.{i}" for i in itertools.count(2)))
     return next(path for path in (out / ".replaced" / each for each in names) if not path.exists())
-
-
-def _plan_of(folder: Path) -> str:
-    """Return a result's plan.
-
-    It is ``unknown`` if the manifest is missing or damaged.
-    """
-    try:
-        return str(manifest.read(folder)["plan"])
-    except StorageError:
-        return "unknown"

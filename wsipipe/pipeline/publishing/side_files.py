@@ -13,9 +13,9 @@ from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.checks import check_slide
 from wsipipe.pipeline.publishing.overview import draw_overview
 from wsipipe.stages.stage import Stage, Write
-from wsipipe.store.arrays import RESULT
 from wsipipe.store.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
 from wsipipe.store.geoparquet import in_id_order, write_parquet
+from wsipipe.store.layout import RESULT
 from wsipipe.store.names import CHECKS, NUCLEI_GEOJSON, NUCLEI_TABLE, OVERVIEW
 from wsipipe.tiling.readers.openslide_reader import label_images
 

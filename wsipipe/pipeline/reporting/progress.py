@@ -16,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from wsipipe.pipeline.reporting.outcome import SlideOutcome
+
 SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -56,6 +58,13 @@ class ProgressReporter(Protocol):
     def message(self, text: str) -> None:
         """Report anything else that the user should know."""
         ...
+
+
+def announce(reporter: ProgressReporter, outcome: SlideOutcome) -> None:
+    """Report the outcome of a slide and its warnings."""
+    reporter.slide(outcome.slide_id, outcome.in_words())
+    for warning in outcome.warnings:
+        reporter.message(f"{outcome.slide_id}: WARNING {warning.code}: {warning.message}")
 
 
 class NullReporter:

@@ -1,11 +1,15 @@
-"""Types of the entries of ``run.json``.
+"""Entries of ``run.json``, and how they are read.
 
 At run time they are plain dictionaries, and entries written by other versions may lack keys.
 """
 
+import json
+from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from wsipipe.errors import Place
+from wsipipe.errors import NoResultError, Place, StorageError
+
+RUN_JSON = "run.json"
 
 
 class PlanEntry(TypedDict, total=False):
@@ -88,3 +92,22 @@ class RunEntry(MachineEntry):
     peak_memory_mb: dict[str, float]
     asked: dict[str, RequestEntry]
     slides: list[SlideEntry]
+
+
+def read_record(out: Path) -> RunEntry:
+    """Read ``run.json`` of OUT.
+
+    Raises:
+        NoResultError: The file does not exist.
+        StorageError: The file is not JSON.
+    """
+    path = out / RUN_JSON
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NoResultError(f"{out} has no {RUN_JSON}. Name the folder that was given to --out.") from error
+    except ValueError as error:
+        raise StorageError(
+            f"{path} is damaged ({error}). Delete it and run the same command again; finished slides "
+            f"are kept."
+        ) from error

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any, cast
 
 from wsipipe.common.atomic_files import write_json
-from wsipipe.errors import NoResultError, StorageError
+from wsipipe.errors import StorageError
 from wsipipe.pipeline.cluster.attempts import SHARD_TIMEOUT_S
 from wsipipe.pipeline.reporting.html_report import machine_facts, write_report
 from wsipipe.pipeline.reporting.outcome import SlideOutcome
+from wsipipe.pipeline.reporting.run_json import RUN_JSON as RUN_JSON
 from wsipipe.pipeline.reporting.run_json import RequestEntry, RunEntry, ShardFacts, SlideEntry
+from wsipipe.pipeline.reporting.run_json import read_record as read_record
 from wsipipe.stages.workflow import Workflow, workflow_model
 from wsipipe.tiling.collect import SlideInput
 
-RUN_JSON = "run.json"
 FINISHED = ("done", "kept")
 
 
@@ -105,13 +106,14 @@ class RunRecord:
             self._put(SlideOutcome(slide.slide_id, slide.path, "waiting"))
         self._write()
 
-    def update(self, outcome: SlideOutcome) -> None:
-        """Record a slide's status.
+    def update(self, *outcomes: SlideOutcome) -> None:
+        """Record the status of slides.
 
         Write errors are ignored here so that other slides continue; ``end`` writes the final file.
         """
         with self._lock, suppress(StorageError):
-            self._put(outcome)
+            for outcome in outcomes:
+                self._put(outcome)
             self._write()
 
     def processors(self, names: list[str]) -> None:
@@ -182,25 +184,6 @@ def _by_plan(entry: dict[str, Any]) -> dict[str, ShardFacts]:
 def _joined(first: dict[str, list[str]], second: dict[str, list[str]]) -> dict[str, list[str]]:
     stages = [*first, *(stage for stage in second if stage not in first)]
     return {stage: sorted({*first.get(stage, []), *second.get(stage, [])}) for stage in stages}
-
-
-def read_record(out: Path) -> RunEntry:
-    """Read ``run.json`` of OUT.
-
-    Raises:
-        NoResultError: The file does not exist.
-        StorageError: The file is not JSON.
-    """
-    path = out / RUN_JSON
-    try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise NoResultError(f"{out} has no {RUN_JSON}. Name the folder that was given to --out.") from error
-    except ValueError as error:
-        raise StorageError(
-            f"{path} is damaged ({error}). Delete it and run the same command again; finished slides "
-            f"are kept."
-        ) from error
 
 
 def request_of(record: RunEntry, slide: SlideEntry) -> RunRequest:

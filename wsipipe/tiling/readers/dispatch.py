@@ -16,7 +16,6 @@ from wsipipe.tiling.readers.oriented import OrientedReader
 from wsipipe.tiling.readers.plugins import added_format
 from wsipipe.tiling.readers.tiff_head import is_tiff
 from wsipipe.tiling.readers.tiff_reader import TiffReader
-from wsipipe.tiling.readers.zarr_reader import ZarrReader
 
 _SEE_FORMATS = "docs/formats.md lists what can be read; convert it, or copy it again if it was cut short"
 
@@ -71,6 +70,9 @@ def _open_folder(path: Path) -> Reader:
     try:
         os.listdir(path)
         if is_zarr(path):
+            # zarr takes longer to import than all other readers together.
+            from wsipipe.tiling.readers.zarr_reader import ZarrReader
+
             return ZarrReader(path)
         members = dicom_files(path)
     except PermissionError as error:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from wsipipe.common.folder_size import bytes_under
 from wsipipe.errors import StorageFullError
-from wsipipe.pipeline.planning.disk_space import RESERVE, bytes_under, check_space, estimate_bytes
+from wsipipe.pipeline.planning.disk_space import RESERVE, check_space, estimate_bytes
 from wsipipe.stages.workflow import Workflow
 from wsipipe.store.result import Result
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsipipe.pipeline.publishing.checks import read_warnings
+from wsipipe.pipeline.publishing.published import read_warnings
 from wsipipe.pipeline.reporting.run_record import RUN_JSON
 from wsipipe.pipeline.run import Resources, RunResult, run
 from wsipipe.store.names import CHECKS

@@ -82,7 +82,7 @@ def test_a_slide_that_fails_at_the_end_fails_as_a_slide(
     def unreadable(*_: object) -> None:
         raise SlideError("a tile does not decode")
 
-    monkeypatch.setattr("wsipipe.pipeline.publishing.publish.write_side_files", unreadable)
+    monkeypatch.setattr("wsipipe.pipeline.publishing.side_files.write_side_files", unreadable)
     with pytest.raises(SlideError):
         publish.write_results(plan_for(small_slide, tiny_workflow), tmp_path)
 

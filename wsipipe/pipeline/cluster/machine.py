@@ -1,0 +1,25 @@
+"""Processors and GPUs of this machine, without Dask."""
+
+import os
+from pathlib import Path
+
+
+def worker_count(workers: int | None) -> int:
+    """Return ``workers``, by default one process per core that this process may use."""
+    return workers or len(os.sched_getaffinity(0))
+
+
+def threads_each(workers: int | None, threads: int | None) -> int:
+    """Return ``threads``, by default a fair share of the cores for each process."""
+    return threads or max(1, worker_count(None) // worker_count(workers))
+
+
+def gpu_names() -> list[str]:
+    """List the NVIDIA GPUs that this process may use.
+
+    The names are those of ``CUDA_VISIBLE_DEVICES``; torch is not loaded.
+    """
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name.strip() for name in chosen.split(",") if name.strip()]
+    return [str(i) for i in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]

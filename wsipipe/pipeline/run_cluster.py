@@ -1,0 +1,91 @@
+"""Compute the slides of a run on a cluster."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wsipipe.pipeline.cluster import workers
+from wsipipe.pipeline.cluster.machine import threads_each, worker_count
+from wsipipe.pipeline.cluster.task_pool import TaskPool
+from wsipipe.pipeline.options import Resources, RunPolicy
+from wsipipe.pipeline.planning.checksums import Sums
+from wsipipe.pipeline.planning.planner import RunPlanner
+from wsipipe.pipeline.reporting.outcome import SlideOutcome
+from wsipipe.pipeline.reporting.progress import ProgressReporter
+from wsipipe.pipeline.reporting.run_record import RunRecord
+from wsipipe.pipeline.run_slides import FailureLimit, SlideRunner
+from wsipipe.pipeline.slide_run import Device
+from wsipipe.tiling.collect import SlideInput
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@dataclass(frozen=True)
+class ClusterRun:
+    """A run on a cluster.
+
+    Attributes:
+        client: Client of the cluster.
+        markers: Folder for marker files of running tasks.
+        out: Folder of the results.
+        resources: Processes, threads, device.
+        policy: Restart, failure limit, timeout.
+        reporter: Receiver of progress and messages.
+    """
+
+    client: "Client"
+    markers: Path
+    out: Path
+    resources: Resources
+    policy: RunPolicy
+    reporter: ProgressReporter
+
+    def compute(
+        self,
+        planner: RunPlanner,
+        slides: Sequence[SlideInput],
+        record: RunRecord | None,
+        sums: Sums | None,
+        most_failures: int | None,
+    ) -> tuple[SlideOutcome, ...]:
+        """Run slides.
+
+        Args:
+            planner: Planner of the run.
+            slides: The slides, at least one.
+            record: ``run.json`` of the run; None for a dry run, which only plans.
+            sums: Checksums that the slides must match; None to check none.
+            most_failures: Number of slides that may fail; None for no limit.
+
+        Returns:
+            One outcome per slide, in the order given.
+        """
+        if record:
+            record.processors(workers.processors(self.client))
+        pool = TaskPool(self.client, self.markers, self.policy.shard_timeout_s, self.reporter.message)
+        runner = SlideRunner(
+            pool,
+            self.out,
+            planner,
+            self._device(),
+            self.reporter,
+            record,
+            self.policy.restart,
+            sums,
+            FailureLimit(most_failures),
+            with_receipts=self.resources.scheduler is None,
+        )
+        return runner.run_all(slides, max(2, worker_count(self.resources.workers)))
+
+    def peak_memory_mb(self) -> dict[str, float]:
+        """Return the peak resident memory of each worker process, MB."""
+        return workers.peak_memory_mb(self.client)
+
+    def _device(self) -> Device:
+        """Choose the device by what the workers declare, never by the GPUs of this machine."""
+        gpus = workers.gpu_workers(self.client)
+        on_gpu = self.resources.device == "cuda" or (self.resources.device == "auto" and gpus > 0)
+        threads = threads_each(self.resources.workers, self.resources.threads)
+        return Device("cuda", threads, max(1, gpus)) if on_gpu else Device("cpu", threads)
