@@ -4,6 +4,7 @@ Each shard is one task, given to the workers when the shards that it reads are f
 after the data of a shard.
 """
 
+import itertools
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import zarr
 
 from wsipipe.common.atomic_files import sync_file
 from wsipipe.common.fault_injection import fault_point
+from wsipipe.errors import InternalError
 from wsipipe.pipeline.cluster.task_pool import TaskCall, TaskPool
 from wsipipe.pipeline.execution.shard import ShardResult, ShardTask
 from wsipipe.pipeline.execution.shard_task import run_shard
@@ -25,6 +27,9 @@ from wsipipe.stages.stage import Stage
 from wsipipe.store.arrays import ArraySpec, array_path, create_array
 from wsipipe.store.ledger import Key, Ledger
 from wsipipe.store.tables import write_reduced
+
+_slides = itertools.count()
+_MOST_RANKS = 1000
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,11 @@ def run_stages(
             counts[done.stage].report(plan.slide.slide_id, done, callbacks)
             graph.finish(done.stage, done.index)
             _join(graph, work, ledger)
+    if missing := graph.unfinished():
+        raise InternalError(
+            f"Shards of {', '.join(missing)} wait for shards that no stage before them makes. Correct the "
+            f"reads of these stages, or their order in the workflow."
+        )
     return {name: count.usage for name, count in counts.items()}
 
 
@@ -115,6 +125,7 @@ class _Tasks:
     device: Device
     graph: ShardGraph
     counts: dict[str, _StageCount]
+    place: int = field(default_factory=_slides.__next__)
 
     def next_call(self, networks: tuple[bool, ...]) -> TaskCall[ShardResult] | None:
         """Return the task of the next ready shard."""
@@ -131,8 +142,8 @@ class _Tasks:
             self.plan, self.work, stage.name, index, self.device.name, self.device.threads, ahead
         )
         name = f"{self.plan.slide.slide_id}.{stage.name}".replace("/", "-")
-        # Tasks of other kinds, as the end of another slide, come first.
-        priority = -1 - self.graph.rank(stage.name)
+        # Tasks of other kinds, as the end of a slide, come first; then slides in the order of their start.
+        priority = -1 - self.graph.rank(stage.name) - _MOST_RANKS * self.place
         return TaskCall(f"{name}.{index[0]}-{index[1]}", run_shard, (task,), priority)
 
 

@@ -87,6 +87,10 @@ class ShardGraph:
         self._joined.add(name)
         self._queue_all_that_wait_for(name)
 
+    def unfinished(self) -> list[str]:
+        """Return the names of stages that are not finished."""
+        return [name for name, stage in self._stages.items() if not self._is_closed(stage)]
+
     def _queue_all_that_wait_for(self, name: str) -> None:
         for stage in self._stages.values():
             if name in self._wholes[stage.name]:

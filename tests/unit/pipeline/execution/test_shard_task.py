@@ -100,17 +100,14 @@ def test_detail_is_not_invented(small_slide: Path) -> None:
 
 def test_a_kernel_reads_elsewhere_only_if_that_is_declared(plan: Plan, work: Path) -> None:
     """The shards there may not be computed yet."""
-    stage, elsewhere = plan.stage("tile"), Region(256, 256, 256, 256)
-    reader = shard_task._Reader(
-        ShardTask(plan, work, "tile", (0, 0)), stage, Region(0, 0, 256, 256), None, Meter()
-    )
+    stage, elsewhere, core = plan.stage("tile"), Region(256, 256, 256, 256), Region(0, 0, 256, 256)
+    task = ShardTask(plan, work, "tile", (0, 0))
+    reader = shard_task._Reader(task, stage, core, None, Meter())
     with pytest.raises(InternalError, match="anywhere=True"):
         reader.read("canvas", elsewhere)
     assert reader.read("canvas").region == core
     free = replace(stage, reads=(replace(stage.reads[0], anywhere=True),))
-    reader = shard_task._Reader(
-        ShardTask(plan, work, "tile", (0, 0)), free, Region(0, 0, 256, 256), None, Meter()
-    )
+    reader = shard_task._Reader(task, free, core, None, Meter())
     assert reader.read("canvas", elsewhere).region == elsewhere
 
 

@@ -154,3 +154,10 @@ def test_one_task_for_the_whole_slide_reads_and_is_read() -> None:
     assert taken(graph) == [("first", (0, 0))]
     graph.finish("first", (0, 0))
     assert len(taken(graph)) == 6
+
+
+def test_stages_that_wait_for_each_other_are_named() -> None:
+    graph = ShardGraph((TILE, stage("a", read("b")), stage("b", read("a"))), GRID, {"tile": every(TILE)})
+    assert taken(graph) == []
+    assert graph.unfinished() == ["a", "b"]
+    assert ShardGraph((TILE,), GRID, {"tile": every(TILE)}).unfinished() == []
