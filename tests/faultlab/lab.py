@@ -25,7 +25,7 @@ from typing import Any, Self
 from wsipipe.common import atomic_files
 from wsipipe.errors import WsipipeError
 from wsipipe.models.predictor import load_predictor
-from wsipipe.pipeline import slide_run
+from wsipipe.pipeline import stage_run
 from wsipipe.pipeline.execution import shard_task
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.slide_facts import inspect_slide
@@ -46,8 +46,8 @@ class Here:
     def call(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments, 0)
 
-    def each(self, calls: list[Any], on_device: bool = False) -> Iterator[Any]:
-        for call in calls:
+    def each(self, source: Callable[[tuple[bool, ...]], Any]) -> Iterator[Any]:
+        while (call := source((True, False))) is not None:
             yield call.function(*call.arguments, 0)
 
 
@@ -283,7 +283,7 @@ def disk(lab: Lab, share: "Share") -> dict[str, Any]:
 
 def without_fsync() -> None:
     """Sync folders but no files."""
-    for module in (atomic_files, publish, slide_run, arrays, shard_task):
+    for module in (atomic_files, publish, stage_run, arrays, shard_task):
         module.sync_file = lambda path: None
 
 

@@ -7,6 +7,7 @@ hands it to ``slide_run``. An error ends this one slide and becomes its outcome.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -15,6 +16,7 @@ from wsipipe.common.folder_size import bytes_under
 from wsipipe.errors import InternalError, OutOfMemoryError, WsipipeError, place_of
 from wsipipe.pipeline.cluster.attempts import is_out_of_memory
 from wsipipe.pipeline.cluster.task_pool import TaskPool
+from wsipipe.pipeline.execution.warm_up import start_imports
 from wsipipe.pipeline.planning.checksums import Sums, check_slide
 from wsipipe.pipeline.planning.disk_space import check_space
 from wsipipe.pipeline.planning.planner import RunPlanner
@@ -22,7 +24,7 @@ from wsipipe.pipeline.publishing.published import is_published, read_warnings
 from wsipipe.pipeline.publishing.receipt import write_receipt
 from wsipipe.pipeline.reporting.outcome import SlideOutcome, SlideWarning
 from wsipipe.pipeline.reporting.progress import ProgressReporter, announce
-from wsipipe.pipeline.reporting.run_json import PlanEntry
+from wsipipe.pipeline.reporting.run_json import PlanEntry, UsageEntry
 from wsipipe.pipeline.reporting.run_record import RunRecord
 from wsipipe.pipeline.reporting.slide_log import RunCallbacks, SlideLog
 from wsipipe.pipeline.slide_run import Device, run_slide
@@ -86,6 +88,8 @@ class SlideRunner:
         Returns:
             One outcome per slide, in the order given.
         """
+        if self.record is not None:
+            self.pool.prepare(partial(start_imports, bool(self.planner.cards)))
         threads = ThreadPoolExecutor(min(len(slides), at_once), thread_name_prefix="slide")
         try:
             return tuple(threads.map(self.run_one, slides))
@@ -142,7 +146,7 @@ class SlideRunner:
             if partial.add_network(stage, text):
                 self._record(partial.outcome("running"))
 
-        callbacks = RunCallbacks(log.shard, log.message, network)
+        callbacks = RunCallbacks(log.shard, log.message, network, partial.usage.update)
         seconds = run_slide(pool, plan, self.out, self.device, callbacks, self.restart)
         nuclei = _row_count(self.out / slide.slide_id / NUCLEI_TABLE)
         if self.with_receipts:
@@ -159,6 +163,7 @@ class _PartialOutcome:
     plan: PlanEntry = field(default_factory=PlanEntry)
     warnings: tuple[SlideWarning, ...] = ()
     networks: dict[str, list[str]] = field(default_factory=dict)
+    usage: dict[str, UsageEntry] = field(default_factory=dict)
 
     def add_network(self, stage: str, text: str) -> bool:
         """Add how a stage's network ran; return whether this is new."""
@@ -177,6 +182,7 @@ class _PartialOutcome:
             plan=self.plan,
             warnings=self.warnings,
             networks=self.networks,
+            usage=self.usage,
             **more,
         )
 

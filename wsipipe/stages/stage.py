@@ -31,12 +31,15 @@ class Read:
         downsample: Canvas px per px of that array.
         halo_px: Context on each side, in px of that array.
         outside: Value of pixels beyond the array.
+        anywhere: Whether the kernel reads around other regions than its core; the stage then waits for the
+            whole array.
     """
 
     name: str
     downsample: int
     halo_px: int = 0
     outside: int = 0
+    anywhere: bool = False
 
 
 Kind = Literal["image", "label", "probability", "scratch"]
@@ -127,8 +130,9 @@ class ShardInput:
         index: (row, column) of the shard in the stage's grid.
         core: The shard, in px of the arrays the stage writes.
         read: Function that reads the patch of a declared read only when called, so that glass is not decoded;
-            a region, in px of the arrays the stage writes, replaces the core.
-        tables: Results of earlier ``reduce`` steps, by stage name.
+            a region, in px of the arrays the stage writes, replaces the core of a read that is declared
+            with ``anywhere``.
+        tables: Results of the ``reduce`` steps of earlier stages, by stage name.
         model: The network, where the stage declares one.
     """
 

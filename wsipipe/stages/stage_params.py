@@ -32,12 +32,14 @@ class StageContext:
     cards: Mapping[str, ModelCard]
     arrays: Mapping[str, tuple[int, Write]]
 
-    def read(self, name: str, halo_px: int = 0) -> Read:
+    def read(self, name: str, halo_px: int = 0, anywhere: bool = False) -> Read:
         """Declare a read of an earlier array; pixels beyond it have its fill value.
 
         Args:
             name: Name of the array, as ``image/0`` or ``labels/tissue/0``.
             halo_px: Context on each side, in px of that array.
+            anywhere: Whether the kernel reads around other regions than its core; shards then wait for the
+                whole array.
 
         Raises:
             ConfigError: No earlier stage writes it; lists those that there are.
@@ -48,7 +50,7 @@ class StageContext:
                 f"read one of {', '.join(sorted(self.arrays))}."
             )
         downsample, write = self.arrays[name]
-        return Read(name, downsample, halo_px, outside=write.fill)
+        return Read(name, downsample, halo_px, write.fill, anywhere)
 
 
 class StageParams(BaseModel):

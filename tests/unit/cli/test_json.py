@@ -13,7 +13,7 @@ from wsipipe.store.result import Result
 
 SLIDE_KEYS = {
     "slide_id", "path", "status", "code", "message", "place", "log", "plan", "seconds", "nuclei", "warnings",
-    "networks",
+    "networks", "usage",
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import pytest
 from distributed import Client
 
 from wsipipe.errors import LockedError
-from wsipipe.pipeline import slide_run
+from wsipipe.pipeline import stage_run
 from wsipipe.pipeline.cluster.task_pool import TaskPool
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing import publish
@@ -143,14 +143,14 @@ def test_another_process_holds_the_slide(tmp_path: Path) -> None:
 def test_a_failed_shard_keeps_the_others(
     client: Client, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = slide_run.run_shard
+    real = stage_run.run_shard
 
     def fails_late(task: Any, attempt: int) -> Any:
         if task.stage == "tile" and task.index == (1, 1):
             raise ValueError("no")
         return real(task)
 
-    monkeypatch.setattr(slide_run, "run_shard", fails_late)
+    monkeypatch.setattr(stage_run, "run_shard", fails_late)
     with pytest.raises(ValueError, match="no"):
         run_slide(TaskPool(client, tmp_path / "markers"), plan, tmp_path, Device())
     monkeypatch.undo()

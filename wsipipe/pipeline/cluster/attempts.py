@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wsipipe.errors import OutOfMemoryError, StalledError, WorkerLostError
+from wsipipe.pipeline.cluster.idle import task_running
 
 SHARD_TIMEOUT_S = 900.0
 """Default time after which a task counts as hung."""
@@ -49,7 +50,8 @@ def run_attempt[Result](
     with marker.open("a") as file:
         file.write(f"{socket.gethostname()} {os.getpid()} {process_start_time(os.getpid())}\n")
     try:
-        return _twice(function, arguments, deaths)
+        with task_running():
+            return _twice(function, arguments, deaths)
     finally:
         marker.unlink(missing_ok=True)
 

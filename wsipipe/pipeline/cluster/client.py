@@ -20,6 +20,7 @@ from wsipipe.pipeline.cluster.script_guard import MESSAGE, check_guard
 LOOPBACK = "127.0.0.1"
 CLOSING_S = 15.0
 _IGNORE_INTERRUPT = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+_BEGIN_IDLE_TIME = "import wsipipe.pipeline.cluster.idle\n"
 # Dask takes an address without protocol for tcp.
 _ADDRESS = re.compile(r"(?:(?P<protocol>tcp|tls|ucx|wss?)://)?(?P<host>[^/\s]+):\d{1,5}")
 _CONFIG = {
@@ -100,7 +101,7 @@ def _worker(name: str, threads: int, resource: str, gpus: str, memory_bytes: int
             "dashboard": False,
             "env": {**limits, "CUDA_VISIBLE_DEVICES": gpus},
             # Ctrl-C on a terminal reaches every process; only the main process acts on it.
-            "preload": [_IGNORE_INTERRUPT],
+            "preload": [_IGNORE_INTERRUPT, _BEGIN_IDLE_TIME],
             "silence_logs": logging.CRITICAL,
         },
     }

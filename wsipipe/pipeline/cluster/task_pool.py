@@ -6,11 +6,12 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from distributed import Client, Future
 from distributed.comm import CommClosedError
@@ -24,10 +25,13 @@ from wsipipe.pipeline.cluster.attempts import (
     process_start_time,
     run_attempt,
 )
-from wsipipe.pipeline.cluster.workers import has_workers, placement
+from wsipipe.pipeline.cluster.workers import Lane, call_in_all, has_workers, lanes
 
 MOST_RESUBMISSIONS = 20
 WITHOUT_WORKERS_S = 300.0
+TASKS_PER_SLOT = 2
+"""Tasks that a slide has at each worker: one that runs, and one that follows at once."""
+LANES_S = 5.0
 _TICK_S = 1.0
 _RESULT_S = 5.0
 
@@ -40,11 +44,25 @@ class TaskCall[Result]:
         name: Name of the task, unique among those that run; used as a file name.
         function: Function whose last argument is the number of earlier attempts.
         arguments: Arguments of the function, before that number.
+        priority: Tasks with a higher one run first, of all tasks that wait.
     """
 
     name: str
     function: Callable[..., Result]
     arguments: tuple[object, ...]
+    priority: int = 0
+
+
+class TaskSource[Result](Protocol):
+    """Function that gives tasks to a pool, best first."""
+
+    def __call__(self, networks: tuple[bool, ...], /) -> TaskCall[Result] | None:
+        """Return the next task that can run now; None if there is none at the moment.
+
+        Args:
+            networks: Whether the task may run a network, must, or must not: both values, or one.
+        """
+        ...
 
 
 def ignore_message(_: str) -> None:
@@ -72,32 +90,36 @@ class TaskPool:
 
     def call[Result](self, name: str, function: Callable[..., Result], *arguments: object) -> Result:
         """Return ``function(*arguments, attempt)``, called in a worker."""
-        (result,) = self.each([TaskCall(name, function, arguments)])
+        calls = [TaskCall(name, function, arguments)]
+        (result,) = self.each(lambda networks: calls.pop() if calls and False in networks else None)
         return result
 
-    def each[Result](self, calls: Sequence[TaskCall[Result]], on_device: bool = False) -> Iterator[Result]:
-        """Yield results as tasks end.
+    def prepare(self, function: Callable[[bool], None]) -> None:
+        """Call a function in every worker; its argument is whether the worker runs networks."""
+        call_in_all(self.client, function)
 
-        All tasks are submitted at once, so that no worker is idle.
+    def each[Result](self, source: TaskSource[Result]) -> Generator[Result]:
+        """Yield results as tasks end, until the source has no task and none runs.
+
+        After every result the source is asked for further tasks. Each worker has at most
+        :data:`TASKS_PER_SLOT` tasks of this call, so that it is never idle and memory stays small.
 
         Args:
-            calls: The tasks; earlier ones have priority.
-            on_device: Whether the tasks run a network.
+            source: The tasks.
 
         Raises:
             WsipipeError: Error of the first task that fails; the others are cancelled.
         """
-        batch = _TaskBatch[Result](self, placement(self.client, on_device))
+        batch = _TaskBatch[Result](self)
         try:
-            for priority, call in enumerate(calls):
-                (self.markers / call.name).unlink(missing_ok=True)
-                batch.submit(call, -priority)
+            batch.fill(source)
             while batch.pending:
                 yield batch.next_result()
+                batch.fill(source)
         finally:
             for future in batch.pending:
                 future.cancel()
-            self._abandon({call.name for call, _ in batch.pending.values()})
+            self._abandon({submitted.call.name for submitted in batch.pending.values()})
 
     def _abandon(self, names: set[str]) -> None:
         """Watch cancelled tasks until they end; a hung one would block its process."""
@@ -151,18 +173,53 @@ class TaskPool:
         self.client.restart_workers(hung, raise_for_error=False)
 
 
+@dataclass(frozen=True)
+class _Submitted[Result]:
+    """A task at the cluster, and the place of its lane."""
+
+    call: TaskCall[Result]
+    lane: int
+
+
 class _TaskBatch[Result]:
     """The tasks of one call of :meth:`TaskPool.each`."""
 
-    def __init__(self, pool: TaskPool, resources: dict[str, float]) -> None:
-        self._pool, self._resources = pool, resources
+    def __init__(self, pool: TaskPool) -> None:
+        self._pool = pool
         self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._seen: dict[str, tuple[int, float]] = {}
         self._resubmitted = 0
         self._watched = self._had_workers = time.monotonic()
-        self.pending: dict[Future, tuple[TaskCall[Result], int]] = {}
+        self._lanes: list[Lane] = []
+        self._lanes_read = 0.0
+        self.pending: dict[Future, _Submitted[Result]] = {}
 
-    def submit(self, call: TaskCall[Result], priority: int) -> None:
+    def fill(self, source: TaskSource[Result]) -> None:
+        """Submit tasks until every worker has enough, or the source has none."""
+        self._read_lanes()
+        for place, lane in enumerate(self._lanes):
+            free = max(1, TASKS_PER_SLOT * lane.slots) - self._in_lane(place)
+            while free > 0 and (call := source(lane.networks)) is not None:
+                (self._pool.markers / call.name).unlink(missing_ok=True)
+                self._submit(_Submitted(call, place))
+                free -= 1
+
+    def _in_lane(self, place: int) -> int:
+        return sum(submitted.lane == place for submitted in self.pending.values())
+
+    def _read_lanes(self) -> None:
+        """Look from time to time for workers that came or went."""
+        now = time.monotonic()
+        if self._lanes and now - self._lanes_read < LANES_S:
+            return
+        found = lanes(self._pool.client)
+        # While all workers of a lane restart, it stays.
+        if len(found) >= len(self._lanes) and (not self._lanes or any(lane.slots for lane in found)):
+            self._lanes = found
+        self._lanes_read = now
+
+    def _submit(self, submitted: _Submitted[Result]) -> None:
+        call = submitted.call
         future = self._pool.client.submit(
             run_attempt,
             self._pool.markers / call.name,
@@ -170,24 +227,27 @@ class _TaskBatch[Result]:
             call.arguments,
             pure=False,
             retries=0,
-            resources=self._resources,
-            priority=priority,
+            resources=self._lanes[submitted.lane].resources,
+            priority=call.priority,
         )
-        self.pending[future] = (call, priority)
+        self.pending[future] = submitted
         future.add_done_callback(self._ended.put)
 
     def next_result(self) -> Result:
         while True:
             future = self._next_ended()
-            call, priority = self.pending[future]
+            submitted = self.pending[future]
+            call = submitted.call
             try:
-                return self._result(future)
+                result = self._result(future)
+                self._resubmitted = 0
+                return result
             except KilledWorker as error:
                 # A scheduler with Dask's defaults fails every task that was queued on a worker that died.
                 self._resubmitted += 1
                 if self._resubmitted > MOST_RESUBMISSIONS + len(self.pending):
                     raise WorkerLostError(f"{call.name}: workers die repeatedly: {error}") from error
-                self.submit(call, priority)
+                self._submit(submitted)
             except (CancelledError, CommClosedError) as error:
                 raise WorkerLostError(
                     f"{call.name}: the connection to the Dask cluster was lost. Finished shards are kept; "
@@ -212,7 +272,7 @@ class _TaskBatch[Result]:
     def _watch(self) -> None:
         if time.monotonic() - self._watched > _TICK_S:
             self._watched = time.monotonic()
-            self._pool.stop_stalled({call.name for call, _ in self.pending.values()}, self._seen)
+            self._pool.stop_stalled({submitted.call.name for submitted in self.pending.values()}, self._seen)
             if self._pool.client.status in {"closing", "closed"}:
                 raise CancelledError
             self._check_workers()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.pipeline.reporting.usage import Usage
 from wsipipe.store.layout import ShardFile
 
 
@@ -35,15 +36,19 @@ class ShardResult:
     """Result of the task of one shard.
 
     Attributes:
+        stage: Name of the stage.
         index: (row, column) of the shard.
         files: Files of the shard, written durably.
         read_ahead_hit: Whether its pixels had been read ahead.
         attempt: Number of earlier attempts.
         network: Precision, implementation and processor of its network; empty without one.
+        usage: Time, bytes and memory that it took.
     """
 
+    stage: str
     index: tuple[int, int]
     files: list[ShardFile] = field(default_factory=list)
     read_ahead_hit: bool = False
     attempt: int = 0
     network: str = ""
+    usage: Usage = field(default_factory=Usage, compare=False)

@@ -2,9 +2,10 @@
 
 import os
 import warnings
-from functools import cached_property
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Condition, Lock
 from typing import Self
 
 import numpy as np
@@ -18,6 +19,8 @@ from wsipipe.store.arrays import array_path, open_array, read_region
 from wsipipe.tiling.canvas import Canvas
 from wsipipe.tiling.slide import open_slide
 
+SLIDE_READS = ("canvas", "scanned", "overview")
+
 
 class ShardInputs:
     """Slide and arrays of one plan, opened once.
@@ -29,12 +32,33 @@ class ShardInputs:
         self.plan = plan
         self._work = work
         self._arrays: dict[str, zarr.Array] = {}
-        # The read-ahead thread and the computing thread share the slide's handle.
-        self._lock = Lock()
+        self._canvas: Canvas | None = None
+        # The read-ahead thread and the computing thread read at the same time; a reader of slides that
+        # cannot do that has its own lock.
+        self._use = Condition()
+        self._users = 0
 
-    @cached_property
+    @property
     def canvas(self) -> Canvas:
-        """The slide on the workflow's grid."""
+        """The slide on the workflow's grid, for an owner that no other thread closes."""
+        with self._use:
+            self._canvas = self._canvas or self._open()
+            return self._canvas
+
+    @contextmanager
+    def _in_use(self) -> Iterator[Canvas]:
+        """Yield the slide on the workflow's grid, which stays open meanwhile."""
+        with self._use:
+            canvas = self.canvas
+            self._users += 1
+        try:
+            yield canvas
+        finally:
+            with self._use:
+                self._users -= 1
+                self._use.notify_all()
+
+    def _open(self) -> Canvas:
         with warnings.catch_warnings():
             # These warnings were reported when the slide was planned.
             warnings.simplefilter("ignore", UserWarning)
@@ -55,24 +79,23 @@ class ShardInputs:
         self.close()
 
     def close(self) -> None:
-        """Close the slide; a later read opens it."""
-        with self._lock:
-            canvas = self.__dict__.pop("canvas", None)
-            if canvas is not None:
-                canvas.slide.close()
+        """Close the slide when no thread reads it any more; a later read opens it."""
+        with self._use:
+            self._use.wait_for(lambda: self._users == 0)
+            if self._canvas is not None:
+                self._canvas.slide.close()
+                self._canvas = None
 
     def read(self, read: Read, region: Region) -> Patch:
         """Return the pixels of ``region``, halo included; RGB has its channels last."""
-        with self._lock:
-            return Patch(self._pixels(read, region), region)
+        return Patch(self._pixels(read, region), region)
 
     def _pixels(self, read: Read, region: Region) -> Array:
-        if read.name == "canvas":
-            return self.canvas.read(region)
-        if read.name == "scanned":
-            return self.canvas.read_coarse(read.downsample)[1]
-        if read.name == "overview":
-            return self.canvas.read_coarse(read.downsample)[0]
+        if read.name in SLIDE_READS:
+            with self._in_use() as canvas:
+                if read.name == "canvas":
+                    return canvas.read(region)
+                return canvas.read_coarse(read.downsample)[read.name == "scanned"]
         if read.name == "given_mask":
             return self._given_mask(read.downsample)
         if read.name.startswith("image/"):
@@ -87,7 +110,8 @@ class ShardInputs:
 
     def _image(self, read: Read, region: Region) -> Array:
         if self.plan.workflow.tile.image == "none":
-            return self.canvas.read_reduced(region, read.downsample)
+            with self._in_use() as canvas:
+                return canvas.read_reduced(region, read.downsample)
         pixels = read_region(self.array(read.name), region, read.outside)
         return np.ascontiguousarray(np.moveaxis(pixels, 0, 2))
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from wsipipe.common.atomic_files import sync_file, write_durable
 from wsipipe.common.fault_injection import fault_point
-from wsipipe.errors import ModelError, add_place
+from wsipipe.errors import InternalError, ModelError, add_place
 from wsipipe.geometry import Region
 from wsipipe.pipeline.execution.shard import ShardResult, ShardTask
 from wsipipe.pipeline.execution.shard_inputs import inputs_for
+from wsipipe.pipeline.execution.usage import Meter
 from wsipipe.stages.stage import Patch, ShardInput, ShardOutput, Stage
 from wsipipe.store import manifest
 from wsipipe.store.arrays import ShardFile, write_shards
-from wsipipe.store.tables import load_table, pack_table, stored_tables
+from wsipipe.store.tables import Table, load_table, pack_table, stored_tables
 
 if TYPE_CHECKING:
     from wsipipe.models.predictor import Predictor
@@ -48,14 +49,28 @@ def run_shard(task: ShardTask, attempt: int = 0) -> ShardResult:
 
 def _run_shard(task: ShardTask, stage: Stage, core: Region) -> ShardResult:
     fault_point("worker.segfault", task.plan.slide.slide_id)
-    reader = _reader(task, stage, core)
-    tables = {name: load_table(path) for name, path in stored_tables(task.work).items()}
-    model = _model(stage.network, task) if stage.network else None
+    meter = Meter()
+    reader = _reader(task, stage, core, meter)
+    tables = _tables(task, stage)
+    with meter.part("loading"):
+        model = _model(stage.network, task) if stage.network else None
     output = stage.kernel(ShardInput(task.index, core, reader.read, tables, model))
     fault_point("shard.before_write")
-    files = _write(task, stage, core, output)
+    with meter.part("writing"):
+        files = _write(task, stage, core, output)
     fault_point("shard.after_write")
-    return ShardResult(task.index, files, reader.hit, network=model.in_words() if model else "")
+    on_gpu = model is not None and task.device == "cuda"
+    canvas_px = core.area_px * stage.downsample**2
+    usage = meter.usage(sum(file.size_bytes for file in files), canvas_px, on_gpu)
+    network = model.in_words() if model else ""
+    return ShardResult(stage.name, task.index, files, reader.hit, network=network, usage=usage)
+
+
+def _tables(task: ShardTask, stage: Stage) -> dict[str, Table]:
+    """Return the tables of earlier stages; those of later ones may be there already."""
+    stages = task.plan.stages
+    earlier = {each.name for each in stages[: [each.name for each in stages].index(stage.name)]}
+    return {name: load_table(path) for name, path in stored_tables(task.work).items() if name in earlier}
 
 
 class _Reader:
@@ -64,18 +79,27 @@ class _Reader:
     Those of the read-ahead come from memory.
     """
 
-    def __init__(self, task: ShardTask, stage: Stage, core: Region, ready: dict[str, Patch] | None) -> None:
+    def __init__(
+        self, task: ShardTask, stage: Stage, core: Region, ready: dict[str, Patch] | None, meter: Meter
+    ) -> None:
         self._inputs = inputs_for(task.plan, task.work)
         self._stage, self._core = stage, core
         self._declared = {read.name: read for read in stage.reads}
         self._patches = {(name, core): patch for name, patch in (ready or {}).items()}
+        self._meter = meter
         self.hit = ready is not None
 
     def read(self, name: str, around: Region | None = None) -> Patch:
         core = around or self._core
+        if core != self._core and not self._declared[name].anywhere:
+            raise InternalError(
+                f"The stage {self._stage.name} reads {name} around other regions than its shard, which may "
+                f"not be computed yet. Declare the read with ``anywhere=True``."
+            )
         if (name, core) not in self._patches:
             read = self._declared[name]
-            self._patches[name, core] = self._inputs.read(read, self._stage.patch_region(read, core))
+            with self._meter.part("reading"):
+                self._patches[name, core] = self._inputs.read(read, self._stage.patch_region(read, core))
         return self._patches[name, core]
 
 
@@ -83,12 +107,13 @@ _ahead_thread = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
 _ahead: dict[tuple[str, str, tuple[int, int]], Future[dict[str, Patch]]] = {}
 
 
-def _reader(task: ShardTask, stage: Stage, core: Region) -> _Reader:
+def _reader(task: ShardTask, stage: Stage, core: Region, meter: Meter) -> _Reader:
     """Take what was read ahead, and start the next read-ahead."""
     waiting = _ahead.pop((task.plan.id, stage.name, task.index), None)
-    # A failed read-ahead is repeated here, where its error belongs to this shard.
-    ready = waiting.result() if waiting and not waiting.exception() else None
-    reader = _Reader(task, stage, core, ready)
+    with meter.part("reading"):
+        # A failed read-ahead is repeated here, where its error belongs to this shard.
+        ready = waiting.result() if waiting and not waiting.exception() else None
+    reader = _Reader(task, stage, core, ready, meter)
     if task.ahead is not None:
         _ahead.clear()
         next_core = stage.core(task.plan.facts.grid, task.ahead)
@@ -97,8 +122,8 @@ def _reader(task: ShardTask, stage: Stage, core: Region) -> _Reader:
 
 
 def _read_all(task: ShardTask, stage: Stage, core: Region) -> dict[str, Patch]:
-    reader = _Reader(task, stage, core, None)
-    return {read.name: reader.read(read.name) for read in stage.reads}
+    inputs = inputs_for(task.plan, task.work)
+    return {read.name: inputs.read(read, stage.patch_region(read, core)) for read in stage.reads}
 
 
 def _model(params: "NetworkParams", task: ShardTask) -> "Predictor":

@@ -12,6 +12,7 @@ from wsipipe.common.about import RESEARCH_USE_NOTICE, __version__
 from wsipipe.common.atomic_files import write_durable
 from wsipipe.pipeline.reporting.outcome import precisions
 from wsipipe.pipeline.reporting.run_json import MachineEntry, RunEntry, SlideEntry
+from wsipipe.pipeline.reporting.usage_bars import PARTS, usage_bars
 from wsipipe.store.names import OVERVIEW
 from wsipipe.tiling.collect import printable
 
@@ -41,6 +42,10 @@ tr + tr { border-top: 1px solid #ddd }
 .failed, .warning { color: #b00020 }
 pre { font-size: 12px; white-space: pre-wrap }
 img { max-width: 100%; border: 1px solid #ddd }
+.bar { display: flex; height: .9rem; min-width: 12rem }
+.computing { background: #2a6f97 } .reading { background: #e9a23b } .loading { background: #8d6cab }
+.writing { background: #5b9a68 } .waiting { background: #d9d9d9 }
+.key span { display: inline-block; width: .9rem; height: .9rem; margin: 0 .3rem 0 1rem }
 .notice { background: #fff4d6; padding: .4rem .8rem; border-radius: 4px }
 </style></head><body>
 <h1>wsipipe run</h1>
@@ -79,11 +84,23 @@ peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB<
 {% elif slide.status != "failed" %}<p>{{ slide.status }}</p>
 {% endif %}
 {% if slide.seconds %}
-<table><tr><th>stage</th><th>seconds</th><th>Mpx/s</th></tr>
+{% set usage = slide.usage | default({}) %}{% set bars = usage_bars(usage) %}
+<table><tr><th>stage</th><th>seconds</th><th>Mpx/s</th>{% if usage %}
+<th>busy s</th><th>waiting s</th><th>MB written</th><th>peak MB</th>
+<th>GPU</th><th>seconds of the workers</th>{% endif %}</tr>
 {% for stage, seconds in in_order(slide) %}
 <tr><td>{{ stage }}</td><td>{{ "%.1f" | format(seconds) }}</td>
-<td>{% if seconds > 0 %}{{ "%.2f" | format(mpx(slide) / seconds) }}{% endif %}</td></tr>
-{% endfor %}</table>{% endif %}
+<td>{% if seconds > 0 %}{{ "%.2f" | format(mpx(slide) / seconds) }}{% endif %}</td>
+{% if stage in usage %}{% set used = usage[stage] %}
+<td>{{ "%.1f" | format(used.busy_s) }}</td><td>{{ "%.1f" | format(used.waiting_s) }}</td>
+<td>{{ "%.1f" | format(used.written_bytes / 1e6) }}</td><td>{{ "%.0f" | format(used.peak_memory_mb) }}</td>
+<td>{% if used.gpu_busy is not none %}{{ "%.0f" | format(100 * used.gpu_busy) }} %{% endif %}</td>
+<td><div class="bar">{% for part, spent, width in bars[stage] %}
+<span class="{{ part }}" style="width: {{ "%.2f" | format(width) }}%"
+title="{{ part }} {{ "%.1f" | format(spent) }} s"></span>{% endfor %}</div></td>{% endif %}</tr>
+{% endfor %}</table>
+{% if usage %}<p class="key">Seconds of the workers:
+{% for part in parts %}<span class="{{ part }}"></span>{{ part }}{% endfor %}</p>{% endif %}{% endif %}
 {% endfor %}
 </body></html>
 """
@@ -109,7 +126,8 @@ def write_report(out: Path, run: RunEntry) -> None:
     # Autoescape is a constant: a slide's name may hold anything.
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_PAGE)
     tools = {"mpx": _canvas_mpx, "precisions": precisions, "in_order": _in_order, "log_of": _log_of}
-    text = page.render(run=run, notice=RESEARCH_USE_NOTICE, overview=OVERVIEW, **tools)
+    names = {"notice": RESEARCH_USE_NOTICE, "overview": OVERVIEW, "parts": PARTS}
+    text = page.render(run=run, usage_bars=usage_bars, **tools, **names)
     write_durable(out / "report.html", printable(text).encode())
 
 

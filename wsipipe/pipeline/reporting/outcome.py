@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from wsipipe.errors import Place
-from wsipipe.pipeline.reporting.run_json import PlanEntry, SlideEntry
+from wsipipe.pipeline.reporting.run_json import PlanEntry, SlideEntry, UsageEntry
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,12 @@ class SlideOutcome:
         place: Level, y, x of the tile; stage, row, column of the shard; as far as known.
         log: Last log lines.
         plan: Summary of the plan; empty if the slide did not open.
-        seconds: Duration of each stage, s.
+        seconds: Share of each stage in the duration of the slide, s; see
+            :func:`wsipipe.pipeline.reporting.usage.wall_shares`.
         nuclei: Number of rows of the nuclei table; None without a table.
         warnings: Warnings to be checked by a person; the slide is finished nevertheless.
         networks: Precision, implementation and processor of each stage's network.
+        usage: What the shards of each stage took in the workers.
     """
 
     slide_id: str
@@ -53,6 +55,7 @@ class SlideOutcome:
     nuclei: int | None = None
     warnings: tuple[SlideWarning, ...] = ()
     networks: dict[str, list[str]] = field(default_factory=dict)
+    usage: dict[str, UsageEntry] = field(default_factory=dict)
 
     def as_json(self) -> SlideEntry:
         """Return the entry for ``run.json``."""

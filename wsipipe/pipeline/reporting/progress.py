@@ -118,7 +118,7 @@ class PlainReporter:
 class RichReporter:
     """A reporter for terminals that shows progress bars.
 
-    There is one bar for all slides, and one per slide for its current stage.
+    There is one bar for all slides, and one per slide for the shards of all its stages.
     """
 
     def __init__(self, console: Console) -> None:
@@ -132,7 +132,7 @@ class RichReporter:
             console=console,
         )
         self._all = self._bars.add_task("slides", total=None, speed="")
-        self._stages: dict[str, tuple[str, TaskID]] = {}
+        self._slides: dict[str, tuple[TaskID, dict[str, tuple[int, int]]]] = {}
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -148,25 +148,23 @@ class RichReporter:
         self._bars.update(self._all, total=total)
 
     def shard(self, progress: ShardProgress) -> None:
-        """Advance the slide's bar; a new stage replaces it."""
-        stage, bar = self._stages.get(progress.slide_id, ("", None))
-        if bar is None or stage != progress.stage:
-            if bar is not None:
-                self._bars.remove_task(bar)
-            bar = self._bars.add_task("", total=progress.total, speed="")
-            self._stages[progress.slide_id] = (progress.stage, bar)
-        speed = f"{progress.mpx_per_second:.2f} Mpx/s" if progress.mpx_per_second else ""
+        """Advance the slide's bar, which counts the shards of all stages."""
+        if progress.slide_id not in self._slides:
+            self._slides[progress.slide_id] = (self._bars.add_task("", total=None, speed=""), {})
+        bar, stages = self._slides[progress.slide_id]
+        stages[progress.stage] = (progress.done, progress.total)
         self._bars.update(
             bar,
-            description=f"{progress.slide_id[:40]} · {progress.stage}",
-            completed=progress.done,
-            speed=speed,
+            description=f"{progress.slide_id[:40]} · {progress.stage} {progress.done}/{progress.total}",
+            completed=sum(done for done, _ in stages.values()),
+            total=sum(total for _, total in stages.values()),
+            speed=f"{progress.mpx_per_second:.2f} Mpx/s" if progress.mpx_per_second else "",
         )
 
     def slide(self, slide_id: str, text: str) -> None:
         """Remove the slide's bar and print the outcome above the display."""
-        if slide_id in self._stages:
-            self._bars.remove_task(self._stages.pop(slide_id)[1])
+        if slide_id in self._slides:
+            self._bars.remove_task(self._slides.pop(slide_id)[0])
         self._bars.advance(self._all)
         self._bars.console.print(f"{slide_id}: {text}", highlight=False, markup=False)
 

@@ -29,11 +29,28 @@ class PlanEntry(TypedDict, total=False):
     shards: dict[str, int]
 
 
+class UsageEntry(TypedDict):
+    """What the shards of a stage took in the workers."""
+
+    waiting_s: float
+    busy_s: float
+    cpu_s: float
+    reading_s: float
+    loading_s: float
+    writing_s: float
+    written_bytes: int
+    peak_memory_mb: float
+    canvas_mpx: float
+    mpx_per_busy_s: float
+    gpu_busy: float | None
+
+
 class ShardFacts(TypedDict, total=False):
     """What earlier runs of the same plan spent and used."""
 
     seconds: dict[str, float]
     networks: dict[str, list[str]]
+    usage: dict[str, UsageEntry]
 
 
 class SlideState(TypedDict):
@@ -56,6 +73,7 @@ class SlideEntry(SlideState):
     nuclei: int | None
     warnings: NotRequired[list[dict[str, str]]]
     networks: NotRequired[dict[str, list[str]]]
+    usage: NotRequired[dict[str, UsageEntry]]
     asked: NotRequired[str]
     sample_id: NotRequired[str]
     given_mpp: NotRequired[float | None]

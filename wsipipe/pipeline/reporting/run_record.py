@@ -157,6 +157,7 @@ class RunRecord:
         return {
             "seconds": entry["seconds"] or same.get("seconds", {}),
             "networks": _joined(same.get("networks", {}), entry["networks"]),
+            "usage": entry["usage"] or same.get("usage", {}),
         }
 
     def _write(self) -> RunEntry:
@@ -168,7 +169,7 @@ class RunRecord:
 
 
 def _by_plan(entry: dict[str, Any]) -> dict[str, ShardFacts]:
-    """Return ``seconds`` and ``networks`` of a slide's earlier runs, by plan."""
+    """Return times, networks and usage of a slide's earlier runs, by plan."""
     found: dict[str, ShardFacts] = dict(entry.get("earlier", {}))
     plan = entry.get("plan", {}).get("plan")
     if not plan:
@@ -177,6 +178,7 @@ def _by_plan(entry: dict[str, Any]) -> dict[str, ShardFacts]:
     facts: ShardFacts = {
         "seconds": entry.get("seconds") or before.get("seconds", {}),
         "networks": _joined(before.get("networks", {}), entry.get("networks", {})),
+        "usage": entry.get("usage") or before.get("usage", {}),
     }
     return found | {plan: facts}
 

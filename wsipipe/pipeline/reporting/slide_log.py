@@ -4,11 +4,13 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from wsipipe.errors import WsipipeError
 from wsipipe.pipeline.cluster.task_pool import ignore_message
 from wsipipe.pipeline.reporting.progress import ProgressReporter, ShardProgress
+from wsipipe.pipeline.reporting.run_json import UsageEntry
 
 LINES = 20
 
@@ -22,7 +24,7 @@ class SlideLog:
     def __init__(self, slide_id: str, reporter: ProgressReporter) -> None:
         self._slide_id, self._reporter = slide_id, reporter
         self._lines: deque[str] = deque(maxlen=LINES)
-        self._last_stage = ""
+        self._last_of: dict[str, str] = {}
 
     def message(self, text: str) -> None:
         """Log a message for the user."""
@@ -31,11 +33,9 @@ class SlideLog:
 
     def shard(self, progress: ShardProgress) -> None:
         """Log a finished shard, in place of the previous one of its stage."""
-        text = f"{progress.stage} {progress.done}/{progress.total}"
-        if self._last_stage == progress.stage and self._lines:
-            self._lines.pop()
-        self._write(text)
-        self._last_stage = progress.stage
+        with suppress(KeyError, ValueError):
+            self._lines.remove(self._last_of[progress.stage])
+        self._last_of[progress.stage] = self._write(f"{progress.stage} {progress.done}/{progress.total}")
         self._reporter.shard(progress)
 
     def error(self, error: Exception) -> None:
@@ -50,9 +50,10 @@ class SlideLog:
         """Return the lines for ``run.json`` and the report."""
         return tuple(self._lines)
 
-    def _write(self, text: str) -> None:
-        self._last_stage = ""
-        self._lines.append(f"{time.strftime('%H:%M:%S')} {text}")
+    def _write(self, text: str) -> str:
+        line = f"{time.strftime('%H:%M:%S')} {text}"
+        self._lines.append(line)
+        return line
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,10 @@ class RunCallbacks:
         shard: Called after every shard, in the thread of the slide.
         message: Called with messages for the user: what is kept, what is computed again and why.
         network: Called after every shard that used a network, with the stage and how the network ran.
+        usage: Called after the last shard with what those of each stage took.
     """
 
     shard: Callable[[ShardProgress], None] = lambda progress: None
     message: Callable[[str], None] = ignore_message
     network: Callable[[str, str], None] = lambda stage, text: None
+    usage: Callable[[dict[str, UsageEntry]], None] = lambda usage: None

@@ -52,9 +52,9 @@ def table_stage(grid: CanvasGrid, downsample: int, shard_px: int, classes: Class
     """
     mpp = grid.mpp * downsample
     image = image_name(downsample.bit_length() - 1)
-    reads = [Read(NUCLEI, downsample), Read(image, downsample, outside=255)]
+    reads = [Read(NUCLEI, downsample, anywhere=True), Read(image, downsample, outside=255, anywhere=True)]
     if classes:
-        reads.append(Read(CLASS_MAP, classes.downsample, outside=NOT_COMPUTED))
+        reads.append(Read(CLASS_MAP, classes.downsample, outside=NOT_COMPUTED, anywhere=True))
 
     def kernel(shard: ShardInput) -> ShardOutput:
         nuclei = {name: column for name, column in shard.tables[NUMBERED].items() if name != "final"}

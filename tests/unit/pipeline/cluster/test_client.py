@@ -11,10 +11,11 @@ import pytest
 from distributed import Client, get_worker
 
 from wsipipe.errors import ConfigError
-from wsipipe.pipeline import slide_run
+from wsipipe.pipeline import stage_run
 from wsipipe.pipeline.cluster import client as cluster
 from wsipipe.pipeline.cluster import workers
 from wsipipe.pipeline.cluster.task_pool import TaskPool
+from wsipipe.pipeline.cluster.workers import Lane
 from wsipipe.pipeline.execution.shard import ShardResult, ShardTask
 from wsipipe.pipeline.slide_run import Device, run_slide
 from wsipipe.stages.workflow import Workflow
@@ -54,10 +55,11 @@ def test_each_worker_sees_its_own_gpu_or_none(client: Client) -> None:
 
 
 def test_placement_follows_what_workers_declare(client: Client, scheduler: str) -> None:
-    assert workers.placement(client, True) == {"GPU": 1}
-    assert workers.placement(client, False) == {"CPU": 1}
+    assert workers.lanes(client) == [Lane((True,), {"GPU": 1}, 1), Lane((False,), {"CPU": 1}, 1)]
     with Client(scheduler, set_as_default=False) as without:
-        assert workers.placement(without, True) == {"CPU": 1}
+        assert [(lane.networks, lane.resources) for lane in workers.lanes(without)] == [
+            ((True, False), {"CPU": 1})
+        ]
         assert workers.gpu_workers(without) == 0
 
 
@@ -71,20 +73,19 @@ def test_networks_run_on_the_gpu_worker_and_read_ahead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     log, hits = tmp_path / "log", []
-    computed, run_shard = slide_run._computed, slide_run.run_shard
+    report, run_shard = stage_run._StageCount.report, stage_run.run_shard
 
     def logged(task: ShardTask, attempt: int = 0) -> ShardResult:
         with log.open("a") as file:
             file.write(f"{task.stage}:{get_worker().name}\n")
         return run_shard(task)
 
-    def counted(*arguments: Any) -> Iterator[ShardResult]:
-        for done in computed(*arguments):
-            hits.append(done.read_ahead_hit)
-            yield done
+    def counted(count: Any, slide_id: str, done: ShardResult, callbacks: Any) -> None:
+        hits.append(done.read_ahead_hit)
+        report(count, slide_id, done, callbacks)
 
-    monkeypatch.setattr(slide_run, "run_shard", logged)
-    monkeypatch.setattr(slide_run, "_computed", counted)
+    monkeypatch.setattr(stage_run, "run_shard", logged)
+    monkeypatch.setattr(stage_run._StageCount, "report", counted)
     plan = plan_for(small_slide, tiny_workflow)
     run_slide(TaskPool(client, tmp_path / "markers"), plan, tmp_path / "out", Device("cpu", 1, lookahead=1))
     where = {tuple(line.split(":")) for line in log.read_text().splitlines()}

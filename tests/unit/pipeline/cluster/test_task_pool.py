@@ -9,13 +9,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from wsipipe.errors import WorkerLostError
 from wsipipe.pipeline.cluster.attempts import STALLED, lines_of, process_start_time
 from wsipipe.pipeline.cluster.client import connect
-from wsipipe.pipeline.cluster.task_pool import TaskPool, _TaskBatch
+from wsipipe.pipeline.cluster.task_pool import TASKS_PER_SLOT, TaskCall, TaskPool, _TaskBatch
+from wsipipe.pipeline.cluster.workers import Lane
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_a_result_that_is_lost_after_its_task_ended_is_an_error(
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.WITHOUT_WORKERS_S", 0.0)
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool._TICK_S", -1.0)
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.has_workers", lambda client: False)
-    run = _TaskBatch(TaskPool(SimpleNamespace(status="running"), tmp_path), {})
+    run = _TaskBatch(TaskPool(SimpleNamespace(status="running"), tmp_path))
     with pytest.raises(WorkerLostError, match="no worker has been connected"):
         run._result(Lost())
 
@@ -104,6 +106,64 @@ def test_a_result_that_is_lost_after_its_task_ended_is_an_error(
 def test_a_cluster_without_workers_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.WITHOUT_WORKERS_S", 0.0)
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.has_workers", lambda client: False)
-    run = _TaskBatch(TaskPool(SimpleNamespace(status="running"), tmp_path), {})
+    run = _TaskBatch(TaskPool(SimpleNamespace(status="running"), tmp_path))
     with pytest.raises(WorkerLostError, match="no worker has been connected"):
         run._check_workers()
+
+
+class FakeFuture:
+    """A task that never ends."""
+
+    def add_done_callback(self, _: object) -> None:
+        pass
+
+
+class FakeClient:
+    """A client that only notes what it is given."""
+
+    status = "running"
+
+    def __init__(self) -> None:
+        self.submitted: list[tuple[str, dict[str, float], int]] = []
+
+    def submit(self, _: object, marker: Path, *__: object, **more: Any) -> Any:
+        self.submitted.append((marker.name, more["resources"], more["priority"]))
+        return FakeFuture()
+
+
+def test_few_tasks_are_at_the_workers_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So memory does not grow with the slide, and a shard that becomes ready is not behind all others."""
+    both = [Lane((True,), {"GPU": 1}, 1), Lane((False,), {"CPU": 1}, 2)]
+    monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.lanes", lambda client: both)
+    waiting = {True: [f"network {i}" for i in range(9)], False: [f"other {i}" for i in range(9)]}
+
+    def source(networks: tuple[bool, ...]) -> TaskCall[object] | None:
+        (network,) = networks
+        return TaskCall(waiting[network].pop(0), print, (), -3) if waiting[network] else None
+
+    client = FakeClient()
+    batch = _TaskBatch[object](TaskPool(client, tmp_path))
+    batch.fill(source)
+    assert client.submitted == [
+        *((f"network {i}", {"GPU": 1}, -3) for i in range(TASKS_PER_SLOT)),
+        *((f"other {i}", {"CPU": 1}, -3) for i in range(2 * TASKS_PER_SLOT)),
+    ]
+    batch.fill(source)
+    assert len(client.submitted) == 3 * TASKS_PER_SLOT
+    ended = next(future for future, submitted in batch.pending.items() if submitted.lane == 1)
+    del batch.pending[ended]
+    batch.fill(source)
+    assert client.submitted[3 * TASKS_PER_SLOT :] == [(f"other {2 * TASKS_PER_SLOT}", {"CPU": 1}, -3)]
+
+
+def test_lanes_of_workers_that_restart_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With none connected, nothing is known of what they declare."""
+    found = [[Lane((True, False), {"CPU": 1}, 2)], [Lane((True, False), {}, 0)]]
+    monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.lanes", lambda client: found.pop(0))
+    monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.LANES_S", -1.0)
+    client = FakeClient()
+    batch = _TaskBatch[object](TaskPool(client, tmp_path))
+    calls = [TaskCall("a", print, ())]
+    batch.fill(lambda networks: None)
+    batch.fill(lambda networks: calls.pop() if calls else None)
+    assert client.submitted == [("a", {"CPU": 1}, 0)]

@@ -1,5 +1,7 @@
 """Reads come from where they are declared to, and a closed slide opens again."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from wsipipe.stages.stage import Read
 from wsipipe.stages.tile import TileParams
 from wsipipe.stages.workflow import Workflow
 from wsipipe.store.result import Result
+from wsipipe.tiling.canvas import Canvas
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +74,47 @@ def test_a_worker_that_decodes_otherwise_than_planned_is_refused(plan: Plan, tmp
     assert other.id != plan.id
     with pytest.raises(ConfigError, match="decoded by other means"):
         ShardInputs(other, tmp_path).read(Read("canvas", 1), Region(0, 0, 8, 8))
+
+
+def test_two_threads_read_at_the_same_time(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits inside its read for the other one."""
+    both, real = threading.Barrier(2, timeout=30), Canvas.read
+
+    def meeting(canvas: Canvas, region: Region) -> Any:
+        both.wait()
+        return real(canvas, region)
+
+    monkeypatch.setattr(Canvas, "read", meeting)
+    regions = [Region(0, 0, 9, 9), Region(100, 50, 9, 9)]
+    with ShardInputs(plan, tmp_path) as sources, ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda region: sources.read(Read("canvas", 1), region).pixels, regions))
+    monkeypatch.undo()
+    with ShardInputs(plan, tmp_path) as sources:
+        for region, pixels in zip(regions, found, strict=True):
+            np.testing.assert_array_equal(sources.read(Read("canvas", 1), region).pixels, pixels)
+
+
+def test_a_slide_that_is_read_is_closed_afterwards(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, may_end = threading.Event(), threading.Event()
+    real = Canvas.read
+
+    def slow(canvas: Canvas, region: Region) -> Any:
+        reading.set()
+        assert may_end.wait(30)
+        return real(canvas, region)
+
+    monkeypatch.setattr(Canvas, "read", slow)
+    sources = ShardInputs(plan, tmp_path)
+    with ThreadPoolExecutor(2) as threads:
+        read = threads.submit(sources.read, Read("canvas", 1), Region(0, 0, 9, 9))
+        assert reading.wait(30)
+        closed = threads.submit(sources.close)
+        assert not closed.done()
+        may_end.set()
+        assert read.result().pixels.shape == (9, 9, 3)
+        closed.result(30)
+    assert sources._canvas is None

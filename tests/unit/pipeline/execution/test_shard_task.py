@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wsipipe.errors import ModelError, MppError, SlideError
+from wsipipe.errors import InternalError, ModelError, MppError, SlideError
+from wsipipe.geometry import Region
 from wsipipe.pipeline.execution import shard_task
 from wsipipe.pipeline.execution.shard import ShardTask
 from wsipipe.pipeline.execution.shard_task import run_shard
+from wsipipe.pipeline.execution.usage import Meter
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.slide_facts import inspect_slide
 from wsipipe.stages.grid import lattice_px
@@ -94,3 +96,36 @@ def test_facts_of_a_slide(small_slide: Path, plan: Plan) -> None:
 def test_detail_is_not_invented(small_slide: Path) -> None:
     with pytest.raises(MppError, match=r"tile\.mpp"):
         inspect_slide(collect([small_slide], mpp=2.0)[0], 0.5, 64, "cpu")
+
+
+def test_a_kernel_reads_elsewhere_only_if_that_is_declared(plan: Plan, work: Path) -> None:
+    """The shards there may not be computed yet."""
+    stage, elsewhere, core = plan.stage("tile"), Region(256, 256, 256, 256), Region(0, 0, 256, 256)
+    task = ShardTask(plan, work, "tile", (0, 0))
+    reader = shard_task._Reader(task, stage, core, None, Meter())
+    with pytest.raises(InternalError, match="anywhere=True"):
+        reader.read("canvas", elsewhere)
+    assert reader.read("canvas").region == core
+    free = replace(stage, reads=(replace(stage.reads[0], anywhere=True),))
+    reader = shard_task._Reader(task, free, core, None, Meter())
+    assert reader.read("canvas", elsewhere).region == elsewhere
+
+
+def test_a_shard_sees_the_tables_of_earlier_stages_alone(plan: Plan, work: Path) -> None:
+    """Those of later ones may be there or not, as it happens."""
+    (work / "tables").mkdir(exist_ok=True)
+    for name in ("seeds", "instances"):
+        (work / "tables" / f"{name}.npz").write_bytes(pack_table({"a": np.arange(2)}))
+    task = ShardTask(plan, work, "segment", (0, 0))
+    assert shard_task._tables(task, plan.stage("segment")) == {}
+    assert list(shard_task._tables(task, plan.stage("grow"))) == ["seeds"]
+
+
+def test_a_shard_reports_what_it_took(plan: Plan, work: Path) -> None:
+    done = run_shard(ShardTask(plan, work, "tile", (0, 0)))
+    used = done.usage
+    assert used.written_bytes == sum(file.size_bytes for file in done.files) > 0
+    assert used.canvas_mpx == 256 * 256 / 1e6
+    assert 0 < used.reading_s + used.writing_s <= used.busy_s
+    assert (used.loading_s, used.on_gpu) == (0.0, False)
+    assert used.peak_memory_mb > 10

@@ -32,3 +32,14 @@ def test_outcomes_are_printed_as_they_are(kind: type, terminal: bool) -> None:
     text = printed(kind, terminal)
     assert "a: done in 1.0 s" in text
     assert "/x/[/red]b.svs does not open" in text
+
+
+def test_the_bar_of_a_slide_counts_the_shards_of_all_stages() -> None:
+    """Stages run at the same time, so none of them is the whole of a slide."""
+    reporter = RichReporter(Console(file=io.StringIO(), width=200))
+    for stage, done, total in [("tile", 0, 4), ("segment", 0, 4), ("tile", 3, 4), ("segment", 1, 4)]:
+        reporter.shard(ShardProgress("a", stage, done, total, 0.0))
+    (bar,) = [task for task in reporter._bars.tasks if task.description != "slides"]
+    assert (bar.description, bar.completed, bar.total) == ("a · segment 1/4", 4, 8)
+    reporter.slide("a", "done")
+    assert [task.description for task in reporter._bars.tasks] == ["slides"]
