@@ -34,9 +34,16 @@ from wsipipe.pipeline.planning.planner import make_planner
 from wsipipe.pipeline.planning.slide_facts import inspect_slide
 from wsipipe.pipeline.publishing.publish import write_results
 from wsipipe.stages.classify import CLASS_MAP, CLASS_PROBABILITIES
-from wsipipe.stages.segment import probability_name
 from wsipipe.stages.stage import Stage
-from wsipipe.store.arrays import RESULT, ShardFile, array_path, create_array, open_array, read_region, write_shards
+from wsipipe.store.arrays import (
+    RESULT,
+    ShardFile,
+    array_path,
+    create_array,
+    open_array,
+    read_region,
+    write_shards,
+)
 from wsipipe.store.encoding import NOT_COMPUTED, PROBABILITY_MAX
 from wsipipe.store.tables import write_reduced
 from wsipipe.synth.slide import SyntheticSlide
@@ -95,7 +102,9 @@ def write_maps(plan: Plan, stage: Stage, truth: SyntheticSlide, work: Path) -> N
             for side, offset in zip(shape, grid.offset_px0, strict=True)
         )
         coarse = truth.tissue(Region(0, 0, *(side // 32 + 1 for side in truth.shape)), 32)
-        in_tissue = coarse[np.clip(y // 32, 0, len(coarse) - 1)[:, None], np.clip(x // 32, 0, len(coarse[0]) - 1)]
+        in_tissue = coarse[
+            np.clip(y // 32, 0, len(coarse) - 1)[:, None], np.clip(x // 32, 0, len(coarse[0]) - 1)
+        ]
         whole = made_classes(shape, in_tissue, len(plan.cards["classify"].outputs))
     for index in np.ndindex(rows, columns):
         core = stage.core(grid, index)
@@ -225,14 +234,17 @@ def elsewhere(asked: argparse.Namespace, checkout: Path) -> dict[str, object]:
     command = [sys.executable, str(Path(__file__).resolve()), str(asked.folder), "--json", str(out)]
     command += ["--side-px", str(asked.side_px), "--repeats", "1"]
     environment = os.environ | {"PYTHONPATH": str(checkout)}
-    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     return json.loads(out.read_text())
 
 
 def show(found: dict[str, object], other: dict[str, object] | None = None) -> None:
     """Print seconds and nuclei a minute of every stage."""
     print(f"{found['nuclei']:,} nuclei, canvas {found['canvas_mpx']:.1f} Mpx, peak {found['peak_mb']:.0f} MB")
-    print(f"{'stage':20} {'CPU s':>8} {'nuclei a minute':>16}" + (f" {'other s':>8} {'ratio':>6}" if other else ""))
+    print(
+        f"{'stage':20} {'CPU s':>8} {'nuclei a minute':>16}"
+        + (f" {'other s':>8} {'ratio':>6}" if other else "")
+    )
     rows = found["seconds"] | {"all": sum(found["seconds"].values())}
     beside = other["seconds"] | {"all": sum(other["seconds"].values())} if other else {}
     for stage, seconds in rows.items():
@@ -240,13 +252,17 @@ def show(found: dict[str, object], other: dict[str, object] | None = None) -> No
         print(line + (f" {beside[stage]:8.2f} {beside[stage] / seconds:6.2f}" if other else ""))
     print(found["digests"])
     if other:
-        print("same digests" if other["digests"] == found["digests"] else f"other digests: {other['digests']}")
+        print(
+            "same digests" if other["digests"] == found["digests"] else f"other digests: {other['digests']}"
+        )
 
 
 def least(measures: list[dict[str, object]]) -> dict[str, object]:
     """Return the last measurement with the least seconds of all."""
     stages = measures[-1]["seconds"]
-    return measures[-1] | {"seconds": {name: min(each["seconds"][name] for each in measures) for name in stages}}
+    return measures[-1] | {
+        "seconds": {name: min(each["seconds"][name] for each in measures) for name in stages}
+    }
 
 
 def main() -> None:
