@@ -1,6 +1,6 @@
 """Measure CPU seconds of every stage after the networks, on one thread.
 
-Usage: python benchmarks/after_network.py FOLDER [--side-px 8192] [--repeats 3] [--profile STAGE] [--json FILE]
+Usage: python benchmarks/after_network.py FOLDER [--side-px 8192] [--repeats 3] [--profile STAGE]
        python benchmarks/after_network.py FOLDER --other CHECKOUT
 
 No network runs. Nucleus and centre maps come from the exact truth of a synthetic slide at 0.25 um/px, tissue
@@ -92,7 +92,6 @@ def made_classes(shape: tuple[int, int], in_tissue: Array, count: int) -> dict[s
 def write_maps(plan: Plan, stage: Stage, truth: SyntheticSlide, work: Path) -> None:
     """Write the made outputs of a network."""
     grid = plan.facts.grid
-    rows, columns = stage.grid_shape(grid)
     whole = {}
     if stage.name == "classify":
         shape = grid.shape_at(stage.downsample)
@@ -106,7 +105,7 @@ def write_maps(plan: Plan, stage: Stage, truth: SyntheticSlide, work: Path) -> N
             np.clip(y // 32, 0, len(coarse) - 1)[:, None], np.clip(x // 32, 0, len(coarse[0]) - 1)
         ]
         whole = made_classes(shape, in_tissue, len(plan.cards["classify"].outputs))
-    for index in np.ndindex(rows, columns):
+    for index in np.ndindex(*stage.grid_shape(grid)):
         core = stage.core(grid, index)
         found = {name: pixels[(..., *core.slices)] for name, pixels in whole.items()}
         if not found:
@@ -119,8 +118,7 @@ def write_maps(plan: Plan, stage: Stage, truth: SyntheticSlide, work: Path) -> N
 def run_stage(plan: Plan, stage: Stage, work: Path) -> list[ShardFile]:
     """Run all shards of a stage in this thread, and its reduction."""
     files = {}
-    rows, columns = stage.grid_shape(plan.facts.grid)
-    for index in np.ndindex(rows, columns):
+    for index in np.ndindex(*stage.grid_shape(plan.facts.grid)):
         files[index] = run_shard(ShardTask(plan, work, stage.name, index)).files
     if stage.reduce:
         parts = {
@@ -203,12 +201,16 @@ def digests(plan: Plan, work: Path) -> dict[str, str]:
     texts = {
         "labels": np.ascontiguousarray(pixels).tobytes(),
         "table": b"".join(repr(column.to_pylist()).encode() for column in table.columns),
-        "geojson": gzip.decompress((result / "nuclei.geojson.gz").read_bytes()),
-        "geojson_bytes": (result / "nuclei.geojson.gz").read_bytes(),
+        "geojson": sorted_features(gzip.decompress((result / "nuclei.geojson.gz").read_bytes())),
         "tissue_geojson": (result / "tissue_class.geojson").read_bytes(),
         "checks": (result / "checks.json").read_bytes(),
     }
     return {name: hashlib.sha256(text).hexdigest()[:12] for name, text in texts.items()}
+
+
+def sorted_features(text: bytes) -> bytes:
+    """Return the lines of a GeoJSON file in order of their text; each holds a feature."""
+    return b"\n".join(sorted(line.removesuffix(b",") for line in text.splitlines()))
 
 
 def one(asked: argparse.Namespace) -> dict[str, object]:

@@ -11,12 +11,12 @@ from wsipipe.common.atomic_files import sync_file, write_durable
 from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import ModelError, add_place
 from wsipipe.geometry import Region
+from wsipipe.pipeline.execution.nuclei_part import write_nuclei_part
 from wsipipe.pipeline.execution.shard import ShardResult, ShardTask
 from wsipipe.pipeline.execution.shard_inputs import inputs_for
 from wsipipe.stages.stage import Patch, ShardInput, ShardOutput, Stage
 from wsipipe.store import manifest
 from wsipipe.store.arrays import ShardFile, write_shards
-from wsipipe.store.geoparquet import write_parquet
 from wsipipe.store.tables import load_table, pack_table, stored_tables
 
 if TYPE_CHECKING:
@@ -136,9 +136,7 @@ def _write(task: ShardTask, stage: Stage, core: Region, output: ShardOutput) -> 
         write_durable(path, pack_table(output.partial))
         files.append(manifest.describe(task.work, path))
     if output.rows is not None:
-        path = part.with_suffix(".parquet")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_parquet(path, [output.rows])
-        sync_file(path)
-        files.append(manifest.describe(task.work, path))
+        for path in write_nuclei_part(task.plan, part, output.rows):
+            sync_file(path)
+            files.append(manifest.describe(task.work, path))
     return files
