@@ -1,7 +1,7 @@
 """Compiled texts of polygons and measurements.
 
-Each function returns None where it cannot be used; callers then make the same text with shapely and json, more
-slowly.
+Each function returns None where it cannot be used; callers then make the same text with shapely and json,
+more slowly.
 """
 
 import ctypes

@@ -117,8 +117,8 @@ def summed_grown(labels: Array, nucleus: Array, numbers: Array) -> tuple[Array, 
         numbers: Seed number (n,) uint32 of each label.
 
     Returns:
-        Seed numbers (H, W) uint32, and ``area``, ``nucleus``, ``first``, ``last`` (places in the core), ``min_x``
-        and ``max_x`` by label.
+        Seed numbers (H, W) uint32, and ``area``, ``nucleus``, ``first``, ``last`` (places in the core),
+        ``min_x`` and ``max_x`` by label.
     """
     functions = library()
     if functions is None or nucleus.dtype != np.uint8 or numbers.dtype != np.uint32:
