@@ -10,7 +10,7 @@ from wsipipe.common.about import RESEARCH_USE_NOTICE
 from wsipipe.geometry import Array, Region
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan, origin
-from wsipipe.pipeline.publishing.panels import Panel, colours_of, draw_panels, panel_shape
+from wsipipe.pipeline.publishing.panels import BAR_SHARE, Panel, colours_of, draw_panels, panel_shape
 from wsipipe.pipeline.reporting.outcome import SlideWarning
 from wsipipe.stages.nuclei.number import NUMBERED
 from wsipipe.stages.nuclei.relabel import NUCLEI
@@ -23,7 +23,7 @@ LONGEST_SIDE_PX = 640
 BAND_PX = 1 << 18
 CLASS_BAND_PX = 512
 DENSITY_CELL_UM = 128.0
-CLASS_SHARE, DENSITY_SHARE = 140 / 255, 0.65
+CLASS_SHARE = 140 / 255
 _OUTLINE = (0, 80, 200)
 
 
@@ -53,7 +53,7 @@ def draw_overview(
         heading += "\nWARNING: " + ", ".join(dict.fromkeys(warning.code for warning in warnings))
         colour = (176, 0, 32)
     size_mm = (grid.shape[0] * grid.mpp / 1000, grid.shape[1] * grid.mpp / 1000)
-    draw_panels(panels, size_mm, heading, colour).save(path, format="PNG", compress_level=4)
+    draw_panels(panels, size_mm, heading, colour).save(path, format="PNG", compress_level=3)
 
 
 def _thumbnail(plan: Plan, inputs: ShardInputs) -> Array:
@@ -153,5 +153,5 @@ def _density_panel(slide: Array, plan: Plan, nuclei: dict[str, Array]) -> Panel:
         for count, side in zip(slide.shape[:2], sides, strict=True)
     )
     shown = density[rows[:, None], columns]
-    pixels = _blended(slide, colours_of(shown / most), np.where(shown > 0, DENSITY_SHARE, 0))
+    pixels = _blended(slide, colours_of(shown / most), np.where(shown > 0, BAR_SHARE, 0))
     return Panel("nuclei per mm²", pixels, note=f"{nuclei['id'].size:,} nuclei", bar=most)

@@ -17,8 +17,10 @@ from wsipipe.geometry import Array
 
 PANEL_PX, MOST_HEIGHT_PX = 520, 1040
 """Width of a panel's picture, and its largest height."""
-_LEFT_PX, _RIGHT_PX, _TOP_PX, _BOTTOM_PX = 66, 18, 32, 58
+_LEFT_PX, _RIGHT_PX, _TOP_PX, _BOTTOM_PX = 66, 18, 32, 54
 _BAR_PX, _BAR_GAP_PX, _BAR_LABELS_PX, _BAR_SHARE = 18, 16, 70, 0.7
+BAR_SHARE = 0.65
+"""Share of a bar's colours in the picture."""
 _TITLE, _TEXT, _SMALL, _HEADING = 18, 14, 12, 14
 _LINE_PX, _TICK_PX, _MOST_TICKS = 21, 5, 9
 _BLACK, _WHITE, _GREY = (0, 0, 0), (255, 255, 255), (204, 204, 204)
@@ -121,7 +123,7 @@ def _draw_axes(
     right, bottom = left + width, top + height
     draw.rectangle((left - 1, top - 1, right, bottom), outline=_BLACK)
     draw.text((left + width / 2, top - 16), panel.title, _BLACK, _font(_TITLE), "mm")
-    draw.text((left + width / 2, bottom + 42), "mm", _BLACK, _font(_TEXT), "mm")
+    draw.text((left + width / 2, bottom + 38), "mm", _BLACK, _font(_TEXT), "mm")
     # One step for both axes: a narrow side then has few ticks, and none overlap.
     values, decimals = tick_values(max(size_mm))
     px_per_mm = max(height, width) / max(size_mm)
@@ -154,7 +156,8 @@ def _draw_legend(
 def _draw_bar(image: Image.Image, draw: ImageDraw.ImageDraw, panel: Panel, corner: tuple[int, int]) -> None:
     height = max(40, round(_BAR_SHARE * panel.pixels.shape[0]))
     left, top = corner[0], corner[1] + (panel.pixels.shape[0] - height) // 2
-    shades = colours_of(np.linspace(1, 0, height))
+    # As in the picture, where the colours lie over a slide that is white where it is empty.
+    shades = np.rint(255 - BAR_SHARE * (255.0 - colours_of(np.linspace(1, 0, height)))).astype(np.uint8)
     image.paste(Image.fromarray(np.repeat(shades[:, None], _BAR_PX, axis=1)), (left, top))
     draw.rectangle((left - 1, top - 1, left + _BAR_PX, top + height), outline=_BLACK)
     values, decimals = tick_values(panel.bar)

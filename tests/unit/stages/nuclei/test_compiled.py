@@ -173,6 +173,7 @@ def test_compiled_code_is_in_use(monkeypatch, module):
     """Sister: without it, both ways would be one."""
     monkeypatch.setattr(module, "library", lambda: pytest.fail("the compiled code was asked for"))
     labels, count = labelled(0, (9, 9))
+    uses = {compiled_instances: lambda: find_seeds(*maps(0, (4, 4)), PARAMS)}
+    uses[compiled_outlines] = lambda: trace(labels, count)
     with pytest.raises(pytest.fail.Exception, match="asked for"):
-        find_seeds(*maps(0, (4, 4)), PARAMS)
-        trace(labels, count)
+        uses[module]()
