@@ -55,11 +55,13 @@ def hue_counts(pixels: Array, white: Rgb, counted: Array | None = None) -> Count
         (361,): thousandths of density by degree, then the number of dense pixels.
     """
     chosen = pixels.reshape(-1, 3) if counted is None else pixels[counted]
-    density = np.stack([_milli(value)[chosen[:, channel]] for channel, value in enumerate(white)])
-    density = density[:, density.sum(axis=0) >= _DENSE_MILLI]
-    chroma = density.max(axis=0) - density.min(axis=0)
-    hues = np.bincount(_hue(density, chroma), chroma, minlength=360).astype(np.int64)
-    return np.append(hues, density.shape[1])
+    red, green, blue = (_milli(value)[chosen[:, channel]] for channel, value in enumerate(white))
+    dense = red + green + blue >= _DENSE_MILLI
+    red, green, blue = red[dense], green[dense], blue[dense]
+    most = np.maximum(np.maximum(red, green), blue)
+    chroma = most - np.minimum(np.minimum(red, green), blue)
+    hues = np.bincount(_hue((red, green, blue), most, chroma), chroma, minlength=360).astype(np.int64)
+    return np.append(hues, most.size)
 
 
 def share_within(hues: Counts, low: float, high: float) -> float:
@@ -78,15 +80,17 @@ def share_within(hues: Counts, low: float, high: float) -> float:
     return float(inside / hues[:360].sum()) if hues[:360].sum() else 1.0
 
 
-def _milli(white: int) -> npt.NDArray[np.int64]:
+def _milli(white: int) -> npt.NDArray[np.int32]:
     density = 1000 * np.log((white + 1) / (np.arange(256) + 1))
-    return np.clip(np.rint(density), 0, _DARKEST_MILLI).astype(np.int64)
+    return np.clip(np.rint(density), 0, _DARKEST_MILLI).astype(np.int32)
 
 
-def _hue(density: npt.NDArray[np.int64], chroma: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the hue of densities (3, n) in whole degrees 0 to 359, by integer division."""
+def _hue(
+    density: tuple[npt.NDArray[np.int32], ...], most: npt.NDArray[np.int32], chroma: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int32]:
+    """Return the hue of three densities (n,) in whole degrees 0 to 359, by integer division."""
     red, green, blue = density
-    most, least = density.max(axis=0), np.maximum(chroma, 1)
-    sixth = np.select([most == red, most == green], [0, 120], 240)
-    across = np.select([most == red, most == green], [green - blue, blue - red], red - green)
-    return (sixth + 60 * across // least) % 360
+    is_red, is_green = most == red, most == green
+    sixth = np.where(is_red, np.int32(0), np.where(is_green, np.int32(120), np.int32(240)))
+    across = np.where(is_red, green - blue, np.where(is_green, blue - red, red - green))
+    return (sixth + 60 * across // np.maximum(chroma, 1)) % 360

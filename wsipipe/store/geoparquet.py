@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from wsipipe.store.nuclei_table import SCHEMA
@@ -22,6 +22,8 @@ _GEO = {
     "columns": {"polygon": {"encoding": "WKB", "geometry_types": ["Polygon"], "crs": None}},
 }
 _BATCH_ROWS = 1024
+_REPEATED = ["tissue_class"]
+"""Columns with few values, which a dictionary makes smaller."""
 
 
 def write_parquet(path: Path, tables: Iterable[pa.Table]) -> int:
@@ -36,7 +38,7 @@ def write_parquet(path: Path, tables: Iterable[pa.Table]) -> int:
     """
     rows = 0
     schema = SCHEMA.with_metadata({"geo": json.dumps(_GEO)})
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=_REPEATED) as writer:
         for table in tables:
             writer.write_table(table.replace_schema_metadata(schema.metadata))
             rows += table.num_rows
@@ -80,8 +82,9 @@ class _Part:
         """Return the next rows with ids below ``stop``."""
         while (not self._held or _last_id(self._held[-1]) < stop) and (table := next(self._batches, None)):
             self._held.append(table)
-        given = [table.filter(pc.field("id") < stop) for table in self._held]
-        self._held = [table.filter(pc.field("id") >= stop) for table in self._held]
+        counts = [int(np.searchsorted(table["id"].to_numpy(), stop)) for table in self._held]
+        given = [table.slice(0, count) for table, count in zip(self._held, counts, strict=True)]
+        self._held = [table.slice(count) for table, count in zip(self._held, counts, strict=True)]
         self._held = [table for table in self._held if table.num_rows]
         self.rows -= sum(table.num_rows for table in given)
         return given

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsipipe.store import geojson
-from wsipipe.store.geojson import NUCLEUS_COLOR, ClassStyle, write_nuclei_geojson, write_tissue_geojson
+from wsipipe.store.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
+from wsipipe.store.nuclei_features import NUCLEUS_COLOR
 from wsipipe.store.nuclei_table import SCHEMA
 
 STYLES = {0: ClassStyle("ADI", (1, 2, 3)), 3: ClassStyle("STR", (4, 5, 6))}

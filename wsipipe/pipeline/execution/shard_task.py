@@ -161,11 +161,9 @@ def _write(task: ShardTask, stage: Stage, core: Region, output: ShardOutput) -> 
         files.append(manifest.describe(task.work, path))
     if output.rows is not None:
         # Only shards of nuclei have rows; pyarrow is not loaded for any other.
-        from wsipipe.store.geoparquet import write_parquet
+        from wsipipe.pipeline.execution.nuclei_part import write_nuclei_part
 
-        path = part.with_suffix(".parquet")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_parquet(path, [output.rows])
-        sync_file(path)
-        files.append(manifest.describe(task.work, path))
+        for path in write_nuclei_part(task.plan, part, output.rows):
+            sync_file(path)
+            files.append(manifest.describe(task.work, path))
     return files

@@ -60,10 +60,12 @@ def measure_fit(plan: Plan, inputs: ShardInputs, tables: Path) -> Measures:
     if not cards:
         return measures
     measures["brightness"] = _brightness(plan, inputs)
+    adapted = {stage: card.stain_reference is not None for stage, card in cards.items()}
+    hues = {adapts: _hues(plan, inputs, tables, adapts) for adapts in set(adapted.values())}
     for stage, card in cards.items():
-        adapts = card.stain_reference is not None
-        lookup = load_table(tables / f"{STAIN}.npz")["lookup"] if adapts else None
-        measures |= _hue_share(plan, inputs, f"{stage}_hue_share", card.training_range, lookup)
+        found = hues[adapted[stage]]
+        if card.training_range and found[360] >= FEWEST_DENSE_PX:
+            measures[f"{stage}_hue_share"] = share_within(found, *card.training_range.hue_degrees)
     if any(stage.nuclei_rows for stage in plan.stages):
         measures |= _nuclei(plan, inputs, load_table(tables / f"{NUMBERED}.npz"))
     return measures
@@ -121,18 +123,16 @@ def _brightness(plan: Plan, inputs: ShardInputs) -> float:
     return float(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
 
 
-def _hue_share(
-    plan: Plan, inputs: ShardInputs, name: str, trained: TrainingRange | None, lookup: Lookup | None
-) -> Measures:
+def _hues(plan: Plan, inputs: ShardInputs, tables: Path, adapts: bool) -> Array:
+    """Return the amount of colour by hue over the tissue, see :func:`hue_counts`."""
+    lookup = load_table(tables / f"{STAIN}.npz")["lookup"] if adapts else None
     channels, hues = np.zeros((3, 256), np.int64), np.zeros(361, np.int64)
     for pixels, counted in _tissue_pixels(plan, inputs, lookup):
         channels += channel_counts(pixels, counted)
     white = white_of(channels)
     for pixels, counted in _tissue_pixels(plan, inputs, lookup):
         hues += hue_counts(pixels, white, counted)
-    if trained is None or hues[360] < FEWEST_DENSE_PX:
-        return {}
-    return {name: share_within(hues, *trained.hue_degrees)}
+    return hues
 
 
 def _tissue_pixels(plan: Plan, inputs: ShardInputs, lookup: Lookup | None) -> Iterator[tuple[Array, Array]]:

@@ -1,20 +1,16 @@
 """Draw ``overview.png``: tissue, classes and density of nuclei."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import zarr
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch as Swatch
+from PIL import Image
 
 from wsipipe.common.about import RESEARCH_USE_NOTICE
 from wsipipe.geometry import Array, Region
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan, origin
+from wsipipe.pipeline.publishing.panels import BAR_SHARE, Panel, colours_of, draw_panels, panel_shape
 from wsipipe.pipeline.reporting.outcome import SlideWarning
 from wsipipe.stages.nuclei.number import NUMBERED
 from wsipipe.stages.nuclei.relabel import NUCLEI
@@ -23,10 +19,12 @@ from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.tables import load_table
 
 LONGEST_SIDE_PX = 640
-"""Longest side of a panel's image, about that of the panel; Matplotlib needs about 100 bytes per px."""
+"""Longest side of the small pictures that the panels are made of, about that of a panel."""
 BAND_PX = 1 << 18
 CLASS_BAND_PX = 512
 DENSITY_CELL_UM = 128.0
+CLASS_SHARE = 140 / 255
+_OUTLINE = (0, 80, 200)
 
 
 def draw_overview(
@@ -42,32 +40,20 @@ def draw_overview(
         warnings: Warnings whose codes the title lists.
     """
     grid = plan.facts.grid
-    extent_mm = (0.0, grid.shape[1] * grid.mpp / 1000, grid.shape[0] * grid.mpp / 1000, 0.0)
-    thumbnail = _thumbnail(plan, inputs)
-    panels: list[tuple[str, Callable[[Axes], None]]] = [
-        ("tissue", lambda axes: _draw_tissue(axes, _thinned(inputs.array(TISSUE)), extent_mm))
-    ]
+    shape = panel_shape(grid.shape)
+    slide = np.asarray(Image.fromarray(_thumbnail(plan, inputs)).resize(shape[::-1], Image.Resampling.BOX))
+    panels = [Panel("tissue", _outlined(slide, _thinned(inputs.array(TISSUE)) == 1))]
     for _, write in plan.published("label"):
         if write.legend and write.name != TISSUE:
-            title = f"{write.title} ({origin(write)})" if origin(write) else write.title
-            panels.append((title, partial(_draw_classes, write=write, inputs=inputs, extent_mm=extent_mm)))
+            panels.append(_class_panel(slide, write, inputs.array(write.name)))
     if any(stage.nuclei_rows for stage in plan.stages):
-        nuclei = load_table(tables / f"{NUMBERED}.npz")
-        panels.append(
-            ("nuclei per mm²", partial(_draw_density, plan=plan, nuclei=nuclei, extent_mm=extent_mm))
-        )
-    height = 5.0 * min(2.0, max(0.4, grid.shape[0] / grid.shape[1])) + 0.9
-    figure = Figure(figsize=(5.6 * len(panels), height), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    for (title, draw), axes in zip(panels, figure.subplots(1, len(panels), squeeze=False)[0], strict=True):
-        axes.imshow(thumbnail, extent=extent_mm, interpolation="antialiased")
-        draw(axes)
-        axes.set(title=title, xlabel="mm", xlim=extent_mm[:2], ylim=extent_mm[2:])
-    title = f"{plan.slide.slide_id} · {RESEARCH_USE_NOTICE}"
+        panels.append(_density_panel(slide, plan, load_table(tables / f"{NUMBERED}.npz")))
+    heading, colour = f"{plan.slide.slide_id} · {RESEARCH_USE_NOTICE}", (0, 0, 0)
     if warnings:
-        title += "\nWARNING: " + ", ".join(dict.fromkeys(warning.code for warning in warnings))
-    figure.suptitle(title, fontsize=9, color="#b00020" if warnings else "black")
-    figure.savefig(path, metadata={"Software": None})
+        heading += "\nWARNING: " + ", ".join(dict.fromkeys(warning.code for warning in warnings))
+        colour = (176, 0, 32)
+    size_mm = (grid.shape[0] * grid.mpp / 1000, grid.shape[1] * grid.mpp / 1000)
+    draw_panels(panels, size_mm, heading, colour).save(path, format="PNG", compress_level=3)
 
 
 def _thumbnail(plan: Plan, inputs: ShardInputs) -> Array:
@@ -100,24 +86,50 @@ def _every(shape: tuple[int, int]) -> int:
     return -(-max(shape) // LONGEST_SIDE_PX)
 
 
-def _draw_tissue(axes: Axes, tissue: Array, extent_mm: tuple[float, ...]) -> None:
-    if min(tissue.shape) > 1 and (tissue == 1).any() and (tissue != 1).any():
-        axes.contour(tissue == 1, [0.5], colors="#0050c8", linewidths=0.8, extent=extent_mm, origin="upper")
+def _outlined(slide: Array, mask: Array) -> Array:
+    """Return the slide with the outline of a mask (h, w) bool."""
+    height, width = slide.shape[:2]
+    fine = Image.fromarray(255 * mask.astype(np.uint8)).resize(
+        (2 * width, 2 * height), Image.Resampling.BILINEAR
+    )
+    inside = np.asarray(fine) > 127
+    core = inside.copy()
+    for axis in (0, 1):
+        for by in (-1, 1):
+            core &= np.roll(inside, by, axis) | _edge(inside.shape, axis, by)
+    line = Image.fromarray(255 * (inside & ~core).astype(np.uint8)).resize(
+        (width, height), Image.Resampling.BOX
+    )
+    return _blended(slide, np.array(_OUTLINE), np.minimum(1, np.asarray(line) / 128))
 
 
-def _draw_classes(axes: Axes, write: Write, inputs: ShardInputs, extent_mm: tuple[float, ...]) -> None:
-    classes = inputs.array(write.name)
-    colours = np.zeros((256, 4), np.uint8)
+def _edge(shape: tuple[int, int], axis: int, by: int) -> Array:
+    """Return the row or column that a roll takes from the other end."""
+    edge = np.zeros(shape, bool)
+    edge[(slice(None),) * axis + (0 if by > 0 else -1,)] = True
+    return edge
+
+
+def _blended(slide: Array, colours: Array, share: Array) -> Array:
+    """Return the slide under colours (..., 3) with a share (h, w) in [0, 1]."""
+    return np.rint(slide + share[..., None] * (colours - slide.astype(float))).astype(np.uint8)
+
+
+def _class_panel(slide: Array, write: Write, classes: zarr.Array) -> Panel:
+    colours, share = np.zeros((256, 3)), np.zeros(256)
     for item in write.legend:
-        colours[item.value] = [*item.rgb, 140]
-    axes.imshow(colours[_thinned(classes)], extent=extent_mm, interpolation="nearest")
+        colours[item.value], share[item.value] = item.rgb, CLASS_SHARE
+    thinned = Image.fromarray(_thinned(classes)).resize(slide.shape[1::-1], Image.Resampling.NEAREST)
+    shown = np.asarray(thinned)
     counts = _histogram(classes)[[item.value for item in write.legend]]
-    swatches = [
-        Swatch(color=[channel / 255 for channel in item.rgb], label=f"{item.name} {share:.0%}")
-        for item, share in zip(write.legend, counts / max(1, int(counts.sum())), strict=True)
-        if share > 0
+    total = max(1, int(counts.sum()))
+    legend = [
+        (f"{item.name} {count / total:.0%}", item.rgb)
+        for item, count in zip(write.legend, counts, strict=True)
+        if count > 0
     ]
-    axes.legend(handles=swatches, fontsize=7, loc="upper left", framealpha=0.85)
+    title = f"{write.title} ({origin(write)})" if origin(write) else write.title
+    return Panel(title, _blended(slide, colours[shown], share[shown]), legend)
 
 
 def _histogram(classes: zarr.Array) -> Array:
@@ -126,15 +138,20 @@ def _histogram(classes: zarr.Array) -> Array:
     return np.sum([np.bincount(band.ravel(), minlength=256) for band in bands], axis=0)
 
 
-def _draw_density(axes: Axes, plan: Plan, nuclei: dict[str, Array], extent_mm: tuple[float, ...]) -> None:
+def _density_panel(slide: Array, plan: Plan, nuclei: dict[str, Array]) -> Panel:
     grid, downsample = plan.facts.grid, plan.downsample(NUCLEI)
     cell_px = DENSITY_CELL_UM / (grid.mpp * downsample)
     y, x = ((nuclei[f"min_{axis}"] + nuclei[f"max_{axis}"] + 1) / 2 / cell_px for axis in "yx")
-    cells = [int(-(-side // cell_px)) for side in grid.shape_at(downsample)]
+    sides = grid.shape_at(downsample)
+    cells = [int(-(-side // cell_px)) for side in sides]
     counts = np.histogram2d(y, x, bins=cells, range=[[0, cells[0]], [0, cells[1]]])[0]
-    edge_mm = DENSITY_CELL_UM / 1000
-    density = np.ma.masked_equal(counts / edge_mm**2, 0)
-    extent = (0.0, cells[1] * edge_mm, cells[0] * edge_mm, 0.0)
-    shown = axes.imshow(density, extent=extent, cmap="viridis", alpha=0.65, interpolation="nearest", vmin=0)
-    axes.figure.colorbar(shown, ax=axes, shrink=0.7)
-    axes.text(0.02, 0.98, f"{nuclei['id'].size:,} nuclei", transform=axes.transAxes, va="top", fontsize=8)
+    density = counts / (DENSITY_CELL_UM / 1000) ** 2
+    most = float(density.max()) or 1.0
+    # The last row and column of cells may reach beyond the canvas: each px takes the cell that it lies in.
+    rows, columns = (
+        ((np.arange(count) + 0.5) * side / count / cell_px).astype(int)
+        for count, side in zip(slide.shape[:2], sides, strict=True)
+    )
+    shown = density[rows[:, None], columns]
+    pixels = _blended(slide, colours_of(shown / most), np.where(shown > 0, BAR_SHARE, 0))
+    return Panel("nuclei per mm²", pixels, note=f"{nuclei['id'].size:,} nuclei", bar=most)

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from wsipipe.pipeline.execution.nuclei_part import join_features, nuclei_parts
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.checks import check_slide
 from wsipipe.pipeline.publishing.overview import draw_overview
 from wsipipe.stages.stage import Stage, Write
-from wsipipe.store.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
+from wsipipe.store.geojson import ClassStyle, write_tissue_geojson
 from wsipipe.store.geoparquet import in_id_order, write_parquet
 from wsipipe.store.layout import RESULT
 from wsipipe.store.names import CHECKS, NUCLEI_GEOJSON, NUCLEI_TABLE, OVERVIEW
@@ -26,7 +27,7 @@ def write_side_files(plan: Plan, work: Path) -> list[Path]:
     written = []
     for stage in plan.stages:
         if stage.nuclei_rows:
-            written += _write_nuclei(plan, work / "parts" / stage.name, folder)
+            written += _write_nuclei(work / "parts" / stage.name, folder)
     with ShardInputs(plan, work) as inputs:
         for stage, write in plan.published("label"):
             if write.polygons:
@@ -48,15 +49,11 @@ def _write_label_images(plan: Plan, folder: Path) -> list[Path]:
     return written
 
 
-def _write_nuclei(plan: Plan, parts_folder: Path, folder: Path) -> list[Path]:
-    """Write the nuclei as GeoParquet and GeoJSON.
-
-    Their classes have the colours of the labels' legends.
-    """
-    parts = sorted(parts_folder.glob("*.parquet"))
-    colours = {item.name: item.rgb for _, write in plan.published("label") for item in write.legend}
+def _write_nuclei(parts_folder: Path, folder: Path) -> list[Path]:
+    """Write the nuclei as GeoParquet and GeoJSON, from what the shards have."""
+    parts = nuclei_parts(parts_folder)
     write_parquet(folder / NUCLEI_TABLE, in_id_order(parts))
-    write_nuclei_geojson(folder / NUCLEI_GEOJSON, in_id_order(parts), plan.slide.slide_id, colours)
+    join_features(folder / NUCLEI_GEOJSON, parts)
     return [folder / NUCLEI_TABLE, folder / NUCLEI_GEOJSON]
 
 

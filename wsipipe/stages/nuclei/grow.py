@@ -11,6 +11,7 @@ import numpy as np
 
 from wsipipe.geometry import Array, Region
 from wsipipe.stages.grid import CanvasGrid
+from wsipipe.stages.nuclei.compiled_instances import grown, looked_up, summed_grown
 from wsipipe.stages.nuclei.join import grow_tables
 from wsipipe.stages.nuclei.number import NUMBERED, merge_instances
 from wsipipe.stages.nuclei.params import InstanceParams
@@ -38,8 +39,8 @@ def grow_stage(params: InstanceParams, grid: CanvasGrid, downsample: int, shard_
         seeds = around.pixels[patch.relative_to(around.region).slices]
         nucleus = shard.read(NUCLEUS_MAP).pixels
         tables = grow_tables(shard.tables["seeds"], shard.index)
-        grown, partial = grow_instances(seeds, nucleus, shard.core, patch, tables, halo)
-        return ShardOutput({GROWN: grown}, partial, effort="low")
+        found, partial = grow_instances(seeds, nucleus, shard.core, patch, tables, halo)
+        return ShardOutput({GROWN: found}, partial, effort="low")
 
     def reduce(partials: dict[tuple[int, int], Table], tables: Mapping[str, Table]) -> Table:
         seed_count = tables["seeds"]["rank"].size - 1
@@ -71,34 +72,42 @@ def grow_instances(
         ``nucleus`` (sums in the core), ``min_y``, ``max_y``, ``min_x``, ``max_x``, ``first_x`` (of the first
         pixel in raster order), slide px.
     """
-    labels, numbers, ranks = _patch_labels(seeds, core, patch, tables)
-    grown = _grow(labels, (seeds > 0) & (labels == 0), ranks, grow_px)
-    in_core = grown[core.relative_to(patch).slices]
-    return numbers[in_core], _partial(in_core, nucleus, core, numbers)
+    labels, free, numbers, ranks = _patch_labels(seeds, core, patch, tables)
+    if not grown(labels, free, ranks, grow_px):
+        _grow(labels.ravel(), free.ravel(), labels.shape[1], ranks, grow_px)
+    in_core = labels[1:-1, 1:-1][core.relative_to(patch).slices]
+    found = summed_grown(in_core, nucleus, numbers)
+    result, sums = _summed(in_core, nucleus, numbers) if found is None else found
+    return result, _partial(sums, core, numbers)
 
 
-def _patch_labels(seeds: Array, core: Region, patch: Region, tables: Table) -> tuple[Array, Array, Array]:
-    """Return the labels of the patch, numbered from 1, and their seed numbers and ranks."""
+def _patch_labels(
+    seeds: Array, core: Region, patch: Region, tables: Table
+) -> tuple[Array, Array, Array, Array]:
+    """Return labels numbered from 1 and pixels to take, both with a border, and seed numbers and ranks."""
     numbers, by_entry = np.unique(np.append(tables["seed"], np.uint32(0)), return_inverse=True)
     ranks = np.zeros(numbers.size, np.int64)
     ranks[by_entry[:-1]] = tables["rank"]
-    labels = np.zeros(seeds.shape, np.int32)
+    by_entry = by_entry.astype(np.uint32)
+    padded = np.zeros((seeds.shape[0] + 2, seeds.shape[1] + 2), np.uint32)
+    labels, free = padded[1:-1, 1:-1], np.zeros(padded.shape, bool)
     for i, rows in enumerate(_bands(patch.y, core.y, core.end_y, patch.end_y)):
         for j, columns in enumerate(_bands(patch.x, core.x, core.end_x, patch.end_x)):
             if tables["starts"][i, j] >= 0:
-                own = by_entry[tables["starts"][i, j] :]
-                labels[rows, columns] = own[seeds[rows, columns]]
-    return labels, numbers, ranks
+                own, part = by_entry[tables["starts"][i, j] :], seeds[rows, columns]
+                if looked_up(own, part, labels[rows, columns]) is None:
+                    labels[rows, columns] = own[part]
+    free[1:-1, 1:-1] = (seeds > 0) & (labels == 0)
+    return padded, free, numbers, ranks
 
 
 def _bands(*edges: int) -> list[slice]:
     return [slice(a - edges[0], b - edges[0]) for a, b in pairwise(edges)]
 
 
-def _grow(labels: Array, free: Array, ranks: Array, steps: int) -> Array:
-    height, width = labels.shape
-    around = np.array([-(width + 2), -1, 1, width + 2])
-    labels, free = np.pad(labels, 1).ravel(), np.pad(free, 1).ravel()
+def _grow(labels: Array, free: Array, width: int, ranks: Array, steps: int) -> None:
+    """Grow flat labels with a border in place."""
+    around = np.array([-width, -1, 1, width])
     front = np.flatnonzero(labels)
     for _ in range(steps):
         reached = _take_reached(front, free, around)
@@ -108,7 +117,6 @@ def _grow(labels: Array, free: Array, ranks: Array, steps: int) -> Array:
         # taken it.
         labels[reached] = _winners(labels[reached + around[:, None]], ranks)
         front = reached[labels[reached] > 0]
-    return labels.reshape(height + 2, width + 2)[1:-1, 1:-1]
 
 
 def _take_reached(front: Array, free: Array, around: Array) -> Array:
@@ -130,24 +138,32 @@ def _winners(rivals: Array, ranks: Array) -> Array:
     return np.where(first == last, first, 0)
 
 
-def _partial(labels: Array, nucleus: Array, core: Region, numbers: Array) -> Table:
-    place = np.flatnonzero(labels)
-    label, column = labels.ravel()[place], place % core.width
-    area = np.bincount(label, minlength=numbers.size)
+def _summed(labels: Array, nucleus: Array, numbers: Array) -> tuple[Array, Table]:
+    """Return seed numbers of a core, and sums and bounds by label, without compiled code."""
+    width, place = labels.shape[1], np.flatnonzero(labels)
+    label, column = labels.ravel()[place], place % width
     first, last = np.zeros((2, numbers.size), np.int64)
     # Of several values for one index numpy keeps the last.
     first[label[::-1]], last[label] = place[::-1], place
-    min_x, max_x = np.full(numbers.size, core.width), np.full(numbers.size, -1)
+    min_x, max_x = np.full(numbers.size, width), np.full(numbers.size, -1)
     np.minimum.at(min_x, label, column)
     np.maximum.at(max_x, label, column)
+    sums = {
+        "area": np.bincount(label, minlength=numbers.size),
+        "nucleus": np.bincount(label, nucleus.ravel()[place], numbers.size).astype(np.int64),
+    }
+    return numbers[labels], sums | {"first": first, "last": last, "min_x": min_x, "max_x": max_x}
+
+
+def _partial(sums: Table, core: Region, numbers: Array) -> Table:
     columns = {
         "seed": numbers,
-        "area": area,
-        "nucleus": np.bincount(label, nucleus.ravel()[place], numbers.size).astype(np.int64),
-        "min_y": core.y + first // core.width,
-        "max_y": core.y + last // core.width,
-        "min_x": core.x + min_x,
-        "max_x": core.x + max_x,
-        "first_x": core.x + first % core.width,
+        "area": sums["area"],
+        "nucleus": sums["nucleus"],
+        "min_y": core.y + sums["first"] // core.width,
+        "max_y": core.y + sums["last"] // core.width,
+        "min_x": core.x + sums["min_x"],
+        "max_x": core.x + sums["max_x"],
+        "first_x": core.x + sums["first"] % core.width,
     }
-    return {name: values[area > 0] for name, values in columns.items()}
+    return {name: values[sums["area"] > 0] for name, values in columns.items()}

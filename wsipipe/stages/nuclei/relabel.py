@@ -1,6 +1,7 @@
 """Relabel seed numbers to the published ids."""
 
 from wsipipe.geometry import Array
+from wsipipe.stages.nuclei.compiled_instances import looked_up
 from wsipipe.stages.nuclei.grow import GROWN
 from wsipipe.stages.nuclei.number import NUMBERED
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write
@@ -31,4 +32,5 @@ def relabel(grown: Array, final: Array) -> Array:
         grown: Seed numbers (H, W) uint32, see :func:`wsipipe.stages.nuclei.grow.grow_instances`.
         final: Id of each seed number, ``merge_instances(...)["final"]``.
     """
-    return final[grown]
+    found = looked_up(final, grown)
+    return final[grown] if found is None else found

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from wsipipe.geometry import Array
 from wsipipe.stages.grid import CanvasGrid
+from wsipipe.stages.nuclei.compiled_instances import labelled_seeds
 from wsipipe.stages.nuclei.join import join_seeds
 from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.stages.segment import probability_name
@@ -60,6 +61,12 @@ def find_seeds(nucleus: Array, centre: Array, params: InstanceParams) -> tuple[A
         ``foreground`` (the label of the foreground component that holds each label; itself if it is one), and
         the labels of the outermost pixels ``top``, ``bottom``, ``left``, ``right``.
     """
+    found = labelled_seeds(nucleus, centre, (params.nucleus_level, params.centre_level))
+    labels, partial = _with_scipy(nucleus, centre, params) if found is None else found
+    return labels, partial | _outermost(labels)
+
+
+def _with_scipy(nucleus: Array, centre: Array, params: InstanceParams) -> tuple[Array, Table]:
     foreground = _from_level(nucleus, params.nucleus_level)
     seed = foreground & _from_level(centre, params.centre_level)
     seed_labels, seed_count = ndimage.label(seed)
@@ -75,7 +82,7 @@ def find_seeds(nucleus: Array, centre: Array, params: InstanceParams) -> tuple[A
         "centre": _sums(inside, centre[foreground], holder.size),
         "foreground": holder,
     }
-    return labels, partial | _outermost(labels)
+    return labels, partial
 
 
 def _from_level(stored: Array, level: int) -> Array:

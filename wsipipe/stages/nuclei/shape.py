@@ -7,9 +7,9 @@ to the last bit.
 from typing import NamedTuple
 
 import numpy as np
-import shapely
 
 from wsipipe.geometry import Array
+from wsipipe.stages.nuclei.compiled_outlines import colour_sums, moment_sums
 
 
 class Shape(NamedTuple):
@@ -36,15 +36,10 @@ def shapes(labels: Array, count: int, corner: tuple[int, int] = (0, 0)) -> Shape
         count: Number of labels.
         corner: Position (y, x) of the first pixel of ``labels``, in px of the slide.
     """
-    place = np.flatnonzero(labels)
-    label = labels.ravel()[place]
-    y, x = np.divmod(place, labels.shape[1])
-    first_y, first_x = _smallest(label, y, count), _smallest(label, x, count)
-    # Moments about the corner of each nucleus: small integers, exact in float64.
-    y, x = (y - first_y[label]).astype(float), (x - first_x[label]).astype(float)
-    area, sum_y, sum_x, sum_yy, sum_xx, sum_yx = (
-        np.bincount(label, weights, count + 1)[1:] for weights in (None, y, x, y * y, x * x, y * x)
-    )
+    found = moment_sums(labels, count)
+    sums = _moment_sums(labels, count) if found is None else found
+    area, (sum_y, sum_x, sum_yy, sum_xx, sum_yx) = sums[0], sums[1:6].astype(float)
+    first_y, first_x = sums[6:]
     var_y = (area * sum_yy - sum_y**2) / area**2 + 1 / 12
     var_x = (area * sum_xx - sum_x**2) / area**2 + 1 / 12
     covariance = (area * sum_yx - sum_y * sum_x) / area**2
@@ -52,8 +47,8 @@ def shapes(labels: Array, count: int, corner: tuple[int, int] = (0, 0)) -> Shape
     return Shape(
         area=area.astype(float),
         # A quotient of integers is rounded once, so it does not depend on the corner of the patch.
-        centroid_y=(area * (corner[0] + first_y[1:]) + sum_y) / area + 0.5,
-        centroid_x=(area * (corner[1] + first_x[1:]) + sum_x) / area + 0.5,
+        centroid_y=(area * (corner[0] + first_y) + sum_y) / area + 0.5,
+        centroid_x=(area * (corner[1] + first_x) + sum_x) / area + 0.5,
         major_axis=4 * np.sqrt((var_y + var_x + spread) / 2),
         minor_axis=4 * np.sqrt(np.maximum(var_y + var_x - spread, 0) / 2),
     )
@@ -62,11 +57,6 @@ def shapes(labels: Array, count: int, corner: tuple[int, int] = (0, 0)) -> Shape
 def eccentricity(shape: Shape) -> Array:
     """Return the eccentricity: 0 for a circle, towards 1 for a line."""
     return np.sqrt(np.maximum(0, 1 - (shape.minor_axis / shape.major_axis) ** 2))
-
-
-def solidity(polygons: Array) -> Array:
-    """Return the area of polygons (n,) over that of their convex hulls, in (0, 1]."""
-    return shapely.area(polygons) / shapely.area(shapely.convex_hull(polygons))
 
 
 def circularity(area: Array, perimeter: Array) -> Array:
@@ -82,10 +72,12 @@ def mean_colours(labels: Array, image: Array, count: int) -> Array:
         image: RGB (H, W, 3) uint8.
         count: Number of labels.
     """
-    place = np.flatnonzero(labels)
-    label, colours = labels.ravel()[place], image.reshape(-1, 3)[place]
-    sums = np.stack([np.bincount(label, colours[:, i], count + 1)[1:] for i in range(3)])
-    return sums / np.bincount(label, minlength=count + 1)[1:]
+    found = colour_sums(labels, image, count)
+    if found is None:
+        place = np.flatnonzero(labels)
+        label, colours = labels.ravel()[place], image.reshape(-1, 3)[place]
+        found = np.stack([np.bincount(label, w, count + 1)[1:] for w in (None, *colours.T)])
+    return found[1:] / found[0]
 
 
 def classes_at(class_map: Array, y: Array, x: Array) -> Array:
@@ -104,6 +96,18 @@ def classes_at(class_map: Array, y: Array, x: Array) -> Array:
     columns = [np.clip(np.floor(x), -1, class_map.shape[1]), np.clip(np.ceil(x) - 1, -1, class_map.shape[1])]
     found = [padded[r.astype(int) + 1, c.astype(int) + 1] for r in rows for c in columns]
     return np.minimum.reduce(found)
+
+
+def _moment_sums(labels: Array, count: int) -> Array:
+    """Return the sums of :func:`moment_sums` without compiled code."""
+    place = np.flatnonzero(labels)
+    label = labels.ravel()[place]
+    y, x = np.divmod(place, labels.shape[1])
+    first_y, first_x = _smallest(label, y, count), _smallest(label, x, count)
+    # Moments about the corner of each nucleus: small integers, exact in float64.
+    y, x = y - first_y[label], x - first_x[label]
+    sums = (np.bincount(label, weights, count + 1) for weights in (None, y, x, y * y, x * x, y * x))
+    return np.stack([*(each.astype(np.int64) for each in sums), first_y, first_x])[:, 1:]
 
 
 def _smallest(label: Array, value: Array, count: int) -> Array:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import shapely
 
 from wsipipe.errors import InternalError
 from wsipipe.geometry import Array, Region
 from wsipipe.stages.classify import CLASS_MAP
 from wsipipe.stages.grid import CanvasGrid
+from wsipipe.stages.nuclei.compiled_outlines import numbered
 from wsipipe.stages.nuclei.number import NUMBERED, nuclei_in, patch_of
-from wsipipe.stages.nuclei.outline import outlines
+from wsipipe.stages.nuclei.outline import outer_lengths, polygon_column, solidity, trace
 from wsipipe.stages.nuclei.relabel import NUCLEI
-from wsipipe.stages.nuclei.shape import circularity, classes_at, eccentricity, mean_colours, shapes, solidity
+from wsipipe.stages.nuclei.shape import circularity, classes_at, eccentricity, mean_colours, shapes
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage
 from wsipipe.stages.tile import image_name
 from wsipipe.store.encoding import NOT_COMPUTED, PROBABILITY_MAX
@@ -109,7 +109,8 @@ def measure(
     own = _own_labels(labels, rows["id"])
     shape = shapes(own, count, (patch.y, patch.x))
     _check_whole(shape.area, rows, patch)
-    polygons, perimeter = outlines(own, count)
+    rings = trace(own, count)
+    perimeter = outer_lengths(rings)
     y_px0 = affine[0] + affine[2] * shape.centroid_y
     x_px0 = affine[1] + affine[2] * shape.centroid_x
     um_per_px0 = mpp / affine[2]
@@ -125,12 +126,12 @@ def measure(
         "major_axis_um": shape.major_axis * mpp,
         "minor_axis_um": shape.minor_axis * mpp,
         "eccentricity": eccentricity(shape),
-        "solidity": solidity(polygons),
+        "solidity": solidity(rings),
         "circularity": circularity(shape.area, perimeter),
         "probability": rows["nucleus"] / shape.area / PROBABILITY_MAX,
         **dict(zip(("mean_red", "mean_green", "mean_blue"), colours, strict=True)),
         "tissue_class": _class_names(y_px0, x_px0, tissue),
-        "polygon": shapely.to_wkb(_polygons_level0(polygons, patch, affine)),
+        "polygon": polygon_column(rings, (patch.y, patch.x), affine),
     }
     return pa.table([_column(columns[field.name], field, count) for field in SCHEMA], schema=SCHEMA)
 
@@ -139,6 +140,9 @@ def _own_labels(labels: Array, ids: Array) -> Array:
     """Return the labels in the sorted ``ids``, numbered from 1; 0 elsewhere."""
     numbers = np.zeros(int(ids[-1]) - int(ids[0]) + 1, np.int32)
     numbers[ids - ids[0]] = np.arange(1, ids.size + 1)
+    found = numbered(labels, numbers, int(ids[0]))
+    if found is not None:
+        return found
     inside = (labels >= ids[0]) & (labels <= ids[-1])
     own = np.zeros(labels.shape, np.int32)
     own[inside] = numbers[labels[inside] - ids[0]]
@@ -155,12 +159,6 @@ def _check_whole(area: Array, rows: Table, patch: Region) -> None:
         )
 
 
-def _polygons_level0(polygons: Array, patch: Region, affine: Affine) -> Array:
-    corner = np.array([patch.x, patch.y])
-    offset = np.array([affine[1], affine[0]])
-    return shapely.transform(polygons, lambda points: offset + affine[2] * (points + corner))
-
-
 def _class_names(y_px0: Array, x_px0: Array, tissue: TissueMap | None) -> list[str | None] | None:
     if tissue is None:
         return None
@@ -172,4 +170,6 @@ def _class_names(y_px0: Array, x_px0: Array, tissue: TissueMap | None) -> list[s
 def _column(values: object, field: pa.Field, count: int) -> pa.Array:
     if values is None:
         return pa.nulls(count, field.type)
+    if isinstance(values, pa.Array):
+        return values
     return pa.array(values, type=field.type, from_pandas=False)
