@@ -1,10 +1,11 @@
 // Ring convolution of channels-last features: ring sums that stay in cache, then a matrix product.
 //
-// A tile of pixels with its halo is copied, VL channels at a time, into a zero-padded float32 block; on the way
-// it may be pooled or up-sampled, or come from two inputs, channel after channel. Stage 1
-// adds the taps of each orbit (cells at one distance) and mixes the orbits to rings. Stage 2 multiplies the
-// rings by the packed weights, accumulating in registers; a residual and ReLU are applied before the result is
-// written. The vectors are GCC vector extensions, so one source serves AVX-512, AVX2 and all other machines.
+// A tile of pixels with its halo is copied, a block of channels at a time, into a zero-padded float32 block; on the
+// way it may be pooled or up-sampled, or come from two inputs, channel after channel. Then some rows of the tile
+// at a time, so that all of it stays in the first cache: stage 1 adds the taps of each orbit (cells at one distance)
+// and mixes the orbits to rings; stage 2 multiplies the rings by the packed weights and adds to the sums of the tile.
+// After the last block a residual and ReLU are applied and the rows are written. The vectors are GCC vector
+// extensions, so one source serves AVX-512, AVX2 and all other machines.
 //
 // Every sum has the same order in all orientations of the input: an orbit is added along the subgroups
 // point mirror < quarter turns < all eight, so that rotated input only swaps the operands of an addition,
@@ -43,15 +44,13 @@ constexpr bool BF16_PRODUCTS = false;
 // Vectors whose rings are mixed at once: as many as registers hold (AVX2 has 16, AVX-512 32).
 constexpr int GROUP = VL == 8 ? 2 : 4;
 constexpr int TILE = 16, ROWS = 32;  // px; a tile is at most ROWS x TILE
-// Rings held at once per pixel; an odd number of cache lines, which avoids set conflicts.
-constexpr int ROW_BYTES = 1344;
+constexpr int GROUP_PX = 48;  // px whose rings are held at once, in the first cache: rows of a tile
+constexpr int64_t SUM_BYTES = 1 << 17;  // of the sums of a tile, which shall stay in the second cache
+constexpr int CHUNK_CHANNELS = 320;  // of a kernel of one cell, which are multiplied at once
 
 typedef float vec __attribute__((vector_size(VL * 4)));
 typedef float vec_at __attribute__((vector_size(VL * 4), aligned(4), may_alias));
 typedef uint16_t bf16;
-
-template <class P>
-constexpr int64_t ROW = ROW_BYTES / sizeof(P);
 
 ALWAYS_INLINE vec load(const float* p) { return *reinterpret_cast<const vec_at*>(p); }
 ALWAYS_INLINE void store(float* p, vec v) { *reinterpret_cast<vec_at*>(p) = v; }
@@ -168,6 +167,11 @@ struct Orbits {
   }
 };
 
+// Numbers from one pixel's rings to the next: an odd number of cache lines, which avoids set conflicts.
+template <int K, int CB, class P>
+constexpr int64_t PITCH =
+    (((K == 1 ? CHUNK_CHANNELS : Orbits<K>::count * CB) * sizeof(P) + 63) / 64 | 1) * 64 / sizeof(P);
+
 template <int K, int CB>
 struct Taps {
   static constexpr int64_t row = int64_t(TILE + K - 1) * CB;
@@ -194,13 +198,13 @@ ALWAYS_INLINE vec ring_sum(Taps<K, CB> taps) {
 }
 
 // Writes a ring of some pixels; `at` counts the channels, CB per pixel, before the first of `v`.
-template <int CB, class P>
+template <int K, int CB, class P>
 ALWAYS_INLINE void put(vec v, int at, P* rings) {
-  rings += at / CB * ROW<P> + at % CB;
+  rings += at / CB * PITCH<K, CB, P> + at % CB;
   if constexpr (CB >= VL) return narrow(v, rings);
   P lanes[VL];
   narrow(v, lanes);
-  for (int px = 0; px < VL / CB; ++px) std::memcpy(rings + px * ROW<P>, lanes + px * CB, CB * sizeof(P));
+  for (int px = 0; px < VL / CB; ++px) std::memcpy(rings + px * PITCH<K, CB, P>, lanes + px * CB, CB * sizeof(P));
 }
 
 template <int K, int CB, class P, int J = 0, int N>
@@ -224,7 +228,7 @@ ALWAYS_INLINE void add_orbits(const Job& job, const float* centre, int at, P* ri
   if constexpr (J < count) {
     sum = sum + ring_sum<K, CB, orbits.r2[J]>(Taps<K, CB>{centre + at});
     if (J + 1 == count || job.ring_of[J + 1 < count ? J + 1 : J] != job.ring_of[J]) {
-      put<CB>(sum, at, rings + job.ring_of[J] * CB);
+      put<K, CB>(sum, at, rings + job.ring_of[J] * CB);
       sum = vec{};
     }
     add_orbits<K, CB, P, J + 1>(job, centre, at, rings, sum);
@@ -236,16 +240,17 @@ ALWAYS_INLINE void put_mixed(const Job& job, const float* centre, P* out) {
   vec acc[N][GROUP] = {};
   mix_orbits<K, CB, P>(job, centre, acc);
   for (int i = 0; i < N; ++i)
-    for (int g = 0; g < GROUP; ++g) put<CB>(acc[i][g], g * VL, out + i * CB);
+    for (int g = 0; g < GROUP; ++g) put<K, CB>(acc[i][g], g * VL, out + i * CB);
 }
 
+// Rings of the rows [first, end) of a tile.
 template <int K, int CB, class P>
-void sum_rings(const Job& job, const Tile& tile, const float* block, P* rings) {
+void sum_rings(const Job& job, const Tile& tile, int first, int end, const float* block, P* rings) {
   constexpr int px = GROUP * VL / CB, N = K / 2 + 1;
-  for (int y = 0; y < tile.rows; ++y)
+  for (int y = first; y < end; ++y)
     for (int x = 0; x < tile.cols; x += px) {
       const float* centre = block + (y + K / 2) * Taps<K, CB>::row + (x + K / 2) * CB;
-      P* out = rings + (int64_t(y) * tile.cols + x) * ROW<P>;
+      P* out = rings + (int64_t(y - first) * tile.cols + x) * PITCH<K, CB, P>;
       if (!job.mix)
         for (int g = 0; g < GROUP; ++g) add_orbits<K, CB, P>(job, centre, g * VL, out, vec{});
       else if (job.rings == N) put_mixed<K, CB, N>(job, centre, out);
@@ -270,7 +275,20 @@ struct LayerInput {
     if (part.height) height = part.height, width = part.width, top = part.top, left = part.left;
     data = static_cast<const T*>(is_second ? job.second : job.input) + image * height * width * channels + first;
   }
-  ALWAYS_INLINE const T* at(int64_t y, int64_t x) const { return data + (y * width + x) * channels; }
+  ALWAYS_INLINE const T* row(int64_t y) const { return data + y * width * channels; }
+};
+
+// The one or two rows of an input of which a row that a layer reads is made.
+template <class T>
+struct InputRows {
+  const T *near, *far;
+  InputRows(const LayerInput<T>& from, int64_t y) {
+    if (from.scale < 0) y *= 2;
+    y += from.top;
+    const int64_t beside = from.scale < 0 ? y + 1 : from.scale > 0 ? (y >> 1) + (y & 1) * 2 - 1 : y;
+    near = from.row(from.scale > 0 ? y >> 1 : y);
+    far = from.row(std::clamp<int64_t>(beside, 0, from.height - 1));
+  }
 };
 
 template <class V, class T>
@@ -281,82 +299,141 @@ ALWAYS_INLINE V read(const T* from) {
 
 // Mean of 2x2 px; bilinear by pixel centres: (9 near + 3 (beside + above) + far) / 16, edges repeated. Diagonals
 // and beside + above are added first, so that rotated input only swaps operands.
-template <class V, class T>
-ALWAYS_INLINE V pooled(const LayerInput<T>& from, int64_t y, int64_t x, int64_t c) {
-  const T *near = from.at(2 * y + from.top, 2 * x + from.left) + c, *below = near + from.width * from.channels;
-  const V falling = read<V>(near) + read<V>(below + from.channels);
-  return (falling + (read<V>(near + from.channels) + read<V>(below))) * 0.25f;
+template <int SCALE, class V, class T>
+ALWAYS_INLINE V pixel(const LayerInput<T>& from, const InputRows<T>& rows, int64_t x, int64_t c) {
+  if constexpr (SCALE == 0) {
+    return read<V>(rows.near + (x + from.left) * from.channels + c);
+  } else if constexpr (SCALE < 0) {
+    const int64_t left = (2 * x + from.left) * from.channels + c, right = left + from.channels;
+    const V falling = read<V>(rows.near + left) + read<V>(rows.far + right);
+    return (falling + (read<V>(rows.near + right) + read<V>(rows.far + left))) * 0.25f;
+  } else {
+    x += from.left;
+    const int64_t near = (x >> 1) * from.channels + c;
+    const int64_t far = std::clamp<int64_t>((x >> 1) + (x & 1) * 2 - 1, 0, from.width - 1) * from.channels + c;
+    const V sides = read<V>(rows.near + far) + read<V>(rows.far + near);
+    return (read<V>(rows.near + near) * 9.f + sides * 3.f + read<V>(rows.far + far)) * 0.0625f;
+  }
 }
 
-template <class V, class T>
-ALWAYS_INLINE V upsampled(const LayerInput<T>& from, int64_t y, int64_t x, int64_t c) {
-  y += from.top, x += from.left;
-  const int64_t ny = y >> 1, nx = x >> 1;
-  const int64_t fy = std::clamp<int64_t>(ny + (y & 1) * 2 - 1, 0, from.height - 1);
-  const int64_t fx = std::clamp<int64_t>(nx + (x & 1) * 2 - 1, 0, from.width - 1);
-  const V sides = read<V>(from.at(ny, fx) + c) + read<V>(from.at(fy, nx) + c);
-  return (read<V>(from.at(ny, nx) + c) * 9.f + sides * 3.f + read<V>(from.at(fy, fx) + c)) * 0.0625f;
-}
-
-template <class V, class T>
-ALWAYS_INLINE V pixel(const LayerInput<T>& from, int64_t y, int64_t x, int64_t c) {
-  if (from.scale < 0) return pooled<V>(from, y, x, c);
-  if (from.scale > 0) return upsampled<V>(from, y, x, c);
-  return read<V>(from.at(y + from.top, x + from.left) + c);
-}
-
-// Resamples the input to the size that a layer reads, (B, H, W, C), as copy_block does.
-template <class T>
+// Resamples the input to the size that a layer reads, (B, H, W, C), as copy_rows does.
+template <int SCALE, class T>
 void resample(const Job& job) {
   const int64_t rows = job.batch * job.height, vectors = job.channels / VL * VL;
 #pragma omp parallel for num_threads(int(job.threads)) schedule(static)
   for (int64_t row = 0; row < rows; ++row) {
     const LayerInput<T> source(job, row / job.height, 0);
-    const int64_t y = row % job.height;
+    const InputRows<T> from(source, row % job.height);
     T* out = static_cast<T*>(job.output) + row * job.width * job.channels;
     for (int64_t x = 0; x < job.width; ++x, out += job.channels) {
-      for (int64_t c = 0; c < vectors; c += VL) narrow(pixel<vec>(source, y, x, c), out + c);
-      for (int64_t c = vectors; c < job.channels; ++c) narrow(pixel<float>(source, y, x, c), out + c);
+      for (int64_t c = 0; c < vectors; c += VL) narrow(pixel<SCALE, vec>(source, from, x, c), out + c);
+      for (int64_t c = vectors; c < job.channels; ++c) narrow(pixel<SCALE, float>(source, from, x, c), out + c);
     }
   }
 }
 
-template <int K, int CB, class T>
-void copy_block(const Job& job, const Tile& tile, int64_t first, float* block) {
-  const LayerInput<T> source(job, tile.image, first);
+template <class T>
+int resample_scaled(const Job& job) {
+  if (job.scale < 0) resample<-1, T>(job);
+  else if (job.scale > 0) resample<1, T>(job);
+  else resample<0, T>(job);
+  return 0;
+}
+
+// Pixels [begin, end) of a row, CB channels each, `pitch` numbers apart; `from_x` is the first in the input.
+template <int CB, int SCALE, class T, class Q>
+ALWAYS_INLINE void copy_row(const LayerInput<T>& source, const InputRows<T>& rows, int64_t from_x, int begin, int end,
+                            int64_t pitch, Q* row) {
   const int valid = int(std::min<int64_t>(CB, source.channels - source.first));
-  for (int y = 0; y < tile.rows + K - 1; ++y) {
+  int x = begin;
+  if (CB % VL == 0 && valid == CB)
+    for (; x < end; ++x)
+      for (int c = 0; c < CB; c += VL)
+        narrow(pixel<SCALE, vec>(source, rows, from_x + x, c), row + x * pitch + c);
+  if constexpr (CB == 4 && SCALE == 0)
+    if (valid == 3)  // RGB: the next pixel's first number is read too, so not for the last pixel
+      for (; x + 1 < end; ++x) {
+        const T* rgb = rows.near + (from_x + x + source.left) * 3;
+        T four[4];
+        std::memcpy(four, rgb, sizeof(four));
+        for (int c = 0; c < 4; ++c) narrow(c < 3 ? widen(four[c]) : 0.f, row + x * pitch + c);
+      }
+  for (; x < end; ++x)
+    for (int c = 0; c < CB; ++c)
+      narrow(c < valid ? pixel<SCALE, float>(source, rows, from_x + x, c) : 0.f, row + x * pitch + c);
+}
+
+// Asks for the pixels of a row of the input before they are read.
+template <class T>
+ALWAYS_INLINE void prefetch_row(const LayerInput<T>& source, int64_t y, int64_t x, int cols) {
+  const InputRows<T> rows(source, y);
+  const int64_t scale = source.scale;
+  const int64_t first = scale > 0 ? (x + source.left) >> 1 : scale < 0 ? 2 * x + source.left : x + source.left;
+  const int64_t count = (scale > 0 ? cols / 2 + 1 : scale < 0 ? 2 * cols : cols) * source.channels * int64_t(sizeof(T));
+  const int64_t step = std::max<int64_t>(64, source.channels * int64_t(sizeof(T)));
+  const char* near = reinterpret_cast<const char*>(rows.near + first * source.channels);
+  const char* far = reinterpret_cast<const char*>(rows.far + first * source.channels);
+  for (int64_t at = 0; at < count; at += step) {
+    __builtin_prefetch(near + at);
+    if (scale < 0) __builtin_prefetch(far + at);
+  }
+}
+
+// Rows [first, end) of a tile with its halo, zeros beyond the input.
+template <int K, int CB, class T>
+void copy_rows(const Job& job, const Tile& tile, const LayerInput<T>& source, int first, int end, float* block) {
+  const int cols = tile.cols + K - 1;
+  const int64_t from_x = tile.left - job.padding;
+  const int begin = int(std::clamp<int64_t>(-from_x, 0, cols));
+  const int stop = int(std::clamp<int64_t>(job.width - from_x, begin, cols));
+  for (int y = first; y < end; ++y) {
     float* row = block + y * Taps<K, CB>::row;
-    const int64_t from_y = tile.top + y - job.padding, from_x = tile.left - job.padding;
-    const int cols = tile.cols + K - 1;
+    const int64_t from_y = tile.top + y - job.padding;
     if (from_y < 0 || from_y >= job.height) {
       std::memset(row, 0, size_t(cols) * CB * 4);
       continue;
     }
-    const int begin = int(std::clamp<int64_t>(-from_x, 0, cols));
-    const int end = int(std::clamp<int64_t>(job.width - from_x, begin, cols));
     std::memset(row, 0, size_t(begin) * CB * 4);
-    const T* as_is = source.at(from_y + source.top, from_x + source.left);
-    for (int x = begin; x < end; ++x) {
-      if (CB % VL == 0 && valid == CB && !source.scale) {
-        for (int c = 0; c < CB; c += VL) store(row + x * CB + c, widened(as_is + x * source.channels + c));
-        __builtin_prefetch(as_is + x * source.channels + CB);
-      }
-      else if (CB % VL == 0 && valid == CB)
-        for (int c = 0; c < CB; c += VL) store(row + x * CB + c, pixel<vec>(source, from_y, from_x + x, c));
-      else if (!source.scale)
-        for (int c = 0; c < CB; ++c) row[x * CB + c] = c < valid ? widen(as_is[x * source.channels + c]) : 0.f;
-      else
-        for (int c = 0; c < CB; ++c)
-          row[x * CB + c] = c < valid ? pixel<float>(source, from_y, from_x + x, c) : 0.f;
-    }
-    std::memset(row + end * CB, 0, size_t(cols - end) * CB * 4);
+    std::memset(row + stop * CB, 0, size_t(cols - stop) * CB * 4);
+    const InputRows<T> rows(source, from_y);
+    if (source.scale < 0) copy_row<CB, -1>(source, rows, from_x, begin, stop, CB, row);
+    else if (source.scale > 0) copy_row<CB, 1>(source, rows, from_x, begin, stop, CB, row);
+    else copy_row<CB, 0>(source, rows, from_x, begin, stop, CB, row);
+  }
+}
+
+template <int K, class T>
+void prefetch_rows(const Job& job, const Tile& tile, const LayerInput<T>& source, int first, int end) {
+  const int64_t left = std::clamp<int64_t>(tile.left - job.padding, 0, job.width - 1);
+  const int64_t right = std::min<int64_t>(tile.left - job.padding + tile.cols + K - 1, job.width);
+  for (int y = first; y < end; ++y) {
+    const int64_t from_y = tile.top + y - job.padding;
+    if (from_y >= 0 && from_y < job.height) prefetch_row(source, from_y, left, int(right - left));
+  }
+}
+
+// Rows [first, end) of a tile of a kernel of one cell, a pixel after the other.
+template <int CB, class T, class P>
+void copy_pixels(const Job& job, const Tile& tile, const LayerInput<T>& source, int first, int end, P* to) {
+  constexpr int64_t pitch = PITCH<1, CB, P>;
+  for (int y = first; y < end; ++y, to += tile.cols * pitch) {
+    const int64_t from_y = tile.top + y - job.padding, from_x = tile.left - job.padding;
+    const InputRows<T> rows(source, std::clamp<int64_t>(from_y, 0, job.height - 1));
+    const int begin = int(std::clamp<int64_t>(-from_x, 0, tile.cols));
+    const int stop = int(std::clamp<int64_t>(job.width - from_x, begin, tile.cols));
+    const bool inside = from_y >= 0 && from_y < job.height;
+    for (int x = 0; x < tile.cols; ++x)
+      if (!inside || x < begin || x >= stop) std::memset(to + x * pitch, 0, CB * sizeof(P));
+    if (!inside) continue;
+    if (source.scale < 0) copy_row<CB, -1>(source, rows, from_x, begin, stop, pitch, to);
+    else if (source.scale > 0) copy_row<CB, 1>(source, rows, from_x, begin, stop, pitch, to);
+    else copy_row<CB, 0>(source, rows, from_x, begin, stop, pitch, to);
   }
 }
 
 // ---- stage 2: matrix product -----------------------------------------------------------------------------
 
-template <int MR, int NV>
+template <int64_t ROW, int MR, int NV>
 ALWAYS_INLINE void multiply(const float* a, const float* b, int64_t panel, int64_t depth,
                      vec (&acc)[MR][NV]) {
   for (int64_t k = 0; k < depth; ++k) {
@@ -364,14 +441,14 @@ ALWAYS_INLINE void multiply(const float* a, const float* b, int64_t panel, int64
     for (int v = 0; v < NV; ++v) factor[v] = load(b + v * panel + k * VL);
 #pragma GCC unroll 24
     for (int r = 0; r < MR; ++r) {
-      vec x = splat(a[r * ROW<float> + k]);
+      vec x = splat(a[r * ROW + k]);
       for (int v = 0; v < NV; ++v) acc[r][v] = fma(x, factor[v], acc[r][v]);
     }
   }
 }
 
 #if defined(__AVX512BF16__)
-template <int MR, int NV>
+template <int64_t ROW, int MR, int NV>
 ALWAYS_INLINE void multiply(const bf16* a, const bf16* b, int64_t panel, int64_t depth,
                      vec (&acc)[MR][NV]) {
   for (int64_t k = 0; k < depth; k += 2) {
@@ -380,7 +457,7 @@ ALWAYS_INLINE void multiply(const bf16* a, const bf16* b, int64_t panel, int64_t
 #pragma GCC unroll 24
     for (int r = 0; r < MR; ++r) {
       int32_t pair;
-      std::memcpy(&pair, a + r * ROW<bf16> + k, 4);
+      std::memcpy(&pair, a + r * ROW + k, 4);
       __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
       for (int v = 0; v < NV; ++v)
         acc[r][v] = (vec)_mm512_dpbf16_ps((__m512)acc[r][v], x, factor[v]);
@@ -389,78 +466,72 @@ ALWAYS_INLINE void multiply(const bf16* a, const bf16* b, int64_t panel, int64_t
 }
 #endif
 
-// Output pointers and sizes, copied from the job, which stores may alias.
-template <class T>
-struct Sink {
-  T* const output;
-  const T* const residual;
-  const int64_t outputs;
-  const bool relu;
-
-  explicit Sink(const Job& job)
-      : output(static_cast<T*>(job.output)), residual(static_cast<const T*>(job.residual)),
-        outputs(job.outputs), relu(job.relu) {}
-
-  // Adds the residual, applies ReLU (NaN stays NaN), and writes the outputs of a pixel, from `first` on.
-  ALWAYS_INLINE void put(vec v, int64_t pixel, int64_t beside, int64_t first) const {
-    const int64_t at = pixel * outputs + first, added = beside * outputs + first, valid = outputs - first;
-    if (valid >= VL) {
-      if (residual) v = v + widened(residual + added);
-      if (relu) v = v < vec{} ? vec{} : v;
-      return narrow(v, output + at);
-    }
-    for (int lane = 0; lane < valid; ++lane) {
-      float x = residual ? v[lane] + widen(residual[added + lane]) : v[lane];
-      narrow(relu && x < 0 ? 0.f : x, output + at + lane);
-    }
-  }
-};
-
+// Rings of `pixels` px by the weights of some blocks, added to the sums (px, outputs rounded up to VL).
 struct Product {
   int64_t pixels, depth, panel, first_depth;
-  bool begins, ends;
+  bool begins;
 };
 
-template <int MR, int NV, class T, class P>
-void product_panel(const Job& job, const Tile& tile, const Product& size, int64_t output, const P* rings,
-                   float* sums) {
+template <int64_t ROW, int MR, int NV, class P>
+void product_panel(const Job& job, const Product& size, int64_t output, const P* rings, float* sums) {
   const int64_t padded = (job.outputs + VL - 1) / VL * VL;
   const P* weight = static_cast<const P*>(job.weight) + output / VL * size.panel + size.first_depth * VL;
-  const int64_t out_width = job.width + 2 * job.padding - job.kernel + 1;
-  const int64_t out_height = job.height + 2 * job.padding - job.kernel + 1;
-  const int64_t first_pixel = (tile.image * out_height + tile.top) * out_width + tile.left;
-  const Window beside = job.residual_window.height ? job.residual_window : Window{out_height, out_width, 0, 0};
-  const int64_t first_beside =
-      (tile.image * beside.height + beside.top + tile.top) * beside.width + beside.left + tile.left;
-  const Sink<T> sink(job);
-  for (int64_t m = 0; m < size.pixels; m += MR) {
-    const int rows = int(std::min<int64_t>(MR, size.pixels - m));
+  float* to = sums + output;
+  for (int64_t m = 0; m < size.pixels; m += MR, to += MR * padded) {
+    const int64_t rows = size.pixels - m;
     vec acc[MR][NV];
+#pragma GCC unroll 24
     for (int r = 0; r < MR; ++r)
       for (int v = 0; v < NV; ++v)
-        acc[r][v] = load(size.begins ? job.bias + output + v * VL : sums + (m + r) * padded + output + v * VL);
-    multiply<MR, NV>(rings + m * ROW<P>, weight, size.panel, size.depth, acc);
-    if (!size.ends) {
-      for (int r = 0; r < rows; ++r)
-        for (int v = 0; v < NV; ++v) store(sums + (m + r) * padded + output + v * VL, acc[r][v]);
-      continue;
-    }
-    int64_t y = m / tile.cols, x = m % tile.cols;
-    for (int r = 0; r < rows; ++r) {
-      const int64_t pixel = first_pixel + y * out_width + x, added = first_beside + y * beside.width + x;
-      for (int v = 0; v < NV; ++v) sink.put(acc[r][v], pixel, added, output + v * VL);
-      if (++x == tile.cols) x = 0, ++y;
-    }
+        acc[r][v] = load(size.begins ? job.bias + output + v * VL : to + (r < rows ? r : 0) * padded + v * VL);
+    multiply<ROW>(rings + m * ROW, weight, size.panel, size.depth, acc);
+#pragma GCC unroll 24
+    for (int r = 0; r < MR; ++r)
+      if (r < rows)
+        for (int v = 0; v < NV; ++v) store(to + r * padded + v * VL, acc[r][v]);
   }
 }
 
-template <class T, class P>
-void product(const Job& job, const Tile& tile, const Product& size, const P* rings, float* sums) {
+template <int64_t ROW, class P>
+void product(const Job& job, const Product& size, const P* rings, float* sums) {
   const int64_t padded = (job.outputs + VL - 1) / VL * VL;
   int64_t output = 0;
   for (; output + 2 * VL <= padded; output += 2 * VL)
-    product_panel<MR2, 2, T>(job, tile, size, output, rings, sums);
-  if (output < padded) product_panel<MR1, 1, T>(job, tile, size, output, rings, sums);
+    product_panel<ROW, MR2, 2>(job, size, output, rings, sums);
+  if (output < padded) product_panel<ROW, MR1, 1>(job, size, output, rings, sums);
+}
+
+// Adds the residual to the sums, applies ReLU (NaN stays NaN), and writes rows [first, end) of a tile.
+template <class T>
+void write_rows(const Job& job, const Tile& tile, int first, int end, const float* sums) {
+  const int64_t padded = (job.outputs + VL - 1) / VL * VL, outputs = job.outputs;
+  const int64_t width = job.width + 2 * job.padding - job.kernel + 1;
+  const int64_t height = job.height + 2 * job.padding - job.kernel + 1;
+  const Window beside = job.residual_window.height ? job.residual_window : Window{height, width, 0, 0};
+  // A row is one run of numbers if no output is padded.
+  const int64_t run = padded == outputs ? tile.cols * outputs : outputs, runs = tile.cols * outputs / run;
+  const bool relu = job.relu;
+  for (int y = first; y < end; ++y) {
+    const int64_t pixel = (tile.image * height + tile.top + y) * width + tile.left;
+    const int64_t beside_y = tile.image * beside.height + beside.top + tile.top + y;
+    const int64_t added = beside_y * beside.width + beside.left + tile.left;
+    T* out = static_cast<T*>(job.output) + pixel * outputs;
+    const T* residual = job.residual ? static_cast<const T*>(job.residual) + added * outputs : nullptr;
+    for (int64_t r = 0; r < runs; ++r, out += run, sums += padded * tile.cols / runs) {
+      int64_t i = 0;
+      for (; i + VL <= run; i += VL) {
+        vec v = load(sums + i);
+        if (residual) v = v + widened(residual + i);
+        if (relu) v = v < vec{} ? vec{} : v;
+        narrow(v, out + i);
+      }
+      for (; i < run; ++i) {
+        const float x = residual ? sums[i] + widen(residual[i]) : sums[i];
+        narrow(relu && x < 0 ? 0.f : x, out + i);
+      }
+      if (residual) residual += run;
+    }
+  }
 }
 
 // ---- a tile, and all of them -----------------------------------------------------------------------------
@@ -483,23 +554,55 @@ struct Scratch {
   Aligned<P> rings;
 };
 
+inline int group_rows(const Tile& tile) { return std::max(1, GROUP_PX / tile.cols); }
+
+// A kernel of one cell: the pixels are their own rings.
+template <int CB, class T, class P>
+void run_pixels(const Job& job, const Tile& tile, Scratch<P>& scratch) {
+  constexpr int64_t pitch = PITCH<1, CB, P>, chunk = CHUNK_CHANNELS / CB;
+  const int64_t blocks = (job.channels + CB - 1) / CB, padded = (job.outputs + VL - 1) / VL * VL;
+  P* const rings = scratch.rings.fit((GROUP_PX + 64) * pitch);
+  float* const sums = scratch.sums.fit((GROUP_PX + 64) * padded);
+  const int rows = group_rows(tile);
+  for (int y = 0; y < tile.rows; y += rows) {
+    const int end = std::min(y + rows, tile.rows);
+    for (int64_t first = 0; first < blocks; first += chunk) {
+      const int64_t count = std::min(chunk, blocks - first);
+      for (int64_t b = 0; b < count; ++b) {
+        const LayerInput<T> source(job, tile.image, (first + b) * CB);
+        copy_pixels<CB>(job, tile, source, y, end, rings + b * CB);
+      }
+      const Product size{int64_t(end - y) * tile.cols, count * CB, blocks * CB * VL, first * CB, first == 0};
+      product<pitch>(job, size, rings, sums);
+    }
+    write_rows<T>(job, tile, y, end, sums);
+  }
+}
+
 template <int K, int CB, class T, class P>
 void run_tile(const Job& job, const Tile& tile, Scratch<P>& scratch) {
+  if constexpr (K == 1) return run_pixels<CB, T>(job, tile, scratch);
+  constexpr int64_t pitch = PITCH<K, CB, P>;
   const int64_t blocks = (job.channels + CB - 1) / CB, per_block = job.rings * CB;
   const int64_t pixels = int64_t(tile.rows) * tile.cols, padded = (job.outputs + VL - 1) / VL * VL;
-  const int64_t chunk = std::min<int64_t>(ROW<P> / per_block, blocks);
   float* const block = scratch.block.fit((ROWS + K) * Taps<K, CB>::row + 4 * VL);
-  P* const rings = scratch.rings.fit((ROWS * TILE + 64) * ROW<P>);
-  float* const sums = scratch.sums.fit((ROWS * TILE + 64) * padded);
-  for (int64_t first = 0; first < blocks; first += chunk) {
-    const int64_t count = std::min(chunk, blocks - first);
-    for (int64_t b = 0; b < count; ++b) {
-      copy_block<K, CB, T>(job, tile, (first + b) * CB, block);
-      sum_rings<K, CB, P>(job, tile, block, rings + b * per_block);
+  P* const rings = scratch.rings.fit((GROUP_PX + 64) * pitch);
+  float* const sums = scratch.sums.fit((pixels + 64) * padded);
+  const int rows = group_rows(tile);
+  for (int64_t b = 0; b < blocks; ++b) {
+    const LayerInput<T> source(job, tile.image, b * CB);
+    int copied = 0;
+    for (int y = 0; y < tile.rows; y += rows) {
+      const int end = std::min(y + rows, tile.rows);
+      copy_rows<K, CB>(job, tile, source, copied, end + K - 1, block);
+      copied = end + K - 1;
+      prefetch_rows<K>(job, tile, source, copied, std::min(copied + rows, tile.rows + K - 1));
+      sum_rings<K, CB>(job, tile, y, end, block, rings);
+      float* const group = sums + int64_t(y) * tile.cols * padded;
+      const Product size{int64_t(end - y) * tile.cols, per_block, blocks * per_block * VL, b * per_block, b == 0};
+      product<pitch>(job, size, rings, group);
+      if (b + 1 == blocks) write_rows<T>(job, tile, y, end, group);
     }
-    const Product size{pixels, count * per_block, blocks * per_block * VL,
-                       first * per_block, first == 0, first + count == blocks};
-    product<T>(job, tile, size, rings, sums);
   }
 }
 
@@ -508,7 +611,10 @@ struct Tiling {
   int64_t height, width, across, down, count;
   Tiling(const Job& job, int k)
       : height(job.height + 2 * job.padding - k + 1), width(job.width + 2 * job.padding - k + 1),
-        across((width + TILE - 1) / TILE), down((height + ROWS - 1) / ROWS) {
+        across((width + TILE - 1) / TILE) {
+    const int64_t padded = (job.outputs + VL - 1) / VL * VL;
+    const int64_t rows = std::clamp<int64_t>(SUM_BYTES / (TILE * padded * 4), 8, ROWS);
+    down = (height + rows - 1) / rows;
     while (job.batch * across * down < 2 * job.threads && 4 * down < height) down *= 2;
     count = job.batch * across * down;
   }
@@ -560,7 +666,7 @@ void run(const Job& job) {
 // `weight` (threads, blocks, rings, CB, outputs rounded up to VL) float32 zeros, to which it is added. Tiles are
 // assigned to threads by number, so that the order of the sums depends only on the number of threads.
 
-template <int MR, int NV>
+template <int64_t ROW, int MR, int NV>
 ALWAYS_INLINE void outer_products(const float* a, const float* b, int64_t pixels, int64_t padded, int64_t rows,
                                   float* out) {
   vec acc[MR][NV] = {};
@@ -569,7 +675,7 @@ ALWAYS_INLINE void outer_products(const float* a, const float* b, int64_t pixels
     for (int v = 0; v < NV; ++v) factor[v] = load(b + px * padded + v * VL);
 #pragma GCC unroll 24
     for (int r = 0; r < MR; ++r) {
-      vec x = splat(a[px * ROW<float> + r]);
+      vec x = splat(a[px * ROW + r]);
       for (int v = 0; v < NV; ++v) acc[r][v] = fma(x, factor[v], acc[r][v]);
     }
   }
@@ -593,22 +699,23 @@ void copy_gradient(const Job& job, const Tiling& tiling, const Tile& tile, int64
 
 template <int K, int CB, class T>
 void grad_tile(const Job& job, const Tiling& tiling, const Tile& tile, Scratch<float>& scratch, float* total) {
+  constexpr int64_t pitch = PITCH<K, CB, float>;
   const int64_t per_block = job.rings * CB;
   const int64_t pixels = int64_t(tile.rows) * tile.cols, padded = (job.outputs + VL - 1) / VL * VL;
   float* const block = scratch.block.fit((ROWS + K) * Taps<K, CB>::row + 4 * VL);
-  float* const rings = scratch.rings.fit((ROWS * TILE + 64) * ROW<float>);
+  float* const rings = scratch.rings.fit((ROWS * TILE + 64) * pitch);
   float* const gradient = scratch.sums.fit((ROWS * TILE + 64) * padded);
   copy_gradient<T>(job, tiling, tile, padded, gradient);
   for (int64_t first = 0; first < job.channels; first += CB, total += per_block * padded) {
-    copy_block<K, CB, T>(job, tile, first, block);
-    sum_rings<K, CB, float>(job, tile, block, rings);
+    copy_rows<K, CB>(job, tile, LayerInput<T>(job, tile.image, first), 0, tile.rows + K - 1, block);
+    sum_rings<K, CB>(job, tile, 0, tile.rows, block, rings);
     int64_t o = 0;
     for (; o + 2 * VL <= padded; o += 2 * VL)
       for (int64_t k = 0; k < per_block; k += MR2)
-        outer_products<MR2, 2>(rings + k, gradient + o, pixels, padded, per_block - k, total + k * padded + o);
+        outer_products<pitch, MR2, 2>(rings + k, gradient + o, pixels, padded, per_block - k, total + k * padded + o);
     if (o < padded)
       for (int64_t k = 0; k < per_block; k += MR1)
-        outer_products<MR1, 1>(rings + k, gradient + o, pixels, padded, per_block - k, total + k * padded + o);
+        outer_products<pitch, MR1, 1>(rings + k, gradient + o, pixels, padded, per_block - k, total + k * padded + o);
   }
 }
 
@@ -686,8 +793,8 @@ int ring_conv_bf16(const Job* job) { return run_sized<bf16, bf16>(*job); }
 #else
 int ring_conv_bf16(const Job* job) { return run_sized<bf16, float>(*job); }
 #endif
-int ring_resample_f32(const Job* job) { return resample<float>(*job), 0; }
-int ring_resample_bf16(const Job* job) { return resample<bf16>(*job), 0; }
+int ring_resample_f32(const Job* job) { return resample_scaled<float>(*job); }
+int ring_resample_bf16(const Job* job) { return resample_scaled<bf16>(*job); }
 int ring_grad_f32(const Job* job) { return grad_sized<float>(*job); }
 int ring_grad_bf16(const Job* job) { return grad_sized<bf16>(*job); }
 }

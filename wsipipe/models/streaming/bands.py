@@ -110,7 +110,8 @@ class BandRun:
         for band in self._bands:
             self._advance(band.end_y)
             start, _ = self._reach[-1].span(band.y, band.end_y)
-            yield Band(band, last.rows[start - last.start :])
+            # A copy: the memory of the rows is used again.
+            yield Band(band, last.rows[start - last.start :].clone())
             last.drop_before(self._reach[-1].span(band.end_y, band.end_y)[0])
 
     def _lead_in(self, first: Region) -> None:
@@ -139,7 +140,7 @@ class BandRun:
         """
         lines = self._lines[number]
         _, end = self._reach[number].span(end_cell, end_cell)
-        return Region(lines.end, lines.left, max(end - lines.end, 0), lines.rows.shape[1])
+        return Region(lines.end, lines.left, max(end - lines.end, 0), lines.columns)
 
     def _extend_image(self, end_cell: int) -> None:
         region = self._new_rows(IMAGE, end_cell)

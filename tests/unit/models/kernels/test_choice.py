@@ -38,3 +38,14 @@ def test_what_was_not_measured_goes_the_dense_way(layer: GMRConv2d | GMRConv3d) 
 def test_a_kernel_that_cannot_run_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice.fused, "library", lambda: None)
     assert choose(GMRConv2d(64, 64, 9).as_rings(), CPU, torch.float32, training=False) == "dense"
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize(("side", "channels"), [(9, 48), (9, 96), (5, 128), (5, 192)])
+def test_wide_layers_of_the_unet_train_fused_on_avx2(
+    side: int, channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two steps had been chosen from 96 channels on, which made a training step 2.5 times as long."""
+    monkeypatch.setattr(choice, "device_kind", lambda device: "cpu avx2")
+    rings = GMRConv2d(channels, 32, side).as_rings()
+    assert choose(rings, CPU, torch.float32, training=True) == "fused"
