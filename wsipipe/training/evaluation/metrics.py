@@ -60,7 +60,7 @@ def auc_of_stored(truth: npt.NDArray[np.bool_], stored: npt.NDArray[np.uint8]) -
     return float(ups @ (np.cumsum(downs) - downs / 2) / (ups.sum() * downs.sum()))
 
 
-def calibration_error(probabilities: Floats, outcomes: Array, counts: Array) -> float:
+def calibration_error(probabilities: Floats, outcomes: Floats, counts: Floats) -> float:
     """Return the expected calibration error, in [0, 1].
 
     It is the mean distance between the probability and the share of outcomes, over ``CALIBRATION_BINS`` bins
@@ -83,8 +83,8 @@ def calibration_error(probabilities: Floats, outcomes: Array, counts: Array) -> 
 
 def calibration_error_of_stored(truth: npt.NDArray[np.bool_], stored: npt.NDArray[np.uint8]) -> float:
     """Return :func:`calibration_error` of stored probabilities (uint8)."""
-    counts = np.bincount(stored.ravel(), minlength=PROBABILITY_MAX + 1)
-    outcomes = np.bincount(stored[truth], minlength=PROBABILITY_MAX + 1)
+    counts = np.bincount(stored.ravel(), minlength=PROBABILITY_MAX + 1).astype(float)
+    outcomes = np.bincount(stored[truth], minlength=PROBABILITY_MAX + 1).astype(float)
     return calibration_error(np.arange(PROBABILITY_MAX + 1) / PROBABILITY_MAX, outcomes, counts)
 
 
@@ -123,7 +123,7 @@ def class_scores(truth: Ints, probabilities: Floats) -> dict[str, float]:
         "accuracy": float(right.mean()),
         "balanced_accuracy": float(np.mean([right[truth == label].mean() for label in present])),
         "auc": float(np.mean(aucs)) if aucs else float("nan"),
-        "ece": calibration_error(probabilities.max(axis=1), right, np.ones(len(right))),
+        "ece": calibration_error(probabilities.max(axis=1), right.astype(float), np.ones(len(right))),
     }
 
 

@@ -68,7 +68,7 @@ def test_the_calibration_error_is_that_of_the_definition(seed: int) -> None:
     truth = rng.random(300) < stored / 300
     expected = slow_calibration_error(stored / 250, truth)
     assert calibration_error_of_stored(truth, stored) == pytest.approx(expected)
-    assert calibration_error(stored / 250, truth, np.ones(300)) == pytest.approx(expected)
+    assert calibration_error(stored / 250, truth.astype(float), np.ones(300)) == pytest.approx(expected)
 
 
 def test_the_calibration_error_of_known_forecasts() -> None:
