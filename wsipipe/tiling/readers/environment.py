@@ -3,11 +3,13 @@
 import warnings
 from functools import cache
 from importlib.metadata import PackageNotFoundError, entry_points, version
+from threading import Lock
 
 from wsipipe.tiling.readers.jpeg_stream import library
 from wsipipe.tiling.readers.plugins import GROUP
 
 _LIBRARIES = ("openslide-python", "openslide-bin", "tifffile", "imagecodecs", "zarr", "pillow", "numpy")
+_lock = Lock()
 
 
 @cache
@@ -28,8 +30,9 @@ def reader_environment() -> dict[str, str] | None:
     for point in entry_points(group=GROUP):
         package = f"{point.dist.name} {point.dist.version}" if point.dist else ""
         found[f"reader {point.name}"] = f"{point.value} {package}"
-    with warnings.catch_warnings():
-        # Whoever opens a slide warns of a missing compiler.
+    # Filters of warnings belong to the process, and slides run in several threads.
+    with _lock, warnings.catch_warnings():
+        # The worker that opens a slide warns of a missing compiler.
         warnings.simplefilter("ignore", RuntimeWarning)
         found["decoder of tiles"] = "none" if library() is None else "compiled"
     return found
