@@ -108,11 +108,17 @@ class TaskBatch[Result]:
         now = time.monotonic()
         if self._lanes and now - self._lanes_read < LANES_S:
             return
-        found = lanes(self._client)
+        self._lanes_read = now
+        try:
+            found = lanes(self._client)
+        except OSError:
+            # A scheduler that is away for good ends the tasks that run.
+            if not self._lanes:
+                raise
+            return
         # While all workers of a lane restart, it stays.
         if len(found) >= len(self._lanes) and (not self._lanes or any(lane.slots for lane in found)):
             self._lanes = found
-        self._lanes_read = now
 
     def _submit(self, submitted: Submitted[Result]) -> None:
         call = submitted.call

@@ -158,13 +158,26 @@ def test_few_tasks_are_at_the_workers_at_a_time(tmp_path: Path, monkeypatch: pyt
 
 
 def test_lanes_of_workers_that_restart_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With none connected, nothing is known of what they declare."""
-    found = [[Lane((True, False), {"CPU": 1}, 2)], [Lane((True, False), {}, 0)]]
-    monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.lanes", lambda client: found.pop(0))
+    """With none connected, nothing is known of what they declare; likewise if the scheduler is away."""
+    found: list[Any] = [[Lane((True, False), {"CPU": 1}, 2)], [Lane((True, False), {}, 0)], OSError("away")]
+
+    def next_found(client: object) -> list[Lane]:
+        answer = found.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.lanes", next_found)
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.LANES_S", -1.0)
     client = FakeClient()
     batch = TaskBatch[object](client, tmp_path, print)
-    calls = [TaskCall("a", print, ())]
+    calls = [TaskCall("b", print, ()), TaskCall("a", print, ())]
     batch.fill(lambda networks: None)
-    batch.fill(lambda networks: calls.pop() if calls else None)
-    assert client.submitted == [("a", {"CPU": 1}, 0)]
+    for submitted in (1, 2):
+        given = iter([calls.pop()])
+        batch.fill(lambda networks, given=given: next(given, None))
+        assert len(client.submitted) == submitted
+    assert client.submitted == [("a", {"CPU": 1}, 0), ("b", {"CPU": 1}, 0)]
+    found.append(OSError("never there"))
+    with pytest.raises(OSError, match="never there"):
+        TaskBatch[object](client, tmp_path, print).fill(lambda networks: None)
