@@ -15,7 +15,8 @@ import zarr
 from wsipipe.common.atomic_files import sync_file
 from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import InternalError
-from wsipipe.pipeline.cluster.task_pool import TaskCall, TaskPool
+from wsipipe.pipeline.cluster.task_batch import TaskCall
+from wsipipe.pipeline.cluster.task_pool import TaskPool
 from wsipipe.pipeline.execution.shard import ShardResult, ShardTask
 from wsipipe.pipeline.execution.shard_task import run_shard
 from wsipipe.pipeline.planning.plan import Plan

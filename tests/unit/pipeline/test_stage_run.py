@@ -9,7 +9,7 @@ import pytest
 
 from wsipipe.errors import InternalError
 from wsipipe.pipeline import stage_run
-from wsipipe.pipeline.cluster.task_pool import TaskCall
+from wsipipe.pipeline.cluster.task_batch import TaskCall
 from wsipipe.pipeline.execution.shard import ShardResult, ShardTask
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.reporting.progress import ShardProgress

@@ -74,7 +74,10 @@ def call_in_all(client: Client, function: Callable[[bool], None]) -> None:
 
 
 def _slots(workers: list[dict[str, Any]], resource: str) -> int:
-    """Count the tasks with a resource that run at once; all threads where no worker declares any."""
+    """Count the tasks with a resource that run at once.
+
+    Where no worker declares any, all threads count.
+    """
     if not any(worker["resources"] for worker in workers):
         return sum(worker["nthreads"] for worker in workers)
     return sum(min(worker["nthreads"], int(worker["resources"].get(resource, 0))) for worker in workers)

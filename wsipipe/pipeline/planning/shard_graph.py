@@ -1,7 +1,7 @@
-"""Order of the shards of a slide: each is ready when the shards that it reads are finished.
+"""Order in which the shards of a slide are computed.
 
-A shard waits for the shards under its patch, halo included. It waits for all shards of an earlier stage whose
-``reduce`` joins them, and of an array that its kernel reads anywhere.
+A shard is ready when the shards that it reads are finished: those under its patch, halo included, all shards
+of an earlier stage whose ``reduce`` joins them, and all of an array that its kernel reads anywhere.
 """
 
 import heapq
@@ -131,7 +131,7 @@ class ShardGraph:
         )
 
     def _readers_of(self, stage: Stage, written: set[str], core: Region, downsample: int) -> Iterator[Key]:
-        """Yield the shards of a stage whose patches may meet a core of arrays that were written."""
+        """Yield the shards of a stage that may read a core of other arrays."""
         for read in stage.reads:
             if read.name in written:
                 # One px more, since the borders of a patch are rounded outwards.

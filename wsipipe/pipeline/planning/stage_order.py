@@ -26,7 +26,7 @@ def waited_for_whole(stages: Sequence[Stage]) -> dict[str, set[str]]:
 
 
 def ranks(stages: Sequence[Stage]) -> dict[str, int]:
-    """Return the place of each stage in the order in which ready shards are computed, from 0.
+    """Return the place of each stage among ready shards, from 0.
 
     First come stages with most waits for whole stages behind them, since everything behind such a wait stands
     still until their last shard; shards of the others fill the time of the wait. Of two equal stages the

@@ -51,7 +51,7 @@ class Usage:
         return cast(UsageEntry, {**numbers, "mpx_per_busy_s": round(rate, 3), "gpu_busy": self._gpu_busy()})
 
     def _gpu_busy(self) -> float | None:
-        """Return the share of time in which the process of the GPU computed, from 0 to 1."""
+        """Return the share of time in which a GPU process computed."""
         if not self.on_gpu:
             return None
         computing_s = self.busy_s - self.reading_s - self.loading_s - self.writing_s

@@ -16,7 +16,8 @@ import pytest
 from wsipipe.errors import WorkerLostError
 from wsipipe.pipeline.cluster.attempts import STALLED, lines_of, process_start_time
 from wsipipe.pipeline.cluster.client import connect
-from wsipipe.pipeline.cluster.task_pool import TASKS_PER_SLOT, TaskCall, TaskPool, _TaskBatch
+from wsipipe.pipeline.cluster.task_batch import TASKS_PER_SLOT, TaskBatch, TaskCall
+from wsipipe.pipeline.cluster.task_pool import TaskPool
 from wsipipe.pipeline.cluster.workers import Lane
 
 
@@ -95,18 +96,18 @@ def test_a_result_that_is_lost_after_its_task_ended_is_an_error(
         def result(self, timeout: float) -> None:
             raise TimeoutError
 
-    monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.WITHOUT_WORKERS_S", 0.0)
-    monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool._TICK_S", -1.0)
-    monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.has_workers", lambda client: False)
-    run = _TaskBatch(TaskPool(SimpleNamespace(status="running"), tmp_path))
+    monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.WITHOUT_WORKERS_S", 0.0)
+    monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.TICK_S", -1.0)
+    monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.has_workers", lambda client: False)
+    run = TaskBatch(SimpleNamespace(status="running"), tmp_path, print)
     with pytest.raises(WorkerLostError, match="no worker has been connected"):
         run._result(Lost())
 
 
 def test_a_cluster_without_workers_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.WITHOUT_WORKERS_S", 0.0)
-    monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.has_workers", lambda client: False)
-    run = _TaskBatch(TaskPool(SimpleNamespace(status="running"), tmp_path))
+    monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.WITHOUT_WORKERS_S", 0.0)
+    monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.has_workers", lambda client: False)
+    run = TaskBatch(SimpleNamespace(status="running"), tmp_path, print)
     with pytest.raises(WorkerLostError, match="no worker has been connected"):
         run._check_workers()
 
@@ -134,7 +135,7 @@ class FakeClient:
 def test_few_tasks_are_at_the_workers_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So memory does not grow with the slide, and a shard that becomes ready is not behind all others."""
     both = [Lane((True,), {"GPU": 1}, 1), Lane((False,), {"CPU": 1}, 2)]
-    monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.lanes", lambda client: both)
+    monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.lanes", lambda client: both)
     waiting = {True: [f"network {i}" for i in range(9)], False: [f"other {i}" for i in range(9)]}
 
     def source(networks: tuple[bool, ...]) -> TaskCall[object] | None:
@@ -142,7 +143,7 @@ def test_few_tasks_are_at_the_workers_at_a_time(tmp_path: Path, monkeypatch: pyt
         return TaskCall(waiting[network].pop(0), print, (), -3) if waiting[network] else None
 
     client = FakeClient()
-    batch = _TaskBatch[object](TaskPool(client, tmp_path))
+    batch = TaskBatch[object](client, tmp_path, print)
     batch.fill(source)
     assert client.submitted == [
         *((f"network {i}", {"GPU": 1}, -3) for i in range(TASKS_PER_SLOT)),
@@ -157,13 +158,26 @@ def test_few_tasks_are_at_the_workers_at_a_time(tmp_path: Path, monkeypatch: pyt
 
 
 def test_lanes_of_workers_that_restart_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With none connected, nothing is known of what they declare."""
-    found = [[Lane((True, False), {"CPU": 1}, 2)], [Lane((True, False), {}, 0)]]
-    monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.lanes", lambda client: found.pop(0))
-    monkeypatch.setattr("wsipipe.pipeline.cluster.task_pool.LANES_S", -1.0)
+    """With none connected, nothing is known of what they declare; likewise if the scheduler is away."""
+    found: list[Any] = [[Lane((True, False), {"CPU": 1}, 2)], [Lane((True, False), {}, 0)], OSError("away")]
+
+    def next_found(client: object) -> list[Lane]:
+        answer = found.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.lanes", next_found)
+    monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.LANES_S", -1.0)
     client = FakeClient()
-    batch = _TaskBatch[object](TaskPool(client, tmp_path))
-    calls = [TaskCall("a", print, ())]
+    batch = TaskBatch[object](client, tmp_path, print)
+    calls = [TaskCall("b", print, ()), TaskCall("a", print, ())]
     batch.fill(lambda networks: None)
-    batch.fill(lambda networks: calls.pop() if calls else None)
-    assert client.submitted == [("a", {"CPU": 1}, 0)]
+    for submitted in (1, 2):
+        given = iter([calls.pop()])
+        batch.fill(lambda networks, given=given: next(given, None))
+        assert len(client.submitted) == submitted
+    assert client.submitted == [("a", {"CPU": 1}, 0), ("b", {"CPU": 1}, 0)]
+    found.append(OSError("never there"))
+    with pytest.raises(OSError, match="never there"):
+        TaskBatch[object](client, tmp_path, print).fill(lambda networks: None)

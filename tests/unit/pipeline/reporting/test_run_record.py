@@ -10,7 +10,6 @@ import pytest
 from pydantic import BaseModel
 
 from wsipipe.errors import StorageError
-from wsipipe.pipeline.reporting.html_report import write_report
 from wsipipe.pipeline.reporting.outcome import SlideOutcome
 from wsipipe.pipeline.reporting.run_record import RunRecord, RunRequest, input_of, read_record, request_of
 from wsipipe.pipeline.reporting.usage import Usage
@@ -233,24 +232,3 @@ def test_no_record_and_a_damaged_one_say_so(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(StorageError, match="damaged"):
         read_record(tmp_path)
-
-
-def test_the_page_shows_what_workers_did(tmp_path: Path) -> None:
-    usage = {"tile": Usage(1.0, 3.0, 2.9, 1.0, 0.0, 0.5, 2_500_000, 321.0, 2.0, on_gpu=True).as_json()}
-    (slide,) = written(tmp_path, [replace(OUTCOMES[0], usage=usage)])["slides"]
-    assert slide["usage"] == usage
-    page = (tmp_path / "report.html").read_text()
-    assert "<td>3.0</td><td>1.0</td>" in page
-    assert "<td>2.5</td><td>321</td>" in page
-    assert "38 %" in page
-    assert 'class="reading" style="width: 25.00%"' in page
-    assert 'class="loading" style' not in page
-
-
-def test_a_record_without_usage_is_shown(tmp_path: Path) -> None:
-    """As one of an earlier version."""
-    run = written(tmp_path)
-    for slide in run["slides"]:
-        del slide["usage"]
-    write_report(tmp_path, run)
-    assert "<th>busy s</th>" not in (tmp_path / "report.html").read_text()

@@ -1,7 +1,11 @@
 """Seconds, bytes and memory of shards add up, and their bars have the right widths."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from wsipipe.pipeline.reporting.html_report import machine_facts, write_report
 from wsipipe.pipeline.reporting.usage import Usage, wall_shares
 from wsipipe.pipeline.reporting.usage_bars import usage_bars
 
@@ -46,3 +50,30 @@ def test_the_longest_bar_has_the_full_width() -> None:
 def test_without_time_there_is_no_bar() -> None:
     assert usage_bars({}) == {}
     assert usage_bars({"a": Usage().as_json()}) == {"a": []}
+
+
+def page(out: Path, **more: Any) -> str:
+    """The report of one finished slide."""
+    slide = {"slide_id": "a", "path": "/a.svs", "status": "done", "code": "", "message": "", "place": {}}
+    plan = {"mpp": 0.25, "mpp_source": "vendor", "canvas_shape": [1000, 2000]}
+    slide |= {"log": [], "plan": plan, "seconds": {"tile": 2.0}, "nuclei": None}
+    write_report(
+        out, machine_facts() | {"began": "", "ended": "", "peak_memory_mb": {}, "slides": [slide | more]}
+    )
+    return (out / "report.html").read_text()
+
+
+def test_the_report_shows_what_workers_did(tmp_path: Path) -> None:
+    used = Usage(1.0, 3.0, 2.9, 1.0, 0.0, 0.5, 2_500_000, 321.0, 2.0, on_gpu=True)
+    text = page(tmp_path, usage={"tile": used.as_json()})
+    assert "<td>3.0</td><td>1.0</td>" in text
+    assert "<td>2.5</td><td>321</td>" in text
+    assert "38 %" in text
+    assert 'class="reading" style="width: 25.00%"' in text
+    assert 'class="loading" style' not in text
+
+
+def test_a_slide_of_an_earlier_version_is_shown_without(tmp_path: Path) -> None:
+    text = page(tmp_path)
+    assert "<td>tile</td><td>2.0</td>" in text
+    assert "busy s" not in text
