@@ -85,7 +85,8 @@ def draw_panels(
         colour: Colour of the heading.
     """
     height, width = panels[0].pixels.shape[:2]
-    slots = [_LEFT_PX + max(width, _least_px(panel)) + _RIGHT_PX + _bar_px(panel) for panel in panels]
+    rooms = [max(width, _least_px(panel)) for panel in panels]
+    slots = [_LEFT_PX + room + _RIGHT_PX + _bar_px(panel) for panel, room in zip(panels, rooms, strict=True)]
     lines = heading.splitlines()
     top = 10 + _LINE_PX * len(lines) + _TOP_PX
     total = max(sum(slots), *(round(_font(_HEADING).getlength(line)) + 20 for line in lines))
@@ -93,8 +94,9 @@ def draw_panels(
     draw = ImageDraw.Draw(image)
     for i, line in enumerate(lines):
         draw.text((total / 2, 8 + _LINE_PX * (i + 0.5)), line, colour, _font(_HEADING), "mm")
-    left = (total - sum(slots)) // 2 + _LEFT_PX
-    for panel, slot in zip(panels, slots, strict=True):
+    slot_left = (total - sum(slots)) // 2
+    for panel, room, slot in zip(panels, rooms, slots, strict=True):
+        left = slot_left + _LEFT_PX + (room - width) // 2
         image.paste(Image.fromarray(panel.pixels), (left, top))
         _draw_axes(draw, panel, (left, top), size_mm)
         _draw_legend(image, draw, panel, (left, top))
@@ -102,7 +104,7 @@ def draw_panels(
             draw.text((left + 10, top + 8), panel.note, _BLACK, _font(_TEXT))
         if panel.bar:
             _draw_bar(image, draw, panel, (left + width + _BAR_GAP_PX, top))
-        left += slot
+        slot_left += slot
     return image
 
 
@@ -168,9 +170,9 @@ def _draw_bar(image: Image.Image, draw: ImageDraw.ImageDraw, panel: Panel, corne
 
 
 def _least_px(panel: Panel) -> int:
-    """Return the width that title and legend need."""
+    """Return the width that title and legend need around a centred picture."""
     legend = max((round(_font(_SMALL).getlength(name)) + 60 for name, _ in panel.legend), default=0)
-    return max(round(_font(_TITLE).getlength(panel.title)), legend)
+    return max(round(_font(_TITLE).getlength(panel.title)), 2 * legend - panel.pixels.shape[1])
 
 
 def _bar_px(panel: Panel) -> int:

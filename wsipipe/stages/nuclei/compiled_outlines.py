@@ -94,12 +94,15 @@ def moment_sums(labels: Array, count: int) -> Array | None:
 
 
 def colour_sums(labels: Array, image: Array, count: int) -> Array | None:
-    """Return area and sums of red, green and blue of each label, (4, count) int64, or None.
+    """Return area and sums of RGB of each label, or None.
 
     Args:
         labels: Labels (H, W) int32, 0..count.
         image: RGB (H, W, 3) uint8.
         count: Number of labels.
+
+    Returns:
+        (4, count) int64: area, red, green, blue.
     """
     functions = library()
     usable = _is_usable(labels) and image.dtype == np.uint8 and image.shape == (*labels.shape, 3)
@@ -131,7 +134,10 @@ def traced(labels: Array) -> Traced | None:
 
 
 def areas(rings: Traced) -> tuple[Array, Array] | None:
-    """Return area and area of the convex hull of each label in px, (n,) float64, or None."""
+    """Return the areas of outlines and convex hulls, or None.
+
+    Both are (n,) float64, px.
+    """
     functions = library()
     if functions is None:
         return None

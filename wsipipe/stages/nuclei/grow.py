@@ -84,7 +84,10 @@ def grow_instances(
 def _patch_labels(
     seeds: Array, core: Region, patch: Region, tables: Table
 ) -> tuple[Array, Array, Array, Array]:
-    """Return labels numbered from 1 and pixels to take, both with a border, and seed numbers and ranks."""
+    """Return labels, pixels to take, seed numbers and ranks.
+
+    Labels are numbered from 1; both images have a border of one pixel.
+    """
     numbers, by_entry = np.unique(np.append(tables["seed"], np.uint32(0)), return_inverse=True)
     ranks = np.zeros(numbers.size, np.int64)
     ranks[by_entry[:-1]] = tables["rank"]
