@@ -31,6 +31,13 @@ def _four(pixels: Array) -> tuple[Array, Array, Array, Array]:
     )
 
 
+def means_of_four(pixels: Array) -> Array:
+    """Return the mean of every 2 x 2 px, (C, 2h, 2w) to (C, h, w) uint8."""
+    channels, height, width = pixels.shape
+    rows = block_mean(pixels.reshape(channels * height, width))
+    return rows.reshape(channels, height // 2, width // 2)
+
+
 def mode_of_four(pixels: Array) -> Array:
     """Return the most frequent id of every 2 x 2 px.
 
@@ -56,12 +63,11 @@ def pyramid_stage(base: Write, level: int, base_downsample: int, shard_px: int) 
     """
     finer, write = f"{base.group}/{level - 1}", replace(base, name=f"{base.group}/{level}")
     downsample = base_downsample << level
-    read = Read(finer, downsample // 2, outside=base.fill)
+    read = Read(finer, downsample // 2, outside=base.fill, channels_first=True)
 
     def kernel(shard: ShardInput) -> ShardOutput:
         pixels = shard.read(finer).pixels
-        # An image is read with its channels last.
-        coarser = np.moveaxis(block_mean(pixels), 2, 0) if base.kind == "image" else mode_of_four(pixels)
+        coarser = means_of_four(pixels) if base.kind == "image" else mode_of_four(pixels)
         return ShardOutput({write.name: coarser})
 
     return Stage(f"pyramid {write.name}", downsample, shard_px, (read,), (write,), kernel)

@@ -31,12 +31,15 @@ class Read:
         downsample: Canvas px per px of that array.
         halo_px: Context on each side, in px of that array.
         outside: Value of pixels beyond the array.
+        channels_first: Whether RGB comes as it is stored, (3, height, width), without the copy that puts its
+            channels last.
     """
 
     name: str
     downsample: int
     halo_px: int = 0
     outside: int = 0
+    channels_first: bool = False
 
 
 Kind = Literal["image", "label", "probability", "scratch"]

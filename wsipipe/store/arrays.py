@@ -218,13 +218,18 @@ def _write_shard(work: Path, path: Path, form: ShardFormat, given: Array) -> Sha
     # The disk works while the same bytes are decoded and hashed here.
     synced = in_background(sync_file, path)
     try:
-        decoded = form.decoded(data, pixels.shape)
-        digests = [hashlib.sha256(each).hexdigest() for each in (data, decoded)]
+        if form.codec.lossless:
+            intact = form.holds(data, pixels) and (
+                given.dtype == pixels.dtype or np.array_equal(given, pixels)
+            )
+        else:
+            intact, pixels = True, form.decoded(data, pixels.shape)
+        digests = [hashlib.sha256(each).hexdigest() for each in (data, pixels)]
     except Exception as error:  # decoders raise anything
         raise _other_pixels(path) from error
     finally:
         synced.result()
-    if (form.codec.lossless and not np.array_equal(decoded, given)) or path.read_bytes() != data:
+    if not intact or path.read_bytes() != data:
         raise _other_pixels(path)
     return ShardFile(path.relative_to(work).as_posix(), len(data), *digests)
 

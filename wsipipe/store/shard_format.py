@@ -88,21 +88,11 @@ class ShardFormat:
         Raises:
             Exception: The data are damaged; decoders raise anything.
         """
-        side = self.chunk[-1]
-        index = self._index(read, size_bytes)
 
-        def decode(place: Region) -> None:
-            chunk = place.scaled(side)
-            part = chunk.intersection(region)
-            target = into[(..., *part.relative_to(region).slices)]
-            offset, size = (int(number) for number in index[place.y, place.x])
-            if offset == size == _ABSENT:
-                target[...] = self.fill
-                return
-            decoded = self.codec.decode(_exactly(read, offset, size), self.chunk, self.dtype)
-            target[...] = decoded[(..., *part.relative_to(chunk).slices)]
+        def store(part: Region, pixels: Array | int) -> None:
+            into[(..., *part.relative_to(region).slices)] = pixels
 
-        for_each(decode, region.scaled(1, side).blocks(1), thread_count())
+        self._visit(read, size_bytes, region, store)
 
     def decode_file(self, path: Path, region: Region, into: Array) -> None:
         """Decode a part of a shard's file; see :meth:`decode`."""
@@ -121,15 +111,48 @@ class ShardFormat:
             Pixels of that shape.
         """
         pixels = np.empty(shape, self.dtype)
-        read = memoryview(data)
-        self.decode(lambda at, size: read[at : at + size], len(data), Region(0, 0, *shape[-2:]), pixels)
+        self.decode(_reader_of(data), len(data), Region(0, 0, *shape[-2:]), pixels)
         return pixels
+
+    def holds(self, data: bytes, pixels: Array) -> bool:
+        """Return whether a shard decodes to the given pixels, without memory for a second copy."""
+        equal = []
+
+        def compare(part: Region, found: Array | int) -> None:
+            equal.append(bool((pixels[(..., *part.slices)] == found).all()))
+
+        self._visit(_reader_of(data), len(data), Region(0, 0, *pixels.shape[-2:]), compare)
+        return all(equal)
+
+    def _visit(
+        self, read: ReadBytes, size_bytes: int, region: Region, use: Callable[[Region, Array | int], None]
+    ) -> None:
+        """Call a function, in threads, with the place and the pixels of each chunk in a region."""
+        side = self.chunk[-1]
+        index = self._index(read, size_bytes)
+
+        def visit(place: Region) -> None:
+            chunk = place.scaled(side)
+            part = chunk.intersection(region)
+            offset, size = (int(number) for number in index[place.y, place.x])
+            if offset == size == _ABSENT:
+                use(part, self.fill)
+                return
+            decoded = self.codec.decode(_exactly(read, offset, size), self.chunk, self.dtype)
+            use(part, decoded[(..., *part.relative_to(chunk).slices)])
+
+        for_each(visit, region.scaled(1, side).blocks(1), thread_count())
 
     def _index(self, read: ReadBytes, size_bytes: int) -> Array:
         """Return offset and size of each chunk, (rows, columns, 2) uint64."""
         length = 16 * self._across**2 + _CHECKSUM_BYTES
         data = CHECKSUM.decode(_exactly(read, size_bytes - length, length))
         return np.frombuffer(data, "<u8").reshape(self._across, self._across, 2)
+
+
+def _reader_of(data: bytes) -> ReadBytes:
+    view = memoryview(data)
+    return lambda at, size: view[at : at + size]
 
 
 def _exactly(read: ReadBytes, offset: int, size: int) -> bytes | memoryview:

@@ -63,7 +63,7 @@ class ShardInputs:
                 canvas.slide.close()
 
     def read(self, read: Read, region: Region) -> Patch:
-        """Return the pixels of ``region``, halo included; RGB has its channels last."""
+        """Return the pixels of ``region``, halo included."""
         with self._lock:
             return Patch(self._pixels(read, region), region)
 
@@ -77,7 +77,9 @@ class ShardInputs:
         if read.name == "given_mask":
             return self._given_mask(read.downsample)
         if read.name.startswith("image/"):
-            return self._image(read, region)
+            pixels = self._image(read, region)
+            # A copy only where the image is not stored.
+            return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)) if read.channels_first else pixels
         return read_region(self.array(read.name), region, read.outside)
 
     def array(self, name: str) -> zarr.Array:
@@ -90,7 +92,7 @@ class ShardInputs:
         if self.plan.workflow.tile.image == "none":
             return self.canvas.read_reduced(region, read.downsample)
         pixels = read_region(self.array(read.name), region, read.outside)
-        return _channels_last(pixels)
+        return np.moveaxis(pixels, 0, 2) if read.channels_first else _channels_last(pixels)
 
     def _given_mask(self, downsample: int) -> Array:
         """Return the given mask, stretched over the scanned area and sampled at px centres."""
