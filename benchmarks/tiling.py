@@ -5,8 +5,9 @@
 Composes a JPEG slide, then converts it at its own scale, wsipipe and the hand loops by turns. wsipipe runs
 the whole workflow ``tiling_only`` on two worker processes that have started: tissue, shards synced, read back
 and digested, pyramid, metadata, manifest. The hand loops read in two threads, by OpenSlide or by imagecodecs,
-and write shards by zarr without sync or digest. Prints medians of seconds, wall and CPU, and ratios within a
-round; then the parts of wsipipe's path for level 0, on one thread.
+and write shards by zarr without sync or digest. Prints medians of seconds, wall and CPU, ratios within a
+round, and the least CPU seconds, which other load on the machine changes least. ``tiling_parts.py`` takes
+wsipipe's path apart.
 """
 
 import argparse
@@ -87,12 +88,17 @@ def compare(path: Path, folder: Path, rounds: int) -> None:
                 print(f"  {name}: {seconds[name][-1][0]:.2f} s, {size_mb:.0f} MB", flush=True)
                 shutil.rmtree(out)
     print(f"\n{path.name} to an OME-Zarr pyramid, {WORKERS} workers or threads")
-    print(f"{'conversion':<26}{'wall s':>8}{'CPU s':>8}{'wsipipe: wall':>15}{'CPU':>7}")
+    print(
+        f"{'conversion':<26}{'wall s':>8}{'CPU s':>8}{'least':>8}{'wsipipe: wall':>15}{'CPU':>7}{'least':>8}"
+    )
+    least = {name: min(cpu for _, cpu in spent[1:]) for name, spent in seconds.items()}
     for name, spent in seconds.items():
         medians = [statistics.median(each) for each in zip(*spent[1:], strict=True)]
         pairs = list(zip(spent[1:], seconds["wsipipe"][1:], strict=True))
         ratios = [statistics.median(its[i] / own[i] for its, own in pairs) for i in (0, 1)]
-        print("{:<26}{:>8.2f}{:>8.2f}{:>15.2f}{:>7.2f}".format(name, *medians, *ratios))
+        ratios.append(least[name] / least["wsipipe"])
+        numbers = (*medians, least[name], *ratios)
+        print("{:<26}{:>8.2f}{:>8.2f}{:>8.2f}{:>15.2f}{:>7.2f}{:>8.2f}".format(name, *numbers))
 
 
 def cpu_seconds(client: Client) -> float:
@@ -149,7 +155,7 @@ def coarser(array: zarr.Array, region: Region) -> Pixels:
 
 @contextmanager
 def openslide_reader(path: Path) -> Iterator[tuple[tuple[int, int], ReadRegion]]:
-    """Yield the shape of a slide and a function that reads a region by OpenSlide."""
+    """Yield the shape and a function that reads by OpenSlide."""
     with openslide.OpenSlide(path) as handle:
 
         def read(region: Region) -> Pixels:
@@ -161,7 +167,7 @@ def openslide_reader(path: Path) -> Iterator[tuple[tuple[int, int], ReadRegion]]
 
 @contextmanager
 def segments_reader(path: Path) -> Iterator[tuple[tuple[int, int], ReadRegion]]:
-    """Yield the shape of a slide and a function that decodes the tiles of a region by imagecodecs."""
+    """Yield the shape and a function that decodes tiles by imagecodecs."""
     with tifffile.TiffFile(path) as tiff, path.open("rb") as file:
         page = tiff.pages[0]
         side, across = page.tilewidth, -(-page.imagewidth // page.tilewidth)
