@@ -32,7 +32,10 @@ def _four(pixels: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def means_of_four(pixels: Array) -> Array:
-    """Return the mean of every 2 x 2 px, (C, 2h, 2w) to (C, h, w) uint8."""
+    """Return the mean of every 2 x 2 px.
+
+    Pixels (C, 2h, 2w) uint8 give (C, h, w).
+    """
     channels, height, width = pixels.shape
     rows = block_mean(pixels.reshape(channels * height, width))
     return rows.reshape(channels, height // 2, width // 2)

@@ -127,7 +127,10 @@ class ShardFormat:
     def _visit(
         self, read: ReadBytes, size_bytes: int, region: Region, use: Callable[[Region, Array | int], None]
     ) -> None:
-        """Call a function, in threads, with the place and the pixels of each chunk in a region."""
+        """Call a function for each chunk in a region.
+
+        It gets the place and the pixels, and runs in threads.
+        """
         side = self.chunk[-1]
         index = self._index(read, size_bytes)
 
