@@ -72,7 +72,7 @@ def _image(work: Path, rgb: Array, side_px: int, levels: int) -> None:
         create_array(work, spec)
         folder = work / array_path(spec.name)
         repeats = shard // pixels.shape[-1]
-        open_array(folder, "low")[:, :shard, :shard] = np.tile(pixels, (1, repeats, repeats))
+        open_array(folder, writable=True)[:, :shard, :shard] = np.tile(pixels, (1, repeats, repeats))
         for y in range(side // shard):
             for x in range(side // shard):
                 target = folder / "c" / "0" / str(y) / str(x)
@@ -94,7 +94,7 @@ def _nuclei(work: Path, block: Array, side_px: int, levels: int) -> None:
         shard = min(side, BLOCK_PX)
         spec = ArraySpec(f"labels/nuclei/{level}", (side, side), "uint32", 0, shard, min(shard, CHUNK_PX))
         create_array(work, spec)
-        array = open_array(work / array_path(spec.name), "low")
+        array = open_array(work / array_path(spec.name), writable=True)
         each = small.shape[0]
         for y in range(0, side, shard):
             for x in range(0, side, shard):
@@ -114,7 +114,7 @@ def _classes(work: Path, side_px: int) -> None:
         work, ArraySpec("labels/tissue_class/0", (cells, cells), "uint8", 255, cells, min(cells, 512))
     )
     stripes = (np.indices((cells, cells)).sum(0) // 64 % 2).astype(np.uint8)
-    open_array(work / array_path("labels/tissue_class/0"), "low")[...] = stripes
+    open_array(work / array_path("labels/tissue_class/0"), writable=True)[...] = stripes
 
 
 def _table(work: Path, block: Array, blocks: int) -> None:

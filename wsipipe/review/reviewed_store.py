@@ -165,7 +165,7 @@ def _rewrite(
     slide: ReviewedSlide, folder: Path, name: str, stale: dict[tuple[int, int], list[int]]
 ) -> list[Path]:
     layer = slide.nuclei_labels if name == "nuclei" else slide.tissue_labels
-    array = open_array(folder / "0", "low")
+    array = open_array(folder / "0", writable=True)
     side = int(array.shards[-1])
     written, dirty = [], []
     for (row, column), box in sorted(stale.items()):
@@ -181,7 +181,7 @@ def _rewrite(
 
 
 def _rewrite_parents(folder: Path, level: int, dirty: list[Region], outside: int) -> list[Path]:
-    finer, array = open_array(folder / str(level - 1)), open_array(folder / str(level), "low")
+    finer, array = open_array(folder / str(level - 1)), open_array(folder / str(level), writable=True)
     side = int(array.shards[-1])
     indices = {
         (y, x)

@@ -127,7 +127,7 @@ class _Writer:
         side = pixels.shape[-1]
         shard = min(side, self.shard_px)
         create_array(self.work, ArraySpec(name, pixels.shape, pixels.dtype.name, 0, shard, min(shard, 128)))
-        self.files += write_shards(self.work, name, Region(0, 0, side, side), pixels, "low")
+        self.files += write_shards(self.work, name, Region(0, 0, side, side), pixels)
 
     def _labels(
         self, name: str, pixels: Array, downsample: int, classes: list[ome_metadata.LabelClass]

@@ -1,6 +1,6 @@
 """Stages of a workflow in execution order.
 
-Tissue comes first because it decides which shards are computed and how strongly each is compressed.
+Tissue comes first because it decides which shards are computed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -81,12 +81,12 @@ def flow_stages(
     tissue = [tissue_stage(workflow.tissue, grid, side, region, mask_given)]
     first, context = _with_levels(tissue, context)
     # The declarations of the image do not depend on the region, which in turn depends on all readers.
-    _, context = _with_levels([tile_stage(workflow.tile, grid, None)], context)
+    _, context = _with_levels([tile_stage(workflow.tile, None)], context)
     readers: list[Stage] = []
     for section in _sections(workflow):
         added, context = _with_levels(section(context), context)
         readers += added
-    return *first, *_image_stages(workflow, grid, levels, region, context_px(readers)), *readers
+    return *first, *_image_stages(workflow, levels, region, context_px(readers)), *readers
 
 
 def context_px(stages: Iterable[Stage]) -> int:
@@ -95,9 +95,7 @@ def context_px(stages: Iterable[Stage]) -> int:
     return max((read.halo_px * read.downsample for read in reads), default=0)
 
 
-def _image_stages(
-    workflow: Workflow, grid: CanvasGrid, levels: int, region: Region | None, context_px: int
-) -> list[Stage]:
+def _image_stages(workflow: Workflow, levels: int, region: Region | None, context_px: int) -> list[Stage]:
     tile = workflow.tile
     if tile.image == "none":
         return []
@@ -105,7 +103,7 @@ def _image_stages(
     # of the stage stain are counted in the region alone.
     seen = region.grown(context_px) if region else None
     coarser = [pyramid_stage(image_write(0, tile), level, 1, tile.shard_px) for level in range(1, levels)]
-    return [tile_stage(tile, grid, seen), *coarser]
+    return [tile_stage(tile, seen), *coarser]
 
 
 def _sections(workflow: Workflow) -> list[Callable[[StageContext], Sequence[Stage]]]:

@@ -42,6 +42,16 @@ def _sorted(first: Array, second: Array, third: Array, fourth: Array) -> tuple[A
     return lowest, np.minimum(inner, other_inner), np.maximum(inner, other_inner), highest
 
 
+def means_of_four(pixels: Array) -> Array:
+    """Return the mean of every 2 x 2 px.
+
+    Pixels (C, 2h, 2w) uint8 give (C, h, w).
+    """
+    channels, height, width = pixels.shape
+    rows = block_mean(pixels.reshape(channels * height, width))
+    return rows.reshape(channels, height // 2, width // 2)
+
+
 def mode_of_four(pixels: Array) -> Array:
     """Return the most frequent id of every 2 x 2 px.
 
@@ -71,12 +81,11 @@ def pyramid_stage(base: Write, level: int, base_downsample: int, shard_px: int) 
     """
     finer, write = f"{base.group}/{level - 1}", replace(base, name=f"{base.group}/{level}")
     downsample = base_downsample << level
-    read = Read(finer, downsample // 2, outside=base.fill)
+    read = Read(finer, downsample // 2, outside=base.fill, channels_first=True)
 
     def kernel(shard: ShardInput) -> ShardOutput:
         pixels = shard.read(finer).pixels
-        # An image is read with its channels last.
-        coarser = np.moveaxis(block_mean(pixels), 2, 0) if base.kind == "image" else mode_of_four(pixels)
+        coarser = means_of_four(pixels) if base.kind == "image" else mode_of_four(pixels)
         return ShardOutput({write.name: coarser})
 
     return Stage(f"pyramid {write.name}", downsample, shard_px, (read,), (write,), kernel)

@@ -81,7 +81,7 @@ def segment_stage(params: SegmentParams, card: ModelCard, grid: CanvasGrid, shar
         in_tissue = shard.read(TISSUE).pixels == 1
         outputs = {name: np.full(shard.core.shape, NOT_COMPUTED, np.uint8) for name in names}
         if not in_tissue.any():
-            return ShardOutput(outputs, effort="low")
+            return ShardOutput(outputs)
         pixels = shard.read(image).pixels
         table = shard.tables[STAIN]["lookup"] if card.stain_reference else None
         pixels = pixels if table is None else restained(pixels, table)

@@ -33,6 +33,8 @@ class Read:
         outside: Value of pixels beyond the array.
         anywhere: Whether the kernel reads around other regions than its core; the stage then waits for the
             whole array.
+        channels_first: Whether RGB comes as it is stored, (3, height, width), without the copy that puts its
+            channels last.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Read:
     halo_px: int = 0
     outside: int = 0
     anywhere: bool = False
+    channels_first: bool = False
 
 
 Kind = Literal["image", "label", "probability", "scratch"]
@@ -160,13 +163,11 @@ class ShardOutput:
         arrays: Core pixels by array name, for every declared write.
         partial: Small arrays for ``reduce``.
         rows: Rows of the nuclei table.
-        effort: Compression effort: ``full``, or ``low`` where there is only glass.
     """
 
     arrays: dict[str, Array] = field(default_factory=dict)
     partial: Table = field(default_factory=dict)
     rows: "pa.Table | None" = None
-    effort: str = "full"
 
 
 class ReadPatch(Protocol):

@@ -7,9 +7,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from wsipipe.geometry import Region
-from wsipipe.stages.grid import CanvasGrid, tissue_downsample
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write
-from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.ome_metadata import LabelClass
 
 RGB = (
@@ -62,19 +60,16 @@ def image_write(level: int, params: TileParams) -> Write:
     return Write(image_name(level), "image", "uint8", 255, channels, codec, legend=RGB)
 
 
-def tile_stage(params: TileParams, grid: CanvasGrid, region: Region | None) -> Stage:
+def tile_stage(params: TileParams, region: Region | None) -> Stage:
     """Declare the stage that stores the canvas.
 
-    Shards without tissue are compressed with low effort. Shards outside ``region`` (canvas px) stay white and
-    are not read.
+    Shards outside ``region`` (canvas px) stay white and are not read.
     """
-    reads = (Read("canvas", 1, outside=255), Read(TISSUE, tissue_downsample(grid.mpp)))
+    reads = (Read("canvas", 1, outside=255),)
 
     def kernel(shard: ShardInput) -> ShardOutput:
         if region is not None and not region.meets(shard.core):
-            return ShardOutput({image_name(0): np.full((3, *shard.core.shape), 255, np.uint8)}, effort="low")
-        pixels = np.moveaxis(shard.read("canvas").pixels, 2, 0)
-        has_tissue = bool((shard.read(TISSUE).pixels == 1).any())
-        return ShardOutput({image_name(0): pixels}, effort="full" if has_tissue else "low")
+            return ShardOutput({image_name(0): np.full((3, *shard.core.shape), 255, np.uint8)})
+        return ShardOutput({image_name(0): np.moveaxis(shard.read("canvas").pixels, 2, 0)})
 
     return Stage("tile", 1, params.shard_px, reads, (image_write(0, params),), kernel)

@@ -1,48 +1,35 @@
 """Create, write and read the sharded Zarr arrays of a slide.
 
-Each shard is written by one task. It is written in full, synced, read back and hashed. Reading a shard that
-was never written is an error; it does not read as background (docs/robustness.md, How a slide is written).
-No other module opens the arrays of a store.
+Each shard is written by one task. It is written in full, synced, decoded, hashed and read back. Reading a
+shard that was never written is an error; it does not read as background (docs/robustness.md, How a slide is
+written). No other module opens the arrays of a store.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+import uuid
 from pathlib import Path
 from typing import Any
 
-import imagecodecs.zarr
 import numpy as np
 import zarr
-from zarr.abc.codec import Codec
-from zarr.codecs import Crc32cCodec, ShardingCodec, TransposeCodec, ZstdCodec
-from zarr.registry import register_codec
+from zarr.codecs import Crc32cCodec, TransposeCodec, ZstdCodec
+from zarr.storage import LocalStore
 
-from wsipipe.common.atomic_files import sha256_of, storage_errors, sync_file
+from wsipipe.common.atomic_files import storage_errors, sync_file
 from wsipipe.common.fault_injection import fault_point
+from wsipipe.common.thread_work import in_background
 from wsipipe.errors import InternalError, StorageError
 from wsipipe.geometry import Array, Region
+from wsipipe.store.chunk_codecs import ContiguousJpeg
 from wsipipe.store.layout import RESULT as RESULT
 from wsipipe.store.layout import SCHEMA as SCHEMA
 from wsipipe.store.layout import ArraySpec as ArraySpec
 from wsipipe.store.layout import ShardFile as ShardFile
 from wsipipe.store.layout import array_path as array_path
+from wsipipe.store.shard_format import ShardFormat, format_of
 
-ZSTD_LEVELS = {"full": 5, "low": 1}
-
-
-class ContiguousJpeg(imagecodecs.zarr.Jpeg):
-    """JPEG codec of imagecodecs that copies pixels to contiguous memory.
-
-    The encoder needs contiguous pixels, which a transpose does not give.
-    """
-
-    def _encode_sync(self, chunk_array: zarr.Array, chunk_spec: Any) -> Any:
-        pixels = np.ascontiguousarray(chunk_array.as_numpy_array())
-        return super()._encode_sync(type(chunk_array).from_numpy_array(pixels), chunk_spec)
-
-
-register_codec("imagecodecs_jpeg", ContiguousJpeg)
+ZSTD_LEVEL = 1
+"""Higher levels take 4 to 9 times as long and save 2 to 15 % of the bytes (docs/performance.md)."""
 
 
 def _codecs(spec: ArraySpec) -> dict[str, Any]:
@@ -54,7 +41,7 @@ def _codecs(spec: ArraySpec) -> dict[str, Any]:
             # JPEG decodes a flipped bit to other pixels without an error.
             "compressors": [Crc32cCodec()],
         }
-    return {"compressors": [ZstdCodec(level=ZSTD_LEVELS["full"], checksum=True)]}
+    return {"compressors": [ZstdCodec(level=ZSTD_LEVEL, checksum=True)]}
 
 
 def create_array(work: Path, spec: ArraySpec) -> None:
@@ -74,33 +61,18 @@ def create_array(work: Path, spec: ArraySpec) -> None:
         )
 
 
-def open_array(path: Path, effort: str | None = None) -> zarr.Array:
+def open_array(path: Path, writable: bool = False) -> zarr.Array:
     """Open an array so that missing shards raise an error.
 
     Without this, a missing shard would read as the fill value.
 
     Args:
         path: Folder of the array.
-        effort: Compression effort for writing, ``full`` or ``low`` (all zstd levels decode alike); None opens
-            the array for reading.
+        writable: Whether to open it for writing too.
     """
-    if effort is None:
-        opened = zarr.open_array(path, mode="r")
-        return opened.with_config({"read_missing_chunks": False})
-    opened = zarr.open_array(path, mode="r+").with_config({"write_empty_chunks": True})
-    if effort == "full":
-        return opened
-    codecs = tuple(_with_level(codec, ZSTD_LEVELS[effort]) for codec in opened.metadata.codecs)
-    metadata = replace(opened.metadata, codecs=codecs)
-    return zarr.Array(replace(opened.async_array, metadata=metadata))
-
-
-def _with_level(codec: Codec, level: int) -> Codec:
-    if isinstance(codec, ShardingCodec):
-        return replace(codec, codecs=tuple(_with_level(inner, level) for inner in codec.codecs))
-    if isinstance(codec, ZstdCodec):
-        return replace(codec, level=level)
-    return codec
+    if writable:
+        return zarr.open_array(path, mode="r+").with_config({"write_empty_chunks": True})
+    return zarr.open_array(path, mode="r").with_config({"read_missing_chunks": False})
 
 
 def read_region(array: zarr.Array, region: Region, outside: int) -> Array:
@@ -119,9 +91,8 @@ def read_region(array: zarr.Array, region: Region, outside: int) -> Array:
     """
     plane = array.shape[-2:]
     inside = region.clipped(plane)
-    leading = (slice(None),) * (len(array.shape) - 2)
     try:
-        found = np.asarray(array[(*leading, *inside.slices)])
+        found = _stored(array, inside)
     except Exception as error:
         raise StorageError(
             f"Reading {array.store_path} at y {inside.y}, x {inside.x}, {inside.height} x {inside.width} px "
@@ -135,55 +106,91 @@ def read_region(array: zarr.Array, region: Region, outside: int) -> Array:
     return pixels
 
 
-def write_shards(work: Path, name: str, region: Region, pixels: Array, effort: str) -> list[ShardFile]:
+def _stored(array: zarr.Array, region: Region) -> Array:
+    form = format_of(array)
+    if form is None or not isinstance(array.store, LocalStore):
+        return np.asarray(array[(..., *region.slices)])
+    folder = array.store.root / array.path
+    found = np.empty((*array.shape[:-2], *region.shape), array.dtype)
+    for place in region.scaled(1, form.side_px).blocks(1):
+        shard = place.scaled(form.side_px)
+        part = shard.intersection(region)
+        into = found[(..., *part.relative_to(region).slices)]
+        form.decode_file(_shard_path(folder, place, array.ndim), part.relative_to(shard), into)
+    return found
+
+
+def _shard_path(folder: Path, place: Region, dimensions: int) -> Path:
+    """Return the file of the shard in a row and a column of shards."""
+    return folder / "c" / "/".join(["0"] * (dimensions - 2) + [str(place.y), str(place.x)])
+
+
+def write_shards(work: Path, name: str, region: Region, pixels: Array) -> list[ShardFile]:
     """Write whole shards and verify them.
 
-    Shards are synced, read back and hashed.
+    Shards are synced, read back, decoded and hashed.
 
     Args:
         work: Work directory of the slide.
         name: Name of the array.
         region: Region between shard edges (or up to the end of the array).
         pixels: Pixels (..., height, width) of the region.
-        effort: Compression effort, ``full`` or ``low``.
 
     Raises:
-        StorageError: Writing fails, or the pixels read back differ.
+        StorageError: Writing fails, or the file holds other pixels.
     """
     folder = work / array_path(name)
-    array = open_array(folder, effort)
-    leading = (slice(None),) * (len(array.shape) - 2)
-    with storage_errors(folder):
-        fault_point("shard.full")
-        fault_point("shard.eio")
-        array[(*leading, *region.slices)] = pixels
-    side = array.shards[-1]
+    array = open_array(folder)
+    form = format_of(array)
+    if form is None:
+        raise InternalError(f"{folder} is not sharded as by create_array; create arrays with it.")
     files = []
-    for shard in region.blocks(side):
+    for shard in region.blocks(form.side_px):
+        path = _shard_path(folder, shard.scaled(1, form.side_px), array.ndim)
         part = pixels[(..., *shard.relative_to(region).slices)]
-        files.append(_seal(work, folder, (shard.y // side, shard.x // side), shard, part, array.ndim))
+        with storage_errors(path):
+            files.append(_write_shard(work, path, form, part))
     return files
 
 
-def _seal(
-    work: Path, folder: Path, index: tuple[int, int], shard: Region, pixels: Array, dimensions: int
-) -> ShardFile:
-    path = folder / "c" / "/".join(["0"] * (dimensions - 2) + [str(i) for i in index])
-    with storage_errors(path):
-        sync_file(path)
-    array = open_array(folder)
-    stored = read_region(array, shard, 0)
-    lossless = not any(isinstance(codec, ContiguousJpeg) for codec in _inner_codecs(array))
-    if lossless and not np.array_equal(stored, pixels):
-        raise StorageError(
-            f"Writing {path} failed: other pixels were read back than were written. Check the disk."
-        )
-    digest = hashlib.sha256(np.ascontiguousarray(stored).data).hexdigest()
-    return ShardFile(path.relative_to(work).as_posix(), path.stat().st_size, sha256_of(path), digest)
+def _write_shard(work: Path, path: Path, form: ShardFormat, given: Array) -> ShardFile:
+    pixels = np.ascontiguousarray(given, form.dtype)
+    data = form.encode(pixels)
+    _put(path, data)
+    # The disk works while the same bytes are decoded and hashed here.
+    synced = in_background(sync_file, path)
+    try:
+        if form.codec.lossless:
+            intact = form.holds(data, pixels) and (
+                given.dtype == pixels.dtype or np.array_equal(given, pixels)
+            )
+        else:
+            intact, pixels = True, form.decoded(data, pixels.shape)
+        digests = [hashlib.sha256(each).hexdigest() for each in (data, pixels)]
+    except Exception as error:  # decoders raise anything
+        raise _other_pixels(path) from error
+    finally:
+        synced.result()
+    if not intact or path.read_bytes() != data:
+        raise _other_pixels(path)
+    return ShardFile(path.relative_to(work).as_posix(), len(data), *digests)
 
 
-def _inner_codecs(array: zarr.Array) -> Sequence[Codec]:
-    sharding = array.metadata.codecs[0]
-    if not isinstance(sharding, ShardingCodec):
-        raise InternalError(f"{array.store_path} is not sharded; create arrays with create_array.")
-    return sharding.codecs
+def _other_pixels(path: Path) -> StorageError:
+    return StorageError(
+        f"Writing {path} failed: other pixels were read back than were written. Check the disk."
+    )
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Write a file under another name and rename it; ``*.partial`` is deleted when a run starts."""
+    fault_point("shard.full")
+    fault_point("shard.eio")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

@@ -46,12 +46,14 @@ def test_sister_interpolation_invents_ids() -> None:
     assert mode_of_four(ids) in ids
 
 
-def test_an_image_is_read_with_channels_last_and_written_with_channels_first() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+def test_an_image_is_read_and_written_with_its_channels_first() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (3, 4, 6), np.uint8)
     stage = pyramid_stage(Write("image/0", "image", "uint8", 255), 1, 1, 64)
     patch = Patch(picture, Region(0, 0, 4, 6))
     output = stage.kernel(ShardInput((0, 0), Region(0, 0, 2, 3), lambda name, around=None: patch))
-    np.testing.assert_array_equal(output.arrays["image/1"][1], block_mean(picture[..., 1]))
+    assert stage.reads[0].channels_first
+    for before, after in zip(picture, output.arrays["image/1"], strict=True):
+        np.testing.assert_array_equal(after, block_mean(before))
 
 
 @pytest.mark.parametrize(("side", "levels"), [(64, 1), (1024, 1), (1088, 2), (2048, 2), (100_032, 8)])

@@ -84,7 +84,6 @@ def test_probabilities_are_quantised_and_named() -> None:
 def test_without_tissue_no_network_runs(tissue: int) -> None:
     output = shard(tissue, model=None)
     assert all((values == NOT_COMPUTED).all() for values in output.arrays.values())
-    assert output.effort == "low"
 
 
 @pytest.mark.parametrize(

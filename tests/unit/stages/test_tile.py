@@ -8,44 +8,39 @@ from wsipipe.geometry import Region
 from wsipipe.stages.grid import CanvasGrid
 from wsipipe.stages.stage import Patch, ShardInput, ShardOutput
 from wsipipe.stages.tile import TileParams, tile_stage
-from wsipipe.stages.tissue import TISSUE
 
 GRID = CanvasGrid((512, 512), 0.5, (0.0, 0.0), 2.0)
 PARAMS = TileParams(shard_px=256, chunk_px=128)
 PICTURE = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
 
 
-def shard(index: tuple[int, int], tissue: int, region: Region | None = None) -> tuple[ShardOutput, list[str]]:
-    stage = tile_stage(PARAMS, GRID, region)
+def shard(index: tuple[int, int], region: Region | None = None) -> tuple[ShardOutput, list[str]]:
+    stage = tile_stage(PARAMS, region)
     core, asked = stage.core(GRID, index), []
 
     def read(name: str, around: Region | None = None) -> Patch:
         asked.append(name)
-        if name == TISSUE:
-            return Patch(np.full((16, 16), tissue, np.uint8), core.scaled(1, 16))
         return Patch(PICTURE[core.slices], core)
 
     return stage.kernel(ShardInput(index, core, read)), asked
 
 
-@pytest.mark.parametrize(("tissue", "effort"), [(1, "full"), (0, "low"), (255, "low")])
-def test_pixels_are_kept_and_effort_is_for_tissue(tissue: int, effort: str) -> None:
-    output, _ = shard((1, 0), tissue)
+def test_pixels_are_kept() -> None:
+    output, _ = shard((1, 0))
     np.testing.assert_array_equal(output.arrays["image/0"], PICTURE[256:, :256].transpose(2, 0, 1))
-    assert output.effort == effort
 
 
 def test_beside_the_region_nothing_is_read() -> None:
     region = Region(0, 0, 100, 256)
-    output, asked = shard((0, 1), 1, region)
+    output, asked = shard((0, 1), region)
     assert (output.arrays["image/0"] == 255).all()
     assert asked == []
-    assert "canvas" in shard((0, 0), 1, region)[1]
+    assert "canvas" in shard((0, 0), region)[1]
 
 
 @pytest.mark.parametrize("image", ["lossless", "none", "jpeg:1", "jpeg:100"])
 def test_ways_to_store_the_image(image: str) -> None:
-    stage = tile_stage(TileParams(image=image), GRID, None)
+    stage = tile_stage(TileParams(image=image), None)
     assert stage.writes[0].codec == (image if image.startswith("jpeg") else "zstd")
 
 

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from wsipipe.common.thread_work import for_each, thread_count
 from wsipipe.geometry import Region
-from wsipipe.tiling.readers.decode_pool import for_each, thread_count
 from wsipipe.tiling.readers.tile_cache import TileCache
 from wsipipe.tiling.slide import open_slide
 

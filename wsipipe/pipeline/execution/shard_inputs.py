@@ -87,7 +87,7 @@ class ShardInputs:
                 self._canvas = None
 
     def read(self, read: Read, region: Region) -> Patch:
-        """Return the pixels of ``region``, halo included; RGB has its channels last."""
+        """Return the pixels of ``region``, halo included."""
         return Patch(self._pixels(read, region), region)
 
     def _pixels(self, read: Read, region: Region) -> Array:
@@ -99,7 +99,9 @@ class ShardInputs:
         if read.name == "given_mask":
             return self._given_mask(read.downsample)
         if read.name.startswith("image/"):
-            return self._image(read, region)
+            pixels = self._image(read, region)
+            # A copy only where the image is not stored.
+            return np.ascontiguousarray(np.moveaxis(pixels, 2, 0)) if read.channels_first else pixels
         return read_region(self.array(read.name), region, read.outside)
 
     def array(self, name: str) -> zarr.Array:
@@ -113,8 +115,7 @@ class ShardInputs:
             with self._in_use() as canvas:
                 return canvas.read_reduced(region, read.downsample)
         pixels = read_region(self.array(read.name), region, read.outside)
-        # Five times as fast as a contiguous copy of moved axes.
-        return np.stack([*pixels], axis=-1)
+        return np.moveaxis(pixels, 0, 2) if read.channels_first else _channels_last(pixels)
 
     def _given_mask(self, downsample: int) -> Array:
         """Return the given mask, stretched over the scanned area and sampled at px centres."""
@@ -133,6 +134,17 @@ class ShardInputs:
             for count, offset in zip(grid.shape_at(downsample), offsets, strict=True)
         )
         return read_given_mask(path, (extent[0], extent[1]), y, x)
+
+
+def _channels_last(pixels: Array) -> Array:
+    """Copy (C, H, W) to (H, W, C).
+
+    One channel after another takes a quarter of the time of NumPy's copy of a transpose.
+    """
+    copied = np.empty((*pixels.shape[1:], len(pixels)), pixels.dtype)
+    for channel, plane in enumerate(pixels):
+        copied[..., channel] = plane
+    return copied
 
 
 _cache: dict[tuple[int, str, Path], ShardInputs] = {}

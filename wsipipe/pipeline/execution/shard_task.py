@@ -153,7 +153,7 @@ def _load_model(
 def _write(task: ShardTask, stage: Stage, core: Region, output: ShardOutput) -> list[ShardFile]:
     files = []
     for name, pixels in sorted(output.arrays.items()):
-        files += write_shards(task.work, name, core, pixels, output.effort)
+        files += write_shards(task.work, name, core, pixels)
     part = task.work / "parts" / stage.name / f"{task.index[0]}-{task.index[1]}"
     if output.partial:
         path = part.with_suffix(".npz")

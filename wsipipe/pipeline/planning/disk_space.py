@@ -10,7 +10,7 @@ from wsipipe.stages.stage import Kind
 from wsipipe.store.layout import ArraySpec
 
 RESERVE = 1.3
-_SHARE: dict[Kind, float] = {"image": 0.75, "label": 0.15, "probability": 0.45, "scratch": 0.25}
+_SHARE: dict[Kind, float] = {"image": 0.86, "label": 0.17, "probability": 0.47, "scratch": 0.29}
 """Largest compressed bytes per raw byte on slides full of tissue; see ``benchmarks/soak.py disk``."""
 _JPEG_SHARE = 0.25
 _SIDE_FILES_BYTES = 1 << 20

@@ -40,7 +40,7 @@ def grow_stage(params: InstanceParams, grid: CanvasGrid, downsample: int, shard_
         nucleus = shard.read(NUCLEUS_MAP).pixels
         tables = grow_tables(shard.tables["seeds"], shard.index)
         found, partial = grow_instances(seeds, nucleus, shard.core, patch, tables, halo)
-        return ShardOutput({GROWN: found}, partial, effort="low")
+        return ShardOutput({GROWN: found}, partial)
 
     def reduce(partials: dict[tuple[int, int], Table], tables: Mapping[str, Table]) -> Table:
         seed_count = tables["seeds"]["rank"].size - 1

@@ -34,7 +34,7 @@ def seeds_stage(params: InstanceParams, grid: CanvasGrid, downsample: int, shard
 
     def kernel(shard: ShardInput) -> ShardOutput:
         labels, partial = find_seeds(shard.read(NUCLEUS_MAP).pixels, shard.read(CENTRE_MAP).pixels, params)
-        return ShardOutput({SEEDS: labels}, partial, effort="low")
+        return ShardOutput({SEEDS: labels}, partial)
 
     def reduce(partials: dict[tuple[int, int], Table], tables: Mapping[str, Table]) -> Table:
         return join_seeds(partials, stage.grid_shape(grid), shard_px, mpp, params)

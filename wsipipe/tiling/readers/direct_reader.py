@@ -11,9 +11,9 @@ from threading import Lock, local
 
 import numpy as np
 
+from wsipipe.common.thread_work import for_each, thread_count
 from wsipipe.geometry import Region
 from wsipipe.tiling.readers.base import Facts, Pixels, Reader, open_error
-from wsipipe.tiling.readers.decode_pool import for_each, thread_count
 from wsipipe.tiling.readers.tile_cache import TileCache
 from wsipipe.tiling.readers.tile_grid import Piece, TileGrid, pieces_of
 

@@ -8,9 +8,9 @@ from threading import Lock
 import numpy as np
 from tifffile import TiffPage
 
+from wsipipe.common.thread_work import for_each, thread_count
 from wsipipe.geometry import Region
 from wsipipe.tiling.readers.base import Pixels
-from wsipipe.tiling.readers.decode_pool import for_each, thread_count
 from wsipipe.tiling.readers.jpeg_stream import Verdict, verdict_on
 
 _KEPT_BYTES = 1 << 26

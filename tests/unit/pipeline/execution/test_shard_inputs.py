@@ -17,6 +17,7 @@ from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.stages.stage import Read
 from wsipipe.stages.tile import TileParams
 from wsipipe.stages.workflow import Workflow
+from wsipipe.store.arrays import ArraySpec, create_array, write_shards
 from wsipipe.store.result import Result
 from wsipipe.tiling.canvas import Canvas
 
@@ -30,10 +31,30 @@ def plan(small_slide: Path, plan_for: Any) -> Plan:
 def test_an_image_that_is_not_stored_reads_the_same(plan: Plan, finished: Result, level: int) -> None:
     region = Region(-20, 100, 80, 90)
     with ShardInputs(plan, Path("nowhere")) as sources:
-        read = sources.read(Read(f"image/{level}", 1 << level, outside=255), region).pixels
+        declared = Read(f"image/{level}", 1 << level, outside=255)
+        read = sources.read(declared, region).pixels
+        as_stored = sources.read(replace(declared, channels_first=True), region).pixels
     stored = finished.image[level][:, :60, 100:190]
     np.testing.assert_array_equal(read[20:].transpose(2, 0, 1), stored)
     assert (read[:20] == 255).all()
+    np.testing.assert_array_equal(as_stored, read.transpose(2, 0, 1))
+
+
+def test_a_stored_image_is_read_with_its_channels_first_or_last(
+    small_slide: Path, plan_for: Any, tmp_path: Path
+) -> None:
+    spec = ArraySpec("image/0", (3, 64, 96), "uint8", 255, shard_px=64, chunk_px=32)
+    create_array(tmp_path, spec)
+    pixels = np.random.default_rng(0).integers(0, 255, spec.shape, np.uint8)
+    write_shards(tmp_path, spec.name, Region(0, 0, 64, 96), pixels)
+    read, region = Read("image/0", 1, outside=255), Region(3, 5, 40, 91)
+    with ShardInputs(plan_for(small_slide, Workflow(name="x")), tmp_path) as sources:
+        last = sources.read(read, region).pixels
+        first = sources.read(replace(read, channels_first=True), region).pixels
+    np.testing.assert_array_equal(first, pixels[:, 3:43, 5:96])
+    np.testing.assert_array_equal(last, first.transpose(1, 2, 0))
+    assert first.flags.c_contiguous
+    assert last.flags.c_contiguous
 
 
 def test_a_closed_slide_opens_again(plan: Plan, tmp_path: Path) -> None:

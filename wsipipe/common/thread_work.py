@@ -1,19 +1,19 @@
-"""Run the decoding of tiles in threads.
+"""Run compression and decompression in threads of this process.
 
-Decoders let other Python threads run, so threads of one process suffice.
+Codecs let other Python threads run, so threads of one process suffice.
 """
 
 import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 _MOST_THREADS = 16
 
 
 def thread_count() -> int:
-    """Return the threads that decode at once.
+    """Return the threads that work at once.
 
     Workers of a cluster state their share of the processor in ``OMP_NUM_THREADS``.
     """
@@ -59,7 +59,14 @@ def for_each[Item](work: Callable[[Item], None], items: Iterable[Item], threads:
             raise error
 
 
+def in_background[**Arguments, Result](
+    work: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+) -> Future[Result]:
+    """Start some work in another thread; return its future."""
+    return _pool(os.getpid()).submit(work, *arguments, **named)
+
+
 @functools.lru_cache(maxsize=1)
 def _pool(pid: int) -> ThreadPoolExecutor:
     """Return the pool of this process; one after a fork has no threads."""
-    return ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="decode")
+    return ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="wsipipe")
