@@ -37,7 +37,10 @@ class Lines:
         return self._memory[self._first + held : self._first + count]
 
     def _move(self, held: int, count: int) -> None:
-        """Move the rows to the front of the memory, or of larger memory, to hold ``count`` rows."""
+        """Move the rows to the front of the memory.
+
+        It is larger memory if the present one cannot hold ``count`` rows.
+        """
         rows, target = self.rows, self._memory
         if count > len(target) or held > self._first:
             target = self._memory.new_empty((count + count // 2, *self._memory.shape[1:]))

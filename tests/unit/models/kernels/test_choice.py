@@ -1,4 +1,7 @@
-"""The measured table: it can be read, names only implementations, and never one that cannot run."""
+"""The measured table of implementations.
+
+It can be read, names only implementations, and never one that cannot run.
+"""
 
 import pytest
 import torch
@@ -45,7 +48,7 @@ def test_a_kernel_that_cannot_run_is_not_chosen(monkeypatch: pytest.MonkeyPatch)
 def test_wide_layers_of_the_unet_train_fused_on_avx2(
     side: int, channels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two steps had been chosen from 96 channels on, which made a training step 2.5 times as long."""
+    """Two steps make a training step 2.5 times as long."""
     monkeypatch.setattr(choice, "device_kind", lambda device: "cpu avx2")
     rings = GMRConv2d(channels, 32, side).as_rings()
     assert choose(rings, CPU, torch.float32, training=True) == "fused"
