@@ -52,8 +52,10 @@ def _run_shard(task: ShardTask, stage: Stage, core: Region) -> ShardResult:
     meter = Meter()
     reader = _reader(task, stage, core, meter)
     tables = _tables(task, stage)
-    with meter.part("loading"):
-        model = _model(stage.network, task) if stage.network else None
+    model = None
+    if stage.network:
+        with meter.part("loading"):
+            model = _model(stage.network, task)
     output = stage.kernel(ShardInput(task.index, core, reader.read, tables, model))
     fault_point("shard.before_write")
     with meter.part("writing"):
