@@ -12,7 +12,7 @@ from typing import TextIO
 
 import typer
 
-from wsipipe.cli import doctor, evaluate, models, results, review, run, slides, train, versions
+from wsipipe.cli import doctor, evaluate, models, plan, results, review, run, slides, train, versions
 from wsipipe.cli.shared import app, console, stderr
 from wsipipe.common.about import __version__
 from wsipipe.errors import ExitCode, StorageError, WsipipeError
@@ -23,6 +23,7 @@ __all__ = [
     "evaluate",
     "main",
     "models",
+    "plan",
     "results",
     "review",
     "run",

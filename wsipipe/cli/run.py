@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wsipipe.cli.estimates import print_estimates
 from wsipipe.cli.shared import (
     AsJson,
     DeviceName,
@@ -31,6 +32,17 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Workflow key to override: for example tile.mpp=0.25."),
 ]
+WorkflowName = Annotated[
+    str, typer.Argument(help="nuclei, tissue, nuclei_and_tissue, tiling_only, or a YAML file.")
+]
+SlidePaths = Annotated[list[str], typer.Argument(help="Files, folders, globs, or a manifest CSV.")]
+Image = Annotated[str | None, typer.Option(help="Stored image: lossless, jpeg:QUALITY or none (tile.image).")]
+RegionText = Annotated[
+    str | None, typer.Option("--region", help="Part to compute: y,x,height,width in level-0 px.")
+]
+Precision = Annotated[
+    str | None, typer.Option(help="auto, float32 (same bits on all x86 processors) or bfloat16.")
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a network per process.")]
 
 
@@ -46,24 +58,14 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])(I?)B?\s*", re.IGNORECASE)
 
 @app.command()
 def run(
-    workflow: Annotated[
-        str, typer.Argument(help="nuclei, tissue, nuclei_and_tissue, tiling_only, or a YAML file.")
-    ],
-    slides: Annotated[list[str], typer.Argument(help="Files, folders, globs, or a manifest CSV.")],
+    workflow: WorkflowName,
+    slides: SlidePaths,
     out: Out,
     settings: Settings = None,
-    image: Annotated[
-        str | None,
-        typer.Option(help="Stored image: lossless, jpeg:QUALITY or none (tile.image)."),
-    ] = None,
+    image: Image = None,
     mpp: Mpp = None,
-    region: Annotated[
-        str | None, typer.Option(help="Part to compute: y,x,height,width in level-0 px.")
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(help="auto, float32 (same bits on all x86 processors) or bfloat16."),
-    ] = None,
+    region: RegionText = None,
+    precision: Precision = None,
     workers: Workers = None,
     threads: Threads = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://...")] = None,
@@ -89,7 +91,7 @@ def run(
         typer.Option("--include-label-images", help="Copy label and macro images; may show patient names."),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Open and plan the slides; compute and write nothing.")
+        bool, typer.Option("--dry-run", help="Open, plan and estimate the slides; write nothing.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -101,20 +103,21 @@ def run(
 
     # The commonest mistake is reported before the pipeline is imported.
     check_presence(slides)
-    from wsipipe.pipeline.options import RunPolicy
-    from wsipipe.pipeline.run import Resources
+    from wsipipe.pipeline.options import Resources, RunPolicy
     from wsipipe.pipeline.run import run as run_workflow
 
+    settings = [*(settings or []), *([f"tile.image={image}"] if image else [])]
+    resources = Resources(workers, threads, scheduler, device, budget_bytes(memory_budget))
     result = with_progress(
         lambda reporter: run_workflow(
             workflow,
             slides,
             out,
-            settings=[*(settings or []), *([f"tile.image={image}"] if image else [])],
+            settings=settings,
             mpp=mpp,
-            region=_region(region),
+            region=region_px(region),
             precision=precision,
-            resources=Resources(workers, threads, scheduler, device, budget_bytes(memory_budget)),
+            resources=resources,
             policy=RunPolicy(restart, max_failures, checksums, shard_timeout),
             include_label_images=include_label_images,
             dry_run=dry_run,
@@ -123,6 +126,20 @@ def run(
         as_json,
     )
     print_runs(out, [result], as_json, dry_run)
+    if dry_run and not as_json:
+        from wsipipe.pipeline.estimate.estimate import estimate_run
+
+        estimates = estimate_run(
+            workflow,
+            slides,
+            settings=settings,
+            mpp=mpp,
+            region=region_px(region),
+            precision=precision,
+            resources=resources,
+        )
+        # Slides that do not open are in the table of failures already.
+        print_estimates(each for each in estimates if not each.error)
     return int(result.exit_code)
 
 
@@ -184,7 +201,12 @@ def budget_bytes(text: str | None) -> int | None:
     return int(float(found[1]) * (1024 if found[3] else 1000) ** thousands)
 
 
-def _region(text: str | None) -> tuple[int, int, int, int] | None:
+def region_px(text: str | None) -> tuple[int, int, int, int] | None:
+    """Read a region (y, x, height, width) in level-0 px.
+
+    Raises:
+        ConfigError: The text is not four whole numbers.
+    """
     if text is None:
         return None
     try:

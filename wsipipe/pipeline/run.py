@@ -11,11 +11,11 @@ from pathlib import Path
 
 from wsipipe.pipeline.options import DEFAULT_POLICY, DEFAULT_RESOURCES, RunPolicy
 from wsipipe.pipeline.options import Resources as Resources
-from wsipipe.pipeline.planning.planner import Level0Region, make_planner
+from wsipipe.pipeline.planning.planner import Level0Region, RunPlanner, make_planner
 from wsipipe.pipeline.reporting.progress import NullReporter, ProgressReporter
 from wsipipe.pipeline.run_result import RunResult as RunResult
 from wsipipe.stages.workflow import Workflow
-from wsipipe.tiling.collect import collect
+from wsipipe.tiling.collect import SlideInput, collect
 
 
 def run(
@@ -58,14 +58,27 @@ def run(
         LockedError: Another run works on ``out``; names its process and start.
         StorageError: ``out`` cannot be written.
     """
-    planner = make_planner(workflow, list(settings), region)
-    if precision is not None:
-        planner = replace(planner, workflow=planner.workflow.in_precision(precision))
+    planner, inputs = checked_request(workflow, slides, settings, mpp, region, precision)
     if include_label_images:
         planner = replace(planner, workflow=planner.workflow.model_copy(update={"label_images": True}))
-    inputs = collect([slides] if isinstance(slides, str | Path) else slides, mpp)
-    planner.check_region(inputs)
     # Only now, so that a mistake in the request is reported at once.
     from wsipipe.pipeline.run_inputs import run_inputs
 
     return run_inputs(planner, inputs, Path(out), resources, policy, reporter or NullReporter(), dry_run)
+
+
+def checked_request(
+    workflow: str | Path | Workflow,
+    slides: Sequence[str | Path] | str | Path,
+    settings: Iterable[str] = (),
+    mpp: float | None = None,
+    region: Level0Region | None = None,
+    precision: str | None = None,
+) -> tuple[RunPlanner, list[SlideInput]]:
+    """Return the planner and the slides of a run; arguments and errors are those of :func:`run`."""
+    planner = make_planner(workflow, list(settings), region)
+    if precision is not None:
+        planner = replace(planner, workflow=planner.workflow.in_precision(precision))
+    inputs = collect([slides] if isinstance(slides, str | Path) else slides, mpp)
+    planner.check_region(inputs)
+    return planner, inputs

@@ -1,0 +1,125 @@
+"""Estimate tissue, shards, disk space and time of a run."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+
+from wsipipe.errors import WsipipeError
+from wsipipe.pipeline.cluster.machine import gpu_names, threads_each, worker_count
+from wsipipe.pipeline.estimate.calibration import CUT_OUT_PX, Speed, calibrate
+from wsipipe.pipeline.estimate.in_process import InProcessPool
+from wsipipe.pipeline.estimate.tissue_area import TissueArea, tissue_area
+from wsipipe.pipeline.options import DEFAULT_RESOURCES, Resources
+from wsipipe.pipeline.planning.disk_space import estimate_bytes
+from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.pipeline.planning.planner import Level0Region, RunPlanner
+from wsipipe.pipeline.run import checked_request
+from wsipipe.pipeline.slide_run import Device
+from wsipipe.stages.workflow import Workflow
+from wsipipe.tiling.collect import SlideInput
+
+
+@dataclass(frozen=True)
+class SlideEstimate:
+    """What one slide will take.
+
+    Attributes:
+        slide_id: Id of the slide.
+        path: Path of the slide.
+        error: Code and message if it cannot be planned; empty otherwise.
+        tissue_mm2: Area of its tissue.
+        canvas_mpx: Canvas to compute, glass included.
+        shards: Number of shards of all stages.
+        disk_gb: Result and scratch at most.
+        minutes: Expected time of this slide alone on all workers.
+    """
+
+    slide_id: str
+    path: str
+    error: str = ""
+    tissue_mm2: float = 0.0
+    canvas_mpx: float = 0.0
+    shards: int = 0
+    disk_gb: float = 0.0
+    minutes: float = 0.0
+
+    def as_json(self) -> dict[str, object]:
+        """Return the fields by name."""
+        return asdict(self)
+
+
+def estimate_run(
+    workflow: str | Path | Workflow,
+    slides: Sequence[str | Path] | str | Path,
+    *,
+    settings: Iterable[str] = (),
+    mpp: float | None = None,
+    region: Level0Region | None = None,
+    precision: str | None = None,
+    resources: Resources = DEFAULT_RESOURCES,
+) -> Iterator[SlideEstimate]:
+    """Yield what each slide of a run will take.
+
+    Arguments and errors are those of :func:`wsipipe.pipeline.run.run`. Nothing is kept on the disk.
+    """
+    planner, inputs = checked_request(workflow, slides, settings, mpp, region, precision)
+    return Estimator(planner, resources).slides(inputs)
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """Estimates of the slides of one run.
+
+    Attributes:
+        planner: Planner of the run.
+        resources: Processes, threads, device.
+    """
+
+    planner: RunPlanner
+    resources: Resources
+
+    @property
+    def device(self) -> Device:
+        """The device on which networks would run."""
+        on_gpu = self.resources.device != "cpu" and bool(gpu_names())
+        threads = threads_each(self.resources.workers, self.resources.threads)
+        return Device("cuda" if on_gpu else "cpu", threads)
+
+    def slides(self, inputs: Sequence[SlideInput]) -> Iterator[SlideEstimate]:
+        """Yield the estimate of each slide; the speed is measured on the first with tissue."""
+        speed = None
+        for slide in inputs:
+            try:
+                plan, _ = self.planner.plan(InProcessPool(), slide, self.device.name)
+                area = tissue_area(plan, CUT_OUT_PX)
+                if speed is None and area.tissue_px:
+                    speed = calibrate(self.planner, plan, area.densest, self.device)
+            except WsipipeError as error:
+                yield SlideEstimate(slide.slide_id, str(slide.path), f"{error.code}: {error}")
+                continue
+            yield self._estimate(plan, area, speed)
+
+    def _estimate(self, plan: Plan, area: TissueArea, speed: Speed | None) -> SlideEstimate:
+        grid = plan.facts.grid
+        return SlideEstimate(
+            plan.slide.slide_id,
+            str(plan.slide.path),
+            tissue_mm2=area.tissue_mm2,
+            canvas_mpx=area.canvas_px / 1e6,
+            shards=sum(prod(stage.grid_shape(grid)) for stage in plan.stages),
+            disk_gb=estimate_bytes(plan) / 1e9,
+            minutes=self._seconds(area, speed) / 60 if speed else 0.0,
+        )
+
+    def _seconds(self, area: TissueArea, speed: Speed) -> float:
+        """Return the time of a slide on all workers, s.
+
+        GPUs run the networks while the other workers do the rest; the slower of both decides.
+        """
+        stored, tissue = speed.canvas * area.canvas_px, speed.tissue * area.tissue_px
+        workers = worker_count(self.resources.workers)
+        if self.device.name == "cpu":
+            return (stored + tissue) / workers
+        network = speed.network * area.tissue_px
+        return max(network / max(1, len(gpu_names())), (stored + tissue - network) / workers)
