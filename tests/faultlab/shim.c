@@ -58,7 +58,8 @@ static int at_below(int fd, const char *path) {
 
 static void die(void) { syscall(SYS_kill, getpid(), SIGKILL); for (;;) pause(); }
 
-static void stop(void) { syscall(SYS_kill, getpid(), SIGSTOP); }
+/* To this thread: one sent to the process may stop another thread first, and this one would go on for a moment. */
+static void stop(void) { syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGSTOP); }
 
 /* A rename, fsync, unlink, mkdir: dies or stops before and after it. */
 #define SYNC(inside, call)                                                                                   \
