@@ -123,7 +123,7 @@ def _work_with_tissue(plan: Plan, work: Path) -> None:
         return type("Patch", (), {"pixels": patches[name]})
 
     for name, pixels in stage.kernel(ShardInput((0, 0), core, read)).arrays.items():
-        write_shards(work, name, core, pixels, "low")
+        write_shards(work, name, core, pixels)
 
 
 def test_a_worker_that_tiles_loads_only_what_tiles_need(small_slide: Path, tmp_path: Path) -> None:

