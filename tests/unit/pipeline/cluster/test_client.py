@@ -4,7 +4,6 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -129,19 +128,7 @@ def test_processes_that_are_slow_to_leave_do_not_fail_a_run(monkeypatch: pytest.
         raise ValueError("of the work")
 
 
-@pytest.mark.parametrize("ended", [True, False])
-def test_a_client_whose_event_loop_has_ended_is_not_closed_again(
-    ended: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    closed = []
-
-    class Connected:
-        loop = SimpleNamespace(asyncio_loop=SimpleNamespace(is_closed=lambda: ended))
-
-        def close(self) -> None:
-            closed.append(self)
-
-    monkeypatch.setattr(cluster, "Client", lambda *_, **__: Connected())
-    with cluster._client_of(Connected()) as client:
-        assert closed == []
-    assert closed == [client] * (not ended)
+def test_a_cluster_that_is_closed_already_does_not_fail_a_run() -> None:
+    with cluster.connect(workers=1) as client:
+        client.cluster.close()
+    assert client.loop.asyncio_loop.is_closed()
