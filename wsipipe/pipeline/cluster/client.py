@@ -147,17 +147,6 @@ def _local(specification: dict[str, dict[str, object]]) -> Iterator[SpecCluster]
             cluster.close(timeout=CLOSING_S)
 
 
-@contextmanager
-def _client_of(cluster: SpecCluster) -> Iterator[Client]:
-    client = Client(cluster, set_as_default=False)
-    try:
-        yield client
-    finally:
-        # Where the event loop has ended, so have all connections, and closing them would fail.
-        if not client.loop.asyncio_loop.is_closed():
-            client.close()
-
-
 def _is_unguarded(error: BaseException | None) -> bool:
     return error is not None and (isinstance(error, UnguardedScriptError) or _is_unguarded(error.__cause__))
 
@@ -212,7 +201,7 @@ def connect(
     with (
         dask.config.set(_CONFIG),
         _local(specification) as cluster,
-        _client_of(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
     ):
         client.wait_for_workers(len(specification), timeout=120)
         yield client

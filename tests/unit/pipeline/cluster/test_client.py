@@ -126,9 +126,3 @@ def test_processes_that_are_slow_to_leave_do_not_fail_a_run(monkeypatch: pytest.
         assert isinstance(slow, Slow)
     with pytest.raises(ValueError, match="of the work"), cluster._local({}):
         raise ValueError("of the work")
-
-
-def test_a_cluster_that_is_closed_already_does_not_fail_a_run() -> None:
-    with cluster.connect(workers=1) as client:
-        client.cluster.close()
-    assert client.loop.asyncio_loop.is_closed()
