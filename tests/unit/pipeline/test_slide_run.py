@@ -144,17 +144,22 @@ def test_another_process_holds_the_slide(tmp_path: Path) -> None:
 def test_a_failed_shard_keeps_the_others(
     client: Client, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = stage_run.run_shard
+    real, found = stage_run.run_shard, tmp_path / "tissue is found"
 
     def fails_late(task: Any, attempt: int) -> Any:
         if task.stage == "tile" and task.index == (1, 1):
-            time.sleep(2)  # the tissue, which no tile waits for, is found meanwhile
+            while not found.exists():
+                time.sleep(0.02)
             raise ValueError("no")
         return real(task)
 
+    def recorded(step: ShardProgress) -> None:
+        if step.stage == "tissue" and step.done:
+            found.touch()
+
     monkeypatch.setattr(stage_run, "run_shard", fails_late)
     with pytest.raises(ValueError, match="no"):
-        run_slide(TaskPool(client, tmp_path / "markers"), plan, tmp_path, Device())
+        run_slide(TaskPool(client, tmp_path / "markers"), plan, tmp_path, Device(), RunCallbacks(recorded))
     monkeypatch.undo()
     steps: list[ShardProgress] = []
     run_slide(TaskPool(client, tmp_path / "markers"), plan, tmp_path, Device(), RunCallbacks(steps.append))
