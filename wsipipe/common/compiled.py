@@ -3,6 +3,7 @@
 They are kept in the user's cache.
 """
 
+import ctypes
 import hashlib
 import os
 import platform
@@ -10,8 +11,12 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 CACHE_VARIABLE = "WSIPIPE_CACHE"
+FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-w")
+POINTER: Any = ctypes.c_void_p
+NUMBER: Any = ctypes.c_int64
 
 
 def compiler(variable: str, usual: str) -> str:
@@ -47,6 +52,19 @@ def compiled(source: Path, compiler: str, flags: tuple[str, ...], machine: str) 
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)  # noqa: S603
             built.replace(target)
     return target
+
+
+def load(source: Path, *flags: str) -> ctypes.CDLL | None:
+    """Return the library of a C++ source, built if necessary; None if it cannot be built.
+
+    Args:
+        source: The source.
+        flags: Flags beside ``FLAGS``.
+    """
+    try:
+        return ctypes.CDLL(str(compiled(source, compiler("CXX", "g++"), (*FLAGS, *flags), processor())))
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def target_of(source: Path, compiler: str, flags: tuple[str, ...], machine: str) -> Path:

@@ -5,31 +5,25 @@ Each function returns None where it cannot be used; callers then compute the sam
 
 import ctypes
 import functools
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from wsipipe.common.compiled import compiled, compiler, processor
+from wsipipe.common.compiled import NUMBER, POINTER, load
 from wsipipe.geometry import Array
 
 SOURCE = Path(__file__).with_name("pixel_sums.cpp")
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-w")
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """Return the compiled functions; None without a compiler."""
-    try:
-        found = ctypes.CDLL(str(compiled(SOURCE, compiler("CXX", "g++"), FLAGS, processor())))
-    except (OSError, subprocess.SubprocessError):
+    found = load(SOURCE)
+    if found is None:
         return None
-    pointer: Any = ctypes.c_void_p
-    number: Any = ctypes.c_int64
-    found.block_means.argtypes = [pointer, number, pointer, *[number] * 4]
-    source, axis = [pointer, number, number, number], [pointer, pointer, number, number]
-    found.weighted_sums.argtypes = [*source, pointer, *axis, *axis, number]
+    found.block_means.argtypes = [POINTER, NUMBER, POINTER, *[NUMBER] * 4]
+    source, axis = [POINTER, NUMBER, NUMBER, NUMBER], [POINTER, POINTER, NUMBER, NUMBER]
+    found.weighted_sums.argtypes = [*source, POINTER, *axis, *axis, NUMBER]
     return found
 
 

@@ -6,35 +6,29 @@ more slowly.
 
 import ctypes
 import functools
-import subprocess
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from wsipipe.common.compiled import compiled, compiler, processor
+from wsipipe.common.compiled import NUMBER, POINTER, load
 from wsipipe.geometry import Array
 
 SOURCE = Path(__file__).with_name("geojson_text.cpp")
-FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-std=c++17", "-shared", "-fPIC", "-w")
 _LONGEST_NUMBER = 32
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """Return the compiled functions; None without a compiler."""
-    try:
-        found = ctypes.CDLL(str(compiled(SOURCE, compiler("CXX", "g++"), FLAGS, processor())))
-    except (OSError, subprocess.SubprocessError):
+    found = load(SOURCE, "-ffp-contract=off")
+    if found is None:
         return None
-    pointer: Any = ctypes.c_void_p
-    number: Any = ctypes.c_int64
-    found.polygon_texts.argtypes = [pointer, pointer, number, pointer, pointer]
-    found.measurement_texts.argtypes = [pointer, pointer, number, number, *[pointer] * 4]
+    found.polygon_texts.argtypes = [POINTER, POINTER, NUMBER, POINTER, POINTER]
+    found.measurement_texts.argtypes = [POINTER, POINTER, NUMBER, NUMBER, *[POINTER] * 4]
     return found
 
 

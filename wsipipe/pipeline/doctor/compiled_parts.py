@@ -7,6 +7,8 @@ from wsipipe.common import pixel_sums
 from wsipipe.models.kernels import build
 from wsipipe.models.kernels.fused import cpu_kind
 from wsipipe.pipeline.doctor.finding import Finding
+from wsipipe.stages.nuclei import compiled_instances, compiled_outlines
+from wsipipe.store import compiled_geojson
 from wsipipe.tiling.readers import jpeg_stream
 
 TOPIC = "compiled"
@@ -19,6 +21,9 @@ def compiled_parts() -> list[Finding]:
         _part("ring kernel", lambda: build.library() is not None, cpu_kind),
         _part("pixel sums", lambda: pixel_sums.library() is not None, _built),
         _part("check of JPEG data", lambda: jpeg_stream.library() is not None, _built),
+        _part("labels of nuclei", lambda: compiled_instances.library() is not None, _built),
+        _part("outlines of nuclei", lambda: compiled_outlines.library() is not None, _built),
+        _part("texts of GeoJSON", lambda: compiled_geojson.library() is not None, _built),
     ]
 
 

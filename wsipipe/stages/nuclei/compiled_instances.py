@@ -5,35 +5,29 @@ Each function returns None where it cannot be used; callers then compute the sam
 
 import ctypes
 import functools
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from wsipipe.common.compiled import compiled, compiler, processor
+from wsipipe.common.compiled import NUMBER, POINTER, load
 from wsipipe.geometry import Array
 from wsipipe.store.encoding import PROBABILITY_MAX
 from wsipipe.store.tables import Table
 
 SOURCE = Path(__file__).with_name("instances.cpp")
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-w")
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """Return the compiled functions; None without a compiler."""
-    try:
-        found = ctypes.CDLL(str(compiled(SOURCE, compiler("CXX", "g++"), FLAGS, processor())))
-    except (OSError, subprocess.SubprocessError):
+    found = load(SOURCE)
+    if found is None:
         return None
-    pointer: Any = ctypes.c_void_p
-    number: Any = ctypes.c_int64
-    found.label_seeds.argtypes = [pointer, pointer, number, number, *[pointer] * 4]
-    found.sum_seeds.argtypes = [pointer, pointer, number, *[pointer] * 6]
-    found.look_up.argtypes = [pointer, number, pointer, number, pointer, number, number, number]
-    found.grow.argtypes = [pointer, pointer, number, number, pointer, number]
-    found.sum_grown.argtypes = [pointer, number, pointer, number, number, *[pointer] * 8]
+    found.label_seeds.argtypes = [POINTER, POINTER, NUMBER, NUMBER, *[POINTER] * 4]
+    found.sum_seeds.argtypes = [POINTER, POINTER, NUMBER, *[POINTER] * 6]
+    found.look_up.argtypes = [POINTER, NUMBER, POINTER, NUMBER, POINTER, NUMBER, NUMBER, NUMBER]
+    found.grow.argtypes = [POINTER, POINTER, NUMBER, NUMBER, POINTER, NUMBER]
+    found.sum_grown.argtypes = [POINTER, NUMBER, POINTER, NUMBER, NUMBER, *[POINTER] * 8]
     return found
 
 

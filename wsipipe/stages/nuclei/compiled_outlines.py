@@ -6,18 +6,16 @@ slowly.
 
 import ctypes
 import functools
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from wsipipe.common.compiled import compiled, compiler, processor
+from wsipipe.common.compiled import NUMBER, POINTER, load
 from wsipipe.geometry import Array
 
 SOURCE = Path(__file__).with_name("outlines.cpp")
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-w")
 
 
 class Traced(NamedTuple):
@@ -41,20 +39,17 @@ class Traced(NamedTuple):
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """Return the compiled functions; None without a compiler."""
-    try:
-        found = ctypes.CDLL(str(compiled(SOURCE, compiler("CXX", "g++"), FLAGS, processor())))
-    except (OSError, subprocess.SubprocessError):
+    found = load(SOURCE)
+    if found is None:
         return None
-    pointer: Any = ctypes.c_void_p
-    number: Any = ctypes.c_int64
-    found.own_labels.argtypes = [pointer, number, number, pointer, number, pointer, number, number]
-    found.moments.argtypes = [pointer, number, number, number, pointer]
-    found.colour_sums.argtypes = [pointer, pointer, number, number, pointer]
-    found.count_sides.argtypes = [pointer, number, number]
-    found.trace.argtypes = [pointer, pointer, number, number, pointer, pointer]
+    found.own_labels.argtypes = [POINTER, NUMBER, NUMBER, POINTER, NUMBER, POINTER, NUMBER, NUMBER]
+    found.moments.argtypes = [POINTER, NUMBER, NUMBER, NUMBER, POINTER]
+    found.colour_sums.argtypes = [POINTER, POINTER, NUMBER, NUMBER, POINTER]
+    found.count_sides.argtypes = [POINTER, NUMBER, NUMBER]
+    found.trace.argtypes = [POINTER, POINTER, NUMBER, NUMBER, POINTER, POINTER]
     found.count_sides.restype = found.trace.restype = ctypes.c_int64
-    found.hull_areas.argtypes = [pointer, pointer, pointer, number, pointer, pointer]
-    found.write_wkb.argtypes = [pointer, pointer, pointer, number, pointer]
+    found.hull_areas.argtypes = [POINTER, POINTER, POINTER, NUMBER, POINTER, POINTER]
+    found.write_wkb.argtypes = [POINTER, POINTER, POINTER, NUMBER, POINTER]
     return found
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import wsipipe
 from wsipipe.common import pixel_sums
 from wsipipe.models.gpu_state import Gpu
 from wsipipe.pipeline.doctor import disk, examine, gpu, machine, models, slides, viewer
@@ -20,7 +21,12 @@ def only(findings: list[Finding], name: str) -> Finding:
 
 def test_a_good_machine() -> None:
     assert {each.state for each in [*slides.readers(), *models.models()]} == {"ok"}
-    assert [each.name for each in compiled_parts()] == ["ring kernel", "pixel sums", "check of JPEG data"]
+
+
+def test_every_compiled_source_of_the_package_is_examined() -> None:
+    # The GPU's is examined with the GPU.
+    sources = list(Path(wsipipe.__file__).parent.rglob("*.cpp"))
+    assert len({each.name for each in compiled_parts()}) == len(sources) == 6
 
 
 def test_an_error_is_a_failure_with_its_remedy() -> None:
