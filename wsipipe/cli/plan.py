@@ -32,7 +32,8 @@ def plan(
     """Estimate tissue, shards, disk space and time of a run.
 
     Each slide is opened and its tissue is found. The speed of this machine is measured on a small part of the
-    first slide, which takes some ten seconds. Nothing is written.
+    first slide, which takes some ten seconds. The minutes are without the start of the processes. Nothing is
+    written.
     """
     from wsipipe.pipeline.estimate.estimate import estimate_run
     from wsipipe.pipeline.options import Resources

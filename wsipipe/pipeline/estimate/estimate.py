@@ -32,7 +32,7 @@ class SlideEstimate:
         canvas_mpx: Canvas to compute, glass included.
         shards: Number of shards of all stages.
         disk_gb: Result and scratch at most.
-        minutes: Expected time of this slide alone on all workers.
+        minutes: Expected time of this slide alone on all workers, without the start of their processes.
     """
 
     slide_id: str
