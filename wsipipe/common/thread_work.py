@@ -5,6 +5,7 @@ Codecs let other Python threads run, so threads of one process suffice.
 
 import functools
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,22 @@ def thread_count() -> int:
     stated = os.environ.get("OMP_NUM_THREADS", "")
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(int(stated) if stated.isdecimal() else usable, usable, _MOST_THREADS))
+
+
+def in_own_thread[**Arguments, Result](
+    work: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
+) -> Future[Result]:
+    """Start work in a thread of its own, so that no other work waits if this hangs."""
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work(*arguments, **named))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run).start()
+    return future
 
 
 def for_each[Item](work: Callable[[Item], None], items: Iterable[Item], threads: int) -> None:

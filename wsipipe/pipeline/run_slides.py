@@ -117,7 +117,7 @@ class SlideRunner:
     def _contained(self, slide: SlideInput) -> SlideOutcome:
         """Run one slide; its failure becomes its outcome."""
         log, partial = SlideLog(slide.slide_id, self.reporter), _PartialOutcome(slide)
-        pool = TaskPool(self.pool.client, self.pool.markers, self.pool.timeout_s, log.message)
+        pool = self.pool.with_message(log.message)
         try:
             return self._computed(pool, slide, log, partial)
         except Exception as error:  # whatever fails in one slide must not stop the others

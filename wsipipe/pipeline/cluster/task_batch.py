@@ -24,9 +24,6 @@ LANES_S = 5.0
 TICK_S = 1.0
 _RESULT_S = 5.0
 
-SeenMarkers = dict[str, tuple[int, float]]
-"""Number of lines in each marker file and when it was first seen, by name of the task."""
-
 
 @dataclass(frozen=True)
 class TaskCall[Result]:
@@ -71,19 +68,23 @@ class TaskBatch[Result]:
     Args:
         client: Client of the cluster.
         markers: Folder for marker files of running tasks.
-        stop_stalled: Function of names of tasks that stops the processes of hung ones; its second argument
-            is what it has seen of marker files before.
+        messages: Receivers of messages about tasks, by name of the task; those of the batch are added.
+        message: Receiver of messages about the tasks of the batch.
 
     Attributes:
         pending: Tasks that have not ended, by their future.
     """
 
     def __init__(
-        self, client: Client, markers: Path, stop_stalled: Callable[[set[str], SeenMarkers], None]
+        self,
+        client: Client,
+        markers: Path,
+        messages: dict[str, Callable[[str], None]],
+        message: Callable[[str], None],
     ) -> None:
-        self._client, self._markers, self._stop_stalled = client, markers, stop_stalled
+        self._client, self._markers = client, markers
+        self._messages, self._message = messages, message
         self._ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
-        self._seen: SeenMarkers = {}
         self._resubmitted = 0
         self._watched = self._had_workers = time.monotonic()
         self._lanes: list[Lane] = []
@@ -133,7 +134,13 @@ class TaskBatch[Result]:
             priority=call.priority,
         )
         self.pending[future] = submitted
+        self._messages[call.name] = self._message
         future.add_done_callback(self._ended.put)
+
+    def cancel(self) -> None:
+        """Cancel all tasks that have not ended; those that run go on to their end."""
+        for future in self.pending:
+            future.cancel()
 
     def next_result(self) -> Result:
         """Wait for a task to end and return its result.
@@ -148,6 +155,7 @@ class TaskBatch[Result]:
             try:
                 result = self._result(future)
                 self._resubmitted = 0
+                self._messages.pop(call.name, None)
                 return result
             except KilledWorker as error:
                 # A scheduler with Dask's defaults fails every task that was queued on a worker that died.
@@ -179,7 +187,6 @@ class TaskBatch[Result]:
     def _watch(self) -> None:
         if time.monotonic() - self._watched > TICK_S:
             self._watched = time.monotonic()
-            self._stop_stalled({submitted.call.name for submitted in self.pending.values()}, self._seen)
             if self._client.status in {"closing", "closed"}:
                 raise CancelledError
             self._check_workers()

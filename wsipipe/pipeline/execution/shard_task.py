@@ -2,13 +2,14 @@
 
 import logging
 import os
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from wsipipe.common.atomic_files import sync_file, write_durable
 from wsipipe.common.fault_injection import fault_point
+from wsipipe.common.thread_work import in_own_thread
 from wsipipe.errors import InternalError, ModelError, add_place
 from wsipipe.geometry import Region
 from wsipipe.pipeline.execution.shard import ShardResult, ShardTask
@@ -105,7 +106,6 @@ class _Reader:
         return self._patches[name, core]
 
 
-_ahead_thread = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
 _ahead: dict[tuple[str, str, tuple[int, int]], Future[dict[str, Patch]]] = {}
 
 
@@ -119,7 +119,7 @@ def _reader(task: ShardTask, stage: Stage, core: Region, meter: Meter) -> _Reade
     if task.ahead is not None:
         _ahead.clear()
         next_core = stage.core(task.plan.facts.grid, task.ahead)
-        _ahead[task.plan.id, stage.name, task.ahead] = _ahead_thread.submit(_read_all, task, stage, next_core)
+        _ahead[task.plan.id, stage.name, task.ahead] = in_own_thread(_read_all, task, stage, next_core)
     return reader
 
 

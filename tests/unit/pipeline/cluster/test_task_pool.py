@@ -1,12 +1,7 @@
-"""A task that died by itself is not stopped again, one that hangs is, and no other process ever."""
+"""Tasks are rerun when their worker dies, and few are at the workers at a time."""
 
 import os
 import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,63 +9,10 @@ from typing import Any
 import pytest
 
 from wsipipe.errors import WorkerLostError
-from wsipipe.pipeline.cluster.attempts import STALLED, lines_of, process_start_time
 from wsipipe.pipeline.cluster.client import connect
 from wsipipe.pipeline.cluster.task_batch import TASKS_PER_SLOT, TaskBatch, TaskCall
 from wsipipe.pipeline.cluster.task_pool import TaskPool
 from wsipipe.pipeline.cluster.workers import Lane
-
-
-@pytest.fixture
-def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
-        yield process
-        process.kill()
-
-
-def watched(markers: Path, line: str, timeout_s: float = 0.0) -> tuple[list[str], list[str]]:
-    """What is in the marker, and what was said, after two looks at it."""
-    said: list[str] = []
-    pool = TaskPool(SimpleNamespace(), markers, timeout_s, said.append)
-    (markers / "tile").write_text(line)
-    seen: dict[str, tuple[int, float]] = {}
-    for _ in range(2):
-        pool.stop_stalled({"tile", "other"}, seen)
-        time.sleep(0.01)
-    return lines_of(markers / "tile"), said
-
-
-def test_a_hung_process_is_stopped(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
-    line = f"{socket.gethostname()} {sleeper.pid} {process_start_time(sleeper.pid)}\n"
-    lines, said = watched(tmp_path, line)
-    assert lines[1:] == [STALLED]
-    assert "no progress" in said[0]
-    assert sleeper.wait(timeout=30) == -9
-
-
-def test_within_its_time_it_is_left_alone(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
-    line = f"{socket.gethostname()} {sleeper.pid} {process_start_time(sleeper.pid)}\n"
-    assert watched(tmp_path, line, timeout_s=60) == ([line.strip()], [])
-    assert sleeper.poll() is None
-
-
-def test_a_reused_number_is_another_process(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
-    line = f"{socket.gethostname()} {sleeper.pid} 12345\n"
-    assert watched(tmp_path, line) == ([line.strip()], [])
-    assert watched(tmp_path, f"{socket.gethostname()} {1 << 30} 1\n")[1] == []
-    assert sleeper.poll() is None
-    assert os.getpid() != sleeper.pid
-
-
-def test_a_cancelled_task_that_hangs_gives_its_process_back(
-    tmp_path: Path, sleeper: subprocess.Popen[bytes]
-) -> None:
-    pool = TaskPool(SimpleNamespace(status="running"), tmp_path, timeout_s=0.5)
-    (tmp_path / "tile").write_text(
-        f"{socket.gethostname()} {sleeper.pid} {process_start_time(sleeper.pid)}\n"
-    )
-    pool._abandon({"tile", "never-begun"})
-    assert sleeper.wait(timeout=60) == -9
 
 
 def dies_thrice(earlier: int) -> int:
@@ -99,7 +41,7 @@ def test_a_result_that_is_lost_after_its_task_ended_is_an_error(
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.WITHOUT_WORKERS_S", 0.0)
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.TICK_S", -1.0)
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.has_workers", lambda client: False)
-    run = TaskBatch(SimpleNamespace(status="running"), tmp_path, print)
+    run = TaskBatch(SimpleNamespace(status="running"), tmp_path, {}, print)
     with pytest.raises(WorkerLostError, match="no worker has been connected"):
         run._result(Lost())
 
@@ -107,7 +49,7 @@ def test_a_result_that_is_lost_after_its_task_ended_is_an_error(
 def test_a_cluster_without_workers_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.WITHOUT_WORKERS_S", 0.0)
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.has_workers", lambda client: False)
-    run = TaskBatch(SimpleNamespace(status="running"), tmp_path, print)
+    run = TaskBatch(SimpleNamespace(status="running"), tmp_path, {}, print)
     with pytest.raises(WorkerLostError, match="no worker has been connected"):
         run._check_workers()
 
@@ -143,7 +85,7 @@ def test_few_tasks_are_at_the_workers_at_a_time(tmp_path: Path, monkeypatch: pyt
         return TaskCall(waiting[network].pop(0), print, (), -3) if waiting[network] else None
 
     client = FakeClient()
-    batch = TaskBatch[object](client, tmp_path, print)
+    batch = TaskBatch[object](client, tmp_path, {}, print)
     batch.fill(source)
     assert client.submitted == [
         *((f"network {i}", {"GPU": 1}, -3) for i in range(TASKS_PER_SLOT)),
@@ -170,7 +112,7 @@ def test_lanes_of_workers_that_restart_stay(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.lanes", next_found)
     monkeypatch.setattr("wsipipe.pipeline.cluster.task_batch.LANES_S", -1.0)
     client = FakeClient()
-    batch = TaskBatch[object](client, tmp_path, print)
+    batch = TaskBatch[object](client, tmp_path, {}, print)
     calls = [TaskCall("b", print, ()), TaskCall("a", print, ())]
     batch.fill(lambda networks: None)
     for submitted in (1, 2):
@@ -180,4 +122,4 @@ def test_lanes_of_workers_that_restart_stay(tmp_path: Path, monkeypatch: pytest.
     assert client.submitted == [("a", {"CPU": 1}, 0), ("b", {"CPU": 1}, 0)]
     found.append(OSError("never there"))
     with pytest.raises(OSError, match="never there"):
-        TaskBatch[object](client, tmp_path, print).fill(lambda networks: None)
+        TaskBatch[object](client, tmp_path, {}, print).fill(lambda networks: None)
