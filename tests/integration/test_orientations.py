@@ -70,7 +70,8 @@ def test_oriented_slides_give_exactly_the_oriented_nuclei(
             assert same, f"{name} differs at {orientation}"
         for name, array in result.probabilities.items():
             assert np.array_equal(orientation.undo(array[...]), upright.probabilities[name][...])
-        assert (result.folder / "checks.json").read_text() == (upright.folder / "checks.json").read_text()
+        for name in ("checks.json", "summary.csv"):
+            assert (result.folder / name).read_text() == (upright.folder / name).read_text()
         back = orientation.undo(result.image[0][...], axes=(1, 2))
         assert np.array_equal(back, upright.image[0][...])
 
@@ -83,7 +84,8 @@ def test_oriented_slides_give_exactly_the_oriented_tissue_classes(
     for orientation, result in found.items():
         back = orientation.undo(result.probabilities["tissue_class"][...], axes=(1, 2))
         assert np.array_equal(back, upright.probabilities["tissue_class"][...])
-        assert (result.folder / "checks.json").read_text() == (upright.folder / "checks.json").read_text()
+        for name in ("checks.json", "summary.csv"):
+            assert (result.folder / name).read_text() == (upright.folder / name).read_text()
         map_back = orientation.undo(result.labels["tissue_class"][0][...])
         assert np.array_equal(map_back, upright.labels["tissue_class"][0][...])
 

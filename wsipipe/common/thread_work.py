@@ -26,7 +26,10 @@ def thread_count() -> int:
 def in_own_thread[**Arguments, Result](
     work: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
 ) -> Future[Result]:
-    """Start work in a thread of its own, so that no other work waits if this hangs."""
+    """Start work in a thread of its own.
+
+    No other work waits if this hangs.
+    """
     future: Future[Result] = Future()
 
     def run() -> None:

@@ -17,9 +17,10 @@ from wsipipe.review.agreement import visited_mask
 from wsipipe.review.journal.edit import JournalEntry
 from wsipipe.review.reviewed_store import STORE, write_reviewed_labels
 from wsipipe.review.slide import ReviewedSlide
-from wsipipe.review.table import REVIEWED_SCHEMA, rejected, reviewed_tables
+from wsipipe.review.table import MEASURED_SCHEMA, REVIEWED_SCHEMA, rejected, reviewed_tables
 from wsipipe.review.training_set import write_training_set
 from wsipipe.store.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
+from wsipipe.store.neighbours import measure_neighbours, with_neighbours
 
 TABLE = "nuclei_reviewed.parquet"
 NUCLEI_GEOJSON = "nuclei_reviewed.geojson.gz"
@@ -147,13 +148,27 @@ def _tissue_areas(slide: ReviewedSlide) -> dict[str, dict[str, float]]:
 def _write_table(slide: ReviewedSlide, path: Path) -> tuple[Counter[str], Counter[str]]:
     statuses: Counter[str] = Counter()
     classes: Counter[str] = Counter()
-    schema = REVIEWED_SCHEMA.with_metadata({"geo": json.dumps(_GEO)})
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    measured = path.with_suffix(".measured")
+    with pq.ParquetWriter(measured, MEASURED_SCHEMA, compression="zstd") as writer:
         for table in reviewed_tables(slide):
-            writer.write_table(table.replace_schema_metadata(schema.metadata))
+            writer.write_table(table)
             statuses.update(table["status"].to_pylist())
             classes.update(name or "no class" for name in table["class"].to_pylist())
+    _add_neighbours(slide, measured, path)
+    measured.unlink()
     return statuses, classes
+
+
+def _add_neighbours(slide: ReviewedSlide, measured: Path, path: Path) -> None:
+    """Write the table with the neighbours of each nucleus after the review."""
+    axes = pq.read_table(measured, columns=["centroid_y_px0", "centroid_x_px0"])
+    centroids = np.stack([axis.to_numpy() for axis in axes.columns], axis=1)
+    neighbours = measure_neighbours(centroids, slide.published.affine, slide.published.mpp)
+    schema = REVIEWED_SCHEMA.with_metadata({"geo": json.dumps(_GEO)})
+    with pq.ParquetFile(measured) as file, pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        groups = (file.read_row_group(group) for group in range(file.num_row_groups))
+        for table in with_neighbours(groups, neighbours):
+            writer.write_table(table.replace_schema_metadata(schema.metadata))
 
 
 def _write_geojson(slide: ReviewedSlide, folder: Path) -> None:

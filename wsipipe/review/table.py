@@ -16,7 +16,7 @@ from wsipipe.stages.nuclei.table import TissueMap, measure
 from wsipipe.store.arrays import read_region
 from wsipipe.store.encoding import PROBABILITY_MAX
 from wsipipe.store.names import NUCLEI_TABLE
-from wsipipe.store.nuclei_table import SCHEMA
+from wsipipe.store.nuclei_table import PUBLISHED_SCHEMA, SCHEMA
 from wsipipe.store.tables import Table
 
 REVIEW_FIELDS = (
@@ -25,7 +25,9 @@ REVIEW_FIELDS = (
     pa.field("reviewed_by", pa.string()),
     pa.field("reviewed_at", pa.string()),
 )
-REVIEWED_SCHEMA = pa.schema([*SCHEMA, *REVIEW_FIELDS])
+MEASURED_SCHEMA = pa.schema([*SCHEMA, *REVIEW_FIELDS])
+"""Columns that are measured nucleus by nucleus."""
+REVIEWED_SCHEMA = pa.schema([*PUBLISHED_SCHEMA, *REVIEW_FIELDS])
 """Columns of the published table, then those of the review.
 
 ``status`` is ``published`` (not edited), ``accepted``, ``changed`` or ``new``; ``class`` is the class given
@@ -34,7 +36,7 @@ by hand, else ``tissue_class``.
 
 
 def reviewed_tables(slide: ReviewedSlide) -> Iterator[pa.Table]:
-    """Yield tables of :data:`REVIEWED_SCHEMA`, ordered by id.
+    """Yield tables of :data:`MEASURED_SCHEMA`, ordered by id.
 
     New nuclei are last, rejected ones are left out.
     """
@@ -62,7 +64,8 @@ def _published(slide: ReviewedSlide, path: Path, touched: set[int]) -> Iterator[
     changed_tissue = slide.changed_tissue
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
-            table = file.read_row_group(group)
+            # Without the neighbours, which the review may have changed.
+            table = file.read_row_group(group, columns=SCHEMA.names)
             here = np.isin(table["id"].to_numpy(), list(touched))
             if changed_tissue is not None:
                 table = _reclassed(slide, table, changed_tissue)
@@ -140,4 +143,4 @@ def _with_review(slide: ReviewedSlide, table: pa.Table) -> pa.Table:
             columns[name].append(value)
     for field in REVIEW_FIELDS:
         table = table.append_column(field, pa.array(columns[field.name], field.type))
-    return table.cast(REVIEWED_SCHEMA)
+    return table.cast(MEASURED_SCHEMA)

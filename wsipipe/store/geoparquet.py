@@ -26,18 +26,19 @@ _REPEATED = ["tissue_class"]
 """Columns with few values, which a dictionary makes smaller."""
 
 
-def write_parquet(path: Path, tables: Iterable[pa.Table]) -> int:
+def write_parquet(path: Path, tables: Iterable[pa.Table], columns: pa.Schema = SCHEMA) -> int:
     """Write tables as GeoParquet, one row group per table.
 
     Args:
         path: Path of the file; an existing file is replaced.
-        tables: Tables with the columns of ``nuclei_table.SCHEMA``, in the order of the file.
+        tables: Tables with these columns, in the order of the file.
+        columns: Columns of the file.
 
     Returns:
         Number of rows written.
     """
     rows = 0
-    schema = SCHEMA.with_metadata({"geo": json.dumps(_GEO)})
+    schema = columns.with_metadata({"geo": json.dumps(_GEO)})
     with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=_REPEATED) as writer:
         for table in tables:
             writer.write_table(table.replace_schema_metadata(schema.metadata))

@@ -18,13 +18,21 @@ _FLOAT32 = (
     *("probability", "mean_red", "mean_green", "mean_blue"),
 )
 
+NEIGHBOURS = (
+    pa.field("nearest_nucleus_um", pa.float32()),
+    pa.field("nuclei_within_25_um", pa.uint32(), nullable=False),
+    pa.field("nuclei_within_50_um", pa.uint32(), nullable=False),
+)
+"""Columns that need the nuclei of other shards, see :mod:`wsipipe.store.neighbours`."""
 SCHEMA = pa.schema(
     [pa.field("id", pa.uint32(), nullable=False)]
     + [pa.field(f"centroid_{axis}_{unit}", pa.float64()) for unit in ("um", "px0") for axis in "yx"]
     + [pa.field(name, pa.float32()) for name in _FLOAT32]
     + [pa.field("tissue_class", pa.string()), pa.field("polygon", pa.binary(), nullable=False)]
 )
-"""Columns of ``nuclei.parquet``.
+"""Columns that are measured in a shard.
 
 Colours are null without an image, the tissue class where none was computed.
 """
+PUBLISHED_SCHEMA = pa.schema([*list(SCHEMA)[:-1], *NEIGHBOURS, SCHEMA.field("polygon")])
+"""Columns of ``nuclei.parquet``."""

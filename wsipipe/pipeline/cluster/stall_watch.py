@@ -52,7 +52,10 @@ class StallWatch:
             time.sleep(TICK_S)
 
     def look(self) -> None:
-        """Stop the process of every task whose marker has been the same for longer than the timeout."""
+        """Stop the processes of tasks that make no progress.
+
+        Their marker files have been the same for longer than the timeout.
+        """
         now = time.monotonic()
         seen: dict[str, tuple[int, float]] = {}
         for marker in self._markers.glob("*"):

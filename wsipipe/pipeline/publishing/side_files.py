@@ -6,18 +6,23 @@ The tables are GeoParquet, and the GeoJSON is for QuPath.
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 from PIL import Image
 
+from wsipipe.geometry import Array
 from wsipipe.pipeline.execution.nuclei_part import join_features, nuclei_parts
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.checks import check_slide
 from wsipipe.pipeline.publishing.overview import draw_overview
+from wsipipe.pipeline.publishing.summary import write_summary
 from wsipipe.stages.stage import Stage, Write
 from wsipipe.store.geojson import ClassStyle, write_tissue_geojson
 from wsipipe.store.geoparquet import in_id_order, write_parquet
 from wsipipe.store.layout import RESULT
-from wsipipe.store.names import CHECKS, NUCLEI_GEOJSON, NUCLEI_TABLE, OVERVIEW
+from wsipipe.store.names import CHECKS, NUCLEI_GEOJSON, NUCLEI_TABLE, OVERVIEW, SUMMARY
+from wsipipe.store.neighbours import measure_neighbours, with_neighbours
+from wsipipe.store.nuclei_table import PUBLISHED_SCHEMA
 from wsipipe.tiling.readers.openslide_reader import label_images
 
 
@@ -27,14 +32,15 @@ def write_side_files(plan: Plan, work: Path) -> list[Path]:
     written = []
     for stage in plan.stages:
         if stage.nuclei_rows:
-            written += _write_nuclei(work / "parts" / stage.name, folder)
+            written += _write_nuclei(plan, stage, work / "parts" / stage.name, folder)
     with ShardInputs(plan, work) as inputs:
         for stage, write in plan.published("label"):
             if write.polygons:
                 written.append(_write_polygons(plan, stage, write, inputs, folder))
         warnings = check_slide(plan, inputs, work / "tables", folder / CHECKS)
         draw_overview(plan, inputs, work / "tables", folder / OVERVIEW, warnings)
-        written += [folder / CHECKS, folder / OVERVIEW]
+        write_summary(plan, inputs, folder, folder / SUMMARY)
+        written += [folder / CHECKS, folder / OVERVIEW, folder / SUMMARY]
     if plan.workflow.label_images:
         written += _write_label_images(plan, folder)
     return written
@@ -49,12 +55,28 @@ def _write_label_images(plan: Plan, folder: Path) -> list[Path]:
     return written
 
 
-def _write_nuclei(parts_folder: Path, folder: Path) -> list[Path]:
+def _write_nuclei(plan: Plan, stage: Stage, parts_folder: Path, folder: Path) -> list[Path]:
     """Write the nuclei as GeoParquet and GeoJSON, from what the shards have."""
     parts = nuclei_parts(parts_folder)
-    write_parquet(folder / NUCLEI_TABLE, in_id_order(parts))
+    grid = plan.facts.grid
+    neighbours = measure_neighbours(
+        _centroids(parts), grid.affine_at(stage.downsample), grid.mpp * stage.downsample
+    )
+    tables = with_neighbours(in_id_order(parts), neighbours)
+    write_parquet(folder / NUCLEI_TABLE, tables, PUBLISHED_SCHEMA)
     join_features(folder / NUCLEI_GEOJSON, parts)
     return [folder / NUCLEI_TABLE, folder / NUCLEI_GEOJSON]
+
+
+def _centroids(parts: list[Path]) -> Array:
+    """Return the centroids (n, 2) float64 (y, x) of all nuclei by id, level-0 px."""
+    names = ["id", "centroid_y_px0", "centroid_x_px0"]
+    tables = [pq.read_table(part, columns=names) for part in parts]
+    found = np.empty((sum(table.num_rows for table in tables), 2))
+    for table in tables:
+        ids, *axes = (table[name].to_numpy() for name in names)
+        found[ids - 1] = np.stack(axes, axis=1)
+    return found
 
 
 def _write_polygons(plan: Plan, stage: Stage, write: Write, inputs: ShardInputs, folder: Path) -> Path:

@@ -13,6 +13,7 @@ from typing import Any, cast
 from wsipipe.common.atomic_files import write_json
 from wsipipe.errors import StorageError
 from wsipipe.pipeline.cluster.attempts import SHARD_TIMEOUT_S
+from wsipipe.pipeline.reporting.batch_summary import write_batch_summary
 from wsipipe.pipeline.reporting.html_report import machine_facts, write_report
 from wsipipe.pipeline.reporting.outcome import SlideOutcome
 from wsipipe.pipeline.reporting.run_json import RUN_JSON as RUN_JSON
@@ -123,14 +124,16 @@ class RunRecord:
             self._write()
 
     def end(self, peak_memory_mb: dict[str, float]) -> None:
-        """Write the final ``run.json`` and ``report.html``.
+        """Write the final ``run.json``, ``report.html`` and ``summary.csv``.
 
         Raises:
             StorageError: Writing failed.
         """
         self._run["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
         self._run["peak_memory_mb"] = peak_memory_mb
-        write_report(self._out, self._write())
+        run = self._write()
+        write_report(self._out, run)
+        write_batch_summary(self._out, run)
 
     def _put(self, outcome: SlideOutcome) -> None:
         slide = self._inputs[outcome.slide_id]

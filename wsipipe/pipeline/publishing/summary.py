@@ -1,0 +1,107 @@
+"""Summarise a slide as ``summary.csv``: a row for all tissue, and one for each tissue class."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from wsipipe.geometry import Array
+from wsipipe.pipeline.execution.shard_inputs import ShardInputs
+from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.pipeline.reporting.batch_summary import ALL_TISSUE
+from wsipipe.stages.classify import CLASS_MAP
+from wsipipe.stages.tissue import TISSUE
+from wsipipe.store.names import NUCLEI_TABLE
+from wsipipe.store.nuclei_table import PUBLISHED_SCHEMA
+
+QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
+_BAND_PX = 512
+_MEASURES = [
+    field.name
+    for field in PUBLISHED_SCHEMA
+    if field.name not in ("id", "tissue_class", "polygon") and not field.name.startswith("centroid")
+]
+Row = dict[str, str | float | int | None]
+
+
+def write_summary(plan: Plan, inputs: ShardInputs, folder: Path, path: Path) -> None:
+    """Write the summary of a slide.
+
+    Columns are ``class``, ``area_mm2``, ``nuclei``, ``nuclei_per_mm2``, and for each measure of the nuclei
+    ``NAME_mean``, ``NAME_p10``, ``NAME_median``, ``NAME_p90``. Values are the same for every orientation of
+    the slide.
+
+    Args:
+        plan: Plan of the slide.
+        inputs: Finished arrays of the slide.
+        folder: Folder with the nuclei table, if nuclei were computed.
+        path: The file.
+    """
+    rows = [*_areas(plan, inputs)]
+    table = folder / NUCLEI_TABLE
+    if any(stage.nuclei_rows for stage in plan.stages):
+        _add_nuclei(rows, table)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _areas(plan: Plan, inputs: ShardInputs) -> Iterator[Row]:
+    for stage, write in plan.published("label"):
+        mm2 = (plan.facts.grid.mpp * stage.downsample / 1000) ** 2
+        if write.name == TISSUE:
+            yield _area_row(ALL_TISSUE, int(_counts(inputs.array(write.name))[1]), mm2)
+    for stage, write in plan.published("label"):
+        mm2 = (plan.facts.grid.mpp * stage.downsample / 1000) ** 2
+        if write.name == CLASS_MAP:
+            counts = _counts(inputs.array(write.name))
+            yield from (_area_row(item.name, int(counts[item.value]), mm2) for item in write.legend)
+
+
+def _area_row(name: str, count_px: int, px_mm2: float) -> Row:
+    return {"class": name, "area_mm2": round(count_px * px_mm2, 6)}
+
+
+def _counts(array: Array) -> Array:
+    """Count the pixels of each value of a uint8 label, a band at a time."""
+    counts = np.zeros(256, np.int64)
+    for y in range(0, array.shape[0], _BAND_PX):
+        counts += np.bincount(np.asarray(array[y : y + _BAND_PX]).ravel(), minlength=256)
+    return counts
+
+
+def _add_nuclei(rows: list[Row], table: Path) -> None:
+    classes = pq.read_table(table, columns=["tissue_class"])["tissue_class"]
+    chosen = {
+        row["class"]: None if row["class"] == ALL_TISSUE else _is(classes, row["class"]) for row in rows
+    }
+    for row in rows:
+        here = chosen[row["class"]]
+        count = len(classes) if here is None else int(here.sum())
+        area = row["area_mm2"]
+        row["nuclei"] = count
+        row["nuclei_per_mm2"] = round(count / float(area), 3) if area else None
+    for name in _MEASURES:
+        column = pq.read_table(table, columns=[name])[name]
+        values = column.cast("float64").to_numpy()
+        for row in rows:
+            here = chosen[row["class"]]
+            row |= _distribution(name, values if here is None else values[here])
+
+
+def _is(classes: Array, name: object) -> Array:
+    return pc.fill_null(pc.equal(classes, name), False).to_numpy()
+
+
+def _distribution(name: str, values: Array) -> Row:
+    # In order of size, so that the sum does not depend on the order of the nuclei.
+    known = np.sort(values[~np.isnan(values)])
+    if not known.size:
+        return {f"{name}_{part}": None for part in ("mean", *QUANTILES)}
+    found = {f"{name}_mean": float(known.mean())}
+    found |= {f"{name}_{part}": float(np.quantile(known, share)) for part, share in QUANTILES.items()}
+    return {key: float(f"{value:.6g}") for key, value in found.items()}
