@@ -1,5 +1,6 @@
 """Claim 2 of the design: rotated and mirrored slides give the rotated and mirrored result."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,36 @@ def turned_slides(tmp_path_factory: pytest.TempPathFactory) -> dict[Orientation,
     return paths
 
 
+REGIONS = {"left": Region(10, 5, 140, 90), "corner": Region(80, 60, 60, 160)}
+
+
+@pytest.fixture(scope="module")
+def turned_regions(turned_slides: dict[Orientation, Path]) -> Path:
+    """Folder of the regions of each slide, turned as the slide."""
+    folder = next(iter(turned_slides.values())).parent / "regions"
+    folder.mkdir()
+    for orientation, slide in turned_slides.items():
+        features = []
+        for name, region in REGIONS.items():
+            mask = np.zeros(SIZE, bool)
+            mask[region.slices] = True
+            inside = np.argwhere(orientation.apply(mask))
+            (y, x), (end_y, end_x) = inside.min(0).tolist(), (inside.max(0) + 1).tolist()
+            box = [[x, y], [x, end_y], [end_x, end_y], [end_x, y], [x, y]]
+            geometry = {"type": "Polygon", "coordinates": [box]}
+            features.append({"type": "Feature", "geometry": geometry, "properties": {"name": name}})
+        collection = {"type": "FeatureCollection", "features": features}
+        (folder / f"{slide.stem}.geojson").write_text(json.dumps(collection))
+    return folder
+
+
 def results(
-    workflow: str, slides: dict[Orientation, Path], out: Path, scheduler: str, settings: list[str]
+    workflow: str,
+    slides: dict[Orientation, Path],
+    out: Path,
+    scheduler: str,
+    settings: list[str],
+    regions: Path | None = None,
 ) -> dict[Orientation, wsipipe.Result]:
     run = wsipipe.run(
         workflow,
@@ -34,6 +63,7 @@ def results(
         out,
         mpp=MPP,
         settings=settings,
+        regions=regions,
         resources=wsipipe.Resources(scheduler=scheduler, device="cpu"),
     )
     assert run.exit_code == 0, [slide.message for slide in run.slides]
@@ -55,12 +85,18 @@ def renamed_alike(labels: Array, others: Array) -> bool:
     ],
 )
 def test_oriented_slides_give_exactly_the_oriented_nuclei(
-    turned_slides: dict[Orientation, Path], tmp_path: Path, scheduler: str, weights: str, precision: str
+    turned_slides: dict[Orientation, Path],
+    turned_regions: Path,
+    tmp_path: Path,
+    scheduler: str,
+    weights: str,
+    precision: str,
 ) -> None:
-    """Every array bit for bit, the ids up to renaming."""
+    """Every array bit for bit, the ids up to renaming, and the measures of turned regions."""
     settings = [*SHARDS, f"segment.weights={weights}", f"segment.precision={precision}"]
-    found = results("nuclei", turned_slides, tmp_path, scheduler, settings)
+    found = results("nuclei", turned_slides, tmp_path, scheduler, settings, turned_regions)
     upright = found[Orientation.R0]
+    assert set(upright.nuclei()["region"].dropna()) == set(REGIONS)
     assert upright.labels["nuclei"][0][...].max() > 10
     for orientation, result in found.items():
         for name, levels in result.labels.items():

@@ -40,6 +40,10 @@ Image = Annotated[str | None, typer.Option(help="Stored image: lossless, jpeg:QU
 RegionText = Annotated[
     str | None, typer.Option("--region", help="Part to compute: y,x,height,width in level-0 px.")
 ]
+Regions = Annotated[
+    Path | None,
+    typer.Option(help="Folder of regions of interest: NAME.geojson for the slide NAME."),
+]
 Precision = Annotated[
     str | None, typer.Option(help="auto, float32 (same bits on all x86 processors) or bfloat16.")
 ]
@@ -65,6 +69,7 @@ def run(
     image: Image = None,
     mpp: Mpp = None,
     region: RegionText = None,
+    regions: Regions = None,
     precision: Precision = None,
     workers: Workers = None,
     threads: Threads = None,
@@ -121,6 +126,7 @@ def run(
             policy=RunPolicy(restart, max_failures, checksums, shard_timeout),
             include_label_images=include_label_images,
             dry_run=dry_run,
+            regions=regions,
             reporter=reporter,
         ),
         as_json,

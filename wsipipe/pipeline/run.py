@@ -31,6 +31,7 @@ def run(
     policy: RunPolicy = DEFAULT_POLICY,
     include_label_images: bool = False,
     dry_run: bool = False,
+    regions: str | Path | None = None,
     reporter: ProgressReporter | None = None,
 ) -> RunResult:
     """Run a workflow on slides; write one folder per slide.
@@ -48,6 +49,7 @@ def run(
         policy: Restart, failure limit, checksums, timeout.
         include_label_images: Copy the label and macro images, which may show a patient's name.
         dry_run: Open and plan the slides; compute and write nothing.
+        regions: Folder of regions of interest, ``NAME.geojson`` for the slide with that ``sample_id``.
         reporter: Receiver of progress and messages.
 
     Returns:
@@ -58,7 +60,7 @@ def run(
         LockedError: Another run works on ``out``; names its process and start.
         StorageError: ``out`` cannot be written.
     """
-    planner, inputs = checked_request(workflow, slides, settings, mpp, region, precision)
+    planner, inputs = checked_request(workflow, slides, settings, mpp, region, precision, regions)
     if include_label_images:
         planner = replace(planner, workflow=planner.workflow.model_copy(update={"label_images": True}))
     # Only now, so that a mistake in the request is reported at once.
@@ -74,11 +76,13 @@ def checked_request(
     mpp: float | None = None,
     region: Level0Region | None = None,
     precision: str | None = None,
+    regions: str | Path | None = None,
 ) -> tuple[RunPlanner, list[SlideInput]]:
     """Return the planner and the slides of a run; arguments and errors are those of :func:`run`."""
     planner = make_planner(workflow, list(settings), region)
     if precision is not None:
         planner = replace(planner, workflow=planner.workflow.in_precision(precision))
-    inputs = collect([slides] if isinstance(slides, str | Path) else slides, mpp)
+    given = [slides] if isinstance(slides, str | Path) else slides
+    inputs = collect(given, mpp, Path(regions) if regions else None)
     planner.check_region(inputs)
     return planner, inputs

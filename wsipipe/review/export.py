@@ -20,7 +20,9 @@ from wsipipe.review.slide import ReviewedSlide
 from wsipipe.review.table import MEASURED_SCHEMA, REVIEWED_SCHEMA, rejected, reviewed_tables
 from wsipipe.review.training_set import write_training_set
 from wsipipe.store.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
-from wsipipe.store.neighbours import measure_neighbours, with_neighbours
+from wsipipe.store.geoparquet import with_columns
+from wsipipe.store.neighbours import measure_neighbours
+from wsipipe.store.regions import published_regions, region_column
 
 TABLE = "nuclei_reviewed.parquet"
 NUCLEI_GEOJSON = "nuclei_reviewed.geojson.gz"
@@ -154,20 +156,21 @@ def _write_table(slide: ReviewedSlide, path: Path) -> tuple[Counter[str], Counte
             writer.write_table(table)
             statuses.update(table["status"].to_pylist())
             classes.update(name or "no class" for name in table["class"].to_pylist())
-    _add_neighbours(slide, measured, path)
+    _add_columns(slide, measured, path)
     measured.unlink()
     return statuses, classes
 
 
-def _add_neighbours(slide: ReviewedSlide, measured: Path, path: Path) -> None:
-    """Write the table with the neighbours of each nucleus after the review."""
+def _add_columns(slide: ReviewedSlide, measured: Path, path: Path) -> None:
+    """Write the table with neighbours and region of each nucleus after the review."""
     axes = pq.read_table(measured, columns=["centroid_y_px0", "centroid_x_px0"])
     centroids = np.stack([axis.to_numpy() for axis in axes.columns], axis=1)
-    neighbours = measure_neighbours(centroids, slide.published.affine, slide.published.mpp)
+    added = measure_neighbours(centroids, slide.published.affine, slide.published.mpp)
+    added |= {"region": region_column(published_regions(slide.published.folder), centroids)}
     schema = REVIEWED_SCHEMA.with_metadata({"geo": json.dumps(_GEO)})
     with pq.ParquetFile(measured) as file, pq.ParquetWriter(path, schema, compression="zstd") as writer:
         groups = (file.read_row_group(group) for group in range(file.num_row_groups))
-        for table in with_neighbours(groups, neighbours):
+        for table in with_columns(groups, added):
             writer.write_table(table.replace_schema_metadata(schema.metadata))
 
 

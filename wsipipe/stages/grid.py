@@ -32,6 +32,13 @@ class CanvasGrid:
         """Return the shape of an array with one px per ``downsample`` canvas px, rounded up."""
         return -(-self.shape[0] // downsample), -(-self.shape[1] // downsample)
 
+    @property
+    def extent_px0(self) -> tuple[float, float]:
+        """(height, width) of the scanned area in level-0 px; the canvas is centred on it."""
+        sides = zip(self.shape, self.offset_px0, strict=True)
+        height, width = (side * self.step_px0 + 2 * offset for side, offset in sides)
+        return height, width
+
     def affine_at(self, downsample: int) -> tuple[float, float, float]:
         """Return the affine of a downsampled array to level-0 px.
 

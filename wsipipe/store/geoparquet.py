@@ -6,14 +6,14 @@ Source: GeoParquet 1.1.0, sections "File metadata" and "Column metadata".
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wsipipe.store.nuclei_table import SCHEMA
+from wsipipe.store.nuclei_table import ADDED, SCHEMA
 
 _GEO = {
     "version": "1.1.0",
@@ -22,7 +22,7 @@ _GEO = {
     "columns": {"polygon": {"encoding": "WKB", "geometry_types": ["Polygon"], "crs": None}},
 }
 _BATCH_ROWS = 1024
-_REPEATED = ["tissue_class"]
+_REPEATED = ["tissue_class", "region"]
 """Columns with few values, which a dictionary makes smaller."""
 
 
@@ -44,6 +44,23 @@ def write_parquet(path: Path, tables: Iterable[pa.Table], columns: pa.Schema = S
             writer.write_table(table.replace_schema_metadata(schema.metadata))
             rows += table.num_rows
     return rows
+
+
+def with_columns(tables: Iterable[pa.Table], columns: Mapping[str, pa.Array]) -> Iterator[pa.Table]:
+    """Yield tables with further columns before the polygon.
+
+    Args:
+        tables: Tables with the columns of ``nuclei_table.SCHEMA``.
+        columns: Values for the rows of all tables, in this order, of each column of ``nuclei_table.ADDED``.
+    """
+    start = 0
+    for table in tables:
+        place = table.schema.get_field_index("polygon")
+        for offset, field in enumerate(ADDED):
+            values = columns[field.name].slice(start, table.num_rows)
+            table = table.add_column(place + offset, field, values.cast(field.type))
+        start += table.num_rows
+        yield table
 
 
 def in_id_order(parts: Sequence[Path], rows: int = 4096) -> Iterator[pa.Table]:

@@ -18,12 +18,16 @@ _FLOAT32 = (
     *("probability", "mean_red", "mean_green", "mean_blue"),
 )
 
-NEIGHBOURS = (
+ADDED = (
     pa.field("nearest_nucleus_um", pa.float32()),
     pa.field("nuclei_within_25_um", pa.uint32(), nullable=False),
     pa.field("nuclei_within_50_um", pa.uint32(), nullable=False),
+    pa.field("region", pa.string()),
 )
-"""Columns that need the nuclei of other shards, see :mod:`wsipipe.store.neighbours`."""
+"""Columns that need the nuclei of other shards, or the regions of interest of the slide.
+
+The region is null outside all.
+"""
 SCHEMA = pa.schema(
     [pa.field("id", pa.uint32(), nullable=False)]
     + [pa.field(f"centroid_{axis}_{unit}", pa.float64()) for unit in ("um", "px0") for axis in "yx"]
@@ -34,5 +38,5 @@ SCHEMA = pa.schema(
 
 Colours are null without an image, the tissue class where none was computed.
 """
-PUBLISHED_SCHEMA = pa.schema([*list(SCHEMA)[:-1], *NEIGHBOURS, SCHEMA.field("polygon")])
+PUBLISHED_SCHEMA = pa.schema([*list(SCHEMA)[:-1], *ADDED, SCHEMA.field("polygon")])
 """Columns of ``nuclei.parquet``."""

@@ -9,7 +9,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wsipipe.errors import ConfigError
@@ -34,6 +34,7 @@ class SlideInput:
         mask_path: Path of a tissue mask that replaces the computed one.
         sample_id: Name in the manifest, else the file name without its suffix.
         extra: Further columns of the manifest, by name.
+        regions_path: GeoJSON of regions of interest.
     """
 
     slide_id: str
@@ -42,9 +43,12 @@ class SlideInput:
     mask_path: Path | None
     sample_id: str
     extra: dict[str, str] = field(default_factory=dict, hash=False)
+    regions_path: Path | None = None
 
 
-def collect(inputs: Sequence[str | Path], mpp: float | None = None) -> list[SlideInput]:
+def collect(
+    inputs: Sequence[str | Path], mpp: float | None = None, regions: Path | None = None
+) -> list[SlideInput]:
     """Return the slides of the inputs.
 
     They are in the order of the inputs, within a folder by path. What cannot be read counts as a slide, so
@@ -55,6 +59,8 @@ def collect(inputs: Sequence[str | Path], mpp: float | None = None) -> list[Slid
         inputs: Slide files, DICOM folders and OME-Zarrs, folders of slides (searched to any depth),
             globs (``**`` stands for folders of any depth), or manifests (``.csv``).
         mpp: Micrometres per px of level 0 of all slides; takes precedence over a manifest.
+        regions: Folder of regions of interest: ``NAME.geojson`` for the slide with that ``sample_id``, where
+            the manifest names none.
 
     Raises:
         ConfigError: A path is absent, a folder or glob holds no slide, a slide is named twice, or
@@ -78,7 +84,7 @@ def collect(inputs: Sequence[str | Path], mpp: float | None = None) -> list[Slid
         )
     kept = [slide for slide in slides if slide.path not in owners]
     _check_given_once(kept)
-    return kept
+    return _with_regions(kept, regions) if regions else kept
 
 
 def slide_id_of(path: Path) -> str:
@@ -97,8 +103,8 @@ def _is_manifest(given: Path) -> bool:
 
 def _slides_of_manifest(path: Path, mpp: float | None) -> Iterator[SlideInput]:
     for row in read_manifest(path):
-        own = row.mpp if mpp is None else mpp
-        yield SlideInput(slide_id_of(row.path), row.path, own, row.mask_path, row.sample_id, row.extra)
+        own, slide_id = row.mpp if mpp is None else mpp, slide_id_of(row.path)
+        yield SlideInput(slide_id, row.path, own, row.mask_path, row.sample_id, row.extra, row.regions_path)
 
 
 def _slide(path: Path, mpp: float | None) -> SlideInput:
@@ -152,6 +158,24 @@ def _owners(paths: Sequence[Path]) -> dict[Path, Path]:
             if part != owner and not (mutual and part < owner):
                 owners.setdefault(part, owner)
     return owners
+
+
+def _with_regions(slides: Sequence[SlideInput], folder: Path) -> list[SlideInput]:
+    """Give slides without regions those of a folder that have their name."""
+    found = [
+        slide.regions_path or next(filter(is_there, _regions_in(folder, slide.sample_id)), None)
+        for slide in slides
+    ]
+    if not any(found):
+        raise ConfigError(
+            f"the regions {folder} fit no slide; name the files as the slides: "
+            f"{slides[0].sample_id}.geojson (or .geojson.gz)"
+        )
+    return [replace(slide, regions_path=path) for slide, path in zip(slides, found, strict=True)]
+
+
+def _regions_in(folder: Path, name: str) -> list[Path]:
+    return [folder / f"{name}{suffix}" for suffix in (".geojson", ".geojson.gz", ".json")]
 
 
 def _check_given_once(slides: Sequence[SlideInput]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wsipipe.errors import ConfigError
 
-COLUMNS = ("sample_id", "image_path", "mask_path", "spacing_at_level_0")
+COLUMNS = ("sample_id", "image_path", "mask_path", "spacing_at_level_0", "regions_path")
 _REQUIRED = ("sample_id", "image_path")
 _SIMILAR = 0.8
 """Similarity from which a name counts as a misspelt column, which would silently be ignored."""
@@ -27,6 +27,7 @@ class ManifestRow:
         mask_path: Existing tissue mask, or None.
         mpp: Micrometres per px of level 0, > 0, or None.
         extra: Text of each further column by name.
+        regions_path: Existing GeoJSON of regions of interest, or None.
     """
 
     sample_id: str
@@ -34,14 +35,15 @@ class ManifestRow:
     mask_path: Path | None
     mpp: float | None
     extra: dict[str, str] = field(default_factory=dict, hash=False)
+    regions_path: Path | None = None
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
     """Read the rows of a manifest CSV.
 
-    Columns are sample_id, image_path, mask_path and spacing_at_level_0. The last two columns and their cells
-    may be left out; relative paths count from the CSV. Further columns are kept as text; columns without a
-    name are ignored.
+    Columns are sample_id, image_path, mask_path, spacing_at_level_0 and regions_path. All but the first two
+    and their cells may be left out; relative paths count from the CSV. Further columns are kept as text;
+    columns without a name are ignored.
 
     Raises:
         ConfigError: A column or cell is missing or invalid, or a file is absent; the message names the row.
@@ -64,8 +66,8 @@ def _columns(path: Path, found: Sequence[str]) -> list[str]:
     where = f"the manifest {path}, row 1"
     if any(name not in names for name in _REQUIRED):
         raise ConfigError(
-            f"{where}: the columns must be {','.join(COLUMNS)} (the last two may be left out, others added), "
-            f"but are {','.join(names)}; rename them"
+            f"{where}: the columns must be {','.join(COLUMNS)} (only the first two are needed, others may be "
+            f"added), but are {','.join(names)}; rename them"
         )
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
@@ -94,11 +96,13 @@ def _row(manifest: Path, line: int, cells: Mapping[str | None, str | None]) -> M
         if not texts[name]:
             raise ConfigError(f"{where}: {name} is empty; fill it in, or delete the row")
     image = _existing(manifest, where, "image_path", texts["image_path"])
-    mask = texts.get("mask_path", "")
-    mask_path = _existing(manifest, where, "mask_path", mask) if mask else None
+    mask_path, regions_path = (
+        _existing(manifest, where, name, texts[name]) if texts.get(name) else None
+        for name in ("mask_path", "regions_path")
+    )
     mpp = _spacing(where, texts.get("spacing_at_level_0", ""))
     extra = {name: text for name, text in texts.items() if name not in COLUMNS}
-    return ManifestRow(texts["sample_id"], image, mask_path, mpp, extra)
+    return ManifestRow(texts["sample_id"], image, mask_path, mpp, extra, regions_path)
 
 
 def _existing(manifest: Path, where: str, column: str, text: str) -> Path:

@@ -7,7 +7,8 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsipipe.store.neighbours import RADII_UM, measure_neighbours, with_neighbours
+from wsipipe.store.geoparquet import with_columns
+from wsipipe.store.neighbours import RADII_UM, measure_neighbours
 from wsipipe.store.nuclei_table import PUBLISHED_SCHEMA, SCHEMA
 
 PLAIN = (0.0, 0.0, 1.0)
@@ -25,9 +26,8 @@ def test_distances_and_counts() -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_an_only_nucleus_has_no_neighbour(count: int) -> None:
     found = measure_neighbours(np.ones((count, 2)), PLAIN, mpp=0.5)
-    assert np.isnan(found["nearest_nucleus_um"]).all()
-    assert not any(found[f"nuclei_within_{radius}_um"].any() for radius in RADII_UM)
-    assert {values.size for values in found.values()} == {count}
+    assert found["nearest_nucleus_um"].to_pylist() == [None] * count
+    assert all(found[f"nuclei_within_{radius}_um"].to_pylist() == [0] * count for radius in RADII_UM)
 
 
 @given(
@@ -59,7 +59,9 @@ def test_columns_stand_before_the_polygon() -> None:
     columns |= {"id": pa.array(ids, pa.uint32()), "polygon": shapely.to_wkb(shapely.box(ids, 0, ids + 1, 1))}
     table = pa.table(columns, schema=SCHEMA)
     measured = measure_neighbours(np.stack([10.0 * ids, 0 * ids], axis=1), PLAIN, 1.0)
-    joined = pa.concat_tables(with_neighbours([table.slice(0, 2), table.slice(2)], measured))
+    measured["region"] = pa.array(["a", None, None, "b", "b"])
+    joined = pa.concat_tables(with_columns([table.slice(0, 2), table.slice(2)], measured))
     assert joined.schema.names == PUBLISHED_SCHEMA.names
     assert joined["nuclei_within_25_um"].to_pylist() == [2, 3, 4, 3, 2]
+    assert joined["region"].to_pylist() == ["a", None, None, "b", "b"]
     assert joined["nearest_nucleus_um"].to_pylist() == [10.0] * 5

@@ -127,13 +127,11 @@ class ShardInputs:
             raise InternalError("A stage reads a given mask, but the slide has none. Plan the slide again.")
         grid = self.plan.facts.grid
         *offsets, step = grid.affine_at(downsample)
-        # The canvas is centred on the scanned bounds: their extent is the canvas without its margins.
-        extent = [side * grid.step_px0 + 2 * offset for side, offset in zip(grid.shape, offsets, strict=True)]
         y, x = (
             (np.arange(count) + 0.5) * step + offset
             for count, offset in zip(grid.shape_at(downsample), offsets, strict=True)
         )
-        return read_given_mask(path, (extent[0], extent[1]), y, x)
+        return read_given_mask(path, grid.extent_px0, y, x)
 
 
 def _channels_last(pixels: Array) -> Array:

@@ -57,6 +57,7 @@ class Plan:
             "workflow": self.parameters(),
             "region": asdict(self.region) if self.region else None,
             "given_mask": sha256_of(self.slide.mask_path) if self.slide.mask_path else None,
+            **({"regions": sha256_of(self.slide.regions_path)} if self.slide.regions_path else {}),
             # The trained groups of a network do not affect the result; cards of earlier versions lack them.
             "models": {
                 stage: card.model_dump(mode="json", exclude={"trained_groups"})

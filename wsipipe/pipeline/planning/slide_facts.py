@@ -36,7 +36,7 @@ def inspect_slide(
         attempt: Number of earlier attempts.
 
     Raises:
-        SlideError: The slide does not open.
+        SlideError: The slide does not open, or its regions of interest are not valid.
         MppError: Its um per px is missing or implausible.
     """
     with warnings.catch_warnings(record=True) as raised:
@@ -55,13 +55,19 @@ def _facts(slide: SlideInput, mpp: float, lattice: int, coarsest_mpp: float | No
                 f"more than a factor of {MAX_UPSAMPLING:g}. {_coarse_remedy(opened.mpp, coarsest_mpp)}"
             )
         canvas = Canvas(opened, mpp, lattice)
+        grid = CanvasGrid(canvas.shape, canvas.mpp, canvas.offset_px, canvas.step)
+        if slide.regions_path:
+            # It imports shapely, which only slides with regions need.
+            from wsipipe.tiling.regions import read_regions
+
+            read_regions(slide.regions_path, grid.extent_px0)
         return SlideFacts(
             fingerprint=opened.fingerprint(),
             vendor=opened.vendor,
             mpp=opened.mpp,
             mpp_source=opened.mpp_source,
             levels=tuple(level.shape for level in opened.levels),
-            grid=CanvasGrid(canvas.shape, canvas.mpp, canvas.offset_px, canvas.step),
+            grid=grid,
             lattice_px=lattice,
             decoder=opened.decoder,
         )

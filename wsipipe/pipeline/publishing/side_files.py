@@ -18,28 +18,34 @@ from wsipipe.pipeline.publishing.overview import draw_overview
 from wsipipe.pipeline.publishing.summary import write_summary
 from wsipipe.stages.stage import Stage, Write
 from wsipipe.store.geojson import ClassStyle, write_tissue_geojson
-from wsipipe.store.geoparquet import in_id_order, write_parquet
+from wsipipe.store.geoparquet import in_id_order, with_columns, write_parquet
 from wsipipe.store.layout import RESULT
 from wsipipe.store.names import CHECKS, NUCLEI_GEOJSON, NUCLEI_TABLE, OVERVIEW, SUMMARY
-from wsipipe.store.neighbours import measure_neighbours, with_neighbours
+from wsipipe.store.neighbours import measure_neighbours
 from wsipipe.store.nuclei_table import PUBLISHED_SCHEMA
+from wsipipe.store.regions import Regions, region_column, write_regions
 from wsipipe.tiling.readers.openslide_reader import label_images
+from wsipipe.tiling.regions import read_regions
 
 
 def write_side_files(plan: Plan, work: Path) -> list[Path]:
     """Write the side files, and return their paths."""
     folder = work / RESULT
     written = []
+    regions: Regions = {}
+    if plan.slide.regions_path:
+        regions = read_regions(plan.slide.regions_path, plan.facts.grid.extent_px0)
+        written.append(write_regions(folder, regions))
     for stage in plan.stages:
         if stage.nuclei_rows:
-            written += _write_nuclei(plan, stage, work / "parts" / stage.name, folder)
+            written += _write_nuclei(plan, stage, work / "parts" / stage.name, folder, regions)
     with ShardInputs(plan, work) as inputs:
         for stage, write in plan.published("label"):
             if write.polygons:
                 written.append(_write_polygons(plan, stage, write, inputs, folder))
         warnings = check_slide(plan, inputs, work / "tables", folder / CHECKS)
         draw_overview(plan, inputs, work / "tables", folder / OVERVIEW, warnings)
-        write_summary(plan, inputs, folder, folder / SUMMARY)
+        write_summary(plan, inputs, folder, regions)
         written += [folder / CHECKS, folder / OVERVIEW, folder / SUMMARY]
     if plan.workflow.label_images:
         written += _write_label_images(plan, folder)
@@ -55,15 +61,14 @@ def _write_label_images(plan: Plan, folder: Path) -> list[Path]:
     return written
 
 
-def _write_nuclei(plan: Plan, stage: Stage, parts_folder: Path, folder: Path) -> list[Path]:
+def _write_nuclei(plan: Plan, stage: Stage, parts_folder: Path, folder: Path, regions: Regions) -> list[Path]:
     """Write the nuclei as GeoParquet and GeoJSON, from what the shards have."""
     parts = nuclei_parts(parts_folder)
     grid = plan.facts.grid
-    neighbours = measure_neighbours(
-        _centroids(parts), grid.affine_at(stage.downsample), grid.mpp * stage.downsample
-    )
-    tables = with_neighbours(in_id_order(parts), neighbours)
-    write_parquet(folder / NUCLEI_TABLE, tables, PUBLISHED_SCHEMA)
+    centroids = _centroids(parts)
+    affine, mpp = grid.affine_at(stage.downsample), grid.mpp * stage.downsample
+    added = measure_neighbours(centroids, affine, mpp) | {"region": region_column(regions, centroids)}
+    write_parquet(folder / NUCLEI_TABLE, with_columns(in_id_order(parts), added), PUBLISHED_SCHEMA)
     join_features(folder / NUCLEI_GEOJSON, parts)
     return [folder / NUCLEI_TABLE, folder / NUCLEI_GEOJSON]
 

@@ -1,4 +1,4 @@
-"""Summarise a slide as ``summary.csv``: a row for all tissue, and one for each tissue class."""
+"""Summarise a slide: all tissue, each tissue class, each region of interest."""
 
 import csv
 from collections.abc import Iterator
@@ -14,22 +14,25 @@ from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.reporting.batch_summary import ALL_TISSUE
 from wsipipe.stages.classify import CLASS_MAP
 from wsipipe.stages.tissue import TISSUE
-from wsipipe.store.names import NUCLEI_TABLE
+from wsipipe.store.names import NUCLEI_TABLE, SUMMARY
 from wsipipe.store.nuclei_table import PUBLISHED_SCHEMA
+from wsipipe.store.regions import Regions, within_regions
 
+REGION = "region: {}"
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
 _BAND_PX = 512
 _MEASURES = [
     field.name
     for field in PUBLISHED_SCHEMA
-    if field.name not in ("id", "tissue_class", "polygon") and not field.name.startswith("centroid")
+    if field.name not in ("id", "tissue_class", "region", "polygon") and not field.name.startswith("centroid")
 ]
 Row = dict[str, str | float | int | None]
 
 
-def write_summary(plan: Plan, inputs: ShardInputs, folder: Path, path: Path) -> None:
-    """Write the summary of a slide.
+def write_summary(plan: Plan, inputs: ShardInputs, folder: Path, regions: Regions) -> None:
+    """Write ``summary.csv`` of a slide.
 
+    There is a row for all tissue, for each tissue class, and for the tissue in each region of interest.
     Columns are ``class``, ``area_mm2``, ``nuclei``, ``nuclei_per_mm2``, and for each measure of the nuclei
     ``NAME_mean``, ``NAME_p10``, ``NAME_median``, ``NAME_p90``. Values are the same for every orientation of
     the slide.
@@ -37,14 +40,13 @@ def write_summary(plan: Plan, inputs: ShardInputs, folder: Path, path: Path) -> 
     Args:
         plan: Plan of the slide.
         inputs: Finished arrays of the slide.
-        folder: Folder with the nuclei table, if nuclei were computed.
-        path: The file.
+        folder: Folder with the nuclei table, if nuclei were computed, and of the summary.
+        regions: Regions of interest by name.
     """
-    rows = [*_areas(plan, inputs)]
-    table = folder / NUCLEI_TABLE
+    rows = [*_areas(plan, inputs), *_region_areas(plan, inputs, regions)]
     if any(stage.nuclei_rows for stage in plan.stages):
-        _add_nuclei(rows, table)
-    with path.open("w", newline="") as file:
+        _add_nuclei(rows, folder / NUCLEI_TABLE, regions)
+    with (folder / SUMMARY).open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -62,6 +64,26 @@ def _areas(plan: Plan, inputs: ShardInputs) -> Iterator[Row]:
             yield from (_area_row(item.name, int(counts[item.value]), mm2) for item in write.legend)
 
 
+def _region_areas(plan: Plan, inputs: ShardInputs, regions: Regions) -> Iterator[Row]:
+    """Yield the area of tissue in each region.
+
+    A pixel of the tissue mask counts where its centre lies.
+    """
+    if not regions:
+        return
+    downsample, array = plan.downsample(TISSUE), inputs.array(TISSUE)
+    offset_y, offset_x, step = plan.facts.grid.affine_at(downsample)
+    counts = dict.fromkeys(regions, 0)
+    for y in range(0, array.shape[0], _BAND_PX):
+        tissue = np.argwhere(np.asarray(array[y : y + _BAND_PX]) == 1)
+        centres = (tissue + np.array([y + 0.5, 0.5])) * step + (offset_y, offset_x)
+        for name, inside in within_regions(regions, centres).items():
+            counts[name] += int(inside.sum())
+    mm2 = (plan.facts.grid.mpp * downsample / 1000) ** 2
+    for name, count in counts.items():
+        yield _area_row(REGION.format(name), count, mm2)
+
+
 def _area_row(name: str, count_px: int, px_mm2: float) -> Row:
     return {"class": name, "area_mm2": round(count_px * px_mm2, 6)}
 
@@ -74,11 +96,13 @@ def _counts(array: Array) -> Array:
     return counts
 
 
-def _add_nuclei(rows: list[Row], table: Path) -> None:
-    classes = pq.read_table(table, columns=["tissue_class"])["tissue_class"]
-    chosen = {
-        row["class"]: None if row["class"] == ALL_TISSUE else _is(classes, row["class"]) for row in rows
-    }
+def _add_nuclei(rows: list[Row], table: Path, regions: Regions) -> None:
+    found = pq.read_table(table, columns=["tissue_class", "centroid_y_px0", "centroid_x_px0"])
+    classes, *axes = found.columns
+    chosen: dict[object, Array | None] = {row["class"]: _is(classes, row["class"]) for row in rows}
+    chosen[ALL_TISSUE] = None
+    within = within_regions(regions, np.stack([axis.to_numpy() for axis in axes], axis=1))
+    chosen |= {REGION.format(name): inside for name, inside in within.items()}
     for row in rows:
         here = chosen[row["class"]]
         count = len(classes) if here is None else int(here.sum())

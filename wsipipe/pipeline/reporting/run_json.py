@@ -78,6 +78,7 @@ class SlideEntry(SlideState):
     sample_id: NotRequired[str]
     given_mpp: NotRequired[float | None]
     mask_path: NotRequired[str | None]
+    regions_path: NotRequired[str | None]
     extra: NotRequired[dict[str, str]]
     earlier: NotRequired[dict[str, ShardFacts]]
 

@@ -143,6 +143,7 @@ class RunRecord:
             "sample_id": slide.sample_id,
             "given_mpp": slide.mpp,
             "mask_path": os.path.abspath(slide.mask_path) if slide.mask_path else None,
+            "regions_path": os.path.abspath(slide.regions_path) if slide.regions_path else None,
             "extra": slide.extra,
         }
         entry = outcome.as_json() | given
@@ -198,6 +199,8 @@ def request_of(record: RunEntry, slide: SlideEntry) -> RunRequest:
 
 def input_of(slide: SlideEntry) -> SlideInput:
     """Return the slide as it was given to the run."""
-    mask = Path(slide["mask_path"]) if slide["mask_path"] else None
+    mask, regions = (
+        Path(found) if found else None for found in (slide["mask_path"], slide.get("regions_path"))
+    )
     path, extra = Path(slide["path"]), slide.get("extra", {})
-    return SlideInput(slide["slide_id"], path, slide["given_mpp"], mask, slide["sample_id"], extra)
+    return SlideInput(slide["slide_id"], path, slide["given_mpp"], mask, slide["sample_id"], extra, regions)
