@@ -24,7 +24,28 @@ SCHEMA = pa.schema(
     + [pa.field(name, pa.float32()) for name in _FLOAT32]
     + [pa.field("tissue_class", pa.string()), pa.field("polygon", pa.binary(), nullable=False)]
 )
-"""Columns of ``nuclei.parquet``.
+"""Columns of ``nuclei.parquet`` that are always there.
 
 Colours are null without an image, the tissue class where none was computed.
 """
+
+TYPE_FIELDS = (pa.field("type", pa.string()), pa.field("type_probability", pa.float32()))
+"""Columns of results whose weights know types of nuclei; null for nuclei that were drawn by hand."""
+
+POSITIVITY_FIELDS = (
+    pa.field("dab_od_mean", pa.float32()),
+    pa.field("dab_class", pa.uint8()),
+    pa.field("positive", pa.bool_()),
+)
+"""Columns of results with ``measure.positivity``; null without an image."""
+
+
+def nuclei_schema(types: bool = False, positivity: bool = False) -> pa.Schema:
+    """Return the columns of a nuclei table.
+
+    Args:
+        types: Whether the nuclei have types.
+        positivity: Whether DAB was measured.
+    """
+    more = [*(TYPE_FIELDS if types else ()), *(POSITIVITY_FIELDS if positivity else ())]
+    return pa.schema([*SCHEMA][:-1] + more + [SCHEMA.field("polygon")])

@@ -4,14 +4,16 @@ The tables are GeoParquet, and the GeoJSON is for QuPath.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from wsipipe.pipeline.execution.nuclei_part import join_features, nuclei_parts
+from wsipipe.pipeline.execution.nuclei_part import join_features, nuclei_parts, table_schema
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
-from wsipipe.pipeline.publishing.checks import check_slide
+from wsipipe.pipeline.publishing.checks import check_slide, tissue_area
+from wsipipe.pipeline.publishing.nuclei_summary import summarise_nuclei
 from wsipipe.pipeline.publishing.overview import draw_overview
 from wsipipe.stages.stage import Stage, Write
 from wsipipe.store.geojson import ClassStyle, write_tissue_geojson
@@ -27,12 +29,15 @@ def write_side_files(plan: Plan, work: Path) -> list[Path]:
     written = []
     for stage in plan.stages:
         if stage.nuclei_rows:
-            written += _write_nuclei(work / "parts" / stage.name, folder)
+            written += _write_nuclei(plan, work / "parts" / stage.name, folder)
     with ShardInputs(plan, work) as inputs:
         for stage, write in plan.published("label"):
             if write.polygons:
                 written.append(_write_polygons(plan, stage, write, inputs, folder))
-        warnings = check_slide(plan, inputs, work / "tables", folder / CHECKS)
+        nuclei: dict[str, Any] = {}
+        if (folder / NUCLEI_TABLE).is_file():
+            nuclei = summarise_nuclei(plan, folder / NUCLEI_TABLE, tissue_area(plan, inputs))
+        warnings = check_slide(plan, inputs, work / "tables", folder / CHECKS, nuclei)
         draw_overview(plan, inputs, work / "tables", folder / OVERVIEW, warnings)
         written += [folder / CHECKS, folder / OVERVIEW]
     if plan.workflow.label_images:
@@ -49,10 +54,10 @@ def _write_label_images(plan: Plan, folder: Path) -> list[Path]:
     return written
 
 
-def _write_nuclei(parts_folder: Path, folder: Path) -> list[Path]:
+def _write_nuclei(plan: Plan, parts_folder: Path, folder: Path) -> list[Path]:
     """Write the nuclei as GeoParquet and GeoJSON, from what the shards have."""
     parts = nuclei_parts(parts_folder)
-    write_parquet(folder / NUCLEI_TABLE, in_id_order(parts))
+    write_parquet(folder / NUCLEI_TABLE, in_id_order(parts), table_schema(plan))
     join_features(folder / NUCLEI_GEOJSON, parts)
     return [folder / NUCLEI_TABLE, folder / NUCLEI_GEOJSON]
 
