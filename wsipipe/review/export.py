@@ -17,9 +17,10 @@ from wsipipe.review.agreement import visited_mask
 from wsipipe.review.journal.edit import JournalEntry
 from wsipipe.review.reviewed_store import STORE, write_reviewed_labels
 from wsipipe.review.slide import ReviewedSlide
-from wsipipe.review.table import REVIEWED_SCHEMA, rejected, reviewed_tables
+from wsipipe.review.table import rejected, reviewed_schema, reviewed_tables
 from wsipipe.review.training_set import write_training_set
 from wsipipe.store.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
+from wsipipe.store.nuclei_table import class_column
 
 TABLE = "nuclei_reviewed.parquet"
 NUCLEI_GEOJSON = "nuclei_reviewed.geojson.gz"
@@ -147,7 +148,7 @@ def _tissue_areas(slide: ReviewedSlide) -> dict[str, dict[str, float]]:
 def _write_table(slide: ReviewedSlide, path: Path) -> tuple[Counter[str], Counter[str]]:
     statuses: Counter[str] = Counter()
     classes: Counter[str] = Counter()
-    schema = REVIEWED_SCHEMA.with_metadata({"geo": json.dumps(_GEO)})
+    schema = reviewed_schema(slide).with_metadata({"geo": json.dumps(_GEO)})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for table in reviewed_tables(slide):
             writer.write_table(table.replace_schema_metadata(schema.metadata))
@@ -159,7 +160,7 @@ def _write_table(slide: ReviewedSlide, path: Path) -> tuple[Counter[str], Counte
 def _write_geojson(slide: ReviewedSlide, folder: Path) -> None:
     published = slide.published
     if slide.has_nuclei:
-        colours = {item.name: item.rgb for item in published.classes}
+        colours = {item.name: item.rgb for item in published.classes} | published.nucleus_types
         write_nuclei_geojson(
             folder / NUCLEI_GEOJSON, _for_geojson(folder / TABLE), published.slide_id, colours
         )
@@ -172,11 +173,11 @@ def _write_geojson(slide: ReviewedSlide, folder: Path) -> None:
 
 
 def _for_geojson(path: Path) -> Iterator[pa.Table]:
-    """Read the reviewed table with the final class as tissue class."""
+    """Read the reviewed table with the final class as type or tissue class."""
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
-            column = table.schema.get_field_index("tissue_class")
-            final = table.set_column(column, "tissue_class", table["class"])
+            name = class_column(table.column_names)
+            final = table.set_column(table.schema.get_field_index(name), name, table["class"])
             for start in range(0, final.num_rows, 4096):
                 yield pc.take(final, pa.array(range(start, min(start + 4096, final.num_rows))))

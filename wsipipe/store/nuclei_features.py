@@ -12,6 +12,7 @@ import shapely
 
 from wsipipe.geometry import Array
 from wsipipe.store.compiled_geojson import measurement_texts, polygon_texts
+from wsipipe.store.nuclei_table import class_column
 
 RGB = tuple[int, int, int]
 NUCLEUS_COLOR: RGB = (220, 40, 90)
@@ -66,8 +67,7 @@ def _geometries(table: pa.Table) -> list[str]:
 
 
 def _classifications(table: pa.Table, colors: Mapping[str, RGB]) -> list[str]:
-    column = "type" if "type" in table.column_names else "tissue_class"
-    classes = table[column].combine_chunks().dictionary_encode()
+    classes = table[class_column(table.column_names)].combine_chunks().dictionary_encode()
     # QuPath reads "A: B" as class B within class A
     named = [
         _text({"name": f"Nucleus: {name}" if name else "Nucleus", "color": colors.get(name, NUCLEUS_COLOR)})

@@ -49,3 +49,11 @@ def nuclei_schema(types: bool = False, positivity: bool = False) -> pa.Schema:
     """
     more = [*(TYPE_FIELDS if types else ()), *(POSITIVITY_FIELDS if positivity else ())]
     return pa.schema([*SCHEMA][:-1] + more + [SCHEMA.field("polygon")])
+
+
+def class_column(names: list[str]) -> str:
+    """Return the column with the classes of nuclei.
+
+    It is that of types where there is one, else that of tissue classes.
+    """
+    return "type" if "type" in names else "tissue_class"

@@ -21,6 +21,10 @@ from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.slide_facts import inspect_slide
 from wsipipe.pipeline.publishing.published import read_nuclei_summary
 from wsipipe.pipeline.slide_run import Device, run_slide
+from wsipipe.review import Session
+from wsipipe.review.export import export_review
+from wsipipe.review.geojson_import import import_geojson
+from wsipipe.review.gui.palette import Palette
 from wsipipe.stages.flow import workflow_cards
 from wsipipe.stages.grid import lattice_px
 from wsipipe.stages.nuclei.params import InstanceParams
@@ -178,3 +182,25 @@ def test_positivity_is_asked_for_by_the_workflow(tmp_path: Path) -> None:
 def test_the_table_has_its_columns_without_nuclei() -> None:
     assert pa.types.is_boolean(nuclei_schema(positivity=True).field("positive").type)
     assert nuclei_schema().equals(SCHEMA)
+
+
+def test_a_review_keeps_types_and_shows_them_as_classes(upright: Path, tmp_path: Path) -> None:
+    session = Session.open(upright, user="ann", reviews=tmp_path / "reviews")
+    published = pq.read_table(upright / "nuclei.parquet")
+    types = published["type"].to_pylist()
+    assert session.class_names == tuple(TYPES)
+    assert [session.class_of(number) for number in (1, 2, 3)] == types[:3]
+    palette = Palette(session)
+    assert palette.counts()["other"] == types.count("other")
+    assert palette.colour("inflammatory") == TYPES["inflammatory"]
+    session.relabel([1], "epithelial")
+    session.accept([2])
+    table = pq.read_table(export_review(session).folder / "nuclei_reviewed.parquet")
+    assert table.select(published.schema.names).equals(published)
+    assert table["class"].to_pylist() == ["epithelial", *types[1:]]
+
+
+def test_importing_the_own_geojson_into_a_review_changes_nothing(upright: Path, tmp_path: Path) -> None:
+    session = Session.open(upright, user="ann", reviews=tmp_path / "reviews")
+    done = import_geojson(session, upright / "nuclei.geojson.gz")
+    assert not session.history.touched, done
