@@ -17,6 +17,7 @@ from torch import nn
 
 from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import ModelError
+from wsipipe.models.activation import activated
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.weights import find_weights
 from wsipipe.models.kernels.fused import cpu_kind
@@ -173,8 +174,7 @@ class Predictor:
     def _activated(self, scores: torch.Tensor) -> torch.Tensor:
         # In float64, since exp in float32 differs in its last bit between processors, and between the end
         # and the inside of an array.
-        scores = scores.double() / self.card.temperature
-        return (scores.softmax(1) if self.card.activation == "softmax" else scores.sigmoid()).float()
+        return activated(scores.double(), self.card).float()
 
     def _normalised(self, patch: npt.NDArray[np.uint8]) -> torch.Tensor:
         """Return a patch (H, W, 3) as (1, 3, H, W), with white at 0.

@@ -17,11 +17,12 @@ from wsipipe.review.agreement import visited_mask
 from wsipipe.review.journal.edit import JournalEntry
 from wsipipe.review.reviewed_store import STORE, write_reviewed_labels
 from wsipipe.review.slide import ReviewedSlide
-from wsipipe.review.table import MEASURED_SCHEMA, REVIEWED_SCHEMA, rejected, reviewed_tables
+from wsipipe.review.table import measured_schema, rejected, reviewed_schema, reviewed_tables
 from wsipipe.review.training_set import write_training_set
 from wsipipe.store.geojson import ClassStyle, write_nuclei_geojson, write_tissue_geojson
 from wsipipe.store.geoparquet import with_columns
 from wsipipe.store.neighbours import measure_neighbours
+from wsipipe.store.nuclei_table import class_column
 from wsipipe.store.regions import published_regions, region_column
 
 TABLE = "nuclei_reviewed.parquet"
@@ -151,7 +152,7 @@ def _write_table(slide: ReviewedSlide, path: Path) -> tuple[Counter[str], Counte
     statuses: Counter[str] = Counter()
     classes: Counter[str] = Counter()
     measured = path.with_suffix(".measured")
-    with pq.ParquetWriter(measured, MEASURED_SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(measured, measured_schema(slide), compression="zstd") as writer:
         for table in reviewed_tables(slide):
             writer.write_table(table)
             statuses.update(table["status"].to_pylist())
@@ -167,7 +168,7 @@ def _add_columns(slide: ReviewedSlide, measured: Path, path: Path) -> None:
     centroids = np.stack([axis.to_numpy() for axis in axes.columns], axis=1)
     added = measure_neighbours(centroids, slide.published.affine, slide.published.mpp)
     added |= {"region": region_column(published_regions(slide.published.folder), centroids)}
-    schema = REVIEWED_SCHEMA.with_metadata({"geo": json.dumps(_GEO)})
+    schema = reviewed_schema(slide).with_metadata({"geo": json.dumps(_GEO)})
     with pq.ParquetFile(measured) as file, pq.ParquetWriter(path, schema, compression="zstd") as writer:
         groups = (file.read_row_group(group) for group in range(file.num_row_groups))
         for table in with_columns(groups, added):
@@ -177,7 +178,7 @@ def _add_columns(slide: ReviewedSlide, measured: Path, path: Path) -> None:
 def _write_geojson(slide: ReviewedSlide, folder: Path) -> None:
     published = slide.published
     if slide.has_nuclei:
-        colours = {item.name: item.rgb for item in published.classes}
+        colours = {item.name: item.rgb for item in published.classes} | published.nucleus_types
         write_nuclei_geojson(
             folder / NUCLEI_GEOJSON, _for_geojson(folder / TABLE), published.slide_id, colours
         )
@@ -190,11 +191,11 @@ def _write_geojson(slide: ReviewedSlide, folder: Path) -> None:
 
 
 def _for_geojson(path: Path) -> Iterator[pa.Table]:
-    """Read the reviewed table with the final class as tissue class."""
+    """Read the reviewed table with the final class as type or tissue class."""
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
-            column = table.schema.get_field_index("tissue_class")
-            final = table.set_column(column, "tissue_class", table["class"])
+            name = class_column(table.column_names)
+            final = table.set_column(table.schema.get_field_index(name), name, table["class"])
             for start in range(0, final.num_rows, 4096):
                 yield pc.take(final, pa.array(range(start, min(start + 4096, final.num_rows))))

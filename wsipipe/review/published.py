@@ -12,6 +12,7 @@ import zarr
 from wsipipe.errors import NoResultError, StorageError
 from wsipipe.review.published_nuclei import NucleiIndex, read_nuclei_index
 from wsipipe.review.recognise import is_result
+from wsipipe.stages.nuclei.positivity import MeasureParams
 from wsipipe.store import manifest
 from wsipipe.store.arrays import SCHEMA
 from wsipipe.store.encoding import NOT_COMPUTED
@@ -83,6 +84,21 @@ class PublishedSlide:
             for item in label["image-label"]["colors"]
             if item["label-value"] != NOT_COMPUTED
         )
+
+    @cached_property
+    def nucleus_types(self) -> dict[str, tuple[int, int, int]]:
+        """Colours of the types of nuclei, by name; empty where nuclei have no types."""
+        if "nuclei" not in self.result.labels:
+            return {}
+        group = zarr.open_group(self.result.store / "labels/nuclei", mode="r")
+        about: Any = group.attrs.get("wsipipe", {})
+        return {item["name"]: tuple(item["color"]) for item in about.get("types", ())}
+
+    @property
+    def positivity(self) -> MeasureParams | None:
+        """Thresholds of DAB; None where it was not measured."""
+        workflow: Any = self.result.attributes.get("workflow", {})
+        return MeasureParams(**workflow["measure"]) if "measure" in workflow else None
 
     @cached_property
     def class_downsample(self) -> int:

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import shapely
 
 from wsipipe.geometry import Array, Region
+from wsipipe.store.nuclei_table import class_column
 
-_COLUMNS = ["id", "centroid_y_px0", "centroid_x_px0", "area_um2", "probability", "tissue_class"]
+_COLUMNS = ["id", "centroid_y_px0", "centroid_x_px0", "area_um2", "probability"]
 _GROUPS_KEPT = 16
 
 
@@ -76,7 +77,7 @@ class NucleiIndex:
         area_px: Areas (n,) int64.
         probability: Probabilities (n,) float32.
         class_index: Indices (n,) uint8 in ``class_names``.
-        class_names: Classes in the table; an empty name for none.
+        class_names: Classes in the table, types where there are types; an empty name for none.
         outlines: Extents of the nuclei; None without nuclei.
     """
 
@@ -129,9 +130,10 @@ def read_nuclei_index(
     if not path.is_file():
         return _none()
     # Not read_table, which loads pandas: one second when a window opens.
-    with pq.ParquetFile(path, read_dictionary=["tissue_class"]) as file:
-        table = file.read(columns=_COLUMNS)
-    index, names = _classes(table["tissue_class"])
+    column = class_column(pq.read_schema(path).names)
+    with pq.ParquetFile(path, read_dictionary=[column]) as file:
+        table = file.read(columns=[*_COLUMNS, column])
+    index, names = _classes(table[column])
     return NucleiIndex(
         ids=table["id"].to_numpy(),
         y=(table["centroid_y_px0"].to_numpy() - offset_px0[0]) / step_px0,

@@ -87,9 +87,8 @@ class ReviewedSlide:
     @property
     def class_names(self) -> tuple[str, ...]:
         """Classes of the model, and classes given by hand."""
-        names = [item.name for item in self.published.classes] or [
-            name for name in self.published.nuclei.class_names if name
-        ]
+        names = [*self.published.nucleus_types, *(item.name for item in self.published.classes)]
+        names = names or [name for name in self.published.nuclei.class_names if name]
         given = [entry.edit.value for entry in self.history.done if entry.edit.kind in ("relabel", "draw")]
         return tuple(dict.fromkeys([*names, *(name for name in given if name)]))
 
@@ -178,13 +177,16 @@ class ReviewedSlide:
         """Return the class of a nucleus.
 
         This is the class given by a person, else the published one, or that of the tissue if the nucleus or
-        the tissue there was changed.
+        the tissue there was changed. Where nuclei have types, it is the published type, and none for nuclei
+        drawn by hand: types do not follow the tissue.
         """
         decision = self.decision(identity)
         if decision and decision.class_name:
             return decision.class_name
         nuclei = self.published.nuclei
         row = nuclei.row(identity)
+        if self.published.nucleus_types:
+            return "" if row is None else nuclei.class_names[nuclei.class_index[row]]
         if self.area_px(identity) > 0 and (row is None or self._is_reshaped(identity)):
             y, x = np.argwhere(self.labels(box := self.box(identity)) == identity).mean(0) + 0.5
             return self._tissue_class_at(box.y + y, box.x + x)

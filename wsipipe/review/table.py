@@ -16,7 +16,7 @@ from wsipipe.stages.nuclei.table import TissueMap, measure
 from wsipipe.store.arrays import read_region
 from wsipipe.store.encoding import PROBABILITY_MAX
 from wsipipe.store.names import NUCLEI_TABLE
-from wsipipe.store.nuclei_table import PUBLISHED_SCHEMA, SCHEMA
+from wsipipe.store.nuclei_table import ADDED, TYPE_FIELDS, class_column, nuclei_schema, published_schema
 from wsipipe.store.tables import Table
 
 REVIEW_FIELDS = (
@@ -25,18 +25,27 @@ REVIEW_FIELDS = (
     pa.field("reviewed_by", pa.string()),
     pa.field("reviewed_at", pa.string()),
 )
-MEASURED_SCHEMA = pa.schema([*SCHEMA, *REVIEW_FIELDS])
-"""Columns that are measured nucleus by nucleus."""
-REVIEWED_SCHEMA = pa.schema([*PUBLISHED_SCHEMA, *REVIEW_FIELDS])
-"""Columns of the published table, then those of the review.
 
-``status`` is ``published`` (not edited), ``accepted``, ``changed`` or ``new``; ``class`` is the class given
-by hand, else ``tissue_class``.
-"""
+
+def measured_schema(slide: ReviewedSlide) -> pa.Schema:
+    """Return the columns that are measured nucleus by nucleus, then those of the review.
+
+    ``status`` is ``published`` (not edited), ``accepted``, ``changed`` or ``new``; ``class`` is the class
+    given by hand, else ``type`` where there are types, else ``tissue_class``.
+    """
+    published = slide.published
+    columns = nuclei_schema(bool(published.nucleus_types), published.positivity is not None)
+    return pa.schema([*columns, *REVIEW_FIELDS])
+
+
+def reviewed_schema(slide: ReviewedSlide) -> pa.Schema:
+    """Return the columns of the published table, then those of the review."""
+    columns = list(measured_schema(slide))[: -len(REVIEW_FIELDS)]
+    return pa.schema([*published_schema(pa.schema(columns)), *REVIEW_FIELDS])
 
 
 def reviewed_tables(slide: ReviewedSlide) -> Iterator[pa.Table]:
-    """Yield tables of :data:`MEASURED_SCHEMA`, ordered by id.
+    """Yield tables of :func:`measured_schema`, ordered by id.
 
     New nuclei are last, rejected ones are left out.
     """
@@ -65,7 +74,8 @@ def _published(slide: ReviewedSlide, path: Path, touched: set[int]) -> Iterator[
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
             # Without the neighbours, which the review may have changed.
-            table = file.read_row_group(group, columns=SCHEMA.names)
+            table = file.read_row_group(group)
+            table = table.drop_columns([each.name for each in ADDED if each.name in table.column_names])
             here = np.isin(table["id"].to_numpy(), list(touched))
             if changed_tissue is not None:
                 table = _reclassed(slide, table, changed_tissue)
@@ -92,7 +102,10 @@ def _reclassed(slide: ReviewedSlide, table: pa.Table, changed: Array) -> pa.Tabl
 
 
 def _measured(slide: ReviewedSlide, identity: int) -> pa.Table:
-    """Measure one nucleus."""
+    """Measure one nucleus.
+
+    It keeps its published type, whose map is not stored; one drawn by hand has none.
+    """
     box = slide.box(identity).clipped(slide.shape)
     labels = slide.labels(box)
     inside = labels == identity
@@ -102,8 +115,21 @@ def _measured(slide: ReviewedSlide, identity: int) -> pa.Table:
         "nucleus": np.array([_probability_sum(slide, box, inside)]),
     }
     affine, mpp = slide.published.affine, slide.published.mpp
-    table = measure(labels, rows, box, affine, mpp, _image(slide, box), _tissue(slide))
+    positivity = slide.published.positivity
+    table = measure(labels, rows, box, affine, mpp, _image(slide, box), _tissue(slide), positivity=positivity)
+    if slide.published.nucleus_types:
+        table = _with_published_type(slide, table, identity)
     return _with_review(slide, table)
+
+
+def _with_published_type(slide: ReviewedSlide, table: pa.Table, identity: int) -> pa.Table:
+    row = slide.published.nuclei.row(identity)
+    path, names = slide.published.folder / NUCLEI_TABLE, [field.name for field in TYPE_FIELDS]
+    found = None if row is None else pq.read_table(path, columns=names).slice(row, 1)
+    for field in TYPE_FIELDS:
+        column = pa.nulls(1, field.type) if found is None else found[field.name].cast(field.type)
+        table = table.append_column(field, column)
+    return table
 
 
 def _probability_sum(slide: ReviewedSlide, box: Region, inside: Array) -> float:
@@ -131,16 +157,17 @@ def _with_review(slide: ReviewedSlide, table: pa.Table) -> pa.Table:
     """Add the columns of the review."""
     touched = slide.history.touched
     columns: dict[str, list[str | None]] = {field.name: [] for field in REVIEW_FIELDS}
-    ids, classes = table["id"].to_pylist(), table["tissue_class"].to_pylist()
-    for identity, tissue_class in zip(ids, classes, strict=True):
+    ids, classes = table["id"].to_pylist(), table[class_column(table.column_names)].to_pylist()
+    for identity, own_class in zip(ids, classes, strict=True):
         decision = slide.decision(identity) if identity in touched else None
         is_new = slide.published.nuclei.row(identity) is None
         status = "new" if is_new else decision.status if decision else "published"
-        row: tuple[str | None, ...] = (status, tissue_class, None, None)
+        row: tuple[str | None, ...] = (status, own_class, None, None)
         if decision:
-            row = (status, decision.class_name or tissue_class, decision.user, decision.at)
+            row = (status, decision.class_name or own_class, decision.user, decision.at)
         for name, value in zip(columns, row, strict=True):
             columns[name].append(value)
     for field in REVIEW_FIELDS:
         table = table.append_column(field, pa.array(columns[field.name], field.type))
-    return table.cast(MEASURED_SCHEMA)
+    schema = measured_schema(slide)
+    return table.select(schema.names).cast(schema)

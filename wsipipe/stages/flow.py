@@ -14,6 +14,7 @@ from wsipipe.models.cards.weights import verified_card
 from wsipipe.stages.classify import CLASS_MAP, ClassifyParams, classify_stage
 from wsipipe.stages.grid import CanvasGrid, network_level
 from wsipipe.stages.nuclei.params import InstanceParams, with_card
+from wsipipe.stages.nuclei.positivity import MeasureParams
 from wsipipe.stages.pyramid import level_count, pyramid_stage
 from wsipipe.stages.segment import SegmentParams, segment_stage
 from wsipipe.stages.stage import Stage
@@ -112,7 +113,7 @@ def _sections(workflow: Workflow) -> list[Callable[[StageContext], Sequence[Stag
     if workflow.classify:
         found.append(partial(_classes, workflow.classify))
     if workflow.segment and workflow.instances:
-        found.append(partial(_nuclei, workflow.segment, workflow.instances))
+        found.append(partial(_nuclei, workflow.segment, workflow.instances, workflow.measure))
     return [*found, *(section.stages for section in workflow.further().values())]
 
 
@@ -120,7 +121,9 @@ def _classes(params: ClassifyParams, context: StageContext) -> list[Stage]:
     return [classify_stage(params, context.cards["classify"], context.grid)]
 
 
-def _nuclei(segment: SegmentParams, instances: InstanceParams, context: StageContext) -> list[Stage]:
+def _nuclei(
+    segment: SegmentParams, instances: InstanceParams, measure: MeasureParams, context: StageContext
+) -> list[Stage]:
     # These import scipy, shapely and pyarrow, which no other section needs.
     from wsipipe.stages.nuclei.grow import grow_stage
     from wsipipe.stages.nuclei.relabel import nuclei_stage
@@ -128,8 +131,10 @@ def _nuclei(segment: SegmentParams, instances: InstanceParams, context: StageCon
     from wsipipe.stages.nuclei.table import ClassGrid, table_stage
 
     grid, side, card = context.grid, context.shard_px, context.cards["segment"]
-    probabilities = segment_stage(segment, card, grid, side)
+    probabilities = segment_stage(segment, card, grid, side, instances.nucleus_level)
     downsample = probabilities.downsample
+    types = segment.types_of(card)
+    legend = [output.model_dump(mode="json", include={"name", "color"}) for output in card.type_outputs]
     classes = None
     if CLASS_MAP in context.arrays:
         class_downsample, write = context.arrays[CLASS_MAP]
@@ -139,8 +144,10 @@ def _nuclei(segment: SegmentParams, instances: InstanceParams, context: StageCon
         probabilities,
         seeds_stage(instances, grid, downsample, side),
         grow_stage(instances, grid, downsample, side),
-        nuclei_stage(downsample, side),
-        table_stage(grid, downsample, side, classes),
+        nuclei_stage(downsample, side, legend if types else []),
+        table_stage(
+            grid, downsample, side, classes, types, positivity=measure if measure.positivity else None
+        ),
     ]
 
 

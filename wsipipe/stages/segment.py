@@ -1,6 +1,7 @@
 """Stage segment: nucleus and centre probabilities from a U-Net.
 
-It reads image and tissue, and writes ``probabilities/nucleus`` and ``probabilities/centre``, uint8.
+It reads image and tissue, and writes ``probabilities/nucleus`` and ``probabilities/centre``, uint8. Weights
+with types of nuclei also give ``scratch/types``, one channel per type, where there is foreground.
 """
 
 from typing import ClassVar, Self
@@ -18,6 +19,7 @@ from wsipipe.stages.tile import image_name
 from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.encoding import NOT_COMPUTED, quantise
 
+TYPE_MAP = "scratch/types"
 SMALLEST_PATCH_PX = 64
 _FITTED_PATCH_PX = 128
 _BYTES_PER_PATCH_PX = 600
@@ -31,12 +33,23 @@ class SegmentParams(NetworkParams):
         weights: Name of shipped weights, or path of a ``.safetensors`` file with its card.
         precision: ``auto`` (bfloat16 where the processor has it), ``float32``, ``bfloat16``, ``float64``.
         patch_px: Side of the core of one pass of the network; bounds memory, never changes the result.
+        types: Whether each nucleus gets a type, where the weights know types.
     """
 
     patch_key: ClassVar[str] = "patch_px"
 
     weights: str = "nuclei_gmr_unet_0.5"
     patch_px: int = Field(default=1024, ge=SMALLEST_PATCH_PX, le=4096, multiple_of=SMALLEST_PATCH_PX)
+    types: bool = True
+
+    def causes(self) -> dict[str, object]:
+        """Return the values that affect the result; types only where they are turned off."""
+        values = super().causes()
+        return {name: value for name, value in values.items() if name != "types" or not value}
+
+    def types_of(self, card: ModelCard) -> tuple[str, ...]:
+        """Return the types that nuclei get from these weights; empty for none."""
+        return card.types if self.types else ()
 
     @property
     def pass_bytes(self) -> int:
@@ -58,8 +71,13 @@ def probability_name(output: str) -> str:
     return f"probabilities/{output}/0"
 
 
-def segment_stage(params: SegmentParams, card: ModelCard, grid: CanvasGrid, shard_px: int) -> Stage:
+def segment_stage(
+    params: SegmentParams, card: ModelCard, grid: CanvasGrid, shard_px: int, foreground_level: int = 1
+) -> Stage:
     """Declare the stage that segments nuclei.
+
+    Types are stored where the stored nucleus probability is at least ``foreground_level``: nuclei have no
+    other pixels.
 
     It writes probabilities in tissue and 255 (not computed) elsewhere. The result does not depend on the
     tiling: the canvas is a multiple of the lattice and continues in white; patches start on the lattice and
@@ -75,11 +93,15 @@ def segment_stage(params: SegmentParams, card: ModelCard, grid: CanvasGrid, shar
         Read(TISSUE, tissue_downsample(grid.mpp), outside=NOT_COMPUTED),
     )
     sizes = PassSizes(cell_px=unit, halo_px=halo, patch_px=params.patch_px)
-    names = [probability_name(output) for output in card.output_names]
+    names = [probability_name(output.name) for output in card.maps]
+    types = params.types_of(card)
+    nucleus = [output.name for output in card.maps].index("nucleus") if types else 0
 
     def kernel(shard: ShardInput) -> ShardOutput:
         in_tissue = shard.read(TISSUE).pixels == 1
         outputs = {name: np.full(shard.core.shape, NOT_COMPUTED, np.uint8) for name in names}
+        if types:
+            outputs[TYPE_MAP] = np.full((len(types), *shard.core.shape), NOT_COMPUTED, np.uint8)
         if not in_tissue.any():
             return ShardOutput(outputs)
         pixels = shard.read(image).pixels
@@ -87,9 +109,17 @@ def segment_stage(params: SegmentParams, card: ModelCard, grid: CanvasGrid, shar
         pixels = pixels if table is None else restained(pixels, table)
         for found in passes(shard.network, pixels, in_tissue, sizes):
             inside = upsampled(in_tissue[found.region.scaled(1, unit).slices], unit)
-            for name, values in zip(names, quantise(found.probabilities), strict=True):
+            stored = quantise(found.probabilities[: len(names) + len(types)])
+            for name, values in zip(names, stored, strict=False):
                 outputs[name][found.region.slices] = np.where(inside, values, np.uint8(NOT_COMPUTED))
+            if types:
+                foreground = inside & (stored[nucleus] >= foreground_level)
+                outputs[TYPE_MAP][:, *found.region.slices] = np.where(
+                    foreground, stored[len(names) :], np.uint8(NOT_COMPUTED)
+                )
         return ShardOutput(outputs)
 
-    writes = tuple(Write(name, "probability", "uint8", NOT_COMPUTED) for name in names)
-    return Stage("segment", downsample, shard_px, reads, writes, kernel, network=params)
+    writes = [Write(name, "probability", "uint8", NOT_COMPUTED) for name in names]
+    if types:
+        writes.append(Write(TYPE_MAP, "scratch", "uint8", NOT_COMPUTED, types))
+    return Stage("segment", downsample, shard_px, reads, tuple(writes), kernel, network=params)

@@ -15,6 +15,7 @@ from wsipipe.common.settings import apply_setting, read_mapping, section_of, val
 from wsipipe.errors import ConfigError
 from wsipipe.stages.classify import ClassifyParams
 from wsipipe.stages.nuclei.params import InstanceParams
+from wsipipe.stages.nuclei.positivity import MeasureParams
 from wsipipe.stages.segment import SegmentParams
 from wsipipe.stages.stage_params import PRECISIONS, NetworkParams, StageParams
 from wsipipe.stages.tile import TileParams
@@ -38,6 +39,7 @@ class Workflow(BaseModel):
         segment: Nucleus probabilities; needs ``instances``.
         instances: Nuclei from probabilities.
         classify: Tissue classes.
+        measure: Further measurements of the nuclei.
         label_images: Whether to copy the photographs of label and glass, which may show a patient's name.
     """
 
@@ -50,6 +52,7 @@ class Workflow(BaseModel):
     segment: SegmentParams | None = None
     instances: InstanceParams | None = None
     classify: ClassifyParams | None = None
+    measure: MeasureParams = MeasureParams()
     label_images: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -73,6 +76,9 @@ class Workflow(BaseModel):
         The extents of patches do not affect it.
         """
         values: dict[str, Any] = self.model_dump(mode="json")
+        if not self.measure.positivity:
+            # Nothing is measured then, and plans stay those of workflows without the section.
+            del values["measure"]
         values |= {name: params.causes() for name, params in self.networks().items()}
         return values | {name: {**values[name], "package": _package_of(name)} for name in self.further()}
 
@@ -195,6 +201,11 @@ def load_workflow(name_or_path: str | Path, settings: list[str] | None = None) -
         _check_stage(model, content, setting)
         typed.append(apply_setting(content, setting, model))
     workflow = validated(model, content, f"Workflow {path}", typed)
+    if workflow.measure.positivity and workflow.segment is None:
+        raise ConfigError(
+            f"Workflow {path}: measure.positivity needs nuclei. Add the sections segment and instances, or "
+            "set measure.positivity=false."
+        )
     if (workflow.segment is None) != (workflow.instances is None):
         raise ConfigError(f"Workflow {path}: segment and instances go together; give both sections or none.")
     return workflow

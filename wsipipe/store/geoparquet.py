@@ -22,7 +22,7 @@ _GEO = {
     "columns": {"polygon": {"encoding": "WKB", "geometry_types": ["Polygon"], "crs": None}},
 }
 _BATCH_ROWS = 1024
-_REPEATED = ["tissue_class", "region"]
+_REPEATED = ["tissue_class", "type", "region"]
 """Columns with few values, which a dictionary makes smaller."""
 
 
@@ -31,15 +31,16 @@ def write_parquet(path: Path, tables: Iterable[pa.Table], columns: pa.Schema = S
 
     Args:
         path: Path of the file; an existing file is replaced.
-        tables: Tables with these columns, in the order of the file.
-        columns: Columns of the file.
+        tables: Tables in the order of the file.
+        columns: Columns of the tables, see :func:`wsipipe.store.nuclei_table.nuclei_schema`.
 
     Returns:
         Number of rows written.
     """
     rows = 0
     schema = columns.with_metadata({"geo": json.dumps(_GEO)})
-    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=_REPEATED) as writer:
+    repeated = [name for name in _REPEATED if name in columns.names]
+    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeated) as writer:
         for table in tables:
             writer.write_table(table.replace_schema_metadata(schema.metadata))
             rows += table.num_rows

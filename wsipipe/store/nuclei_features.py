@@ -12,21 +12,21 @@ import shapely
 
 from wsipipe.geometry import Array
 from wsipipe.store.compiled_geojson import measurement_texts, polygon_texts
-from wsipipe.store.nuclei_table import SCHEMA
+from wsipipe.store.nuclei_table import class_column
 
 RGB = tuple[int, int, int]
 NUCLEUS_COLOR: RGB = (220, 40, 90)
 NAMESPACE = uuid.UUID("6d1a3c8e-54b7-5f0e-9a86-0b8f6d2f7c11")
-_MEASUREMENTS = [field.name for field in SCHEMA if field.name not in ("id", "tissue_class", "polygon")]
 
 
 def nuclei_features(table: pa.Table, slide_id: str, colors: Mapping[str, RGB]) -> list[str]:
     """Return one GeoJSON feature per nucleus.
 
     Args:
-        table: Table with the columns of ``nuclei_table.SCHEMA``.
+        table: Table with the columns of :func:`wsipipe.store.nuclei_table.nuclei_schema`. The class of a
+            nucleus is its type where the table has types, else its tissue class.
         slide_id: Name of the slide, for the UUIDs.
-        colors: Colour of nuclei by tissue class; default :data:`NUCLEUS_COLOR`.
+        colors: Colour of nuclei by class; default :data:`NUCLEUS_COLOR`.
     """
     ids = table["id"].to_pylist()
     uuids = object_uuids(slide_id, ids)
@@ -67,7 +67,7 @@ def _geometries(table: pa.Table) -> list[str]:
 
 
 def _classifications(table: pa.Table, colors: Mapping[str, RGB]) -> list[str]:
-    classes = table["tissue_class"].combine_chunks().dictionary_encode()
+    classes = table[class_column(table.column_names)].combine_chunks().dictionary_encode()
     # QuPath reads "A: B" as class B within class A
     named = [
         _text({"name": f"Nucleus: {name}" if name else "Nucleus", "color": colors.get(name, NUCLEUS_COLOR)})
@@ -77,18 +77,24 @@ def _classifications(table: pa.Table, colors: Mapping[str, RGB]) -> list[str]:
 
 
 def _measured(table: pa.Table) -> list[str]:
-    columns = [table[name].combine_chunks() for name in _MEASUREMENTS]
+    names = [field.name for field in table.schema if _is_measured(field)]
+    columns = [table[name].combine_chunks() for name in names]
     valid = np.stack([np.asarray(column.is_valid()) for column in columns], axis=1)
     values = np.stack([_filled(column) for column in columns], axis=1)
-    texts = measurement_texts(values, valid, _MEASUREMENTS)
+    texts = measurement_texts(values, valid, names)
     if texts is not None:
         return texts
     rows = zip(values.tolist(), valid.tolist(), strict=True)
     measured = [
-        {name: round(value, 4) for name, value, known in zip(_MEASUREMENTS, *row, strict=True) if known}
+        {name: round(value, 4) for name, value, known in zip(names, *row, strict=True) if known}
         for row in rows
     ]
     return [_text(row)[1:-1] for row in measured]
+
+
+def _is_measured(field: pa.Field) -> bool:
+    is_number = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
+    return is_number and field.name != "id"
 
 
 def _filled(column: pa.Array) -> Array:

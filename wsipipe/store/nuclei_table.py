@@ -34,9 +34,41 @@ SCHEMA = pa.schema(
     + [pa.field(name, pa.float32()) for name in _FLOAT32]
     + [pa.field("tissue_class", pa.string()), pa.field("polygon", pa.binary(), nullable=False)]
 )
-"""Columns that are measured in a shard.
+"""Columns that are always measured in a shard.
 
 Colours are null without an image, the tissue class where none was computed.
 """
-PUBLISHED_SCHEMA = pa.schema([*list(SCHEMA)[:-1], *ADDED, SCHEMA.field("polygon")])
-"""Columns of ``nuclei.parquet``."""
+
+TYPE_FIELDS = (pa.field("type", pa.string()), pa.field("type_probability", pa.float32()))
+"""Columns of results whose weights know types of nuclei; null for nuclei that were drawn by hand."""
+
+POSITIVITY_FIELDS = (
+    pa.field("dab_od_mean", pa.float32()),
+    pa.field("dab_class", pa.uint8()),
+    pa.field("positive", pa.bool_()),
+)
+"""Columns of results with ``measure.positivity``; null without an image."""
+
+
+def nuclei_schema(types: bool = False, positivity: bool = False) -> pa.Schema:
+    """Return the columns that are measured in a shard.
+
+    Args:
+        types: Whether the nuclei have types.
+        positivity: Whether DAB was measured.
+    """
+    more = [*(TYPE_FIELDS if types else ()), *(POSITIVITY_FIELDS if positivity else ())]
+    return pa.schema([*SCHEMA][:-1] + more + [SCHEMA.field("polygon")])
+
+
+def published_schema(measured: pa.Schema) -> pa.Schema:
+    """Return the columns of ``nuclei.parquet``: those measured in a shard, and :data:`ADDED`."""
+    return pa.schema([*list(measured)[:-1], *ADDED, measured.field("polygon")])
+
+
+def class_column(names: list[str]) -> str:
+    """Return the column with the classes of nuclei.
+
+    It is that of types where there is one, else that of tissue classes.
+    """
+    return "type" if "type" in names else "tissue_class"

@@ -34,6 +34,7 @@ def blank_card(recipe: Recipe, task: TrainingTask, train_samples: SampleList) ->
         stain=recipe.stain,
         organ=recipe.organ,
         outputs=task.outputs,
+        types=tuple(recipe.samples.types),
         activation=task.activation,
         stain_reference=task.stain_reference,
         sha256="0" * 64,

@@ -17,7 +17,8 @@ HEAD = "head."
 def load_pretrained(network: nn.Module, weights: str, mode: str) -> nn.Module:
     """Copy pretrained weights into a network, in place.
 
-    A head with other outputs keeps its initial weights.
+    A head with other outputs keeps its initial weights. Where the network has all maps of the pretrained one,
+    and further ones after them, the weights of these maps are copied too.
 
     Args:
         network: Newly built network.
@@ -47,7 +48,16 @@ def load_pretrained(network: nn.Module, weights: str, mode: str) -> nn.Module:
     with torch.no_grad():
         for name in fits:
             state[name].copy_(found[name])
+        for name in found:
+            if name.startswith(HEAD) and name in state and name not in fits and card.activation == "sigmoid":
+                _copy_first(state[name], found[name])
     return network
+
+
+def _copy_first(head: torch.Tensor, trained: torch.Tensor) -> None:
+    """Copy the weights of the first outputs, if the head has these and more."""
+    if len(head) > len(trained) and head.shape[1:] == trained.shape[1:]:
+        head[: len(trained)].copy_(trained)
 
 
 def inherit_licence(card: ModelCard, weights: str) -> ModelCard:

@@ -23,8 +23,7 @@ class Network(_Section):
         architecture: Name in ``wsipipe.models.networks.registry.NETWORKS``.
         arguments: Arguments of its constructor; inputs, outputs and classes are filled in.
         mode: Kind of ring convolution.
-        whiten: Whether ring weights are trained in whitened coordinates, in which rings are uncorrelated; see
-            :mod:`wsipipe.models.ring_whitening`.
+        whiten: Whether ring weights are trained in whitened coordinates; ``wsipipe.models.ring_whitening``.
         train_widths: Whether the widths of the rings are trained too; without it, a step is a quarter faster.
         start: Name or ``.safetensors`` file of pretrained weights of the same network; random initialisation
             if empty. Scores on their training data mean nothing.
@@ -48,6 +47,7 @@ class Sampling(_Section):
         shares: Relative frequency of each source; 1 by default, 0 for never. ``SOURCE_foreground`` are the
             fields of a source whose nuclei are not separated.
         classes: Tissue classes in the order of the outputs; all classes of the data if empty.
+        types: Types of nuclei in the order of their outputs, after nucleus and centre; none if empty.
     """
 
     batch: int = Field(default=4, ge=1)
@@ -55,6 +55,7 @@ class Sampling(_Section):
     tiles: int = Field(default=3, ge=1)
     shares: dict[str, float] = {}
     classes: list[str] = []
+    types: list[str] = []
 
 
 class Augment(_Section):
@@ -89,6 +90,7 @@ class LossWeights(_Section):
         dice: Weight of 1 - Dice of the nucleus map.
         centre: Weight of the cross-entropy of the centre map.
         touching: Extra weight of pixels between touching nuclei, in both cross-entropies.
+        types: Weight of the cross-entropy of the types, in pixels of nuclei whose type is known.
         smoothing: Label smoothing (tissue).
     """
 
@@ -96,6 +98,7 @@ class LossWeights(_Section):
     dice: float = Field(default=0.5, ge=0)
     centre: float = Field(default=1.0, ge=0)
     touching: float = Field(default=0.0, ge=0)
+    types: float = Field(default=0.5, ge=0)
     smoothing: float = Field(default=0.05, ge=0, lt=1)
 
 
@@ -166,8 +169,7 @@ class Recipe(_Section):
         task: ``nuclei`` or ``tissue``.
         description: One sentence.
         mpp: Resolution of the network's images in µm/px; everything is resampled to it.
-        restain: Whether every field, and later every slide, is normalised to one stain first; see
-            :mod:`wsipipe.stages.stain` (nuclei).
+        restain: Whether fields, and later slides, are normalised to one stain; see ``wsipipe.stages.stain``.
         network: Network that is trained.
         samples: Samples of a training step.
         augment: Strength of the augmentation.
@@ -177,8 +179,7 @@ class Recipe(_Section):
         licence: Licence of the weights; derived from the data sets if empty.
         stain: Stain of the data, for the card.
         organ: Organ of the data, for the card, for example ``colon``; empty for several organs.
-        non_commercial: Whether the weights may not be sold or used in products; derived from the data sets if
-            null.
+        non_commercial: Whether the weights forbid commercial use; derived from the data sets if null.
         seed: Seed of weights and samples.
         threads: Threads of torch, on a CPU; sums may differ in the last bit between numbers of threads.
     """
@@ -202,9 +203,9 @@ class Recipe(_Section):
     threads: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
-    def _tissue_is_not_restained(self) -> Self:
-        if self.restain and self.task == "tissue":
-            raise ValueError("restain is for nuclei; tissue networks read the original colours")
+    def _tissue_has_no_keys_of_nuclei(self) -> Self:
+        if self.task == "tissue" and (self.restain or self.samples.types):
+            raise ValueError("restain and samples.types are for nuclei; tissue networks have other outputs")
         return self
 
 

@@ -42,6 +42,10 @@ def training_identity(
         samples: Training samples.
     """
     content = recipe.model_dump(exclude=NO_EFFECT) | {"fit": schedule.model_dump()}
+    if not recipe.samples.types:
+        # Trainings that were begun before there were types can be resumed.
+        content["samples"].pop("types")
+        content["loss"].pop("types")
     content |= {"stain": stain.model_dump()} if stain else {}
     start = recipe.network.start
     content |= {"start": verified_card(find_weights(start)).sha256} if start else {}

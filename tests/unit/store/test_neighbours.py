@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wsipipe.store.geoparquet import with_columns
 from wsipipe.store.neighbours import RADII_UM, measure_neighbours
-from wsipipe.store.nuclei_table import PUBLISHED_SCHEMA, SCHEMA
+from wsipipe.store.nuclei_table import SCHEMA, published_schema
 
 PLAIN = (0.0, 0.0, 1.0)
 
@@ -61,7 +61,7 @@ def test_columns_stand_before_the_polygon() -> None:
     measured = measure_neighbours(np.stack([10.0 * ids, 0 * ids], axis=1), PLAIN, 1.0)
     measured["region"] = pa.array(["a", None, None, "b", "b"])
     joined = pa.concat_tables(with_columns([table.slice(0, 2), table.slice(2)], measured))
-    assert joined.schema.names == PUBLISHED_SCHEMA.names
+    assert joined.schema.names == published_schema(SCHEMA).names
     assert joined["nuclei_within_25_um"].to_pylist() == [2, 3, 4, 3, 2]
     assert joined["region"].to_pylist() == ["a", None, None, "b", "b"]
     assert joined["nearest_nucleus_um"].to_pylist() == [10.0] * 5

@@ -1,8 +1,15 @@
 """The model card: what a network is and how to use it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from wsipipe.models.cards.training_range import Known, TrainingRange
 
@@ -66,6 +73,8 @@ class ModelCard(BaseModel):
         stain: Stain of the training data.
         organ: Organ of the training data, as ``colon``; empty if not specified.
         outputs: Maps or classes, in channel order.
+        types: Names of the outputs that are types of nuclei, the last ones in channel order; empty for none.
+            They exclude each other in a pixel (softmax), and are not divided by the temperature.
         activation: ``sigmoid`` (independent maps) or ``softmax`` (one class).
         temperature: Divisor of the raw scores before the activation.
         normalisation: Normalisation of the pixels.
@@ -100,6 +109,7 @@ class ModelCard(BaseModel):
     stain: str = "H&E"
     organ: str = ""
     outputs: tuple[Output, ...] = Field(min_length=1)
+    types: tuple[str, ...] = ()
     activation: Literal["sigmoid", "softmax"]
     temperature: float = Field(default=1.0, gt=0)
     normalisation: Normalisation = Normalisation()
@@ -125,3 +135,35 @@ class ModelCard(BaseModel):
     def output_names(self) -> tuple[str, ...]:
         """Names of the outputs, in channel order."""
         return tuple(output.name for output in self.outputs)
+
+    @property
+    def maps(self) -> tuple[Output, ...]:
+        """Outputs that are not types of nuclei, in channel order."""
+        return self.outputs[: len(self.outputs) - len(self.types)]
+
+    @property
+    def type_outputs(self) -> tuple[Output, ...]:
+        """Outputs that are types of nuclei, in channel order."""
+        return self.outputs[len(self.maps) :]
+
+    @model_validator(mode="after")
+    def _types_are_the_last_outputs(self) -> Self:
+        if not self.types:
+            return self
+        names = self.output_names
+        if self.activation != "sigmoid" or names[-len(self.types) :] != self.types or "nucleus" in self.types:
+            raise ValueError(
+                f"types {', '.join(self.types)} must be the last of the outputs ({', '.join(names)}), after "
+                "nucleus and centre, with activation sigmoid"
+            )
+        if len(set(names)) < len(names) or len(self.types) < 2:
+            raise ValueError(f"types {', '.join(self.types)} must be two or more names, each once")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_types(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Plans contain their cards: those without types shall give the plans that they always gave.
+        values: dict[str, Any] = dump(self)
+        if not self.types:
+            values.pop("types", None)
+        return values

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ModelError
+from wsipipe.models.activation import activated
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.networks.blocks import folded
 from wsipipe.models.networks.registry import load
@@ -42,10 +43,8 @@ class ExportedNetwork(nn.Module):
         """Return probabilities, or with ``tile`` raw scores before the softmax."""
         how = self.card.normalisation
         run = self.network if self.tile else scores_of(self.network)
-        scores = run((image * 255.0 - how.offset) / how.scale) / self.card.temperature
-        if self.tile:
-            return scores
-        return scores.softmax(1) if self.card.activation == "softmax" else scores.sigmoid()
+        scores = run((image * 255.0 - how.offset) / how.scale)
+        return scores / self.card.temperature if self.tile else activated(scores, self.card)
 
 
 def export_network(weights: str | Path, path: Path, *, tile: bool = False) -> list[Path]:

@@ -2,10 +2,12 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from wsipipe.common.atomic_files import write_json
+from wsipipe.geometry import Array
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.fitness import Measures, fit_warnings, measure_fit
@@ -16,21 +18,26 @@ LEAST_TISSUE_SHARE = 0.01
 _BAND_PX = 512
 
 
-def check_slide(plan: Plan, inputs: ShardInputs, tables: Path, path: Path) -> tuple[SlideWarning, ...]:
+def check_slide(
+    plan: Plan, inputs: ShardInputs, tables: Path, path: Path, nuclei: dict[str, Any] | None = None
+) -> tuple[SlideWarning, ...]:
     """Measure a finished slide, and write measures and warnings.
 
     Args:
         plan: Plan of the slide.
         inputs: Finished arrays of the slide.
         tables: Folder of the stages' tables.
-        path: JSON file to write, with ``measures`` by name, and ``warnings`` with code and message.
+        path: JSON file to write, with ``measures`` by name, ``warnings`` with code and message, and
+            ``nuclei`` if they were counted.
+        nuclei: Counts of nuclei, see :func:`wsipipe.pipeline.publishing.nuclei_summary.summarise_nuclei`.
 
     Returns:
         The warnings; empty for an ordinary slide.
     """
     measures: Measures = {"tissue_share": tissue_share(inputs)} | measure_fit(plan, inputs, tables)
     warnings = (*_tissue_warnings(measures, plan.slide.mask_path), *fit_warnings(plan, measures))
-    write_json(path, {"measures": measures, "warnings": [asdict(warning) for warning in warnings]})
+    content = {"measures": measures, "warnings": [asdict(warning) for warning in warnings]}
+    write_json(path, content | ({"nuclei": nuclei} if nuclei else {}))
     return warnings
 
 
@@ -39,11 +46,23 @@ def tissue_share(inputs: ShardInputs) -> float:
 
     It is that of the computed part of the slide.
     """
+    counts = _tissue_counts(inputs)
+    return float(counts[1] / max(1, counts[:2].sum()))
+
+
+def tissue_area(plan: Plan, inputs: ShardInputs) -> float:
+    """Return the area of the tissue, mm2."""
+    side_um = plan.facts.grid.mpp * plan.downsample(TISSUE)
+    return float(_tissue_counts(inputs)[1]) * side_um**2 / 1e6
+
+
+def _tissue_counts(inputs: ShardInputs) -> Array:
+    """Return the number of px (256,) of each value of the tissue mask."""
     tissue = inputs.array(TISSUE)
     counts = np.zeros(256, np.int64)
     for y in range(0, tissue.shape[0], _BAND_PX):
         counts += np.bincount(np.asarray(tissue[y : y + _BAND_PX]).ravel(), minlength=256)
-    return float(counts[1] / max(1, counts[:2].sum()))
+    return counts
 
 
 def _tissue_warnings(measures: Measures, mask_path: Path | None) -> list[SlideWarning]:

@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wsipipe.errors import StorageError
 from wsipipe.pipeline.reporting.outcome import SlideWarning
@@ -53,3 +53,10 @@ def read_warnings(folder: Path) -> tuple[SlideWarning, ...]:
     if not path.is_file():
         return ()
     return tuple(SlideWarning(**warning) for warning in json.loads(path.read_text())["warnings"])
+
+
+def read_nuclei_summary(folder: Path) -> dict[str, Any]:
+    """Read the counts of nuclei by type and positivity of a published slide; empty without them."""
+    path = folder / CHECKS
+    found: dict[str, Any] = json.loads(path.read_text()).get("nuclei", {}) if path.is_file() else {}
+    return found

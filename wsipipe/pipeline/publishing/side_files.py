@@ -4,16 +4,18 @@ The tables are GeoParquet, and the GeoJSON is for QuPath.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
 from wsipipe.geometry import Array
-from wsipipe.pipeline.execution.nuclei_part import join_features, nuclei_parts
+from wsipipe.pipeline.execution.nuclei_part import join_features, nuclei_parts, table_schema
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
-from wsipipe.pipeline.publishing.checks import check_slide
+from wsipipe.pipeline.publishing.checks import check_slide, tissue_area
+from wsipipe.pipeline.publishing.nuclei_summary import summarise_nuclei
 from wsipipe.pipeline.publishing.overview import draw_overview
 from wsipipe.pipeline.publishing.summary import write_summary
 from wsipipe.stages.stage import Stage, Write
@@ -22,7 +24,7 @@ from wsipipe.store.geoparquet import in_id_order, with_columns, write_parquet
 from wsipipe.store.layout import RESULT
 from wsipipe.store.names import CHECKS, NUCLEI_GEOJSON, NUCLEI_TABLE, OVERVIEW, SUMMARY
 from wsipipe.store.neighbours import measure_neighbours
-from wsipipe.store.nuclei_table import PUBLISHED_SCHEMA
+from wsipipe.store.nuclei_table import published_schema
 from wsipipe.store.regions import Regions, region_column, write_regions
 from wsipipe.tiling.readers.openslide_reader import label_images
 from wsipipe.tiling.regions import read_regions
@@ -43,7 +45,10 @@ def write_side_files(plan: Plan, work: Path) -> list[Path]:
         for stage, write in plan.published("label"):
             if write.polygons:
                 written.append(_write_polygons(plan, stage, write, inputs, folder))
-        warnings = check_slide(plan, inputs, work / "tables", folder / CHECKS)
+        nuclei: dict[str, Any] = {}
+        if (folder / NUCLEI_TABLE).is_file():
+            nuclei = summarise_nuclei(plan, folder / NUCLEI_TABLE, tissue_area(plan, inputs))
+        warnings = check_slide(plan, inputs, work / "tables", folder / CHECKS, nuclei)
         draw_overview(plan, inputs, work / "tables", folder / OVERVIEW, warnings)
         write_summary(plan, inputs, folder, regions)
         written += [folder / CHECKS, folder / OVERVIEW, folder / SUMMARY]
@@ -68,7 +73,8 @@ def _write_nuclei(plan: Plan, stage: Stage, parts_folder: Path, folder: Path, re
     centroids = _centroids(parts)
     affine, mpp = grid.affine_at(stage.downsample), grid.mpp * stage.downsample
     added = measure_neighbours(centroids, affine, mpp) | {"region": region_column(regions, centroids)}
-    write_parquet(folder / NUCLEI_TABLE, with_columns(in_id_order(parts), added), PUBLISHED_SCHEMA)
+    columns = published_schema(table_schema(plan))
+    write_parquet(folder / NUCLEI_TABLE, with_columns(in_id_order(parts), added), columns)
     join_features(folder / NUCLEI_GEOJSON, parts)
     return [folder / NUCLEI_TABLE, folder / NUCLEI_GEOJSON]
 

@@ -13,19 +13,15 @@ from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.reporting.batch_summary import ALL_TISSUE
 from wsipipe.stages.classify import CLASS_MAP
+from wsipipe.stages.nuclei.positivity import h_score
 from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.names import NUCLEI_TABLE, SUMMARY
-from wsipipe.store.nuclei_table import PUBLISHED_SCHEMA
 from wsipipe.store.regions import Regions, within_regions
 
 REGION = "region: {}"
 QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
 _BAND_PX = 512
-_MEASURES = [
-    field.name
-    for field in PUBLISHED_SCHEMA
-    if field.name not in ("id", "tissue_class", "region", "polygon") and not field.name.startswith("centroid")
-]
+_NO_MEASURES = ("id", "tissue_class", "type", "region", "polygon", "dab_class", "positive")
 Row = dict[str, str | float | int | None]
 
 
@@ -109,12 +105,45 @@ def _add_nuclei(rows: list[Row], table: Path, regions: Regions) -> None:
         area = row["area_mm2"]
         row["nuclei"] = count
         row["nuclei_per_mm2"] = round(count / float(area), 3) if area else None
-    for name in _MEASURES:
+    _add_types(rows, chosen, table)
+    _add_positivity(rows, chosen, table)
+    for name in _measures(table):
         column = pq.read_table(table, columns=[name])[name]
         values = column.cast("float64").to_numpy()
         for row in rows:
             here = chosen[row["class"]]
             row |= _distribution(name, values if here is None else values[here])
+
+
+def _add_types(rows: list[Row], chosen: dict[object, Array | None], table: Path) -> None:
+    """Add the number of nuclei of each type, where there are types."""
+    if "type" not in pq.read_schema(table).names:
+        return
+    types = pq.read_table(table, columns=["type"])["type"]
+    for name in sorted(types.drop_null().unique().to_pylist()):
+        of_type = _is(types, name)
+        for row in rows:
+            here = chosen[row["class"]]
+            row[f"nuclei: {name}"] = int((of_type if here is None else of_type & here).sum())
+
+
+def _add_positivity(rows: list[Row], chosen: dict[object, Array | None], table: Path) -> None:
+    """Add the share of positive nuclei and the H-score, where DAB was measured."""
+    if "dab_class" not in pq.read_schema(table).names:
+        return
+    classes = pq.read_table(table, columns=["dab_class"])["dab_class"].cast("float64").to_numpy()
+    for row in rows:
+        here = chosen[row["class"]]
+        found = classes if here is None else classes[here]
+        counts = np.bincount(found[~np.isnan(found)].astype(np.int64), minlength=4)
+        total = int(counts.sum())
+        row["positive_percent"] = round(100 * int(counts[1:].sum()) / total, 3) if total else None
+        row["h_score"] = round(h_score(counts), 3) if total else None
+
+
+def _measures(table: Path) -> list[str]:
+    names = pq.read_schema(table).names
+    return [name for name in names if name not in _NO_MEASURES and not name.startswith("centroid")]
 
 
 def _is(classes: Array, name: object) -> Array:

@@ -80,6 +80,19 @@ peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB<
 {% if slide.plan.classes_of | default("") %}
 <p>The tissue classes are those of {{ slide.plan.classes_of }}, on which the weights were trained.</p>
 {% endif %}
+{% set counted = slide.nuclei_summary | default({}) %}
+{% if counted.types | default({}) %}
+<table><tr><th>type of nucleus</th><th>nuclei</th><th>per mm2 of tissue</th></tr>
+{% for name, row in counted.types.items() %}
+<tr><td>{{ name }}</td><td>{{ row.nuclei }}</td><td>{{ row.per_mm2 if row.per_mm2 is not none }}</td></tr>
+{% endfor %}</table>
+{% endif %}
+{% if counted.positivity | default({}) and counted.positivity.h_score is not none %}
+<p>DAB: {{ counted.positivity.positive_percent }} % of the nuclei are positive, H-score
+{{ counted.positivity.h_score }}
+({% for name, count in counted.positivity.nuclei.items() %}{{ name }} {{ count }}{{ ", " if not loop.last }}
+{%- endfor %}).</p>
+{% endif %}
 <img src="{{ slide.slide_id }}/{{ overview }}" alt="Overview of {{ slide.slide_id }}">
 {% elif slide.status != "failed" %}<p>{{ slide.status }}</p>
 {% endif %}

@@ -41,6 +41,7 @@ class SlideOutcome:
         warnings: Warnings to be checked by a person; the slide is finished nevertheless.
         networks: Precision, implementation and processor of each stage's network.
         usage: What the shards of each stage took in the workers.
+        nuclei_summary: Counts of nuclei by type and positivity; empty without them.
     """
 
     slide_id: str
@@ -56,10 +57,14 @@ class SlideOutcome:
     warnings: tuple[SlideWarning, ...] = ()
     networks: dict[str, list[str]] = field(default_factory=dict)
     usage: dict[str, UsageEntry] = field(default_factory=dict)
+    nuclei_summary: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> SlideEntry:
         """Return the entry for ``run.json``."""
-        return cast(SlideEntry, {**asdict(self), "path": str(self.path), "log": list(self.log)})
+        entry = {**asdict(self), "path": str(self.path), "log": list(self.log)}
+        if not self.nuclei_summary:
+            del entry["nuclei_summary"]
+        return cast(SlideEntry, entry)
 
     @classmethod
     def from_json(cls, entry: SlideEntry) -> Self:

@@ -74,6 +74,7 @@ class SlideEntry(SlideState):
     warnings: NotRequired[list[dict[str, str]]]
     networks: NotRequired[dict[str, list[str]]]
     usage: NotRequired[dict[str, UsageEntry]]
+    nuclei_summary: NotRequired[dict[str, Any]]
     asked: NotRequired[str]
     sample_id: NotRequired[str]
     given_mpp: NotRequired[float | None]

@@ -55,13 +55,13 @@ class Palette:
     def _of_table(self) -> Array | None:
         """Return the class number (n,) uint8 of each published nucleus.
 
-        In changed tissue it is that of the tissue.
+        In changed tissue it is that of the tissue, unless nuclei have types.
         """
         nuclei = self._slide.published.nuclei
         if not nuclei.ids.size:
             return None
         numbers = np.array([self.number(name) for name in nuclei.class_names], np.uint8)[nuclei.class_index]
-        if self._changed is None:
+        if self._changed is None or self._slide.published.nucleus_types:
             return numbers
         cells = self._slide.cells(nuclei.y, nuclei.x)
         of_value = np.ones(256, np.uint8)
@@ -84,6 +84,7 @@ class Palette:
     def colour(self, name: str) -> RGB:
         """Return the colour of a class."""
         known = {item.name: item.rgb for item in self._slide.published.classes}
+        known |= self._slide.published.nucleus_types
         if name in known:
             return known[name]
         return _NO_CLASS_RGB if name == NO_CLASS else _SPARE[self.names.index(name) % len(_SPARE)]

@@ -1,5 +1,7 @@
 """Relabel seed numbers to the published ids."""
 
+from collections.abc import Mapping, Sequence
+
 from wsipipe.geometry import Array
 from wsipipe.stages.nuclei.compiled_instances import looked_up
 from wsipipe.stages.nuclei.grow import GROWN
@@ -9,8 +11,15 @@ from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write
 NUCLEI = "labels/nuclei/0"
 
 
-def nuclei_stage(downsample: int, shard_px: int) -> Stage:
-    """Declare the stage that writes the published labels."""
+def nuclei_stage(downsample: int, shard_px: int, types: Sequence[Mapping[str, object]] = ()) -> Stage:
+    """Declare the stage that writes the published labels.
+
+    Args:
+        downsample: Canvas px per label px.
+        shard_px: Side of a shard, label px.
+        types: Name and colour of the types of nuclei, which are published with the labels.
+    """
+    about = {"types": list(types)} if types else {}
 
     def kernel(shard: ShardInput) -> ShardOutput:
         return ShardOutput({NUCLEI: relabel(shard.read(GROWN).pixels, shard.tables[NUMBERED]["final"])})
@@ -20,7 +29,7 @@ def nuclei_stage(downsample: int, shard_px: int) -> Stage:
         downsample,
         shard_px,
         (Read(GROWN, downsample),),
-        (Write(NUCLEI, "label", "uint32", 0),),
+        (Write(NUCLEI, "label", "uint32", 0, about=about),),
         kernel,
     )
 

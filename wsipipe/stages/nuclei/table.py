@@ -13,12 +13,15 @@ from wsipipe.stages.grid import CanvasGrid
 from wsipipe.stages.nuclei.compiled_outlines import numbered
 from wsipipe.stages.nuclei.number import NUMBERED, nuclei_in, patch_of
 from wsipipe.stages.nuclei.outline import outer_lengths, polygon_column, solidity, trace
+from wsipipe.stages.nuclei.positivity import MeasureParams, dab_classes, mean_density
 from wsipipe.stages.nuclei.relabel import NUCLEI
 from wsipipe.stages.nuclei.shape import circularity, classes_at, eccentricity, mean_colours, shapes
+from wsipipe.stages.nuclei.types import TypeMaps, type_sums, types_of
+from wsipipe.stages.segment import TYPE_MAP
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage
 from wsipipe.stages.tile import image_name
 from wsipipe.store.encoding import NOT_COMPUTED, PROBABILITY_MAX
-from wsipipe.store.nuclei_table import SCHEMA, Affine
+from wsipipe.store.nuclei_table import POSITIVITY_FIELDS, Affine, nuclei_schema
 from wsipipe.store.tables import Table
 
 
@@ -45,27 +48,38 @@ class ClassGrid:
     names: tuple[str, ...]
 
 
-def table_stage(grid: CanvasGrid, downsample: int, shard_px: int, classes: ClassGrid | None) -> Stage:
+def table_stage(
+    grid: CanvasGrid,
+    downsample: int,
+    shard_px: int,
+    classes: ClassGrid | None,
+    types: tuple[str, ...] = (),
+    positivity: MeasureParams | None = None,
+) -> Stage:
     """Declare the stage that measures the nuclei.
 
     Each is measured whole, in the shard that holds its first pixel.
     """
+    schema = nuclei_schema(bool(types), positivity is not None)
     mpp = grid.mpp * downsample
     image = image_name(downsample.bit_length() - 1)
     reads = [Read(NUCLEI, downsample, anywhere=True), Read(image, downsample, outside=255, anywhere=True)]
     if classes:
         reads.append(Read(CLASS_MAP, classes.downsample, outside=NOT_COMPUTED, anywhere=True))
+    if types:
+        reads.append(Read(TYPE_MAP, downsample, outside=NOT_COMPUTED, anywhere=True))
 
     def kernel(shard: ShardInput) -> ShardOutput:
         nuclei = {name: column for name, column in shard.tables[NUMBERED].items() if name != "final"}
         rows = nuclei_in(nuclei, shard.core)
         if not rows["id"].size:
-            return ShardOutput(rows=SCHEMA.empty_table())
+            return ShardOutput(rows=schema.empty_table())
         patch = patch_of(rows)
         labels, rgb = (shard.read(name, patch).pixels for name in (NUCLEI, image))
         tissue = _tissue_map(shard, patch, grid, classes) if classes else None
+        maps = TypeMaps(shard.read(TYPE_MAP, patch).pixels, types) if types else None
         affine = grid.affine_at(downsample)
-        return ShardOutput(rows=measure(labels, rows, patch, affine, mpp, rgb, tissue))
+        return ShardOutput(rows=measure(labels, rows, patch, affine, mpp, rgb, tissue, maps, positivity))
 
     return Stage("table", downsample, shard_px, tuple(reads), (), kernel, nuclei_rows=True)
 
@@ -85,6 +99,8 @@ def measure(
     mpp: float,
     image: Array | None = None,
     tissue: TissueMap | None = None,
+    types: TypeMaps | None = None,
+    positivity: MeasureParams | None = None,
 ) -> pa.Table:
     """Measure nuclei as rows of the nuclei table.
 
@@ -96,16 +112,20 @@ def measure(
         mpp: Um per label px.
         image: RGB (H, W, 3) uint8 of ``patch``.
         tissue: Class map that gives each nucleus the class at its centroid.
+        types: Probabilities of types in ``patch``; None for no columns of types.
+        positivity: Thresholds of DAB; None for no columns of positivity.
 
     Returns:
-        One row per nucleus of ``rows``, by id, with the columns of :data:`SCHEMA`.
+        One row per nucleus of ``rows``, by id, with the columns of
+        :func:`~wsipipe.store.nuclei_table.nuclei_schema`.
 
     Raises:
         InternalError: A nucleus is not whole in the patch.
     """
     count = rows["id"].size
+    schema = nuclei_schema(types is not None, positivity is not None)
     if not count:
-        return SCHEMA.empty_table()
+        return schema.empty_table()
     own = _own_labels(labels, rows["id"])
     shape = shapes(own, count, (patch.y, patch.x))
     _check_whole(shape.area, rows, patch)
@@ -132,8 +152,27 @@ def measure(
         **dict(zip(("mean_red", "mean_green", "mean_blue"), colours, strict=True)),
         "tissue_class": _class_names(y_px0, x_px0, tissue),
         "polygon": polygon_column(rings, (patch.y, patch.x), affine),
+        **_types(own, types, count),
+        **_positivity(own, image, positivity, count),
     }
-    return pa.table([_column(columns[field.name], field, count) for field in SCHEMA], schema=SCHEMA)
+    return pa.table([_column(columns[field.name], field, count) for field in schema], schema=schema)
+
+
+def _types(own: Array, types: TypeMaps | None, count: int) -> dict[str, object]:
+    if types is None:
+        return {}
+    names, share = types_of(type_sums(own, types.maps, count), types.names)
+    return {"type": names, "type_probability": pa.array(share, pa.float32(), from_pandas=True)}
+
+
+def _positivity(
+    own: Array, image: Array | None, params: MeasureParams | None, count: int
+) -> dict[str, object]:
+    if params is None or image is None:
+        return dict.fromkeys(field.name for field in POSITIVITY_FIELDS)
+    density = mean_density(own, image, count)
+    classes = dab_classes(density, params)
+    return {"dab_od_mean": density, "dab_class": classes, "positive": classes > 0}
 
 
 def _own_labels(labels: Array, ids: Array) -> Array:

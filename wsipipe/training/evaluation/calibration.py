@@ -42,12 +42,16 @@ class FieldMaps(NamedTuple):
         nucleus: (H, W) uint8, probability times 250, temperature applied.
         centre: (H, W) uint8, likewise.
         mpp: Resolution in µm/px.
+        types: (types, H, W) uint8, probabilities of types times 250; None without types.
+        true_types: Type by id, 0 unknown, else from 1; None where types are not known.
     """
 
     truth: Labels
     nucleus: Stored
     centre: Stored
     mpp: float
+    types: Stored | None = None
+    true_types: Stored | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def mean_scores(fields: Sequence[FieldMaps], params: InstanceParams) -> dict[str
     They are ``dice`` (of the labels), ``aji``, ``pq``, ``dq`` and ``sq``.
     """
     rows = []
-    for truth, nucleus, centre, mpp in fields:
+    for truth, nucleus, centre, mpp, *_ in fields:
         found = instances(nucleus, centre, params, mpp)
         rows.append({"dice": pixel_scores(truth > 0, found > 0)["dice"]} | instance_scores(truth, found))
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}

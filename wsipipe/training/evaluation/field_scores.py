@@ -32,6 +32,8 @@ from wsipipe.training.evaluation.rotation import (
     mirrored,
     rotate_labels,
 )
+from wsipipe.training.evaluation.type_metrics import RADIUS_UM, TypePairs, found_codes, type_pairs
+from wsipipe.training.nucleus_types import type_codes
 from wsipipe.training.samples import Field, Labels
 
 
@@ -81,6 +83,20 @@ class FieldScorer:
         if not self._has_instances(field):
             return scores
         return scores | _label_scores(truth, self._instances(maps, canvas.mpp))
+
+    def type_pairs(self, field: Field) -> TypePairs | None:
+        """Return the types of the true and found nuclei of a whole field.
+
+        None where the network or the field has no types.
+        """
+        types = self.card.types
+        if not (types and field.types and self._has_instances(field)):
+            return None
+        canvas = self._canvas(field.image, field.labels, field.mpp)
+        maps, truth = stored_maps(self.predict, canvas), canvas.labels[canvas.inside.slices]
+        found = self._instances(maps, canvas.mpp)
+        codes = found_codes(found, maps[-len(types) :])
+        return type_pairs(truth, type_codes(field, types), found, codes, RADIUS_UM / canvas.mpp)
 
     def score_disc(self, field: "DiscField", rotation: Rotation) -> dict[str, float]:
         """Score the inscribed disc of a rotated field.

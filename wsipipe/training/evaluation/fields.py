@@ -23,6 +23,7 @@ from wsipipe.training.evaluation.record import (
 from wsipipe.training.evaluation.rotation import UPRIGHT, Rotation
 from wsipipe.training.evaluation.settings import EvaluationSettings, ProgressCounter, setup_of
 from wsipipe.training.evaluation.trained_on import trained_among
+from wsipipe.training.evaluation.type_metrics import pooled, type_scores
 from wsipipe.training.samples import Field
 
 Rows = list[list[Scores]]
@@ -49,6 +50,8 @@ def evaluate_fields(models: Sequence[ModelSamples[Field]], settings: EvaluationS
         for model, one in scored
     ]
     whole, rotated = _score(chosen, settings)
+    pairs = [found for scorer, one in chosen if (found := scorer.type_pairs(one)) is not None]
+    types = list(dict.fromkeys(name for scorer, _ in chosen for name in scorer.card.types))
     fields = [one for _, one in chosen]
     groups = [one.group for one in fields]
     upright = [row[0] for row in whole]
@@ -66,6 +69,7 @@ def evaluate_fields(models: Sequence[ModelSamples[Field]], settings: EvaluationS
         degrees=[rotation.degrees for rotation in settings.rotations],
         turned=_over_angles(rotated, groups, settings),
         orientation_difference=_difference(whole, rotated, settings.rotations),
+        type_f1=type_scores(pooled(pairs), types) if pairs else {},
         samples=[
             SampleScores(name=one.name, group=one.group, scores=finite(row))
             for one, row in zip(fields, upright, strict=True)

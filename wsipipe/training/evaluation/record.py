@@ -117,6 +117,8 @@ class Evaluation(EvaluationRecord):
         classes: Class names, in the order of the confusion matrix (tissue).
         confusion: Confusion matrix; rows are true classes, columns found ones (tissue).
         samples: Scores by field (nuclei).
+        type_f1: F1 of ``detection`` and of each type over all fields with types, see
+            :mod:`wsipipe.training.evaluation.type_metrics`; empty without types (nuclei).
     """
 
     schema_version: Literal[2] = 2
@@ -133,10 +135,12 @@ class Evaluation(EvaluationRecord):
     classes: list[str] = []
     confusion: list[list[int]] = []
     samples: list[SampleScores] = []
+    type_f1: Scores = {}
 
     def card_metrics(self) -> tuple[Scores, dict[str, tuple[float, float]]]:
         """Return ``metrics`` and ``intervals`` for a model card, to four places."""
         metrics = {name: round(one.value, 4) for name, one in self.original.items()}
+        metrics |= {f"type_f1_{name}": round(value, 4) for name, value in self.type_f1.items()}
         for name, over in self.turned.items():
             metrics |= {f"{name}_turned": round(over.mean, 4), f"{name}_worst_angle": round(over.worst, 4)}
             metrics[f"{name}_sd_over_angles"] = round(over.sd, 4)

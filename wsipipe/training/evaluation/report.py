@@ -33,6 +33,9 @@ def as_markdown(evaluation: Evaluation) -> str:
         parts.append(_turned(evaluation))
     if evaluation.orientation_difference is not None:
         parts.append(_exactness(evaluation))
+    if evaluation.type_f1:
+        rows = [[name, _percent(value)] for name, value in evaluation.type_f1.items()]
+        parts.append("F1 over all fields with types of nuclei:\n\n" + _table(["type", "F1"], rows))
     if evaluation.confusion:
         parts.append(_confusion(evaluation))
     return "\n\n".join(parts) + "\n"

@@ -8,6 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 from wsipipe.errors import ConfigError
+from wsipipe.training.nucleus_types import type_codes
 from wsipipe.training.recipe import Augment, Sampling
 from wsipipe.training.samples import Field, Rgb
 from wsipipe.training.sampling import augment
@@ -16,7 +17,9 @@ from wsipipe.training.sampling.targets import target_maps
 
 Maps = npt.NDArray[np.uint8]
 MAPS = ("nucleus", "centre", "touching", "known")
-GLASS_MAPS = (0, 0, 0, 1)
+TYPE = "type"
+GLASS_MAPS = (0, 0, 0, 1, 0)
+"""Values of glass in the maps, and in that of types where there is one."""
 FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
 
 
@@ -26,7 +29,7 @@ class NucleiCrops:
     Args:
         fields: Fields to crop.
         mpp: Resolution of the crops in µm/px.
-        samples: Batch, side and shares of the sources.
+        samples: Batch, side, shares of the sources, and types.
         changes: Strength of the augmentation.
 
     Raises:
@@ -35,9 +38,12 @@ class NucleiCrops:
 
     def __init__(self, fields: Sequence[Field], mpp: float, samples: Sampling, changes: Augment) -> None:
         self.mpp, self.samples, self.changes = mpp, samples, changes
+        self.maps = (*MAPS, TYPE) if samples.types else MAPS
         self.sources: dict[str, list[tuple[Field, Maps]]] = {}
         for field in fields:
             maps = target_maps(field.labels, field.has_instances, field.mpp)
+            if samples.types:
+                maps = np.dstack([maps, type_codes(field, samples.types)[field.labels]])
             self.sources.setdefault(source_key(field), []).append((field, maps))
         shares = np.array([samples.shares.get(name, 1.0) for name in self.sources])
         if not shares.sum() > 0:
@@ -51,22 +57,23 @@ class NucleiCrops:
         """Return a batch of crops.
 
         Returns:
-            ``image`` (B, S, S, 3), ``nucleus``, ``centre``, ``touching``, ``known`` (B, S, S), all uint8;
-                ``name`` (B,).
+            ``image`` (B, S, S, 3), ``nucleus``, ``centre``, ``touching``, ``known`` (B, S, S), with types
+                ``type`` (0 unknown), all uint8; ``name`` (B,).
         """
         drawn = [self.sample(rng) for _ in range(self.samples.batch)]
         maps = np.stack([one for _, one, _ in drawn])
         return {
             "image": np.stack([image for image, *_ in drawn]),
             "name": np.array([name for *_, name in drawn]),
-            **{name: np.ascontiguousarray(maps[..., index]) for index, name in enumerate(MAPS)},
+            **{name: np.ascontiguousarray(maps[..., index]) for index, name in enumerate(self.maps)},
         }
 
     def sample(self, rng: np.random.Generator) -> tuple[Rgb, Maps, str]:
-        """Return an augmented crop (S, S, 3) uint8, its maps (S, S, 4) and origin."""
+        """Return an augmented crop (S, S, 3) uint8, its maps (S, S, C) and origin."""
         side, changes = self.samples.side_px, self.changes
         if rng.random() < changes.glass:
-            image, maps = augment.glass(side, rng), np.full((side, side, 4), GLASS_MAPS, np.uint8)
+            empty = GLASS_MAPS[: len(self.maps)]
+            image, maps = augment.glass(side, rng), np.full((side, side, len(empty)), empty, np.uint8)
             if rng.random() < 0.5:
                 image, maps = covered(image, maps, augment.ink(side, rng), rng)
             return augment.optics(image, rng, changes), maps, "glass"
@@ -142,4 +149,4 @@ def covered(image: Rgb, maps: Maps, cover: Rgb, rng: np.random.Generator) -> tup
     grain = int(rng.choice((4, 8, 24)))
     height = ndimage.zoom(rng.normal(size=(grain, grain)), side / grain, order=1)
     gone = (height > np.quantile(height, rng.uniform(0.5, 0.97)))[..., None]
-    return np.where(gone, cover, image), np.where(gone, np.array(GLASS_MAPS, np.uint8), maps)
+    return np.where(gone, cover, image), np.where(gone, np.array(GLASS_MAPS[: maps.shape[2]], np.uint8), maps)

@@ -29,11 +29,13 @@ def soft_dice(probability: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 def nuclei_loss(scores: torch.Tensor, batch: Batch, weights: LossWeights) -> torch.Tensor:
     """Compute the loss of nucleus and centre map.
 
-    The parts are BCE and Dice of the nucleus map, and BCE of the centre map where it is known.
+    The parts are BCE and Dice of the nucleus map, BCE of the centre map where it is known, and the
+    cross-entropy of the types in pixels of nuclei of known type.
 
     Args:
-        scores: Raw scores (B, 2, H, W) of nucleus and centre.
-        batch: ``nucleus``, ``touching``, ``known`` as 0 and 1, ``centre`` as 0 to 255, all (B, H, W).
+        scores: Raw scores (B, 2 + types, H, W) of nucleus, centre and types.
+        batch: ``nucleus``, ``touching``, ``known`` as 0 and 1, ``centre`` as 0 to 255, all (B, H, W); with
+            types also ``type``, 0 where it is unknown, else from 1.
         weights: Weights of the parts.
     """
     scores = scores.float()
@@ -42,11 +44,24 @@ def nuclei_loss(scores: torch.Tensor, batch: Batch, weights: LossWeights) -> tor
     entropy = functional.binary_cross_entropy_with_logits
     shape = entropy(scores[:, 0], nucleus, reduction="none")
     depth = entropy(scores[:, 1], batch["centre"].float() / 255, reduction="none")
-    return (
+    loss = (
         weights.nucleus * weighted_mean(shape, emphasis)
         + weights.dice * soft_dice(scores[:, 0].sigmoid(), nucleus)
         + weights.centre * weighted_mean(depth, emphasis * batch["known"])
     )
+    return loss + weights.types * type_loss(scores[:, 2:], batch["type"]) if scores.shape[1] > 2 else loss
+
+
+def type_loss(scores: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
+    """Return the mean cross-entropy of pixels of known type, 0 without any.
+
+    Args:
+        scores: Raw scores (B, types, H, W).
+        types: (B, H, W) uint8, 0 where the type is unknown, else from 1.
+    """
+    target = types.long() - 1
+    entropy = functional.cross_entropy(scores, target, ignore_index=-1, reduction="sum")
+    return entropy / (target >= 0).sum().clamp(min=1)
 
 
 def tissue_loss(scores: torch.Tensor, batch: Batch, weights: LossWeights) -> torch.Tensor:

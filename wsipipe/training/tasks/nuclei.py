@@ -18,7 +18,16 @@ from wsipipe.stages.stain import REFERENCE, colours, lookup, restained
 from wsipipe.store.encoding import PROBABILITY_MAX
 from wsipipe.training.datasets import read_fields
 from wsipipe.training.evaluation.calibration import FieldMaps, choose, mean_scores, pixel_temperature
-from wsipipe.training.evaluation.inference import field_canvas, predictor_of, stored_maps
+from wsipipe.training.evaluation.inference import field_canvas, instances, predictor_of, stored_maps
+from wsipipe.training.evaluation.type_metrics import (
+    RADIUS_UM,
+    as_metrics,
+    found_codes,
+    pooled,
+    type_pairs,
+    type_scores,
+)
+from wsipipe.training.nucleus_types import type_codes, type_outputs
 from wsipipe.training.recipe import Recipe
 from wsipipe.training.samples import Field
 from wsipipe.training.sampling.batches import Batch
@@ -38,14 +47,12 @@ class NucleiTask:
     """Training task for nuclei, from fields to a network with two maps.
 
     Attributes:
-        outputs: Output maps of the network.
         activation: Activation of the outputs.
 
     Raises:
         ConfigError: No label map has a nucleus.
     """
 
-    outputs = OUTPUTS
     activation: Activation = "sigmoid"
 
     def __init__(self, recipe: Recipe, data: Sequence[Path]) -> None:
@@ -62,9 +69,14 @@ class NucleiTask:
         return REFERENCE if self.recipe.restain else None
 
     @property
+    def outputs(self) -> tuple[Output, ...]:
+        """Output maps of the network, those of types last."""
+        return (*OUTPUTS, *type_outputs(self.recipe.samples.types))
+
+    @property
     def arguments(self) -> dict[str, object]:
         """Arguments of the network that follow from the task."""
-        return {"in_channels": 3, "out_channels": len(OUTPUTS)}
+        return {"in_channels": 3, "out_channels": len(self.outputs)}
 
     def counts(self) -> npt.NDArray[np.float64]:
         """Return counts (n, 2) of each field for the fold assignment.
@@ -131,22 +143,29 @@ class NucleiTask:
                 continue
             lattice, stain = predict.lattice_px, card.stain_reference
             canvas = field_canvas(field.image, field.labels, field.mpp, card.mpp, lattice, stain)
-            nucleus, centre = stored_maps(predict, canvas)
-            found.append(FieldMaps(canvas.labels[canvas.inside.slices], nucleus, centre, canvas.mpp))
+            nucleus, centre, *types = stored_maps(predict, canvas)
+            maps = FieldMaps(canvas.labels[canvas.inside.slices], nucleus, centre, canvas.mpp)
+            if types and field.types:
+                maps = maps._replace(types=np.stack(types), true_types=type_codes(field, card.types))
+            found.append(maps)
         return found
 
     def measure(
         self, network: nn.Module, card: ModelCard, held_out: Sequence[Field], device: Device
     ) -> dict[str, float]:
-        """Return Dice, AJI and PQ at fixed thresholds.
+        """Return Dice, AJI and PQ at fixed thresholds, and F1 of types.
 
-        It is fast, for validations during training; ``score`` is AJI + PQ.
+        It is fast, for validations during training; ``score`` is AJI + PQ + the mean F1 of types.
         """
         params = InstanceParams(nucleus_threshold=0.5, centre_threshold=0.4)
-        scores = mean_scores(self.predict(network, card, held_out, device), params)
-        return {name: scores[name] for name in ("dice", "aji", "pq")} | {
-            "score": scores["aji"] + scores["pq"]
-        }
+        maps = self.predict(network, card, held_out, device)
+        scores, of_types = mean_scores(maps, params), scores_of_types(maps, params, card.types)
+        score = scores["aji"] + scores["pq"]
+        if of_types:
+            score += float(np.mean([of_types.get(name, 0.0) for name in card.types]))
+        return (
+            {name: scores[name] for name in ("dice", "aji", "pq")} | as_metrics(of_types) | {"score": score}
+        )
 
     def calibrate(self, card: ModelCard, predictions: Sequence[FieldMaps]) -> ModelCard:
         """Choose temperature and instance parameters, and add them to the card.
@@ -163,10 +182,30 @@ class NucleiTask:
         return card.model_copy(update={"temperature": temperature, **chosen})
 
     def score(self, card: ModelCard, predictions: Sequence[FieldMaps]) -> dict[str, float]:
-        """Return mean scores of fields with the card's parameters."""
+        """Return mean scores of fields with the card's parameters, and F1 of types over all fields."""
         thresholds = {f"{name}_threshold": value for name, value in card.thresholds.items()}
         params = InstanceParams(**thresholds, **card.instance_params)
-        return mean_scores(tempered(predictions, card.temperature), params)
+        maps = tempered(predictions, card.temperature)
+        return mean_scores(maps, params) | as_metrics(scores_of_types(maps, params, card.types))
+
+
+def scores_of_types(
+    predictions: Sequence[FieldMaps], params: InstanceParams, names: Sequence[str]
+) -> dict[str, float]:
+    """Return the F1 of types over all fields with types; empty without any.
+
+    Args:
+        predictions: Maps and truth of fields.
+        params: Instance parameters.
+        names: Types of the network.
+    """
+    pairs = []
+    for maps in predictions:
+        if maps.types is not None and maps.true_types is not None:
+            found = instances(maps.nucleus, maps.centre, params, maps.mpp)
+            codes = found_codes(found, maps.types)
+            pairs.append(type_pairs(maps.truth, maps.true_types, found, codes, RADIUS_UM / maps.mpp))
+    return type_scores(pooled(pairs), names) if pairs else {}
 
 
 def tempered(predictions: Sequence[FieldMaps], temperature: float) -> list[FieldMaps]:

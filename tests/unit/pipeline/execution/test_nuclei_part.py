@@ -28,7 +28,7 @@ def rows(*ids: int) -> pa.Table:
 
 
 def written(folder: Path) -> list[Path]:
-    label = SimpleNamespace(legend=(LabelClass(0, "STR", (7, 8, 9)),))
+    label = SimpleNamespace(legend=(LabelClass(0, "STR", (7, 8, 9)),), about={})
     plan: Any = SimpleNamespace(
         slide=SimpleNamespace(slide_id="slide"), published=lambda kind: iter([(None, label)])
     )
