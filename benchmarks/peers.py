@@ -28,7 +28,7 @@ from peer_parts.bench import Bench, say
 from peer_parts.machine import cores, describe, load
 from peer_parts.processes import BENCHMARKS, CHECKOUT, Environment, ToolError, run_job
 from peer_parts.table import Comparison, flag_differences, markdown
-from peer_parts.tools import COMMANDS, CONVERTERS, NUCLEI, READERS, TISSUE, packages
+from peer_parts.tools import COMMANDS, CONVERTERS, NUCLEI, READERS, TISSUE, Tool, packages
 
 PARTS = ("reading", "pyramid", "nuclei", "tissue", "fixed")
 TILE_PX, LEAST_TILES, MPP, NETWORK_MPP = 512, 256, 0.25, 0.5
@@ -46,19 +46,22 @@ def main() -> int:
         bench = Bench((project, *others), Path(folder), cores(), asked.precision, asked.rounds, asked.limit_s)
         before = describe()
         bench.look(packages())
-        found = list(comparisons(bench, asked))
-        text = page(bench, before, found)
-    print(text)
-    if asked.markdown:
-        asked.markdown.write_text(text)
-    if asked.json:
-        content = {
-            "machine": before,
-            "versions": bench.versions,
-            "comparisons": [asdict(each) for each in found],
-        }
-        asked.json.write_text(json.dumps(content, indent=1))
+        found: list[Comparison] = []
+        for each in comparisons(bench, asked):
+            found.append(each)
+            save(asked, bench, before, found)  # half an hour of figures survives an error later on
+    print(page(bench, before, found))
     return int(any(each.baseline not in each.runs for each in found))
+
+
+def save(asked: argparse.Namespace, bench: Bench, before: str, found: list[Comparison]) -> None:
+    """Write what has been found so far to the files that were asked for."""
+    if asked.markdown:
+        asked.markdown.write_text(page(bench, before, found))
+    if asked.json:
+        figures = [asdict(each) for each in found]
+        content = {"machine": before, "versions": bench.versions, "comparisons": figures}
+        asked.json.write_text(json.dumps(content, indent=1))
 
 
 def parsed() -> argparse.Namespace:
@@ -149,7 +152,7 @@ def reading(bench: Bench, slide: Path, small: bool) -> Iterator[Comparison]:
         found = Comparison(
             f"Reading tiles of {TILE_PX} px at {facts['mpp'] * factor:.3g} um/px, {slide.name}",
             "wsipipe",
-            f"{len(tiles)} tiles, each reader opened anew for each of {passes} passes. {ALONE}",
+            f"{len(tiles)} tiles, read in {passes} passes that each open the slide again. {ALONE}",
             len(tiles),
             "tiles",
         )
@@ -168,7 +171,7 @@ def pyramid(bench: Bench, slide: Path) -> Comparison:
     return bench.compare(found, CONVERTERS, bench.job(request(bench, slide, warm=str(made(bench, 512)))))
 
 
-def networks(bench: Bench, slide: Path, tools: tuple, title: str) -> Comparison:
+def networks(bench: Bench, slide: Path, tools: tuple[Tool, ...], title: str) -> Comparison:
     """Compare networks on a slide from start to end."""
     facts = facts_of(bench, slide)
     factor = round(NETWORK_MPP / facts["mpp"])

@@ -1,6 +1,6 @@
 """Read tiles of a slide with each reader.
 
-A reader is opened anew for each pass, so that its cache holds nothing of the pass before. wsipipe decodes in
+Each pass opens the slide again, so that its cache holds nothing of the pass before. wsipipe decodes in
 threads of its own; the others read several tiles at a time in threads that share a handle. Tiles at a
 coarser scale come from the next finer level, by Pillow's means unless the library has a function of its own.
 """

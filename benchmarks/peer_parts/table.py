@@ -80,6 +80,14 @@ def ratio_text(values: list[float]) -> str:
     return middle if len(values) == 1 else f"{middle} ({min(values):.2f} to {max(values):.2f})"
 
 
+def ratio_cell(own: Rounds, other: Rounds, value: Value) -> str:
+    """Return the text of the ratios, or that there is none."""
+    try:
+        return ratio_text(ratios(own, other, value))
+    except ValueError:
+        return "none: a time of 0"
+
+
 def middle(runs: Rounds, value: Value) -> float | None:
     """Return the median of a value; None if no run has it."""
     values = [found for found in map(value, runs.values()) if found is not None]
@@ -133,7 +141,7 @@ def columns(found: Comparison) -> Iterator[tuple[str, Callable[[str], str]]]:
         return lambda tool: number(middle(runs[tool], of))
 
     def against(of: Value) -> Callable[[str], str]:
-        return lambda tool: ratio_text(ratios(own, runs[tool], of))
+        return lambda tool: ratio_cell(own, runs[tool], of)
 
     yield "tool", lambda tool: tool
     if found.amount:

@@ -86,7 +86,7 @@ def nuclei_by_hovernet(request: Request) -> dict[str, Any]:
         stride_shape=(164, 164),
     )
     network = HoVerNet(num_types=len(TYPES), mode="fast", nuc_type_dict=TYPES)
-    return run(request, NucleusInstanceSegmentor, network, config, UNET_BATCH, "annotationstore")
+    return run(request, NucleusInstanceSegmentor, network, config, UNET_BATCH, "qupath")
 
 
 def tissue_by_resnet18(request: Request) -> dict[str, Any]:
