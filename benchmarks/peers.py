@@ -18,6 +18,7 @@ process. No weights are fetched: networks of other tools have random weights.
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ WHOLE = "The whole process, start-up included."
 def main() -> int:
     """Parse, measure, write; return 1 if wsipipe itself failed in a part."""
     asked = parsed()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the tool that runs is ended too
     project = Environment("the project", Path(sys.executable), (BENCHMARKS, CHECKOUT))
     others = (Environment("the other tools", asked.peers_python.absolute()),) if asked.peers_python else ()
     with tempfile.TemporaryDirectory(prefix="wsipipe-peers-") as folder:

@@ -60,7 +60,11 @@ def timed(command: list[str], variables: dict[str, str], limit_s: float) -> Run:
             )
         except OSError as error:
             raise ToolError(f"{command[0]} cannot be started: {error}") from error
-        late = waited(process, limit_s)
+        try:
+            late = waited(process, limit_s)
+        except BaseException:  # an interrupt reaches this process alone
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         _, status, used = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)  # it is waited for here, for its resources

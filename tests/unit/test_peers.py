@@ -164,6 +164,19 @@ def test_a_process_is_timed_or_its_error_told() -> None:
         processes.timed(["/absent/tool"], {}, 1)
 
 
+def test_an_interrupt_ends_the_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def interrupted(process, limit_s):
+        started.append(process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes, "waited", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        processes.timed([sys.executable, "-S", "-c", "import time; time.sleep(60)"], HERE.variables(1), 60)
+    assert started[0].wait(10) == -9
+
+
 def test_stages_of_a_run_are_parted_at_the_network() -> None:
     seconds = {"tissue": 1.0, "tile": 2.0, "segment": 8.0, "seeds": 0.5, "finish": 1.5}
     done = {"status": "done", "seconds": seconds, "nuclei": 7}
