@@ -3,7 +3,8 @@ r"""Compare wsipipe with the tools that a user would take instead, in one run.
 The whole, on a quiet machine, about half an hour on two cores; writes the tables of docs/performance.md:
 
     uv venv /tmp/peers/venv
-    uv pip install --python /tmp/peers/venv/bin/python tiatoolbox fastslide tiffslide pyvips pyvips-binary
+    uv pip install --compile-bytecode --python /tmp/peers/venv/bin/python \
+        tiatoolbox fastslide tiffslide pyvips pyvips-binary
     python benchmarks/peers.py --peers-python /tmp/peers/venv/bin/python --real CMU-1-Small-Region.svs \
         --markdown peers.md --json peers.json
 
