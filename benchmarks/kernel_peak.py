@@ -15,7 +15,6 @@ import ctypes
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,7 @@ import numpy as np
 import torch
 from gmr_timing import keep_freed_memory
 from overhead import computed_px, layer_cost
-from torch import nn
-from torch.nn import functional
+from peer_parts.plain_unet import PlainUNet
 
 from wsipipe.common.compiled import compiled, compiler, processor
 from wsipipe.models.kernels.parts import resample_part, run_parts
@@ -38,7 +36,7 @@ from wsipipe.models.streaming.reach import reaches
 SHIPPED = ("nuclei_gmr_unet_0.5", "tissue_gmr_resnet18_1.0")
 SOURCE = Path(__file__).with_suffix(".cpp")
 FLAGS = ("-O3", "-march=native", "-shared", "-fPIC", "-std=c++17")
-WIDTHS, CELL_PX, BAND_PX = (16, 32, 64, 128, 256), 16, 64
+CELL_PX, BAND_PX = 16, 64
 
 
 def peak(repeats: int) -> tuple[float, float]:
@@ -133,37 +131,6 @@ def print_layers(name: str, side_px: int, repeats: int, best: float) -> None:
     rest = whole - sum(seconds.values())
     print(f"all else | {1e9 * rest / side_px**2:.1f} | {rest / whole:.1%}")
     print(f"whole | {1e9 * whole / side_px**2:.1f} of the core | {side_px**2 / whole / 1e6:.3f} useful Mpx/s")
-
-
-class PlainUNet(nn.Module):
-    """An ordinary U-Net: 3x3 twice, ReLU, largest of 2x2, bilinear up-sampling, concatenation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        inputs = (3, *WIDTHS[:-1])
-        self.down = nn.ModuleList(double(a, b) for a, b in zip(inputs, WIDTHS, strict=True))
-        pairs = list(pairwise(WIDTHS))
-        self.up = nn.ModuleList(double(a + b, a) for a, b in reversed(pairs))
-        self.head = nn.Conv2d(WIDTHS[0], 2, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return scores (B, 2, H, W) of images (B, 3, H, W)."""
-        skips = []
-        for block in self.down:
-            x = block(x)
-            skips.append(x)
-            x = functional.max_pool2d(x, 2)
-        x = skips.pop()
-        for block in self.up:
-            larger = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-            x = block(torch.cat([skips.pop(), larger], 1))
-        return self.head(x)
-
-
-def double(channels: int, outputs: int) -> nn.Sequential:
-    """Return two 3x3 convolutions with folded norms, each with ReLU."""
-    first, second = nn.Conv2d(channels, outputs, 3, padding=1), nn.Conv2d(outputs, outputs, 3, padding=1)
-    return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))
 
 
 def print_plain(side_px: int, repeats: int) -> None:
