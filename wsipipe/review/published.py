@@ -97,7 +97,7 @@ class PublishedSlide:
     @property
     def positivity(self) -> MeasureParams | None:
         """Thresholds of DAB; None where it was not measured."""
-        workflow = self.result.attributes.get("workflow", {})
+        workflow: Any = self.result.attributes.get("workflow", {})
         return MeasureParams(**workflow["measure"]) if "measure" in workflow else None
 
     @cached_property
