@@ -1,8 +1,8 @@
 """What types and positivity of nuclei cost: processor seconds against a run without them.
 
-``python benchmarks/nucleus_types.py`` prints ratios of the network with four types to that without, and of the table
-with types and with positivity to that without, on one field of 1,024 px with about 1,300 nuclei. Repeats are
-interleaved, and the least time of each counts.
+``python benchmarks/nucleus_types.py`` prints ratios of the network with four types to that without, and of
+the table with types and with positivity to that without, on one field of 1,024 px with about 1,300 nuclei.
+Repeats are interleaved, and the least time of each counts.
 """
 
 import copy
