@@ -93,13 +93,12 @@ def segment_stage(
         Read(TISSUE, tissue_downsample(grid.mpp), outside=NOT_COMPUTED),
     )
     sizes = PassSizes(cell_px=unit, halo_px=halo, patch_px=params.patch_px)
-    names = [probability_name(output.name) for output in card.maps]
+    names = {output.name: probability_name(output.name) for output in card.maps}
     types = params.types_of(card)
-    nucleus = [output.name for output in card.maps].index("nucleus") if types else 0
 
     def kernel(shard: ShardInput) -> ShardOutput:
         in_tissue = shard.read(TISSUE).pixels == 1
-        outputs = {name: np.full(shard.core.shape, NOT_COMPUTED, np.uint8) for name in names}
+        outputs = {name: np.full(shard.core.shape, NOT_COMPUTED, np.uint8) for name in names.values()}
         if types:
             outputs[TYPE_MAP] = np.full((len(types), *shard.core.shape), NOT_COMPUTED, np.uint8)
         if not in_tissue.any():
@@ -109,17 +108,18 @@ def segment_stage(
         pixels = pixels if table is None else restained(pixels, table)
         for found in passes(shard.network, pixels, in_tissue, sizes):
             inside = upsampled(in_tissue[found.region.scaled(1, unit).slices], unit)
-            stored = quantise(found.probabilities[: len(names) + len(types)])
-            for name, values in zip(names, stored, strict=False):
-                outputs[name][found.region.slices] = np.where(inside, values, np.uint8(NOT_COMPUTED))
+            stored = dict(zip(card.output_names, quantise(found.probabilities), strict=True))
+            for output, name in names.items():
+                outputs[name][found.region.slices] = np.where(inside, stored[output], np.uint8(NOT_COMPUTED))
             if types:
-                foreground = inside & (stored[nucleus] >= foreground_level)
+                foreground = inside & (stored["nucleus"] >= foreground_level)
+                values = np.stack([stored[name] for name in types])
                 outputs[TYPE_MAP][:, *found.region.slices] = np.where(
-                    foreground, stored[len(names) :], np.uint8(NOT_COMPUTED)
+                    foreground, values, np.uint8(NOT_COMPUTED)
                 )
         return ShardOutput(outputs)
 
-    writes = [Write(name, "probability", "uint8", NOT_COMPUTED) for name in names]
+    writes = [Write(name, "probability", "uint8", NOT_COMPUTED) for name in names.values()]
     if types:
         writes.append(Write(TYPE_MAP, "scratch", "uint8", NOT_COMPUTED, types))
     return Stage("segment", downsample, shard_px, reads, tuple(writes), kernel, network=params)

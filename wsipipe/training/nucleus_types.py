@@ -1,6 +1,4 @@
-"""Types of nuclei in training.
-
-Names of data sets stand for types of a network.
+"""Types of nuclei in training: meanings and colours of their names.
 
 CoNSeP has the four types of :data:`COLOURS` under the same names. NuCLS (10 fields here, breast) has
 ``tumour``, which is epithelial in carcinoma of the breast, and ``non_tumour``, which may be anything else:

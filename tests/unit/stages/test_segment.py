@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
-from wsipipe.models.cards.card import ModelCard, StainReference
+from wsipipe.models.cards.card import ModelCard, Output, StainReference
 from wsipipe.stages.grid import CanvasGrid, network_level
 from wsipipe.stages.passes import blocks
-from wsipipe.stages.segment import SegmentParams, segment_stage
+from wsipipe.stages.segment import TYPE_MAP, SegmentParams, segment_stage
 from wsipipe.stages.stage import Patch, ShardInput, ShardOutput
 from wsipipe.stages.stain import colours, lookup, restained
 from wsipipe.stages.tissue import TISSUE
@@ -111,3 +111,39 @@ def test_blocks_are_those_with_tissue() -> None:
 def test_wrong_parameters_are_refused(wrong: dict) -> None:
     with pytest.raises(ValidationError):
         SegmentParams(**wrong)
+
+
+def test_types_are_stored_where_there_is_foreground() -> None:
+    names = ("a", "b")
+    outputs = (*CARD.outputs, *(Output(name=name) for name in names))
+    card = CARD.model_copy(update={"outputs": outputs, "types": names})
+
+    def model(patch: np.ndarray) -> np.ndarray:
+        nucleus = np.zeros(patch.shape[:2], np.float32)
+        nucleus[16:32] = 0.6
+        nucleus[32:40] = 0.4
+        return np.stack([nucleus, nucleus, np.full_like(nucleus, 0.3), np.full_like(nucleus, 0.7)])
+
+    def computed(chosen: SegmentParams) -> ShardOutput:
+        stage = segment_stage(chosen, card, GRID, 128, foreground_level=125)
+        core = stage.core(GRID, (0, 0))
+        patches = {
+            TISSUE: Patch(np.ones((8, 8), np.uint8), Region(0, 0, 8, 8)),
+            "image/0": Patch(np.zeros((160, 160, 3), np.uint8), core.grown(16)),
+        }
+        read = lambda name, around=None: patches[name]  # noqa: E731
+        return stage.kernel(ShardInput((0, 0), core, read, model=model))
+
+    typed = computed(SegmentParams(patch_px=64)).arrays
+    types = typed.pop(TYPE_MAP)
+    assert types.shape == (2, 128, 128)
+    assert [np.unique(each).tolist() for each in types] == [[75, NOT_COMPUTED], [175, NOT_COMPUTED]]
+    assert ((types[0] == 75) == (typed["probabilities/nucleus/0"] == 150)).all()
+    plain = computed(SegmentParams(patch_px=64, types=False)).arrays
+    assert plain.keys() == typed.keys()
+    assert all((plain[name] == typed[name]).all() for name in plain)
+
+
+def test_a_network_with_other_outputs_than_its_card_is_refused() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        shard(1, lambda patch: np.zeros((3, *patch.shape[:2]), np.float32))

@@ -1,5 +1,7 @@
 """Scores of a field: 1 for a perfect network, the same bits at the eight orientations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from wsipipe.models.cards.card import ModelCard, Output
 from wsipipe.models.cards.weights import read_card
 from wsipipe.training.evaluation.field_scores import DiscField, FieldScorer, crop_middle
 from wsipipe.training.evaluation.rotation import MIRRORED, Rotation, rotations
+from wsipipe.training.evaluation.type_metrics import type_scores
 from wsipipe.training.samples import Field
 from wsipipe.training.sampling.targets import centre_map
 
@@ -116,3 +119,30 @@ def test_only_the_middle() -> None:
 def test_a_classifier_is_refused() -> None:
     with pytest.raises(ModelError, match="not a nucleus map"):
         FieldScorer(Seer(), read_card("tissue_gmr_resnet18_1.0"))
+
+
+def test_types_are_scored_where_field_and_network_have_them() -> None:
+    names = ("a", "b")
+    typed = CARD.model_copy(
+        update={"outputs": (*CARD.outputs, *(Output(name=name) for name in names)), "types": names}
+    )
+    one = field()
+    count = int(one.labels.max())
+    known = replace(one, types=tuple(names[number % 2] for number in range(1, count + 1)))
+
+    class Typed(Seer):
+        """Sees the truth, and takes every nucleus for the second type."""
+
+        def __call__(self, patch: np.ndarray) -> np.ndarray:
+            maps = super().__call__(patch)
+            return np.concatenate([maps, np.zeros_like(maps[:1]), np.ones_like(maps[:1])])
+
+    assert FieldScorer(Typed(), typed).score_whole(known) == FieldScorer(Seer(), CARD).score_whole(one)
+    pairs = FieldScorer(Typed(), typed).type_pairs(known)
+    assert pairs is not None
+    assert (pairs.found == 2).all()
+    assert len(pairs.true) == count
+    scores = type_scores(pairs, names)
+    assert scores == {"detection": 1.0, "a": 0.0, "b": pytest.approx(2 * 18 / (2 * 18 + 2 * 18))}
+    assert FieldScorer(Typed(), typed).type_pairs(one) is None
+    assert FieldScorer(Seer(), CARD).type_pairs(known) is None
