@@ -12,7 +12,7 @@ from typing import TextIO
 
 import typer
 
-from wsipipe.cli import doctor, evaluate, models, plan, results, review, run, slides, train, versions
+from wsipipe.cli import doctor, evaluate, export, models, plan, results, review, run, slides, train, versions
 from wsipipe.cli.shared import app, console, stderr
 from wsipipe.common.about import __version__
 from wsipipe.errors import ExitCode, StorageError, WsipipeError
@@ -21,6 +21,7 @@ __all__ = [
     "app",
     "doctor",
     "evaluate",
+    "export",
     "main",
     "models",
     "plan",
