@@ -1,7 +1,7 @@
 """Command ``export``: a finished result in the format of another program."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,7 +12,7 @@ from wsipipe.errors import ConfigError
 @app.command()
 def export(
     format_name: Annotated[
-        str, typer.Argument(metavar="FORMAT", help="Format: csv or geojson; see docs/exports.md.")
+        str, typer.Argument(metavar="FORMAT", help="Format: csv, geojson, ome-tiff, wsinfer or coco.")
     ],
     slide: Annotated[
         Path | None, typer.Argument(metavar="OUT/SLIDE", help="Folder of one slide in the results.")
@@ -30,6 +30,10 @@ def export(
     min_probability: Annotated[
         float, typer.Option(min=0, max=1, help="Least mean probability of a nucleus.")
     ] = 0.0,
+    layer: Annotated[
+        Literal["nuclei", "tissue", "tissue_class", "image", "overlay"],
+        typer.Option(help="Picture of an OME-TIFF."),
+    ] = "nuclei",
     old_tile: Annotated[bool, typer.Option("--tile", hidden=True)] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +50,7 @@ def export(
             "No result was named. Name the folder of one slide, OUT/SLIDE, after the format; to export a "
             "network, run wsipipe models export WEIGHTS --to FILE."
         )
-    options = ExportOptions(tuple(only_class or ()), min_probability)
+    options = ExportOptions(tuple(only_class or ()), min_probability, layer)
     written = export_result(format_name, slide, to, options, overwrite=overwrite)
     if as_json:
         found = {"path": str(written.path), "format": format_name, "size_bytes": written.size_bytes}

@@ -42,7 +42,10 @@ class ExportFormat:
 _SELECTION = frozenset({"classes", "min_probability"})
 FORMATS = {
     "csv": ExportFormat("csv_table", "nuclei.csv", "nuclei", _SELECTION),
-    "geojson": ExportFormat("geojson", "nuclei.geojson.gz", "nuclei", _SELECTION | {"compressed"}),
+    "geojson": ExportFormat("geojson", "nuclei.geojson.gz", "nuclei", _SELECTION),
+    "ome-tiff": ExportFormat("ome_tiff", "{layer}.ome.tif", "levels", frozenset({"layer"})),
+    "wsinfer": ExportFormat("wsinfer", "wsinfer", "cells", marker="model-outputs-csv"),
+    "coco": ExportFormat("coco", "nuclei.coco.json", "nuclei", _SELECTION),
 }
 _SPELT = {"classes": "--class", "min_probability": "--min-probability", "layer": "--layer"}
 
