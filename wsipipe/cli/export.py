@@ -12,7 +12,10 @@ from wsipipe.errors import ConfigError
 @app.command()
 def export(
     format_name: Annotated[
-        str, typer.Argument(metavar="FORMAT", help="Format: csv, geojson, ome-tiff, wsinfer or coco.")
+        str,
+        typer.Argument(
+            metavar="FORMAT", help="Format: csv, geojson, ome-tiff, wsinfer, coco, ome-zarr or anndata."
+        ),
     ],
     slide: Annotated[
         Path | None, typer.Argument(metavar="OUT/SLIDE", help="Folder of one slide in the results.")

@@ -46,6 +46,10 @@ FORMATS = {
     "ome-tiff": ExportFormat("ome_tiff", "{layer}.ome.tif", "levels", frozenset({"layer"})),
     "wsinfer": ExportFormat("wsinfer", "wsinfer", "cells", marker="model-outputs-csv"),
     "coco": ExportFormat("coco", "nuclei.coco.json", "nuclei", _SELECTION),
+    "ome-zarr": ExportFormat("ome_zarr04", "slide.ome.zarr", "arrays", marker=".zattrs"),
+    "anndata": ExportFormat(
+        "anndata_table", "nuclei.h5ad", "nuclei", _SELECTION, needs="anndata", extra="anndata"
+    ),
 }
 _SPELT = {"classes": "--class", "min_probability": "--min-probability", "layer": "--layer"}
 

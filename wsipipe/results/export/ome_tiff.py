@@ -25,7 +25,7 @@ _WHITE = 255
 
 
 @dataclass(frozen=True)
-class Level:
+class PictureLevel:
     """One level of a picture.
 
     Attributes:
@@ -59,14 +59,14 @@ def write(source: ExportSource, path: Path) -> int:
     return len(_levels(source, layer))
 
 
-def _levels(source: ExportSource, layer: str) -> list[Level]:
+def _levels(source: ExportSource, layer: str) -> list[PictureLevel]:
     if layer in ("image", "overlay") and not source.result.image:
         raise NoResultError(
             f"{source.result.folder} holds no image, since it was run with --image none. Name another "
             "--layer, or run the workflow again with --image lossless."
         )
     if layer == "overlay":
-        return [Level(one.shape, one.tile) for one in _overlays(source)]
+        return [PictureLevel(one.shape, one.tile) for one in _overlays(source)]
     if layer == "image":
         return [_image_level(array) for array in source.result.image]
     labels = source.result.labels
@@ -77,15 +77,15 @@ def _levels(source: ExportSource, layer: str) -> list[Level]:
     return [_label_level(array) for array in labels[layer]]
 
 
-def _label_level(array: zarr.Array) -> Level:
-    return Level((array.shape[0], array.shape[1]), lambda region: read_region(array, region, 0))
+def _label_level(array: zarr.Array) -> PictureLevel:
+    return PictureLevel((array.shape[0], array.shape[1]), lambda region: read_region(array, region, 0))
 
 
-def _image_level(array: zarr.Array) -> Level:
+def _image_level(array: zarr.Array) -> PictureLevel:
     def read(region: Region) -> Array:
         return np.moveaxis(read_region(array, region, _WHITE), 0, 2)
 
-    return Level((array.shape[1], array.shape[2]), read)
+    return PictureLevel((array.shape[1], array.shape[2]), read)
 
 
 def _overlays(source: ExportSource) -> Iterator[Overlay]:
@@ -99,7 +99,7 @@ def _overlays(source: ExportSource) -> Iterator[Overlay]:
         yield Overlay(image, nuclei[level] if nuclei else None, classes, cell_px, slide.classes)
 
 
-def _write_pyramid(path: Path, levels: Sequence[Level], name: str, mpp: float) -> None:
+def _write_pyramid(path: Path, levels: Sequence[PictureLevel], name: str, mpp: float) -> None:
     first = levels[0].read(Region(0, 0, 1, 1))
     options: dict[str, Any] = {
         "photometric": "rgb" if first.ndim == 3 else "minisblack",
@@ -130,7 +130,7 @@ def _metadata(name: str, mpp: float, colour: bool) -> dict[str, object]:
     return {"axes": "YXS" if colour else "YX", "Name": name, **size, **units}
 
 
-def _tiles(level: Level) -> Iterator[Array]:
+def _tiles(level: PictureLevel) -> Iterator[Array]:
     """Yield the tiles of a level in raster order, filled up with zeros."""
     height, width = level.shape
     for y in range(0, height, TILE_PX):
