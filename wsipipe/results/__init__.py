@@ -1,1 +1,1 @@
-"""Exports of finished results, and comparisons with other results."""
+"""Exports of finished results, and comparisons with references."""
