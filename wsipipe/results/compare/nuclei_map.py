@@ -87,10 +87,10 @@ def open_other(path: Path, slide: PublishedSlide) -> NucleiMap:
 
 def _other_result(folder: Path, slide: PublishedSlide) -> NucleiMap:
     source = open_source(folder)
-    other = source.slide
+    found, other = map_of_result(source), source.slide
     if (other.shape, other.mpp, other.affine) != (slide.shape, slide.mpp, slide.affine):
         raise ConfigError(
             f"{folder} and {slide.folder} have different px grids. If they are of one slide, compare with "
             f"{folder / 'nuclei.geojson.gz'}, which is in level-0 px."
         )
-    return map_of_result(source)
+    return found

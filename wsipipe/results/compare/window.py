@@ -14,7 +14,7 @@ FILL_SHARE = 0.45
 
 
 def worst_window(tally: Tally, part: Region, side_px: int) -> Region:
-    """Return the square with the most differences.
+    """Return the square with the most differences; without any, with the most nuclei.
 
     Squares overlap by half; the first one in raster order is taken among equals.
 
@@ -30,6 +30,8 @@ def worst_window(tally: Tally, part: Region, side_px: int) -> Region:
     ]
     y = np.concatenate([tally.true.y[alone[0]], tally.found.y[alone[1]]])
     x = np.concatenate([tally.true.x[alone[0]], tally.found.x[alone[1]]])
+    if not y.size:
+        y, x = tally.found.y, tally.found.x
     half = max(1, side_px // 2)
     cells = [max(2, -(-side // half)) for side in part.shape]
     row, column = ((at - start).astype(int) // half for at, start in ((y, part.y), (x, part.x)))

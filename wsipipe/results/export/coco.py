@@ -95,6 +95,8 @@ def one_ring(polygon: shapely.Polygon) -> Array:
     Returns:
         Vertices (n, 2) as (x, y); the first one is not repeated at the end.
     """
+    if not shapely.get_num_interior_rings(polygon):
+        return shapely.get_coordinates(polygon)[:-1]
     oriented = shapely.geometry.polygon.orient(polygon)
     ring = shapely.get_coordinates(oriented.exterior)[:-1]
     for inner in oriented.interiors:

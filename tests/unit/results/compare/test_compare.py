@@ -158,8 +158,12 @@ def test_results_of_other_grids_are_refused(
     with pytest.raises(ConfigError, match=r"different px grids\. .*nuclei\.geojson\.gz"):
         compare(pristine.folder, slide.folder)
     shutil.rmtree(slide.store / "labels" / "nuclei")
-    with pytest.raises(NoResultError, match="holds no nuclei"):
-        compare(slide.folder, pristine.folder)
+    # Nor does the other one need an image to be refused.
+    for level in "01":
+        shutil.rmtree(slide.store / level)
+    for one, other in ((slide, pristine), (pristine, slide)):
+        with pytest.raises(NoResultError, match="holds no nuclei"):
+            compare(one.folder, other.folder)
 
 
 def test_files_and_picture(typed: object, slide: Result, labels: np.ndarray, tmp_path: Path) -> None:
@@ -231,3 +235,7 @@ def test_the_window_has_the_most_differences(pristine: Result, labels: np.ndarra
 
     most = max(inside(y, x) for y in range(0, 413, 50) for x in range(0, 413, 50))
     assert inside(window.y, window.x) == most > 0
+    # Without a difference it is where the nuclei are.
+    equal = compare(pristine.folder, pristine.folder)
+    window = worst_window(equal.tally, equal.region, 100)
+    assert len(np.unique(labels[window.slices])) > 15
