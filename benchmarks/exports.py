@@ -1,6 +1,6 @@
 """Measure CPU time and peak memory of exports and of a comparison.
 
-Run ``python benchmarks/exports.py [NUCLEI] [FORMAT ...]``. The table is that of a small synthetic slide, repeated.
+Run ``python benchmarks/exports.py [NUCLEI] [FORMAT ...]``. The table is that of a small slide, repeated.
 Each format runs in a process of its own; the first line is the memory of the program before any work.
 """
 
