@@ -16,6 +16,12 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Result:
     return make_sample(tmp_path_factory.mktemp("sample"))
 
 
+@pytest.fixture(scope="session")
+def without_image(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A result of a run with ``--image none``, which tests do not change."""
+    return make_sample(tmp_path_factory.mktemp("without_image"), image=False)
+
+
 @pytest.fixture
 def slide(pristine: Result, tmp_path: Path) -> Result:
     """A result for one test."""

@@ -17,7 +17,6 @@ from wsipipe.results.compare.compare import compare, write_comparison
 from wsipipe.results.compare.picture import EXTRA, MATCHED, MISSED
 from wsipipe.results.compare.window import worst_window
 from wsipipe.results.export.formats import export_result
-from wsipipe.review.sample import make_sample
 from wsipipe.store.names import NUCLEI_GEOJSON
 from wsipipe.store.result import Result
 
@@ -199,9 +198,8 @@ def test_files_and_picture(typed: object, slide: Result, labels: np.ndarray, tmp
     ]
 
 
-def test_without_an_image_the_picture_is_white(tmp_path: Path) -> None:
-    result = make_sample(tmp_path / "work", image=False)
-    found = compare(result.folder, result.folder)
+def test_without_an_image_the_picture_is_white(without_image: Result, tmp_path: Path) -> None:
+    found = compare(without_image.folder, without_image.folder)
     folder = write_comparison(found, tmp_path / "out")
     picture = np.asarray(Image.open(folder / "differences.png").convert("RGB"))
     assert (picture == MATCHED).all(axis=2).any()

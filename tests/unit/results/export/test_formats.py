@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ from wsipipe.errors import ConfigError, ExitCode, NoResultError, StorageError, S
 from wsipipe.results.export.formats import FORMATS, export_result, find_format
 from wsipipe.results.export.source import ExportOptions
 from wsipipe.results.export.target import check_target, new_target
-from wsipipe.review.sample import make_sample
 from wsipipe.store.names import NUCLEI_TABLE
 from wsipipe.store.result import Result
 
@@ -201,7 +199,9 @@ def test_the_formats_are_those_of_help_and_docs() -> None:
         assert name in shown
 
 
-def test_a_result_without_an_image_is_exported_too(tmp_path: Path) -> None:
-    result = make_sample(tmp_path / "work", image=False)
-    assert export_result("csv", result.folder).count == len(result.nuclei())
-    shutil.rmtree(tmp_path / "work")
+def test_a_result_without_an_image_is_exported_too(without_image: Result, tmp_path: Path) -> None:
+    for name in ("csv", "coco"):
+        found = export_result(name, without_image.folder, tmp_path / name)
+        assert found.count == len(without_image.nuclei())
+    # Labels 3 x 2 and probabilities 2.
+    assert export_result("ome-zarr", without_image.folder, tmp_path / "zarr").count == 8

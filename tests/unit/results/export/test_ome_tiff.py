@@ -12,7 +12,7 @@ from wsipipe.geometry import Region
 from wsipipe.results.export import ome_tiff
 from wsipipe.results.export.overlay import OUTLINE, outlines
 from wsipipe.results.export.source import ExportOptions, ExportSource, open_source
-from wsipipe.review.sample import CLASSES, MPP, make_sample
+from wsipipe.review.sample import CLASSES, MPP
 from wsipipe.store.encoding import NOT_COMPUTED
 from wsipipe.store.result import Result
 from wsipipe.tiling.slide import open_slide
@@ -94,11 +94,10 @@ def test_colours_of_the_overlay_are_exact(pristine: Result) -> None:
     assert (outlines(np.pad(labels[100:400, 200:512], 1)) != lines[100:400, 200:512]).any()
 
 
-def test_what_is_absent_is_named(tmp_path: Path) -> None:
-    result = make_sample(tmp_path, image=False)
+def test_what_is_absent_is_named(without_image: Result, tmp_path: Path) -> None:
     for layer in ("image", "overlay"):
         with pytest.raises(NoResultError, match="holds no image, since it was run with --image none"):
-            ome_tiff.write(of_layer(result, layer), tmp_path / "x")
+            ome_tiff.write(of_layer(without_image, layer), tmp_path / "x")
     with pytest.raises(ConfigError, match="no layer 'stroma'"):
-        ome_tiff.write(of_layer(result, "stroma"), tmp_path / "x")
+        ome_tiff.write(of_layer(without_image, "stroma"), tmp_path / "x")
     assert not (tmp_path / "x").exists()
