@@ -35,7 +35,7 @@ def loose(package: Path) -> set[str]:
 def test_the_structure_keeps_its_limits() -> None:
     figures = house.figures(PACKAGE)
     most = {
-        "entries at the top": 12,
+        "entries at the top": 13,
         "floors of the top-level packages": 8,
         "modules in import cycles": 0,
         "classes that share a name, %": 2,

@@ -12,15 +12,30 @@ from typing import TextIO
 
 import typer
 
-from wsipipe.cli import doctor, evaluate, models, plan, results, review, run, slides, train, versions
+from wsipipe.cli import (
+    compare,
+    doctor,
+    evaluate,
+    export,
+    models,
+    plan,
+    results,
+    review,
+    run,
+    slides,
+    train,
+    versions,
+)
 from wsipipe.cli.shared import app, console, stderr
 from wsipipe.common.about import __version__
 from wsipipe.errors import ExitCode, StorageError, WsipipeError
 
 __all__ = [
     "app",
+    "compare",
     "doctor",
     "evaluate",
+    "export",
     "main",
     "models",
     "plan",

@@ -1,4 +1,4 @@
-"""Commands about weights: models, certify, export."""
+"""Commands about weights: models and certify."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,7 +16,8 @@ app.add_typer(models_app, name="models")
 def models(context: typer.Context, as_json: AsJson = False) -> None:
     """List installed weights with outputs, licence and intended use.
 
-    Subcommands add weights (fetch) and convert pickled ones (convert).
+    Subcommands add weights (fetch), convert pickled ones (convert) and write networks for other programs
+    (export).
     """
     if context.invoked_subcommand is not None:
         return
@@ -140,8 +141,8 @@ def _check_folder(path: Path | None) -> None:
         raise ConfigError(f"{path} cannot be written: name a file in an existing folder.")
 
 
-@app.command()
-def export(
+@models_app.command("export")
+def export_model(
     weights: Annotated[str, typer.Argument(help="Name of installed weights, or a .safetensors file.")],
     to: Annotated[
         Path,

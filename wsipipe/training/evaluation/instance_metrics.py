@@ -66,7 +66,11 @@ def instance_scores(truth: Labels, found: Labels) -> dict[str, float]:
     Each is in [0, 1]. ``dq`` is the F1 of detection at IoU > 0.5, so both names have one value. A field
     without nuclei in which none are found has 1 for all.
     """
-    pairs = overlaps(truth, found)
+    return scores_of_pairs(overlaps(truth, found))
+
+
+def scores_of_pairs(pairs: Overlaps) -> dict[str, float]:
+    """Return the scores of :func:`instance_scores` of counted pairs."""
     if not len(pairs.true_areas) + len(pairs.found_areas):
         return dict.fromkeys(("aji", "dice2", "pq", "dq", "sq", "f1"), 1.0)
     matched = pairs.iou[pairs.iou > MATCH_IOU]

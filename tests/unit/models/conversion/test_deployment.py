@@ -96,7 +96,7 @@ def test_another_suffix_is_refused(weights: Path, tmp_path: Path) -> None:
 
 def test_a_tile_for_wsinfer(weights: Path, tmp_path: Path) -> None:
     """The keys of its config 1.0, and scores of which its softmax is the predictor's probability."""
-    words = ["export", str(weights), "--to", str(tmp_path / "torchscript_model.pt"), "--tile"]
+    words = ["models", "export", str(weights), "--to", str(tmp_path / "torchscript_model.pt"), "--tile"]
     if load(weights)[1].architecture == "gmr_unet":
         with pytest.raises(ModelError, match="gives maps"):
             app(words, standalone_mode=False)

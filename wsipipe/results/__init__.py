@@ -1,0 +1,1 @@
+"""Exports of finished results, and comparisons with references."""
