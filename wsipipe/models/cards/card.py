@@ -125,3 +125,15 @@ class ModelCard(BaseModel):
     def output_names(self) -> tuple[str, ...]:
         """Names of the outputs, in channel order."""
         return tuple(output.name for output in self.outputs)
+
+    @property
+    def canvas_unit_px(self) -> int:
+        """Divisor of the canvas's sides, px of the network's image."""
+        return self.lattice_px
+
+    def check_runnable(self) -> None:
+        """Check that what the network runs by is installed.
+
+        Raises:
+            ModelError: It is not.
+        """
