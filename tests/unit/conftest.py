@@ -87,9 +87,9 @@ def onnx_card() -> Callable[..., OnnxCard]:
         content: dict[str, Any] = {
             "name": "peer",
             "mpp": 0.5,
-            "halo_px": 3,
+            "halo_px": 4,
             "lattice_px": 4,
-            "window_px": 40,
+            "window_px": 44,
             "normalisation": {"mean": [0.5, 0.6, 0.7], "sd": [0.2, 0.3, 0.4]},
             "outputs": [{"name": "nucleus"}, {"name": "centre"}],
             "activation": "sigmoid",

@@ -70,7 +70,9 @@ class Windows:
 
 
 def windows_of(card: ModelCard, canvas: tuple[int, int]) -> Windows | None:
-    """Return the windows of a network; None for one that is the same however patches are cut.
+    """Return the windows of an ONNX network; None for others.
+
+    Those are the same however patches are cut.
 
     Args:
         card: Card of the network.

@@ -89,7 +89,7 @@ def oriented(arrays: dict[str, Array], orientation: Orientation, axes: tuple[int
     return {name: orientation.apply(pixels, axes=axes) for name, pixels in arrays.items()}
 
 
-@pytest.mark.parametrize("halo_px", [3, 0])
+@pytest.mark.parametrize("halo_px", [4, 0])
 def test_nuclei_do_not_depend_on_the_cut(fake_session: Any, onnx_card: MakeCard, halo_px: int) -> None:
     """Not even where the halo is too small, since each pixel comes from one window."""
     card, arrays = onnx_card(halo_px=halo_px), slide()
@@ -111,7 +111,7 @@ def test_sister_on_patches_a_small_halo_shows(
 
 
 def test_windows_equal_the_whole_image_where_the_halo_is_true(fake_session: Any, onnx_card: MakeCard) -> None:
-    card, arrays = onnx_card(halo_px=3), slide()
+    card, arrays = onnx_card(), slide()
     seen = np.pad(arrays["image/0"], ((16, 16), (16, 16), (0, 0)), constant_values=255)
     whole = OnnxPredictor(fake_session(), card)(seen)[0, 16:-16, 16:-16]
     (stored, _) = segment(arrays, card, fake_session(), 64, 64).values()
@@ -121,7 +121,7 @@ def test_windows_equal_the_whole_image_where_the_halo_is_true(fake_session: Any,
     )
 
 
-@pytest.mark.parametrize("orientation", [Orientation.R90, Orientation.R180, Orientation.M0, Orientation.M90])
+@pytest.mark.parametrize("orientation", [Orientation.R90, Orientation.M0])
 def test_symmetrised_nuclei_turn_with_the_slide(
     fake_session: Any, onnx_card: MakeCard, orientation: Orientation
 ) -> None:
@@ -140,7 +140,7 @@ def test_sister_without_symmetrise_they_do_not(fake_session: Any, onnx_card: Mak
 
 def classifier(onnx_card: MakeCard, **changes: object) -> OnnxCard:
     """A network of 4 px cells at 1 um/px."""
-    return onnx_card(mpp=1.0, activation="softmax", stride=4, halo_px=4, **changes)
+    return onnx_card(mpp=1.0, activation="softmax", stride=4, **changes)
 
 
 def test_symmetrised_classes_turn_with_the_slide_and_ignore_the_cut(
@@ -164,8 +164,8 @@ def test_windows_meet_in_the_middle_of_the_canvas() -> None:
 
 
 def test_only_networks_of_other_tools_run_on_windows(onnx_card: MakeCard) -> None:
-    card = onnx_card(window_px=40, halo_px=3)
-    assert windows_of(card, (128, 192)) == Windows(34, 3, (64, 96), 1)
+    card = onnx_card()
+    assert windows_of(card, (128, 192)) == Windows(36, 4, (64, 96), 1)
     shipped = workflow_cards(Workflow.model_validate({"name": "n", "segment": {}, "instances": {}}))[
         "segment"
     ]
@@ -173,7 +173,7 @@ def test_only_networks_of_other_tools_run_on_windows(onnx_card: MakeCard) -> Non
 
 
 def test_the_canvas_suits_the_windows_not_the_lattice(onnx_card: MakeCard) -> None:
-    assert lattice_px(0.5, {"segment": onnx_card(lattice_px=28, window_px=56)}) == 64
+    assert lattice_px(0.5, {"segment": onnx_card(lattice_px=28, halo_px=28, window_px=84)}) == 64
     assert lattice_px(0.5, {"classify": onnx_card(mpp=1.0, stride=64, halo_px=64, window_px=None)}) == 256
 
 

@@ -61,7 +61,8 @@ class OnnxCard(ModelCard):
         architecture: Always ``onnx``.
         arguments: Not used.
         normalisation: Normalisation of the pixels; the card must state it.
-        halo_px: Context that an output needs on each side, px of the network's image; the card must state it.
+        halo_px: Context that an output needs on each side, px of the network's image, a multiple of the
+            lattice; the card must state it.
         lattice_px: Divisor of the extents that the network takes.
         values: Whether the outputs are raw ``scores``, to which the activation is applied, or are
             ``probabilities`` already.
@@ -98,17 +99,23 @@ class OnnxCard(ModelCard):
                 )
         if self.values == "probabilities" and self.temperature != 1:
             raise ValueError("temperature divides scores, but values is probabilities; remove it")
-        if self.stride & (self.stride - 1) or self.halo_px % self.stride:
-            raise ValueError(
-                f"stride {self.stride} must be a power of two that divides halo_px {self.halo_px}"
-            )
-        if self.side_px % self.window_unit_px or self.core_px < 1:
-            raise ValueError(
-                f"window_px {self.side_px} must be a multiple of {self.window_unit_px} (of lattice_px and "
-                "stride) "
-                f"and larger than twice the halo of {self.halo_px} px"
-            )
+        self._check_sizes()
         return self
+
+    def _check_sizes(self) -> None:
+        unit = self.window_unit_px
+        if self.stride & (self.stride - 1):
+            raise ValueError(f"stride {self.stride} must be a power of two")
+        if self.halo_px % unit:
+            raise ValueError(
+                f"halo_px {self.halo_px} must be a multiple of {unit} (of lattice_px and stride); set "
+                f"{-(-self.halo_px // unit) * unit}"
+            )
+        if self.side_px % unit or self.core_px < 1:
+            raise ValueError(
+                f"window_px {self.side_px} must be a multiple of {unit} (of lattice_px and stride) and "
+                f"larger than twice the halo of {self.halo_px} px"
+            )
 
     @property
     def window_unit_px(self) -> int:

@@ -58,8 +58,7 @@ class OnnxPredictor:
             ModelError: The network takes or gives anything else than the card says.
         """
         self.card = card
-        self.lattice_px, self.stride = card.window_unit_px, card.stride
-        self.halo_px = -(-card.halo_px // self.lattice_px) * self.lattice_px
+        self.halo_px, self.lattice_px, self.stride = card.halo_px, card.window_unit_px, card.stride
         self.outputs = card.output_names
         self._session, self._threads = session, threads
         self._names = check_session(session, card)
@@ -88,6 +87,10 @@ class OnnxPredictor:
         with ThreadPoolExecutor(self._threads) as pool:
             total = sum(pool.map(partial(self._fixed_point, patch), Orientation))
         return np.divide(total, 8 * ONE, dtype=np.float64).astype(np.float32)
+
+    def of_one_orientation(self) -> "OnnxPredictor":
+        """Return the same network without ``symmetrise``."""
+        return OnnxPredictor(self._session, self.card.model_copy(update={"symmetrise": False}))
 
     def with_unknown(self, patch: Array) -> tuple[Array, Array]:
         """Refuse, since an ONNX network gives no features.

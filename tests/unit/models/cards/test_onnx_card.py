@@ -49,10 +49,11 @@ def test_a_card_is_read_and_written_alike(onnx_card: MakeCard, tmp_path: Path) -
         ({"arguments": {"width": 4}}, "wrong at arguments"),
         ({"outputs": [{"name": "np"}, {"name": "hv"}]}, "np is one of HoVer-Net, whose nuclei need its own"),
         ({"values": "probabilities", "temperature": 2.0}, "temperature divides scores"),
-        ({"stride": 3}, "stride 3 must be a power of two that divides halo_px 3"),
-        ({"stride": 2}, "stride 2 must be a power of two that divides halo_px 3"),
+        ({"stride": 3}, "stride 3 must be a power of two"),
+        ({"stride": 8}, r"halo_px 4 must be a multiple of 8 \(of lattice_px and stride\); set 8"),
+        ({"halo_px": 5}, "halo_px 5 must be a multiple of 4 .*set 8"),
         ({"window_px": 42}, "window_px 42 must be a multiple of 4"),
-        ({"window_px": 4}, "window_px 4 must be .* larger than twice the halo of 3 px"),
+        ({"window_px": 4}, "window_px 4 must be .* larger than twice the halo of 4 px"),
         ({"symmetrize": True}, "wrong at symmetrize"),
     ],
 )
@@ -63,7 +64,7 @@ def test_a_wrong_field_is_named(onnx_card: MakeCard, tmp_path: Path, changes: di
 
 @pytest.mark.parametrize(
     ("halo_px", "lattice_px", "stride", "side_px"),
-    [(0, 1, 1, 256), (96, 32, 1, 448), (200, 32, 1, 800), (100, 14, 4, 476)],
+    [(0, 1, 1, 256), (96, 32, 1, 448), (192, 32, 1, 768), (112, 14, 4, 504)],
 )
 def test_windows_are_as_large_as_needed(
     onnx_card: MakeCard, halo_px: int, lattice_px: int, stride: int, side_px: int
