@@ -1,6 +1,6 @@
 """Does a real slide, turned and mirrored, give the turned and mirrored result, bit for bit?
 
-    python benchmarks/orientations.py SLIDE [--workflow nuclei_and_tissue] [--set KEY=VALUE ...] [--part Y X HEIGHT WIDTH]
+    python benchmarks/orientations.py SLIDE [--workflow NAME] [--set KEY=VALUE ...] [--part Y X HEIGHT WIDTH]
 
 Writes level 0 as eight PNGs (so choose a slide of at most some 100 Mpx), runs the workflow on each, turns
 every stored array back and compares it with the straight one. Ids of nuclei are compared up to their names.

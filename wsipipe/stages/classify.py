@@ -35,7 +35,7 @@ class ClassifyParams(NetworkParams):
     """Parameters of tissue classification.
 
     Attributes:
-        weights: Name of shipped weights, or path of a ``.safetensors`` file with its card.
+        weights: Name of shipped weights, or path of a ``.safetensors`` or ``.onnx`` file with its card.
         precision: ``auto`` (bfloat16 where the processor has it), ``float32``, ``bfloat16``, ``float64``.
         shard_cells: Largest side of a task's core in cells of the class grid (16 px of the network's image
             each); slides of few cells get smaller ones, see :func:`shard_side`.

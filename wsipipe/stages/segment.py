@@ -31,7 +31,7 @@ class SegmentParams(NetworkParams):
     """Parameters of nuclei segmentation.
 
     Attributes:
-        weights: Name of shipped weights, or path of a ``.safetensors`` file with its card.
+        weights: Name of shipped weights, or path of a ``.safetensors`` or ``.onnx`` file with its card.
         precision: ``auto`` (bfloat16 where the processor has it), ``float32``, ``bfloat16``, ``float64``.
         patch_px: Side of the core of one pass of the network; bounds memory, never changes the result.
     """

@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ModelError
-from wsipipe.models.cards.weights import ONNX_SUFFIX
-from wsipipe.models.certificate.foreign import certify_onnx
+from wsipipe.models.certificate.foreign import certify_onnx, check_onnx_options, is_onnx
 from wsipipe.models.certificate.layers import gflop_per_mpx, layer_errors
 from wsipipe.models.certificate.measurements import (
     angle_errors,
@@ -68,13 +67,8 @@ def certify(
     """
     if dtype not in BUDGETS:
         raise ModelError(f"dtype {dtype!r} is unknown; use {', '.join(BUDGETS)}.")
-    if not isinstance(model, nn.Module) and Path(model).suffix == ONNX_SUFFIX:
-        if dtype != "float32" or lattice_px is not None:
-            raise ModelError(
-                f"{model} is an ONNX network: it runs in float32, on the lattice of its card. Certify it "
-                "without "
-                "dtype and lattice."
-            )
+    if is_onnx(model):
+        check_onnx_options(model, dtype, lattice_px)
         return certify_onnx(model, tiled, degrees)
     torch_dtype, budget = getattr(torch, dtype), BUDGETS[dtype]
     subject = load_network_under_test(model, torch_dtype, lattice_px)

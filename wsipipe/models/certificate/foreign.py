@@ -6,21 +6,43 @@ Nothing of its inside is visible: neither layers nor gradients, and its paramete
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import torch
 from torch import nn
 
+from wsipipe.errors import ModelError
 from wsipipe.models.cards.card import Normalisation
+from wsipipe.models.cards.weights import ONNX_SUFFIX
 from wsipipe.models.certificate.layer_outputs import relative_error
 from wsipipe.models.certificate.measurements import angle_errors, noise, size_errors, sizes_to_try
 from wsipipe.models.certificate.perturbation import reach_by_perturbation
 from wsipipe.models.certificate.reasons import receptive_field_reasons, tiling_reasons
-from wsipipe.models.certificate.record import BUDGETS, Certificate, SizeErrors, Tiling
+from wsipipe.models.certificate.record import BUDGETS, Certificate, Dtype, SizeErrors, Tiling
 from wsipipe.models.certificate.subject import NetworkUnderTest
 from wsipipe.models.foreign.predictor import OnnxPredictor, load_onnx
 
 EVEN_ODDS = 0.5
+
+
+def is_onnx(model: str | Path | nn.Module) -> TypeGuard[str | Path]:
+    """Return whether a model is named as an ONNX file."""
+    return not isinstance(model, nn.Module) and Path(model).suffix == ONNX_SUFFIX
+
+
+def check_onnx_options(weights: str | Path, dtype: Dtype, lattice_px: int | None) -> None:
+    """Refuse a precision or lattice other than the network's own.
+
+    Raises:
+        ModelError: One of them was chosen.
+    """
+    if dtype != "float32" or lattice_px is not None:
+        raise ModelError(
+            f"{weights} is an ONNX network: it runs in float32, on the lattice of its card. Certify it "
+            "without "
+            "dtype and lattice."
+        )
 
 
 def certify_onnx(weights: str | Path, tiled: bool, degrees: Sequence[float]) -> Certificate:
