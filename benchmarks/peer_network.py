@@ -1,6 +1,6 @@
 """Can another tool's network run in the pipeline, exactly invariant and tiled like the whole?
 
-    python benchmarks/peer_network.py DATA --to FOLDER [--seconds 60] [--halo 96]
+    python benchmarks/peer_network.py DATA --to FOLDER [--seconds 60] [--halo 64]
 
 Trains an ordinary U-Net of segmentation-models-pytorch (MobileNetV2 encoder of three stages, from random
 weights) on fields with nuclei for some seconds, exports it to FOLDER/peer_unet.onnx and writes its card
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--halo", type=int, default=96)
+    parser.add_argument("--halo", type=int, default=64)
     asked = parser.parse_args()
     network = peer_unet()
     train(network, samples(asked.data), asked.seconds)

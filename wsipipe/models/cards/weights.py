@@ -86,13 +86,19 @@ def read_card(weights: str | Path) -> ModelCard:
     file = find_weights(weights)
     kind, path = OnnxCard if file.suffix == ONNX_SUFFIX else ModelCard, file.with_suffix(".json")
     try:
-        return kind.model_validate_json(path.read_bytes())
+        card = kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "the file"
         raise ModelError(
             f"The model card {path} is wrong at {field}: {first['msg']}. Restore or correct it."
         ) from error
+    if kind is OnnxCard and card.name != path.stem:
+        raise ModelError(
+            f"The model card {path} is wrong at name: it is {card.name!r}, not {path.stem!r}. Correct it, or "
+            "rename both files."
+        )
+    return card
 
 
 def verified_card(weights: str | Path) -> ModelCard:

@@ -40,8 +40,7 @@ def check_onnx_options(weights: str | Path, dtype: Dtype, lattice_px: int | None
     if dtype != "float32" or lattice_px is not None:
         raise ModelError(
             f"{weights} is an ONNX network: it runs in float32, on the lattice of its card. Certify it "
-            "without "
-            "dtype and lattice."
+            "without dtype and lattice."
         )
 
 

@@ -55,6 +55,7 @@ def test_a_card_is_read_and_written_alike(onnx_card: MakeCard, tmp_path: Path) -
         ({"window_px": 42}, "window_px 42 must be a multiple of 4"),
         ({"window_px": 4}, "window_px 4 must be .* larger than twice the halo of 4 px"),
         ({"symmetrize": True}, "wrong at symmetrize"),
+        ({"name": "other"}, "wrong at name: it is 'other', not 'peer'"),
     ],
 )
 def test_a_wrong_field_is_named(onnx_card: MakeCard, tmp_path: Path, changes: dict, message: str) -> None:

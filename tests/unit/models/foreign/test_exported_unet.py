@@ -38,7 +38,7 @@ def trained_unet() -> torch.nn.Module:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("onnx", reason="LOUD SKIP: no onnx here, so exported networks are NOT tested")
     pytest.importorskip("onnxruntime", reason="LOUD SKIP: no onnxruntime, so ONNX files are NOT tested")
-    path = tmp_path_factory.mktemp("onnx") / "unet.onnx"
+    path = tmp_path_factory.mktemp("onnx") / "peer.onnx"
     free = {0: "batch", 2: "height", 3: "width"}
     names = {
         "input_names": ["image"],
