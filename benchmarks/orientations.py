@@ -1,6 +1,6 @@
 """Does a real slide, turned and mirrored, give the turned and mirrored result, bit for bit?
 
-    python benchmarks/orientations.py SLIDE [--workflow nuclei_and_tissue] [--set KEY=VALUE ...]
+    python benchmarks/orientations.py SLIDE [--workflow NAME] [--set KEY=VALUE ...] [--part Y X HEIGHT WIDTH]
 
 Writes level 0 as eight PNGs (so choose a slide of at most some 100 Mpx), runs the workflow on each, turns
 every stored array back and compares it with the straight one. Ids of nuclei are compared up to their names.
@@ -48,9 +48,11 @@ def main() -> None:
     parser.add_argument("slide", type=Path)
     parser.add_argument("--workflow", default="nuclei_and_tissue")
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--part", type=int, nargs=4, help="y, x, height and width of a part, level-0 px")
     asked = parser.parse_args()
     with wsipipe.open_slide(asked.slide) as slide:
-        rgb, mpp = slide.read(Region(0, 0, *slide.bounds.shape), slide.mpp), slide.mpp
+        part = Region(*asked.part) if asked.part else Region(0, 0, *slide.bounds.shape)
+        rgb, mpp = slide.read(part, slide.mpp), slide.mpp
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{orientation.name}.png" for orientation in Orientation]
         for orientation, path in zip(Orientation, paths, strict=True):

@@ -82,8 +82,9 @@ def certify(
         str,
         typer.Argument(
             metavar="WEIGHTS|MODEL",
-            help="Name of installed weights, a .safetensors file, or package.module:factory, a function that "
-            "returns any torch model; that module is imported, so its code runs.",
+            help="Name of installed weights, a .safetensors or .onnx file with its card, or "
+            "package.module:factory, a function that returns any torch model; that module is imported, so "
+            "its code runs.",
         ),
     ],
     tiled: Annotated[bool, typer.Option("--tiled", help="Also compare tiled with whole inference.")] = False,

@@ -19,7 +19,8 @@ from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import ModelError
 from wsipipe.models.activation import activated
 from wsipipe.models.cards.card import ModelCard
-from wsipipe.models.cards.weights import find_weights
+from wsipipe.models.cards.weights import ONNX_SUFFIX, find_weights
+from wsipipe.models.foreign.predictor import OnnxPredictor, load_onnx
 from wsipipe.models.kernels.fused import cpu_kind
 from wsipipe.models.kernels.ring_layer import RingConv2d
 from wsipipe.models.known_features import distance, read_known
@@ -189,14 +190,19 @@ class Predictor:
         return (pixels - how.offset) / how.scale
 
 
+AnyPredictor = Predictor | OnnxPredictor
+
+
 def load_predictor(
     weights: str | Path,
     device: Device = "auto",
     precision: Precision = "auto",
     threads: int = 1,
     unknown: bool = False,
-) -> Predictor:
-    """Load the predictor of a model name or ``.safetensors`` path.
+) -> AnyPredictor:
+    """Load the predictor of a model name, ``.safetensors`` or ``.onnx`` path.
+
+    An ONNX network always runs on CPUs and in float32.
 
     Args:
         weights: Model name or path; see :func:`wsipipe.models.cards.weights.find_weights`.
@@ -210,13 +216,21 @@ def load_predictor(
         ModelError: Weights or card are missing, damaged or unfit, or CUDA is requested but not available.
     """
     fault_point("model.load")
+    if find_weights(weights).suffix == ONNX_SUFFIX:
+        foreign = load_onnx(weights, threads)
+        _notice(foreign.card)
+        return foreign
     network, card = load(weights)
-    if card.non_commercial:
-        notices.warning("The weights %s are for non-commercial research only (%s).", card.name, card.licence)
+    _notice(card)
     where = choose_device(device)
     torch.set_num_threads(threads)
     known = read_known(find_weights(weights), card) if unknown else None
     return Predictor(network, card, where, choose_precision(precision, where), known)
+
+
+def _notice(card: ModelCard) -> None:
+    if card.non_commercial:
+        notices.warning("The weights %s are for non-commercial research only (%s).", card.name, card.licence)
 
 
 def choose_device(device: Device) -> str:

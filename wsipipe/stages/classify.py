@@ -18,6 +18,7 @@ from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write, up
 from wsipipe.stages.stage_params import NetworkParams
 from wsipipe.stages.tile import image_name
 from wsipipe.stages.tissue import TISSUE
+from wsipipe.stages.windows import windows_of
 from wsipipe.store.encoding import NOT_COMPUTED, quantise
 from wsipipe.store.ome_metadata import LabelClass
 
@@ -34,7 +35,7 @@ class ClassifyParams(NetworkParams):
     """Parameters of tissue classification.
 
     Attributes:
-        weights: Name of shipped weights, or path of a ``.safetensors`` file with its card.
+        weights: Name of shipped weights, or path of a ``.safetensors`` or ``.onnx`` file with its card.
         precision: ``auto`` (bfloat16 where the processor has it), ``float32``, ``bfloat16``, ``float64``.
         shard_cells: Largest side of a task's core in cells of the class grid (16 px of the network's image
             each); slides of few cells get smaller ones, see :func:`shard_side`.
@@ -142,8 +143,9 @@ def classify_stage(params: ClassifyParams, card: ModelCard, grid: CanvasGrid) ->
     downsample = stride << level
     image = image_name(level)
     tissue_px = tissue_downsample(grid.mpp)
-    halo = -(-card.halo_px // stride) * stride
-    sizes = PassSizes(cell_px=stride, halo_px=halo, patch_px=params.patch_cells * stride, stride=stride)
+    windows = windows_of(card, grid.shape_at(1 << level))
+    halo = -(-card.halo_px // stride) * stride if windows is None else windows.context_px
+    sizes = PassSizes(stride, halo, params.patch_cells * stride, stride, windows)
     unknown_wanted = has_unknown(card, params)
     reads = (
         Read(image, 1 << level, halo, outside=255),
@@ -156,7 +158,8 @@ def classify_stage(params: ClassifyParams, card: ModelCard, grid: CanvasGrid) ->
         unknown = np.zeros(shard.core.shape, bool)
         if wanted.any():
             pixels = shard.read(image).pixels
-            for found in passes(shard.network, pixels, wanted, sizes, unknown_wanted):
+            core = shard.core.scaled(stride)
+            for found in passes(shard.network, pixels, wanted, sizes, unknown_wanted, core):
                 part = found.region.slices
                 maps = quantise(found.probabilities)
                 probabilities[:, *part] = np.where(wanted[part], maps, np.uint8(NOT_COMPUTED))

@@ -10,6 +10,7 @@ from functools import partial
 from wsipipe.errors import ConfigError, ModelError
 from wsipipe.geometry import Region
 from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.onnx_card import OnnxCard
 from wsipipe.models.cards.weights import verified_card
 from wsipipe.stages.classify import CLASS_MAP, ClassifyParams, classify_stage
 from wsipipe.stages.grid import CanvasGrid, network_level
@@ -36,6 +37,7 @@ def workflow_cards(workflow: Workflow) -> dict[str, ModelCard]:
         try:
             cards[name] = verified_card(params.weights)
             params.check_card(cards[name])
+            cards[name].check_runnable()
         except ModelError as error:
             raise ConfigError(f"{name}.weights: {error}") from error
     return cards
@@ -47,9 +49,16 @@ def completed(workflow: Workflow, cards: Mapping[str, ModelCard]) -> Workflow:
     Raises:
         ConfigError: Workflow and card together make no valid parameters.
     """
-    if workflow.instances is None:
-        return workflow
-    return workflow.model_copy(update={"instances": with_card(workflow.instances, cards["segment"])})
+    # ONNX networks run in float32 whatever was chosen, and the record of the run states what ran.
+    sections = workflow.networks().items()
+    update: dict[str, object] = {
+        name: params.model_copy(update={"precision": "float32"})
+        for name, params in sections
+        if isinstance(cards.get(name), OnnxCard)
+    }
+    if workflow.instances is not None:
+        update["instances"] = with_card(workflow.instances, cards["segment"])
+    return workflow.model_copy(update=update)
 
 
 def flow_levels(grid: CanvasGrid, cards: Mapping[str, ModelCard]) -> int:

@@ -87,5 +87,5 @@ def lattice_px(mpp: float, cards: Mapping[str, ModelCard]) -> int:
         cards: Cards of the networks, by stage.
     """
     units = [MIN_LATTICE_PX, tissue_downsample(mpp)]
-    units += [card.lattice_px << network_level(card, mpp, stage) for stage, card in cards.items()]
+    units += [card.canvas_unit_px << network_level(card, mpp, stage) for stage, card in cards.items()]
     return max(units)

@@ -1,7 +1,7 @@
 """Passes of a network over the core of a shard.
 
 Where the network can, it runs over the whole core in bands of rows, and computes no pixel twice. Else it runs
-patch by patch, each with its halo. The result is the same.
+patch by patch, each with its halo. The result is the same. Networks of other tools run on fixed windows.
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from wsipipe.geometry import Array, Region
 from wsipipe.models.streaming.area import Area, Found
 from wsipipe.stages.stage import StageNetwork
+from wsipipe.stages.windows import Windows
 
 BAND_PX = 64
 """Rows of a band: fewer are slower at the coarse layers, more are no faster."""
@@ -24,12 +25,14 @@ class PassSizes:
         halo_px: Context of the image on each side of the core.
         patch_px: Side of the core of a patch; bounds memory.
         stride: Image px per output px.
+        windows: Windows on which the network runs wherever the core is cut; None if it takes any patch.
     """
 
     cell_px: int
     halo_px: int
     patch_px: int
     stride: int = 1
+    windows: Windows | None = None
 
     @property
     def band_px(self) -> int:
@@ -38,7 +41,12 @@ class PassSizes:
 
 
 def passes(
-    network: StageNetwork, pixels: Array, wanted: Array, sizes: PassSizes, unknown: bool = False
+    network: StageNetwork,
+    pixels: Array,
+    wanted: Array,
+    sizes: PassSizes,
+    unknown: bool = False,
+    core: Region | None = None,
 ) -> Iterator[Found]:
     """Yield the network's results until all wanted cells are covered.
 
@@ -48,12 +56,17 @@ def passes(
         wanted: Cells to compute, (rows, columns) bool; they tile the core. Results of others are undefined.
         sizes: Sizes of cells, halo and patches.
         unknown: Also report where the features are unknown.
+        core: Place of the core in the network's image of the canvas, px, for windows; by default the corner.
     """
+    height, width = (extent * sizes.cell_px for extent in wanted.shape)
+    if sizes.windows is not None:
+        place = Region(0, 0, height, width) if core is None else core
+        yield from sizes.windows.passes(network, pixels, wanted, sizes.cell_px, place)
+        return
     in_bands = getattr(network, "bands", None) if getattr(network, "in_bands", False) else None
     if in_bands is not None:
         yield from in_bands(pixels, Area(wanted, sizes.cell_px, sizes.halo_px, sizes.band_px), unknown)
         return
-    height, width = (extent * sizes.cell_px for extent in wanted.shape)
     for block in blocks(Region(0, 0, height, width), sizes.patch_px, wanted, sizes.cell_px):
         yield _patch(network, pixels, block, sizes, unknown)
 

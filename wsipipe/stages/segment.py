@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from wsipipe.errors import ModelError
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.stages.grid import CanvasGrid, network_level, tissue_downsample
 from wsipipe.stages.passes import PassSizes, passes
@@ -17,9 +18,11 @@ from wsipipe.stages.stage_params import NetworkParams
 from wsipipe.stages.stain import STAIN, restained
 from wsipipe.stages.tile import image_name
 from wsipipe.stages.tissue import TISSUE
+from wsipipe.stages.windows import windows_of
 from wsipipe.store.encoding import NOT_COMPUTED, quantise
 
 TYPE_MAP = "scratch/types"
+MAPS = ("nucleus", "centre")
 SMALLEST_PATCH_PX = 64
 _FITTED_PATCH_PX = 128
 _BYTES_PER_PATCH_PX = 600
@@ -30,7 +33,7 @@ class SegmentParams(NetworkParams):
     """Parameters of nuclei segmentation.
 
     Attributes:
-        weights: Name of shipped weights, or path of a ``.safetensors`` file with its card.
+        weights: Name of shipped weights, or path of a ``.safetensors`` or ``.onnx`` file with its card.
         precision: ``auto`` (bfloat16 where the processor has it), ``float32``, ``bfloat16``, ``float64``.
         patch_px: Side of the core of one pass of the network; bounds memory, never changes the result.
         types: Whether each nucleus gets a type, where the weights know types.
@@ -55,6 +58,20 @@ class SegmentParams(NetworkParams):
     def pass_bytes(self) -> int:
         """Memory of one pass of the network, estimated from above."""
         return self.patch_px**2 * _BYTES_PER_PATCH_PX
+
+    def check_card(self, card: ModelCard) -> None:
+        """Check that the network has the two maps that nuclei need.
+
+        Raises:
+            ModelError: One of them is missing.
+        """
+        missing = [name for name in MAPS if name not in card.output_names]
+        if missing:
+            raise ModelError(
+                f"The network {card.name} gives {', '.join(card.output_names)}, but not {missing[0]}. "
+                "Nuclei need "
+                f"the maps {' and '.join(MAPS)}; use other weights, or name the outputs in the card."
+            )
 
     def with_smaller_patches(self, times: int) -> Self:
         """Return the parameters with patches halved ``times`` times, as far as possible."""
@@ -87,12 +104,13 @@ def segment_stage(
     downsample = 1 << level
     image = image_name(level)
     unit = tissue_downsample(grid.mpp) // downsample
-    halo = card.halo_px
+    windows = windows_of(card, grid.shape_at(downsample))
+    halo = card.halo_px if windows is None else windows.context_px
     reads = (
         Read(image, downsample, halo, outside=255),
         Read(TISSUE, tissue_downsample(grid.mpp), outside=NOT_COMPUTED),
     )
-    sizes = PassSizes(cell_px=unit, halo_px=halo, patch_px=params.patch_px)
+    sizes = PassSizes(cell_px=unit, halo_px=halo, patch_px=params.patch_px, windows=windows)
     names = {output.name: probability_name(output.name) for output in card.maps}
     types = params.types_of(card)
 
@@ -106,8 +124,11 @@ def segment_stage(
         pixels = shard.read(image).pixels
         table = shard.tables[STAIN]["lookup"] if card.stain_reference else None
         pixels = pixels if table is None else restained(pixels, table)
-        for found in passes(shard.network, pixels, in_tissue, sizes):
-            inside = upsampled(in_tissue[found.region.scaled(1, unit).slices], unit)
+        for found in passes(shard.network, pixels, in_tissue, sizes, core=shard.core):
+            # Windows may begin within a tissue px.
+            cells = found.region.scaled(1, unit)
+            place = found.region.relative_to(cells.scaled(unit))
+            inside = upsampled(in_tissue[cells.slices], unit)[place.slices]
             stored = dict(zip(card.output_names, quantise(found.probabilities), strict=True))
             for output, name in names.items():
                 outputs[name][found.region.slices] = np.where(inside, stored[output], np.uint8(NOT_COMPUTED))

@@ -74,7 +74,7 @@ class NetworkParams(StageParams):
     """Base of the parameters of a stage with a network.
 
     Attributes:
-        weights: Name of shipped weights, or path of a ``.safetensors`` file with its card.
+        weights: Name of shipped weights, or path of a ``.safetensors`` or ``.onnx`` file with its card.
         precision: ``auto`` (bfloat16 where the processor has it), ``float32``, ``bfloat16``, ``float64``.
     """
 

@@ -167,3 +167,15 @@ class ModelCard(BaseModel):
         if not self.types:
             values.pop("types", None)
         return values
+
+    @property
+    def canvas_unit_px(self) -> int:
+        """Divisor of the canvas's sides, px of the network's image."""
+        return self.lattice_px
+
+    def check_runnable(self) -> None:
+        """Check that what the network runs by is installed.
+
+        Raises:
+            ModelError: It is not.
+        """

@@ -32,7 +32,9 @@ def card_text(card: "ModelCard", certificate: Mapping[str, object] | None = None
 
 def _facts(card: "ModelCard") -> str:
     rows = {
-        "network": f"`{card.architecture}`, mode `{card.mode}`",
+        "network": f"`{card.architecture}`"
+        + ("" if card.architecture == "onnx" else f", mode `{card.mode}`")
+        + (", mean of the eight orientations" if getattr(card, "symmetrise", False) else ""),
         "um/px": f"{card.mpp:g}",
         **({"organ": card.organ} if card.organ else {}),
         "stain": card.stain

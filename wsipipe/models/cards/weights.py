@@ -2,7 +2,8 @@
 
 A model is files of one stem: ``NAME.safetensors``, ``NAME.json`` (the :class:`ModelCard`), its text
 ``NAME.md``, ``NAME.certificate.json`` once it is certified, and ``NAME.known.npy`` for a classifier with the
-class "unknown". Cards are read without torch, so that a workflow can be checked before any work is started.
+class "unknown". The network of another tool is ``NAME.onnx`` with its :class:`OnnxCard`. Cards are read
+without torch, so that a workflow can be checked before any work is started.
 """
 
 import json
@@ -15,9 +16,11 @@ from wsipipe.common.atomic_files import sha256_of
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.markdown import card_text
+from wsipipe.models.cards.onnx_card import OnnxCard
 
 WEIGHTS_DIR = Path(__file__).parents[1] / "weights"
 SUFFIX = ".safetensors"
+ONNX_SUFFIX = ".onnx"
 CERTIFICATE_SUFFIX = ".certificate.json"
 KNOWN_SUFFIX = ".known.npy"
 
@@ -48,17 +51,18 @@ def find_weights(name_or_path: str | Path) -> Path:
     A shipped model takes precedence over a fetched one of the same name.
 
     Raises:
-        ModelError: There is no such model or file, it has no card, or it is not safetensors.
+        ModelError: There is no such model or file, it has no card, or it is neither safetensors nor ONNX.
     """
     text = str(name_or_path)
     for folder in (WEIGHTS_DIR, user_folder()):
         if text in list_models(folder):
             return folder / f"{text}{SUFFIX}"
     path = Path(text).expanduser()
-    if path.suffix != SUFFIX and path.is_file():
+    if path.suffix not in (SUFFIX, ONNX_SUFFIX) and path.is_file():
         raise ModelError(
-            f"{path} cannot be loaded: it is not a {SUFFIX} file, and others can run code. Convert it with "
-            "wsipipe models convert."
+            f"{path} cannot be loaded: it is neither a {SUFFIX} nor an {ONNX_SUFFIX} file, and others can "
+            "run "
+            "code. Convert it with wsipipe models convert, or export it to ONNX."
         )
     if not path.is_file():
         raise ModelError(
@@ -74,20 +78,27 @@ def find_weights(name_or_path: str | Path) -> Path:
 def read_card(weights: str | Path) -> ModelCard:
     """Read the card of a model name or weight file.
 
-    Neither imports torch nor hashes the weights.
+    Neither imports torch nor hashes the weights. That of an ONNX network is an :class:`OnnxCard`.
 
     Raises:
         ModelError: The weights are missing, or the card is invalid; names its first wrong field.
     """
-    path = find_weights(weights).with_suffix(".json")
+    file = find_weights(weights)
+    kind, path = OnnxCard if file.suffix == ONNX_SUFFIX else ModelCard, file.with_suffix(".json")
     try:
-        return ModelCard.model_validate_json(path.read_bytes())
+        card = kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "the file"
         raise ModelError(
             f"The model card {path} is wrong at {field}: {first['msg']}. Restore or correct it."
         ) from error
+    if kind is OnnxCard and card.name != path.stem:
+        raise ModelError(
+            f"The model card {path} is wrong at name: it is {card.name!r}, not {path.stem!r}. Correct it, or "
+            "rename both files."
+        )
+    return card
 
 
 def verified_card(weights: str | Path) -> ModelCard:

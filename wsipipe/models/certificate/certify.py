@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from wsipipe.errors import ModelError
+from wsipipe.models.certificate.foreign import certify_onnx, check_onnx_options, is_onnx
 from wsipipe.models.certificate.layers import gflop_per_mpx, layer_errors
 from wsipipe.models.certificate.measurements import (
     angle_errors,
@@ -21,16 +22,20 @@ from wsipipe.models.certificate.measurements import (
     tiling_error,
     up_to_multiple,
 )
+from wsipipe.models.certificate.reasons import (
+    orientation_reasons,
+    receptive_field_reasons,
+    ring_reasons,
+    tiling_reasons,
+)
 from wsipipe.models.certificate.receptive_field import measure_receptive_field
 from wsipipe.models.certificate.record import (
     BUDGETS,
     Certificate,
     Dtype,
-    LayerError,
     ReceptiveField,
     RingKernelErrors,
     SizeErrors,
-    Tiling,
 )
 from wsipipe.models.certificate.subject import NetworkUnderTest, load_network_under_test
 
@@ -50,8 +55,8 @@ def certify(
     It passes if nothing exceeds the budget of ``dtype``.
 
     Args:
-        model: Name of a shipped model, a ``.safetensors`` file, ``package.module:factory`` (which is
-            imported, so its code runs), or a torch module, of which a copy is measured.
+        model: Name of a shipped model, a ``.safetensors`` or ``.onnx`` file, ``package.module:factory``
+            (which is imported, so its code runs), or a torch module, of which a copy is measured.
         dtype: Numerical precision; the budget is 1e-5 in float32, 1e-12 in float64, 0.05 in bfloat16.
         tiled: Also compare patches with the whole image.
         lattice_px: Divisor of the extents that the network takes; for a module that does not state it.
@@ -62,6 +67,9 @@ def certify(
     """
     if dtype not in BUDGETS:
         raise ModelError(f"dtype {dtype!r} is unknown; use {', '.join(BUDGETS)}.")
+    if is_onnx(model):
+        check_onnx_options(model, dtype, lattice_px)
+        return certify_onnx(model, tiled, degrees)
     torch_dtype, budget = getattr(torch, dtype), BUDGETS[dtype]
     subject = load_network_under_test(model, torch_dtype, lattice_px)
     sizes = [size_errors(subject, *size, torch_dtype) for size in sizes_to_try(subject.lattice_px)]
@@ -136,70 +144,3 @@ def measure_rings(
         sizes=[size_errors(shipped, one.height_px, one.width_px, dtype) for one in sizes if one.on_lattice],
         tiling=None if halo_px is None else tiling_error(shipped, halo_px, dtype),
     )
-
-
-def orientation_reasons(sizes: Sequence[SizeErrors], broken: LayerError | None, budget: float) -> list[str]:
-    """List failures under the eight orientations.
-
-    One text for sizes on the lattice, one for sizes off it that should have been refused.
-    """
-    reasons = []
-    on, off = ([size for size in sizes if size.on_lattice is side] for side in (True, False))
-    worst = max(on, key=lambda size: size.worst)
-    if not worst.worst <= budget:
-        layer = "none, it breaks between layers" if broken is None else f"{broken.name} ({broken.kind})"
-        reasons.append(
-            f"The network is not equivariant. {_worst(worst, budget)} First layer that breaks, or that "
-            f"follows what breaks: {layer}."
-        )
-    worst = max(off, key=lambda size: size.worst, default=on[0])
-    if not worst.on_lattice and not worst.worst <= budget:
-        reasons.append(
-            "The network takes sizes off its lattice and is not equivariant there. "
-            f"{_worst(worst, budget)} Refuse these sizes."
-        )
-    return reasons
-
-
-def _worst(size: SizeErrors, budget: float) -> str:
-    name = max(size.errors, key=lambda orientation: size.errors[orientation])
-    where = f"orientation {name} at {size.height_px} x {size.width_px} px"
-    return f"In {where} the output differs by {size.errors[name]:.2g} (budget {budget:g})."
-
-
-def receptive_field_reasons(field: ReceptiveField | None) -> list[str]:
-    """List failures of the receptive field.
-
-    It must be finite and no larger than the declared halo.
-    """
-    if field is None:
-        return []
-    if field.gradient_px is None:
-        return [
-            f"The network cannot be tiled: an output depends on px at the end of a {field.image_px} px "
-            "image. Check for a norm or an attention over the whole image."
-        ]
-    if field.formula_px is not None and field.gradient_px > field.formula_px:
-        return [
-            f"The network declares a halo of {field.formula_px} px, but its receptive field extends "
-            f"{field.gradient_px} px."
-        ]
-    return []
-
-
-def tiling_reasons(tiling: Tiling | None, budget: float) -> list[str]:
-    """List failures of tiling, where patches show seams."""
-    if tiling is None or tiling.error <= budget:
-        return []
-    halo = f"a halo of {tiling.halo_px} px"
-    return [f"Patches with {halo} differ from the whole image by {tiling.error:.2g} (budget {budget:g})."]
-
-
-def ring_reasons(rings: RingKernelErrors | None) -> list[str]:
-    """List failures of the ring kernels, whose results must be identical."""
-    if rings is None or rings.worst == 0:
-        return []
-    return [
-        f"With the ring kernels, probabilities differ by {rings.worst:.2g} when rotated or tiled; they must "
-        "be bitwise identical."
-    ]

@@ -39,8 +39,7 @@ def summary(certificate: Certificate) -> list[str]:
     lines = [
         f"{certificate.subject}: {'passes' if certificate.passed else 'FAILS'} in {certificate.dtype}, "
         f"budget {certificate.budget:g}",
-        f"{certificate.parameters:,} parameters, {certificate.gflop_per_mpx:.1f} GFLOP per Mpx, lattice "
-        f"{certificate.lattice_px} px",
+        _size(certificate),
         f"eight orientations: largest error {certificate.worst_orientation_error:.2g}; angles between them: "
         f"error up to {max(errors, default=0):.2g}, agreement drop up to {max(drops, default=0):.2%}",
     ]
@@ -51,7 +50,8 @@ def summary(certificate: Certificate) -> list[str]:
             else f"{field.gradient_px} px"
         )
         declared = "none" if field.formula_px is None else f"{field.formula_px} px"
-        lines.append(f"receptive field by gradient: {measured}; declared halo: {declared}")
+        way = "changed px" if certificate.path == "onnx" else "gradient"
+        lines.append(f"receptive field by {way}: {measured}; declared halo: {declared}")
     if tiling is not None:
         lines.append(
             f"difference between tiled and whole image: {tiling.error:.2g} with halo {tiling.halo_px} px; "
@@ -64,6 +64,13 @@ def summary(certificate: Certificate) -> list[str]:
             + ("bitwise identical" if rings == 0 else f"probabilities differ by {rings:.2g}")
         )
     return [*lines, *(f"Reason: {reason}" for reason in certificate.reasons)]
+
+
+def _size(certificate: Certificate) -> str:
+    lattice = f"lattice {certificate.lattice_px} px"
+    if certificate.parameters is None or certificate.gflop_per_mpx is None:
+        return f"ONNX, parameters not counted, {lattice}"
+    return f"{certificate.parameters:,} parameters, {certificate.gflop_per_mpx:.1f} GFLOP per Mpx, {lattice}"
 
 
 def _draw_summary(axes: Any, certificate: Certificate) -> None:

@@ -75,7 +75,8 @@ class ReceptiveField(CertificateRecord):
     """How far outside its own lattice cell an output depends on px.
 
     Attributes:
-        gradient_px: Distance of the farthest px with a gradient; None if it exceeds the image.
+        gradient_px: Distance of the farthest px with a gradient, for ONNX of the farthest whose change
+            changes an output; None if it exceeds the image.
         formula_px: Halo that the network declares (``halo_px``); None if it declares none.
         image_px: Length of the image on which it was measured.
         influence: Largest gradient at 1, 2, ... px outside the cell, over the largest inside.
@@ -129,15 +130,16 @@ class Certificate(CertificateRecord):
         schema_version: Version of this format.
         subject: Name of the weights, or of what was imported.
         weights_sha256: SHA-256 of the weight file, if there is one.
-        path: How it ran except for ``rings``: ``folded`` into plain convolutions, or as the ``module`` given.
+        path: How it ran except for ``rings``: ``folded`` into plain convolutions, as the ``module`` given, or
+            by ``onnx`` runtime, as on slides.
         dtype: Numerical precision.
         budget: Largest error allowed.
         answer: A ``map`` of scores, or one ``vector`` per image.
-        parameters: Number of trained parameters.
-        gflop_per_mpx: 1e9 multiplications and additions for each 1e6 px of image.
+        parameters: Number of trained parameters; None if it is not known.
+        gflop_per_mpx: 1e9 multiplications and additions for each 1e6 px of image; None if it is not known.
         lattice_px: Divisor of the extents of patches.
         sizes: Errors in the eight orientations, by image size.
-        layers: Error of each leaf module in execution order.
+        layers: Error of each leaf module in execution order; empty for ONNX.
         first_broken_layer: First layer over budget; what breaks may also lie just before it.
         angles: Errors at angles between the orientations.
         reach: Receptive field; None if the output is a vector.
@@ -150,12 +152,12 @@ class Certificate(CertificateRecord):
     schema_version: Literal[2] = 2
     subject: str
     weights_sha256: str | None
-    path: Literal["folded", "module"]
+    path: Literal["folded", "module", "onnx"]
     dtype: Dtype
     budget: float = Field(gt=0)
     answer: Literal["map", "vector"]
-    parameters: int
-    gflop_per_mpx: float
+    parameters: int | None
+    gflop_per_mpx: float | None
     lattice_px: int
     sizes: list[SizeErrors]
     layers: list[LayerError]

@@ -12,7 +12,7 @@ from torch import nn
 from wsipipe.common.atomic_files import sha256_of
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.card import ModelCard
-from wsipipe.models.cards.weights import SUFFIX, find_weights, verified_card, write_card
+from wsipipe.models.cards.weights import ONNX_SUFFIX, SUFFIX, find_weights, verified_card, write_card
 from wsipipe.models.networks import baselines
 from wsipipe.models.networks.convnext import gmr_convnext_tiny
 from wsipipe.models.networks.densenet import gmr_densenet121, gmr_densenet161
@@ -97,6 +97,12 @@ def load(weights: str | Path) -> tuple[nn.Module, ModelCard]:
         ModelError: File or card are missing or damaged, do not belong together, or hold NaN.
     """
     path, card = find_weights(weights), verified_card(weights)
+    if path.suffix == ONNX_SUFFIX:
+        raise ModelError(
+            f"{path} is an ONNX network: it can run on slides, be certified and evaluated, but not be "
+            "trained, "
+            f"converted or exported. Name a {SUFFIX} file."
+        )
     network = build(card.architecture, card.arguments, card.mode)
     try:
         check_mode(path, card.mode)

@@ -21,7 +21,7 @@ from wsipipe.store.arrays import ShardFile, write_shards
 from wsipipe.store.tables import Table, load_table, pack_table, stored_tables
 
 if TYPE_CHECKING:
-    from wsipipe.models.predictor import Predictor
+    from wsipipe.models.predictor import AnyPredictor
     from wsipipe.stages.stage_params import NetworkParams
 
 
@@ -128,7 +128,7 @@ def _read_all(task: ShardTask, stage: Stage, core: Region) -> dict[str, Patch]:
     return {read.name: inputs.read(read, stage.patch_region(read, core)) for read in stage.reads}
 
 
-def _model(params: "NetworkParams", task: ShardTask) -> "Predictor":
+def _model(params: "NetworkParams", task: ShardTask) -> "AnyPredictor":
     planned = task.plan.cards[task.stage]
     key = (params.weights, planned.sha256, task.device, params.precision, task.threads, params.finds_unknown)
     model = _load_model(*key, os.getpid())
@@ -143,7 +143,7 @@ def _model(params: "NetworkParams", task: ShardTask) -> "Predictor":
 @lru_cache(maxsize=2)
 def _load_model(
     weights: str, sha256: str, device: Any, precision: Any, threads: int, unknown: bool, pid: int
-) -> "Predictor":
+) -> "AnyPredictor":
     # Importing torch takes seconds and hundreds of MB; only workers that run a network do it.
     from wsipipe.models.predictor import load_predictor
 

@@ -12,7 +12,7 @@ from statistics import median
 from wsipipe.errors import ConfigError
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.weights import SUFFIX, read_card
-from wsipipe.models.predictor import Predictor
+from wsipipe.models.predictor import AnyPredictor
 from wsipipe.training.samples import Field, Tile
 
 
@@ -42,7 +42,7 @@ class ModelSamples[S: (Field, Tile)]:
         held_out: ``source/name`` of samples that it was not trained on, whatever the card says.
     """
 
-    predictor: Predictor
+    predictor: AnyPredictor
     card: ModelCard
     samples: Sequence[S]
     held_out: frozenset[str] = frozenset()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from wsipipe.errors import ConfigError
-from wsipipe.models.predictor import Predictor
+from wsipipe.models.predictor import AnyPredictor
 from wsipipe.training.evaluation.record import EvaluationSetup
 from wsipipe.training.evaluation.rotation import MIRRORED, Rotation, rotations
 from wsipipe.training.samples import Field, Tile
@@ -88,7 +88,7 @@ class ProgressCounter:
         return passed
 
 
-def setup_of(predictors: Sequence[Predictor], groups: Sequence[str]) -> EvaluationSetup:
+def setup_of(predictors: Sequence[AnyPredictor], groups: Sequence[str]) -> EvaluationSetup:
     """Return the setup of an evaluation; with folds, the first gives the name.
 
     Args:

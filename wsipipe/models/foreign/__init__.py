@@ -1,0 +1,1 @@
+"""Networks of other tools: ONNX files with a card."""
