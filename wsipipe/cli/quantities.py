@@ -1,8 +1,13 @@
-"""Sizes and regions as they are typed on the command line."""
+"""Sizes, regions and options of jobs as they are typed on the command line."""
 
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from wsipipe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from wsipipe.pipeline.cluster.slurm_options import SlurmOptions
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])(I?)B?\s*", re.IGNORECASE)
 
@@ -39,3 +44,18 @@ def region_px(text: str | None) -> tuple[int, int, int, int] | None:
             f"--region {text!r}: give four whole numbers y,x,height,width in level-0 px."
         ) from error
     return y, x, height, width
+
+
+def slurm_options(cluster: str | None, texts: Sequence[str]) -> "SlurmOptions | None":
+    """Read ``--cluster`` and ``--cluster-option``.
+
+    Raises:
+        ConfigError: The cluster is unknown, or an option is malformed or has no cluster.
+    """
+    if cluster is None and not texts:
+        return None
+    if cluster != "slurm":
+        raise ConfigError(f"--cluster {cluster or 'is missing'}: give --cluster slurm, the only one.")
+    from wsipipe.pipeline.cluster.slurm_options import SlurmOptions
+
+    return SlurmOptions.parse(texts)

@@ -10,6 +10,7 @@ import typer
 from wsipipe.cli.estimates import print_estimates
 from wsipipe.cli.quantities import budget_bytes as budget_bytes
 from wsipipe.cli.quantities import region_px as region_px
+from wsipipe.cli.quantities import slurm_options
 from wsipipe.cli.shared import (
     AsJson,
     DeviceName,
@@ -68,6 +69,13 @@ def run(
     workers: Workers = None,
     threads: Threads = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://...")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="slurm", help="Run --workers as jobs of this batch system.")
+    ] = None,
+    cluster_options: Annotated[
+        list[str] | None,
+        typer.Option("--cluster-option", metavar="KEY=VALUE", help="Option of the jobs: partition=long."),
+    ] = None,
     device: DeviceName = "auto",
     memory_budget: Budget = None,
     part: Annotated[
@@ -115,7 +123,8 @@ def run(
     share = Part.parse(part) if part is not None else None
 
     settings = [*(settings or []), *([f"tile.image={image}"] if image else [])]
-    resources = Resources(workers, threads, scheduler, device, budget_bytes(memory_budget))
+    budget, slurm = budget_bytes(memory_budget), slurm_options(cluster, cluster_options or [])
+    resources = Resources(workers, threads, scheduler, device, budget, slurm)
     result = with_progress(
         lambda reporter: run_workflow(
             workflow,

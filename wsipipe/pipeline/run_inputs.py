@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsipipe.common.atomic_files import make_folders
-from wsipipe.errors import ConfigError
 from wsipipe.models.precision import best_precision, processor_name
-from wsipipe.pipeline.cluster.machine import gpu_names, worker_count
+from wsipipe.pipeline.checked_resources import check_slurm_run, gpu_processes
+from wsipipe.pipeline.cluster.machine import threads_each, worker_count
 from wsipipe.pipeline.cluster.script_guard import check_guard
 from wsipipe.pipeline.cluster.start import ClusterStart
 from wsipipe.pipeline.finished import FinishedSlides
@@ -28,6 +28,7 @@ from wsipipe.pipeline.reporting.progress import ProgressReporter, announce
 from wsipipe.pipeline.reporting.run_record import RunRecord, RunRequest
 from wsipipe.pipeline.run_lock import lock_run
 from wsipipe.pipeline.run_result import RunResult, exit_code
+from wsipipe.pipeline.work_folders import slurm_folder
 from wsipipe.tiling.collect import SlideInput
 
 if TYPE_CHECKING:
@@ -71,6 +72,13 @@ class _Run:
         from wsipipe.pipeline.cluster.client import connect
 
         resources = self.resources
+        if resources.slurm is not None:
+            from wsipipe.pipeline.cluster.slurm import connect_slurm
+
+            threads = threads_each(resources.workers, resources.threads)
+            return connect_slurm(
+                resources.slurm, worker_count(resources.workers), threads, slurm_folder(self.out)
+            )
         return connect(
             resources.scheduler, resources.workers, resources.threads, self.gpus, self.memory_bytes
         )
@@ -80,7 +88,7 @@ class _Run:
 
         Workers of other machines may open a slide by other means than this one.
         """
-        if self.dry_run or self.policy.restart or self.resources.scheduler is not None:
+        if self.dry_run or self.policy.restart or self.resources.elsewhere:
             return None
         on_gpu = self.resources.device == "cuda" or (self.resources.device == "auto" and self.gpus > 0)
         precision = best_precision("cuda" if on_gpu else "cpu")
@@ -114,7 +122,8 @@ def run_inputs(
     :func:`wsipipe.pipeline.run.run`.
     """
     check_guard()
-    gpus = _gpus(resources)
+    resources = check_slurm_run(resources, out, dry_run)
+    gpus = gpu_processes(resources)
     batch = part.batch(inputs) if part else None
     inputs = part.share(inputs) if part else inputs
     sums = read_sums(policy.checksums) if policy.checksums else None
@@ -225,15 +234,3 @@ def _out_folder(out: Path, dry_run: bool, part: Part | None) -> Iterator[Path]:
     make_folders(out)
     with lock_run(out, part) as markers:
         yield markers
-
-
-def _gpus(resources: Resources) -> int:
-    """Return the number of GPU processes to start; checked before any work."""
-    if resources.device not in {"auto", "cpu", "cuda"}:
-        raise ConfigError(f"--device {resources.device!r}: choose cpu, cuda or auto.")
-    if resources.device == "cpu" or resources.scheduler is not None:
-        return 0
-    found = len(gpu_names())
-    if resources.device == "cuda" and not found:
-        raise ConfigError("--device cuda: this machine shows no NVIDIA GPU; choose --device cpu or auto.")
-    return found
