@@ -36,6 +36,8 @@ def status(out: Results, as_json: AsJson = False) -> int:
         print_json(found)
     else:
         console.print(f"Active run: {found['working']}" if found["working"] else "No active run")
+        for note in found["notes"]:
+            console.print(note, soft_wrap=True)
         print_rows(
             ("slide", "status", "code", "unpublished shards", "message"),
             [_status_row(slide) for slide in found["slides"]],

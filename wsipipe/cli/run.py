@@ -1,6 +1,5 @@
 """Commands that compute: run and demo."""
 
-import re
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -9,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wsipipe.cli.estimates import print_estimates
+from wsipipe.cli.quantities import budget_bytes as budget_bytes
+from wsipipe.cli.quantities import region_px as region_px
+from wsipipe.cli.quantities import slurm_options
 from wsipipe.cli.shared import (
     AsJson,
     DeviceName,
@@ -22,7 +24,6 @@ from wsipipe.cli.shared import (
     stderr,
 )
 from wsipipe.common.about import RESEARCH_USE_NOTICE
-from wsipipe.errors import ConfigError
 
 if TYPE_CHECKING:
     from wsipipe.pipeline.reporting.progress import ProgressReporter
@@ -57,7 +58,6 @@ Budget = Annotated[
         help="Memory for the whole run, for example 8GB.",
     ),
 ]
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT])(I?)B?\s*", re.IGNORECASE)
 
 
 @app.command()
@@ -74,8 +74,21 @@ def run(
     workers: Workers = None,
     threads: Threads = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://...")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="slurm", help="Run --workers as jobs of this batch system.")
+    ] = None,
+    cluster_options: Annotated[
+        list[str] | None,
+        typer.Option("--cluster-option", metavar="KEY=VALUE", help="Option of the jobs: partition=long."),
+    ] = None,
     device: DeviceName = "auto",
     memory_budget: Budget = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--part", metavar="I/N", help="Run the I-th of N shares; other processes run the others."
+        ),
+    ] = None,
     restart: Annotated[
         bool,
         typer.Option("--restart", help="Compute all again; old results move to OUT/.replaced."),
@@ -109,10 +122,14 @@ def run(
     # The commonest mistake is reported before the pipeline is imported.
     check_presence(slides)
     from wsipipe.pipeline.options import Resources, RunPolicy
+    from wsipipe.pipeline.parts import Part
     from wsipipe.pipeline.run import run as run_workflow
 
+    share = Part.parse(part) if part is not None else None
+
     settings = [*(settings or []), *([f"tile.image={image}"] if image else [])]
-    resources = Resources(workers, threads, scheduler, device, budget_bytes(memory_budget))
+    budget, slurm = budget_bytes(memory_budget), slurm_options(cluster, cluster_options or [])
+    resources = Resources(workers, threads, scheduler, device, budget, slurm)
     result = with_progress(
         lambda reporter: run_workflow(
             workflow,
@@ -128,6 +145,7 @@ def run(
             dry_run=dry_run,
             regions=regions,
             reporter=reporter,
+            part=share,
         ),
         as_json,
     )
@@ -143,6 +161,7 @@ def run(
             region=region_px(region),
             precision=precision,
             resources=resources,
+            part=share,
         )
         # Slides that do not open are in the table of failures already.
         print_estimates(each for each in estimates if not each.error)
@@ -188,40 +207,6 @@ def with_progress[Outcome](work: Callable[["ProgressReporter"], Outcome], as_jso
     live = RichReporter(stream) if stream.is_terminal else None
     with live or nullcontext():
         return work(live or PlainReporter(stream))
-
-
-def budget_bytes(text: str | None) -> int | None:
-    """Read a memory size, in bytes.
-
-    ``8GB``, ``500 MB`` and ``8G`` count in powers of 1,000, ``8GiB`` in powers of 1,024.
-
-    Raises:
-        ConfigError: The text is not a size.
-    """
-    if text is None:
-        return None
-    found = _SIZE.fullmatch(text)
-    if not found:
-        raise ConfigError(f"--memory-budget {text!r}: give a number and a unit, such as 8GB, 8GiB or 1500M.")
-    thousands = "KMGT".index(found[2].upper()) + 1
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** thousands)
-
-
-def region_px(text: str | None) -> tuple[int, int, int, int] | None:
-    """Read a region (y, x, height, width) in level-0 px.
-
-    Raises:
-        ConfigError: The text is not four whole numbers.
-    """
-    if text is None:
-        return None
-    try:
-        y, x, height, width = (int(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(
-            f"--region {text!r}: give four whole numbers y,x,height,width in level-0 px."
-        ) from error
-    return y, x, height, width
 
 
 def print_runs(

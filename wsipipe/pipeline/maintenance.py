@@ -2,14 +2,22 @@
 
 import shutil
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, cast
 
-from wsipipe.common.file_lock import hold_lock, holder_of
 from wsipipe.common.folder_size import bytes_under
 from wsipipe.errors import NoResultError, StorageError
-from wsipipe.pipeline.reporting.run_json import RUN_JSON, SlideEntry, SlideState, read_record
+from wsipipe.pipeline.reporting.part_records import (
+    has_record,
+    last_entries,
+    notes,
+    read_record,
+    read_records,
+)
+from wsipipe.pipeline.reporting.run_json import SlideEntry, SlideState
+from wsipipe.pipeline.run_lock import active_parts, lock_run, whole_run
 from wsipipe.pipeline.work_folders import WORK
 from wsipipe.store import manifest
 from wsipipe.store.ledger import LEDGER
@@ -42,28 +50,39 @@ class RunStatus(TypedDict):
 
     out: str
     working: str | None
+    notes: list[str]
     slides: list[SlideStatus]
 
 
 def status(out: Path) -> RunStatus:
-    """Return the status of OUT: the active run and its slides.
+    """Return the status of OUT: the active run or parts, and the slides.
 
     Raises:
         NoResultError: OUT is not the folder of a run.
     """
-    record = read_record(out)
-    working = holder_of(out / WORK / "run.lock")
-    slides = [_slide_status(out, slide, working is not None) for slide in record["slides"]]
-    return {"out": str(out), "working": working, "slides": slides}
+    whole, parts = whole_run(out), {str(part): holder for part, holder in active_parts(out).items()}
+    # After the locks, so that a run that ends just now has written its last record.
+    records = read_records(out)
+    done = _shards_done(out)
+    part_of = {
+        slide["slide_id"]: record.get("batch", {}).get("part")
+        for record in records
+        for slide in record["slides"]
+    }
+    slides = [
+        _slide_status(out, slide, whole is not None or part_of[name] in parts, done.get(name, 0))
+        for name, slide in last_entries(records).items()
+    ]
+    texts = [whole] if whole else [f"part {part}: {holder}" for part, holder in parts.items()]
+    return {"out": str(out), "working": "; ".join(texts) or None, "notes": notes(records), "slides": slides}
 
 
-def _slide_status(out: Path, slide: SlideEntry, working: bool) -> SlideStatus:
+def _slide_status(out: Path, slide: SlideEntry, working: bool, shards_done: int) -> SlideStatus:
     state = slide["status"]
     if state in {"running", "waiting"} and not working:
         state = "interrupted"
     if state in {"done", "kept"} and not (out / slide["slide_id"] / manifest.MANIFEST).is_file():
         state = "missing"
-    works = [work for work in _works(out) if work.name.rpartition(".")[0] == slide["slide_id"]]
     return {
         "slide_id": slide["slide_id"],
         "path": slide["path"],
@@ -72,8 +91,16 @@ def _slide_status(out: Path, slide: SlideEntry, working: bool) -> SlideStatus:
         "message": slide.get("message", ""),
         "place": slide.get("place", {}),
         "warnings": slide.get("warnings", []),
-        "shards_done": sum(_rows(work) for work in works),
+        "shards_done": shards_done,
     }
+
+
+def _shards_done(out: Path) -> Counter[str]:
+    """Count the finished shards of unfinished slides, by id."""
+    found: Counter[str] = Counter()
+    for work in _works(out):
+        found[work.name.rpartition(".")[0]] += _rows(work)
+    return found
 
 
 def _works(out: Path) -> list[Path]:
@@ -106,7 +133,7 @@ def finished_slides(out: Path) -> list[Path]:
     """
     if (out / manifest.MANIFEST).is_file():
         return [out]
-    recorded = read_record(out)["slides"] if (out / RUN_JSON).is_file() else []
+    recorded = read_record(out)["slides"] if has_record(out) else []
     names = {slide["slide_id"] for slide in recorded if slide["status"] in {"done", "kept"}}
     names |= {path.parents[1].name for path in out.glob(f"*/{manifest.MANIFEST}")}
     if not names:
@@ -163,7 +190,7 @@ def clean(out: Path, found: list[Leftover]) -> None:
     if not found:
         return
     errors: list[BaseException] = []
-    with hold_lock(out / WORK / "run.lock", str(out)):
+    with lock_run(out, None):
         for each in found:
             shutil.rmtree(each.path, onexc=lambda _function, _path, error: errors.append(error))
     if errors:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from wsipipe.errors import ConfigError
 from wsipipe.pipeline.cluster.attempts import SHARD_TIMEOUT_S
+from wsipipe.pipeline.cluster.slurm_options import SlurmOptions
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Resources:
         scheduler: Address of an existing Dask cluster.
         device: ``cpu``, ``cuda`` or ``auto``.
         memory_budget: Main memory for the whole run, bytes; it determines workers, shards and patches.
+        slurm: Options of workers that are jobs of SLURM; None for processes of this machine.
     """
 
     workers: int | None = None
@@ -66,6 +68,12 @@ class Resources:
     scheduler: str | None = None
     device: str = "auto"
     memory_budget: int | None = None
+    slurm: SlurmOptions | None = None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether workers may be on other machines."""
+        return self.scheduler is not None or self.slurm is not None
 
 
 DEFAULT_RESOURCES = Resources()

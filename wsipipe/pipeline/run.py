@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wsipipe.pipeline.options import DEFAULT_POLICY, DEFAULT_RESOURCES, RunPolicy
 from wsipipe.pipeline.options import Resources as Resources
+from wsipipe.pipeline.parts import Part
 from wsipipe.pipeline.planning.planner import Level0Region, RunPlanner, make_planner
 from wsipipe.pipeline.reporting.progress import NullReporter, ProgressReporter
 from wsipipe.pipeline.run_result import RunResult as RunResult
@@ -33,6 +34,7 @@ def run(
     dry_run: bool = False,
     regions: str | Path | None = None,
     reporter: ProgressReporter | None = None,
+    part: Part | None = None,
 ) -> RunResult:
     """Run a workflow on slides; write one folder per slide.
 
@@ -51,13 +53,14 @@ def run(
         dry_run: Open and plan the slides; compute and write nothing.
         regions: Folder of regions of interest, ``NAME.geojson`` for the slide with that ``sample_id``.
         reporter: Receiver of progress and messages.
+        part: Part of the slides to run, while other processes run the other parts; None for all slides.
 
     Returns:
         The outcome of each slide; a slide that fails does not raise.
 
     Raises:
         ConfigError: Workflow, settings, weights or slides are wrong; nothing was started.
-        LockedError: Another run works on ``out``; names its process and start.
+        LockedError: Another run, or the same part, works on ``out``; names its process and start.
         StorageError: ``out`` cannot be written.
     """
     planner, inputs = checked_request(workflow, slides, settings, mpp, region, precision, regions)
@@ -66,7 +69,9 @@ def run(
     # Only now, so that a mistake in the request is reported at once.
     from wsipipe.pipeline.run_inputs import run_inputs
 
-    return run_inputs(planner, inputs, Path(out), resources, policy, reporter or NullReporter(), dry_run)
+    return run_inputs(
+        planner, inputs, Path(out), resources, policy, reporter or NullReporter(), dry_run, part
+    )
 
 
 def checked_request(

@@ -1,5 +1,6 @@
 """Compute the slides of a run on a cluster."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from wsipipe.tiling.collect import SlideInput
 
 if TYPE_CHECKING:
     from distributed import Client
+
+_JOB_TICK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class ClusterRun:
         Returns:
             One outcome per slide, in the order given.
         """
+        if self.resources.slurm:
+            self._wait_for_job()
         if record:
             record.processors(workers.processors(self.client))
         pool = TaskPool(self.client, self.markers, self.policy.shard_timeout_s, self.reporter.message)
@@ -75,13 +80,23 @@ class ClusterRun:
             self.policy.restart,
             sums,
             FailureLimit(most_failures),
-            with_receipts=self.resources.scheduler is None,
+            with_receipts=not self.resources.elsewhere,
         )
         return runner.run_all(slides, max(2, worker_count(self.resources.workers)))
 
     def peak_memory_mb(self) -> dict[str, float]:
         """Return the peak resident memory of each worker process, MB."""
         return workers.peak_memory_mb(self.client)
+
+    def _wait_for_job(self) -> None:
+        """Wait until SLURM has started a job.
+
+        This may take hours. It is the main thread that waits, so Ctrl-C ends it.
+        """
+        if not workers.has_workers(self.client):
+            self.reporter.message(f"waiting for SLURM to start one of {self.resources.workers} jobs")
+        while not workers.has_workers(self.client):
+            time.sleep(_JOB_TICK_S)
 
     def _device(self) -> Device:
         """Choose the device by what the workers declare, never by the GPUs of this machine."""

@@ -6,28 +6,29 @@ Slides that are finished need no worker. The cluster starts in the background as
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsipipe.common.atomic_files import make_folders
-from wsipipe.common.file_lock import hold_lock
-from wsipipe.errors import ConfigError
 from wsipipe.models.precision import best_precision, processor_name
-from wsipipe.pipeline.cluster.machine import gpu_names, worker_count
+from wsipipe.pipeline.checked_resources import check_slurm_run, gpu_processes
+from wsipipe.pipeline.cluster.machine import threads_each, worker_count
 from wsipipe.pipeline.cluster.script_guard import check_guard
 from wsipipe.pipeline.cluster.start import ClusterStart
 from wsipipe.pipeline.finished import FinishedSlides
 from wsipipe.pipeline.options import Resources, RunPolicy
+from wsipipe.pipeline.parts import BatchEntry, Part
 from wsipipe.pipeline.planning.checksums import Sums, read_sums
 from wsipipe.pipeline.planning.memory_budget import plan_for_budget
 from wsipipe.pipeline.planning.planner import RunPlanner
 from wsipipe.pipeline.reporting.outcome import SlideOutcome
 from wsipipe.pipeline.reporting.progress import ProgressReporter, announce
 from wsipipe.pipeline.reporting.run_record import RunRecord, RunRequest
+from wsipipe.pipeline.run_lock import lock_run
 from wsipipe.pipeline.run_result import RunResult, exit_code
-from wsipipe.pipeline.work_folders import WORK
+from wsipipe.pipeline.work_folders import slurm_folder
 from wsipipe.tiling.collect import SlideInput
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class _Run:
         gpus: Number of GPU processes to start.
         memory_bytes: Memory limit per worker; None for no limit.
         dry_run: Whether slides are only planned.
+        batch: Batch of which the run is a part; None for a whole run.
     """
 
     planner: RunPlanner
@@ -63,12 +65,20 @@ class _Run:
     gpus: int
     memory_bytes: int | None
     dry_run: bool
+    batch: BatchEntry | None
 
     def connect(self) -> "AbstractContextManager[Client]":
         """Start or reach the cluster; the import alone takes a second."""
         from wsipipe.pipeline.cluster.client import connect
 
         resources = self.resources
+        if resources.slurm is not None:
+            from wsipipe.pipeline.cluster.slurm import connect_slurm
+
+            threads = threads_each(resources.workers, resources.threads)
+            return connect_slurm(
+                resources.slurm, worker_count(resources.workers), threads, slurm_folder(self.out)
+            )
         return connect(
             resources.scheduler, resources.workers, resources.threads, self.gpus, self.memory_bytes
         )
@@ -78,14 +88,14 @@ class _Run:
 
         Workers of other machines may open a slide by other means than this one.
         """
-        if self.dry_run or self.policy.restart or self.resources.scheduler is not None:
+        if self.dry_run or self.policy.restart or self.resources.elsewhere:
             return None
         on_gpu = self.resources.device == "cuda" or (self.resources.device == "auto" and self.gpus > 0)
         precision = best_precision("cuda" if on_gpu else "cpu")
         return FinishedSlides(self.out, self.planner, precision, self.sums)
 
     def record(self) -> RunRecord:
-        """Start ``run.json``."""
+        """Start ``run.json``, or the record of the part."""
         request = RunRequest(
             self.planner.workflow,
             self.planner.region,
@@ -93,7 +103,7 @@ class _Run:
             self.policy.shard_timeout_s,
             self.policy.restart,
         )
-        return RunRecord(self.out, request, self.inputs)
+        return RunRecord(self.out, request, self.inputs, self.batch)
 
 
 def run_inputs(
@@ -104,13 +114,18 @@ def run_inputs(
     policy: RunPolicy,
     reporter: ProgressReporter,
     dry_run: bool = False,
+    part: Part | None = None,
 ) -> RunResult:
     """Run slides that are collected and checked already.
 
-    Arguments, result and errors are those of :func:`wsipipe.pipeline.run.run`.
+    ``inputs`` are all slides of the batch, also for a part. Arguments, result and errors are those of
+    :func:`wsipipe.pipeline.run.run`.
     """
     check_guard()
-    gpus = _gpus(resources)
+    resources = check_slurm_run(resources, out, dry_run)
+    gpus = gpu_processes(resources)
+    batch = part.batch(inputs) if part else None
+    inputs = part.share(inputs) if part else inputs
     sums = read_sums(policy.checksums) if policy.checksums else None
     most_failures = policy.most_failures(len(inputs))
     memory_bytes = None
@@ -122,15 +137,16 @@ def run_inputs(
         reporter.message(fitted.in_words())
     for text in planner.notices():
         reporter.message(text)
+    if batch:
+        reporter.message(f"part {batch['part']}: {len(inputs)} of {batch['slides']} slides")
     reporter.slides(len(inputs))
-    request = _Run(
-        planner, inputs, out, resources, policy, reporter, sums, most_failures, gpus, memory_bytes, dry_run
-    )
+    facts = (sums, most_failures, gpus, memory_bytes, dry_run, batch)
+    request = _Run(planner, inputs, out, resources, policy, reporter, *facts)
     if resources.scheduler is not None:
         from wsipipe.pipeline.cluster.client import check_scheduler
 
         check_scheduler(resources.scheduler)
-    with _out_folder(out, dry_run) as markers, ClusterStart(request.connect) as cluster:
+    with _out_folder(out, dry_run, part) as markers, ClusterStart(request.connect) as cluster:
         outcomes = _outcomes(request, markers, cluster)
     return RunResult(out, outcomes, exit_code(outcomes))
 
@@ -167,7 +183,12 @@ def _computed(
     record = None if request.dry_run else request.record()
     _report(request, record, kept)
     run = ClusterRun(client, markers, request.out, request.resources, request.policy, request.reporter)
-    outcomes = run.compute(request.planner, slides, record, request.sums, request.most_failures)
+    try:
+        outcomes = run.compute(request.planner, slides, record, request.sums, request.most_failures)
+    finally:
+        # Also after an interrupt: nothing is written once OUT is no longer locked.
+        if record:
+            record.close()
     if record:
         record.end(run.peak_memory_mb())
     return outcomes
@@ -204,26 +225,12 @@ def _kept(request: _Run, cluster: "ClusterStart[Client]") -> dict[str, SlideOutc
 
 
 @contextmanager
-def _out_folder(out: Path, dry_run: bool) -> Iterator[Path]:
+def _out_folder(out: Path, dry_run: bool, part: Part | None) -> Iterator[Path]:
     """Lock OUT and yield the folder for marker files; a dry run leaves OUT alone."""
     if dry_run:
         with tempfile.TemporaryDirectory(prefix="wsipipe-") as folder:
             yield Path(folder)
         return
     make_folders(out)
-    with hold_lock(out / WORK / "run.lock", str(out)):
-        yield out / WORK / "started"
-        with suppress(OSError):
-            (out / WORK / "started").rmdir()
-
-
-def _gpus(resources: Resources) -> int:
-    """Return the number of GPU processes to start; checked before any work."""
-    if resources.device not in {"auto", "cpu", "cuda"}:
-        raise ConfigError(f"--device {resources.device!r}: choose cpu, cuda or auto.")
-    if resources.device == "cpu" or resources.scheduler is not None:
-        return 0
-    found = len(gpu_names())
-    if resources.device == "cuda" and not found:
-        raise ConfigError("--device cuda: this machine shows no NVIDIA GPU; choose --device cpu or auto.")
-    return found
+    with lock_run(out, part) as markers:
+        yield markers

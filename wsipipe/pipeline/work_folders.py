@@ -20,6 +20,11 @@ def work_folder(out: Path, plan: "Plan") -> Path:
     return out / WORK / f"{plan.slide.slide_id}.{plan.id[:16]}"
 
 
+def slurm_folder(out: Path) -> Path:
+    """Return the folder for logs and certificates of SLURM jobs."""
+    return out / WORK / "slurm"
+
+
 def restart_began(out: Path, slide_id: str) -> bool:
     """Return whether a restart was interrupted, so that its shards may be kept."""
     return any((out / WORK).glob(f"{glob.escape(slide_id)}.*/{RESTARTED}"))

@@ -52,6 +52,10 @@ def test_an_out_that_is_no_folder(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (("--part", "3/2"), "this is no part of a batch"),
+        (("--cluster", "slurm"), "--cluster slurm needs --workers"),
+        (("--cluster", "pbs"), "give --cluster slurm, the only one"),
+        (("--cluster", "slurm", "--cluster-option", "cpus=0"), "--cluster-option 'cpus=0'"),
         (("--scheduler", "nonsense"), "tcp://HOST:PORT"),
         (("--scheduler", "http://127.0.0.1:1"), "tcp://HOST:PORT"),
         (("--scheduler", "8.8.8.8:8786"), "not encrypted"),

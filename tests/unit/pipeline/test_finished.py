@@ -21,7 +21,7 @@ from wsipipe.pipeline.planning.planner import make_planner
 from wsipipe.pipeline.planning.slide_facts import inspect_slide
 from wsipipe.pipeline.publishing import receipt
 from wsipipe.pipeline.reporting.outcome import SlideWarning
-from wsipipe.pipeline.reporting.run_json import read_record
+from wsipipe.pipeline.reporting.part_records import read_record
 from wsipipe.pipeline.run import run
 from wsipipe.pipeline.work_folders import RESTARTED, slide_lock, work_folder
 from wsipipe.stages.workflow import Workflow

@@ -5,7 +5,7 @@ import logging
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import dask
 from distributed import Client, Scheduler, SpecCluster
@@ -116,6 +116,12 @@ def _silence_dask() -> None:
     logging.getLogger("distributed.nanny").setLevel(logging.CRITICAL)
     # A cluster that closes slowly makes tornado print a traceback after the run has ended.
     logging.getLogger("tornado.application").setLevel(logging.CRITICAL)
+
+
+def dask_settings() -> AbstractContextManager[object]:
+    """Silence Dask, and set its configuration for a cluster of this process."""
+    _silence_dask()
+    return dask.config.set(_CONFIG)
 
 
 @contextmanager

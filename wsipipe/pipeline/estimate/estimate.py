@@ -11,6 +11,7 @@ from wsipipe.pipeline.estimate.calibration import CUT_OUT_PX, Speed, calibrate
 from wsipipe.pipeline.estimate.in_process import InProcessPool
 from wsipipe.pipeline.estimate.tissue_area import TissueArea, tissue_area
 from wsipipe.pipeline.options import DEFAULT_RESOURCES, Resources
+from wsipipe.pipeline.parts import Part
 from wsipipe.pipeline.planning.disk_space import estimate_bytes
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.planner import Level0Region, RunPlanner
@@ -58,12 +59,14 @@ def estimate_run(
     region: Level0Region | None = None,
     precision: str | None = None,
     resources: Resources = DEFAULT_RESOURCES,
+    part: Part | None = None,
 ) -> Iterator[SlideEstimate]:
     """Yield what each slide of a run will take.
 
     Arguments and errors are those of :func:`wsipipe.pipeline.run.run`. Nothing is kept on the disk.
     """
     planner, inputs = checked_request(workflow, slides, settings, mpp, region, precision)
+    inputs = part.share(inputs) if part else inputs
     return Estimator(planner, resources).slides(inputs)
 
 

@@ -50,7 +50,10 @@ img { max-width: 100%; border: 1px solid #ddd }
 </style></head><body>
 <h1>wsipipe run</h1>
 <p class="notice">{{ notice }}</p>
-<p>{{ run.began }} to {{ run.ended }} · wsipipe {{ run.versions.wsipipe }} · {{ run.machine }} ·
+{% for note in run.notes | default([]) %}<p class="warning">{{ note }}</p>
+{% endfor %}
+<p>{{ run.began }} to {{ run.ended or "(not ended)" }} ·
+wsipipe {{ run.versions.wsipipe }} · {{ run.machine }} ·
 {% if run.processors | default([]) %}processors of the workers:
 {{ run.processors | join("; ") }} · {% endif %}
 peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB</p>

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from wsipipe.errors import NoResultError, Place, StorageError
+from wsipipe.pipeline.parts import BatchEntry
 
 RUN_JSON = "run.json"
 
@@ -104,7 +105,7 @@ class MachineEntry(TypedDict):
 
 
 class RunEntry(MachineEntry):
-    """All of ``run.json``."""
+    """All of ``run.json``, or of the record of a part."""
 
     began: str
     ended: str | None
@@ -112,20 +113,23 @@ class RunEntry(MachineEntry):
     peak_memory_mb: dict[str, float]
     asked: dict[str, RequestEntry]
     slides: list[SlideEntry]
+    batch: NotRequired[BatchEntry]
+    notes: NotRequired[list[str]]
 
 
-def read_record(out: Path) -> RunEntry:
-    """Read ``run.json`` of OUT.
+def read_file(path: Path) -> RunEntry:
+    """Read ``run.json`` or the record of a part.
 
     Raises:
         NoResultError: The file does not exist.
         StorageError: The file is not JSON.
     """
-    path = out / RUN_JSON
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NoResultError(f"{out} has no {RUN_JSON}. Name the folder that was given to --out.") from error
+        raise NoResultError(
+            f"{path.parent} has no {path.name}. Name the folder that was given to --out."
+        ) from error
     except ValueError as error:
         raise StorageError(
             f"{path} is damaged ({error}). Delete it and run the same command again; finished slides "

@@ -4,21 +4,24 @@ import hashlib
 import json
 import os
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from wsipipe.common.atomic_files import write_json
-from wsipipe.errors import StorageError
+from wsipipe.common.file_lock import wait_for_lock
 from wsipipe.pipeline.cluster.attempts import SHARD_TIMEOUT_S
 from wsipipe.pipeline.reporting.batch_summary import write_batch_summary
+from wsipipe.pipeline.parts import BatchEntry, Part
 from wsipipe.pipeline.reporting.html_report import machine_facts, write_report
 from wsipipe.pipeline.reporting.outcome import SlideOutcome
+from wsipipe.pipeline.reporting.paced_writes import PacedWrites
+from wsipipe.pipeline.reporting.part_records import has_record, part_files
+from wsipipe.pipeline.reporting.part_records import read_record as read_record
 from wsipipe.pipeline.reporting.run_json import RUN_JSON as RUN_JSON
 from wsipipe.pipeline.reporting.run_json import RequestEntry, RunEntry, ShardFacts, SlideEntry
-from wsipipe.pipeline.reporting.run_json import read_record as read_record
+from wsipipe.pipeline.work_folders import WORK
 from wsipipe.stages.workflow import Workflow, workflow_model
 from wsipipe.tiling.collect import SlideInput
 
@@ -76,23 +79,30 @@ def _without_defaults(content: dict[str, Any]) -> Workflow:
 
 
 class RunRecord:
-    """Writer that keeps ``run.json`` up to date.
+    """Writer that keeps ``run.json``, or the record of a part, up to date.
 
-    Entries of slides that are not part of this run stay.
+    A whole run keeps the entries of all other slides, also those that are in records of parts, and removes
+    these. A part writes its own slides only.
 
     Args:
         out: Folder of the results.
         request: Request of the run.
         slides: Slides of the run.
+        batch: Batch of which the run is a part; None for a whole run.
     """
 
-    def __init__(self, out: Path, request: RunRequest, slides: list[SlideInput]) -> None:
-        self._out, self._request = out, request
+    def __init__(
+        self, out: Path, request: RunRequest, slides: list[SlideInput], batch: BatchEntry | None = None
+    ) -> None:
+        self._out, self._request, self._batch = out, request, batch
+        self._path = out / (f"{Part.parse(batch['part']).stem}.json" if batch else RUN_JSON)
         self._lock = threading.Lock()
+        self._writes = PacedWrites(self._write, self._lock)
         earlier: dict[str, Any] = {}
-        if (out / RUN_JSON).is_file():
+        if has_record(out):
             earlier |= read_record(out)
         self._run: dict[str, Any] = {
+            **({"batch": batch} if batch else {}),
             **machine_facts(),
             "began": datetime.now(UTC).isoformat(timespec="seconds"),
             "ended": None,
@@ -100,38 +110,55 @@ class RunRecord:
             "peak_memory_mb": {},
             "asked": earlier.get("asked", {}) | {request.id: request.as_json()},
         }
-        self._slides = {slide["slide_id"]: slide for slide in earlier.get("slides", [])}
+        known = {slide["slide_id"]: slide for slide in earlier.get("slides", [])}
+        self._slides = {} if batch else known
         self._inputs = {slide.slide_id: slide for slide in slides}
-        self._earlier = {name: _by_plan(self._slides.get(name, {})) for name in self._inputs}
+        self._earlier = {name: _by_plan(known.get(name, {})) for name in self._inputs}
         for slide in slides:
             self._put(SlideOutcome(slide.slide_id, slide.path, "waiting"))
         self._write()
+        if batch is None:
+            for path in part_files(out):
+                path.unlink()
 
     def update(self, *outcomes: SlideOutcome) -> None:
-        """Record the status of slides.
+        """Record the status of slides, written at the pace of ``PacedWrites``.
 
         Write errors are ignored here so that other slides continue; ``end`` writes the final file.
         """
-        with self._lock, suppress(StorageError):
+        with self._lock:
             for outcome in outcomes:
                 self._put(outcome)
-            self._write()
+            self._writes.changed()
 
     def processors(self, names: list[str]) -> None:
         """Record the processor types of the workers."""
-        with self._lock, suppress(StorageError):
+        with self._lock:
             self._run["processors"] = sorted(set(names))
-            self._write()
+            self._writes.changed()
+
+    def close(self) -> None:
+        """Write what is not written yet, and nothing after that but the end."""
+        self._writes.close()
 
     def end(self, peak_memory_mb: dict[str, float]) -> None:
-        """Write the final ``run.json``, ``report.html`` and ``summary.csv``.
+        """Write the final record, ``report.html`` and ``summary.csv``.
 
         Raises:
             StorageError: Writing failed.
         """
+        self.close()
         self._run["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
         self._run["peak_memory_mb"] = peak_memory_mb
         run = self._write()
+        if self._batch is None:
+            self._write_reports(run)
+            return
+        # One part at a time, so that the report of the last one has the records of all.
+        with wait_for_lock(self._out / WORK / "report.lock"):
+            self._write_reports(read_record(self._out))
+
+    def _write_reports(self, run: RunEntry) -> None:
         write_report(self._out, run)
         write_batch_summary(self._out, run)
 
@@ -168,7 +195,7 @@ class RunRecord:
         run = cast(RunEntry, self._run | {"slides": list(self._slides.values())})
         used = {slide["asked"] for slide in run["slides"] if "asked" in slide}
         run["asked"] = {key: value for key, value in run["asked"].items() if key in used}
-        write_json(self._out / RUN_JSON, run)
+        write_json(self._path, run)
         return run
 
 
