@@ -12,8 +12,8 @@ from typing import Any, cast
 from wsipipe.common.atomic_files import write_json
 from wsipipe.common.file_lock import wait_for_lock
 from wsipipe.pipeline.cluster.attempts import SHARD_TIMEOUT_S
-from wsipipe.pipeline.reporting.batch_summary import write_batch_summary
 from wsipipe.pipeline.parts import BatchEntry, Part
+from wsipipe.pipeline.reporting.batch_summary import write_batch_summary
 from wsipipe.pipeline.reporting.html_report import machine_facts, write_report
 from wsipipe.pipeline.reporting.outcome import SlideOutcome
 from wsipipe.pipeline.reporting.paced_writes import PacedWrites
