@@ -10,7 +10,7 @@ from pathlib import Path
 from wsipipe.pipeline.planning.checksums import Sums, check_slide
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.planner import RunPlanner
-from wsipipe.pipeline.publishing.published import is_finished, is_published, read_warnings
+from wsipipe.pipeline.publishing.published import is_finished, is_published, read_quality, read_warnings
 from wsipipe.pipeline.publishing.receipt import (
     Receipt,
     found_again,
@@ -74,5 +74,11 @@ class FinishedSlides:
         summary["path"] = str(slide.path)
         warnings += read_warnings(self.out / slide.slide_id)
         return SlideOutcome(
-            slide.slide_id, slide.path, "kept", plan=summary, warnings=warnings, nuclei=receipt.nuclei
+            slide.slide_id,
+            slide.path,
+            "kept",
+            plan=summary,
+            warnings=warnings,
+            nuclei=receipt.nuclei,
+            quality=read_quality(self.out / slide.slide_id),
         )

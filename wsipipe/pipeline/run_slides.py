@@ -20,7 +20,7 @@ from wsipipe.pipeline.execution.warm_up import start_imports
 from wsipipe.pipeline.planning.checksums import Sums, check_slide
 from wsipipe.pipeline.planning.disk_space import check_space
 from wsipipe.pipeline.planning.planner import RunPlanner
-from wsipipe.pipeline.publishing.published import is_published, read_warnings
+from wsipipe.pipeline.publishing.published import is_published, read_quality, read_warnings
 from wsipipe.pipeline.publishing.receipt import write_receipt
 from wsipipe.pipeline.reporting.outcome import SlideOutcome, SlideWarning
 from wsipipe.pipeline.reporting.progress import ProgressReporter, announce
@@ -152,7 +152,9 @@ class SlideRunner:
         if self.with_receipts:
             write_receipt(self.out, plan, tuple(each.message for each in partial.warnings), nuclei)
         partial.warnings += read_warnings(self.out / slide.slide_id)
-        return partial.outcome("done" if seconds else "kept", seconds=seconds, nuclei=nuclei)
+        quality = read_quality(self.out / slide.slide_id)
+        status = "done" if seconds else "kept"
+        return partial.outcome(status, seconds=seconds, nuclei=nuclei, quality=quality)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from wsipipe.common.settings import apply_setting, read_mapping, section_of, val
 from wsipipe.errors import ConfigError
 from wsipipe.stages.classify import ClassifyParams
 from wsipipe.stages.nuclei.params import InstanceParams
+from wsipipe.stages.quality.params import QualityParams
 from wsipipe.stages.segment import SegmentParams
 from wsipipe.stages.stage_params import PRECISIONS, NetworkParams, StageParams
 from wsipipe.stages.tile import TileParams
@@ -38,6 +39,7 @@ class Workflow(BaseModel):
         segment: Nucleus probabilities; needs ``instances``.
         instances: Nuclei from probabilities.
         classify: Tissue classes.
+        quality: Ink, folds, focus and stain of the slide.
         label_images: Whether to copy the photographs of label and glass, which may show a patient's name.
     """
 
@@ -50,6 +52,7 @@ class Workflow(BaseModel):
     segment: SegmentParams | None = None
     instances: InstanceParams | None = None
     classify: ClassifyParams | None = None
+    quality: QualityParams | None = None
     label_images: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:

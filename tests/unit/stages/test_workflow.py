@@ -9,7 +9,7 @@ from wsipipe.errors import ConfigError, ExitCode
 from wsipipe.stages.workflow import Workflow, load_workflow, workflow_names
 
 
-@pytest.mark.parametrize("name", ["nuclei", "nuclei_and_tissue", "tiling_only", "tissue"])
+@pytest.mark.parametrize("name", ["nuclei", "nuclei_and_tissue", "quality_only", "tiling_only", "tissue"])
 def test_the_workflows_that_come_along_load(name: str) -> None:
     assert name in workflow_names()
     assert load_workflow(name).name == name

@@ -9,8 +9,11 @@ from wsipipe.common.atomic_files import write_json
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.fitness import Measures, fit_warnings, measure_fit
+from wsipipe.pipeline.publishing.quality_warnings import quality_warnings
 from wsipipe.pipeline.reporting.outcome import SlideWarning
+from wsipipe.stages.quality.stages import QUALITY
 from wsipipe.stages.tissue import TISSUE
+from wsipipe.store.tables import load_table
 
 LEAST_TISSUE_SHARE = 0.01
 _BAND_PX = 512
@@ -23,14 +26,20 @@ def check_slide(plan: Plan, inputs: ShardInputs, tables: Path, path: Path) -> tu
         plan: Plan of the slide.
         inputs: Finished arrays of the slide.
         tables: Folder of the stages' tables.
-        path: JSON file to write, with ``measures`` by name, and ``warnings`` with code and message.
+        path: JSON file to write, with ``measures`` by name, ``warnings`` with code and message, and
+            ``quality`` where it was measured.
 
     Returns:
         The warnings; empty for an ordinary slide.
     """
     measures: Measures = {"tissue_share": tissue_share(inputs)} | measure_fit(plan, inputs, tables)
     warnings = (*_tissue_warnings(measures, plan.slide.mask_path), *fit_warnings(plan, measures))
-    write_json(path, {"measures": measures, "warnings": [asdict(warning) for warning in warnings]})
+    content: dict[str, object] = {"measures": measures}
+    if plan.workflow.quality:
+        stored = load_table(tables / f"{QUALITY}.npz")
+        quality = content["quality"] = {name: float(value) for name, value in sorted(stored.items())}
+        warnings += quality_warnings(quality, plan.workflow.quality.leave_out)
+    write_json(path, content | {"warnings": [asdict(warning) for warning in warnings]})
     return warnings
 
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wsipipe.errors import StorageError
 from wsipipe.pipeline.reporting.outcome import SlideWarning
@@ -49,7 +49,15 @@ def read_warnings(folder: Path) -> tuple[SlideWarning, ...]:
 
     Results of versions without checks have none.
     """
+    return tuple(SlideWarning(**warning) for warning in _read_checks(folder).get("warnings", ()))
+
+
+def read_quality(folder: Path) -> dict[str, float]:
+    """Read the quality of a published slide; empty where it was not measured."""
+    return dict(_read_checks(folder).get("quality", {}))
+
+
+def _read_checks(folder: Path) -> dict[str, Any]:
     path = folder / CHECKS
-    if not path.is_file():
-        return ()
-    return tuple(SlideWarning(**warning) for warning in json.loads(path.read_text())["warnings"])
+    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    return found

@@ -41,6 +41,7 @@ class SlideOutcome:
         warnings: Warnings to be checked by a person; the slide is finished nevertheless.
         networks: Precision, implementation and processor of each stage's network.
         usage: What the shards of each stage took in the workers.
+        quality: Measures of the quality of the slide by name; empty where it was not measured.
     """
 
     slide_id: str
@@ -56,6 +57,7 @@ class SlideOutcome:
     warnings: tuple[SlideWarning, ...] = ()
     networks: dict[str, list[str]] = field(default_factory=dict)
     usage: dict[str, UsageEntry] = field(default_factory=dict)
+    quality: dict[str, float] = field(default_factory=dict)
 
     def as_json(self) -> SlideEntry:
         """Return the entry for ``run.json``."""

@@ -74,6 +74,7 @@ class SlideEntry(SlideState):
     warnings: NotRequired[list[dict[str, str]]]
     networks: NotRequired[dict[str, list[str]]]
     usage: NotRequired[dict[str, UsageEntry]]
+    quality: NotRequired[dict[str, float]]
     asked: NotRequired[str]
     sample_id: NotRequired[str]
     given_mpp: NotRequired[float | None]
