@@ -28,6 +28,7 @@ _STAINED = 60
 _SHAPE_UM = 8.0
 _BLUR_SHAPE_UM = 24.0
 _EDGE_OCTAVES = 2
+_BLUR_EDGE_UM = 12.0
 
 
 def find_folds(density: OpticalDensity, tissue: Array, mpp: float, params: QualityParams) -> Array:
@@ -90,8 +91,9 @@ def find_blur(fine: Array, coarse: Array, tissue: Array, mpp: float, params: Qua
     # Cells without contrast belong to what surrounds them.
     sharp = measured & ~blurred
     blurred = closed(blurred, _BLUR_SHAPE_UM / mpp) & ~opened(sharp, _BLUR_SHAPE_UM / mpp)
-    blurred = opened(blurred, _BLUR_SHAPE_UM / mpp) & tissue
-    return without_specks(blurred, params.min_area_um2 / mpp**2)
+    blurred = without_specks(opened(blurred, _BLUR_SHAPE_UM / mpp) & tissue, params.min_area_um2 / mpp**2)
+    # A window across the edge of a blurred area is as sharp as its sharp part.
+    return dilated(blurred, _BLUR_EDGE_UM / mpp) & tissue
 
 
 def box_sum(values: Array, half_px: int) -> Array:

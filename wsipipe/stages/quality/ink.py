@@ -14,10 +14,11 @@ from scipy import ndimage
 
 from wsipipe.geometry import Array
 from wsipipe.stages.quality.params import QualityParams
-from wsipipe.tiling.morphology import dilated, without_specks
+from wsipipe.tiling.morphology import closed, dilated, without_specks
 from wsipipe.tiling.optical_density import OpticalDensity
 
 INKS = ("blue", "green", "red", "black")
+_THICK, _GAP_UM = 1500, 12.0
 
 
 class _Ink(NamedTuple):
@@ -53,7 +54,8 @@ def _inks(density: OpticalDensity, params: QualityParams) -> dict[str, _Ink]:
     faint = 3 * total >= 1000 * params.ink_od
     lowest = np.minimum(np.minimum(red, green), blue)
     spread = np.maximum(np.maximum(red, green), blue) - lowest
-    flat = 100 * rough <= 5 * total
+    # Thick ink hides most of the texture of the tissue below it.
+    flat = (100 * rough <= 5 * total) | ((total >= _THICK) & (100 * rough <= 10 * total))
     return {
         # Haematoxylin alone absorbs at most 1.1 times as much red as green; thin ink lies over eosin.
         "blue": _Ink(
@@ -84,4 +86,6 @@ def _grown(ink: _Ink, scanned: Array, mpp: float, params: QualityParams) -> Arra
     whole = ndimage.binary_propagation(
         core, np.ones((3, 3), np.bool_), mask=(ink.pale & scanned & near) | core
     )
+    # Dark nuclei under ink have another hue.
+    whole = closed(whole, _GAP_UM / mpp)
     return dilated(whole, params.margin_um / mpp) & scanned

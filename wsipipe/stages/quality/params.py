@@ -44,4 +44,4 @@ class QualityParams(BaseModel):
     blur_fall: float = Field(default=27, gt=1, le=1000)
     blur_coarse: float = Field(default=0.55, ge=0, le=20)
     min_area_um2: float = Field(default=2500, ge=0)
-    margin_um: float = Field(default=8, ge=0, le=500)
+    margin_um: float = Field(default=0, ge=0, le=500)

@@ -110,7 +110,7 @@ def quality_stage(params: QualityParams, grid: CanvasGrid, shard_px: int, tissue
         scores = shard.read(FOCUS).pixels if focus else np.zeros((2, *labels.shape), np.uint8)
         overview = np.ascontiguousarray(np.moveaxis(shard.read(OVERVIEW).pixels, 0, 2))
         masks, measures = find_faults(overview, labels, scores, grid.mpp * downsample, params)
-        arrays = {LABELS: _classes(masks, labels)}
+        arrays = {LABELS: classes_of(masks, labels)}
         if tissue != TISSUE:
             arrays[TISSUE] = without_faults(labels, masks, params)
         return ShardOutput(arrays, partial=measures)
@@ -141,7 +141,7 @@ def without_faults(labels: Array, masks: dict[str, Array], params: QualityParams
     return np.where(left_out & (labels == 1), 0, labels).astype(np.uint8)
 
 
-def _classes(masks: dict[str, Array], labels: Array) -> Array:
+def classes_of(masks: dict[str, Array], labels: Array) -> Array:
     """Return the class of each pixel; ink hides folds, and folds hide blur."""
     classes = (labels == 1).astype(np.uint8)
     for name in ("blur", "fold", "black", "red", "green", "blue"):

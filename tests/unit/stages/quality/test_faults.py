@@ -10,7 +10,7 @@ from wsipipe.stages.quality.faults import find_faults
 from wsipipe.stages.quality.folds import box_sum
 from wsipipe.stages.quality.ink import INKS
 from wsipipe.stages.quality.params import QualityParams
-from wsipipe.stages.quality.stages import CLASSES, _classes, without_faults
+from wsipipe.stages.quality.stages import CLASSES, classes_of, without_faults
 
 PARAMS = QualityParams()
 SHAPE = (120, 160)
@@ -156,7 +156,7 @@ def test_classes_hide_each_other_in_a_fixed_order() -> None:
     masks["fold"][0, :2] = True
     masks["blue"][0, [0, 3, 4]] = True
     values = [CLASSES[name].value for name in ("blue", "fold", "blur", "blue")]
-    assert _classes(masks, labels).tolist() == [[*values, 255]]
+    assert classes_of(masks, labels).tolist() == [[*values, 255]]
 
 
 def test_only_what_was_asked_is_left_out_of_the_tissue() -> None:
