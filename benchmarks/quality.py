@@ -28,7 +28,7 @@ CELL_PX, MPP = 16, 0.5
 
 
 def classes(pixels: Array) -> tuple[Array, Array, float]:
-    """Return classes and tissue (h, w) of a slide (H, W, 3), and the CPU seconds of focus and faults."""
+    """Return classes and tissue (h, w), and CPU seconds of focus and faults."""
     overview = block_mean(pixels, CELL_PX)
     tissue = find_tissue(overview, np.ones(overview.shape[:2], bool), CELL_PX * MPP, TissueParams())
     began = time.process_time()

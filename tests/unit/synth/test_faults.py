@@ -106,3 +106,10 @@ def test_an_unknown_fault_is_refused_before_anything_is_written(tmp_path: Path) 
     with pytest.raises(ConfigError, match=rf"'dust'. Choose of {', '.join(FAULTS)}"):
         make_slide(tmp_path / "new" / "made.tif", 256, faults=["dust"])
     assert not (tmp_path / "new").exists()
+
+
+def test_the_command_refuses_unknown_faults(typed, tmp_path: Path) -> None:
+    code, _, stderr = typed("synth", tmp_path / "made.svs", "--size", "256", "--faults", "pen,dust")
+    assert code == 64
+    assert "Unknown fault 'dust'" in stderr
+    assert list(tmp_path.iterdir()) == []

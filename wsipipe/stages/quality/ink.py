@@ -79,7 +79,7 @@ def _inks(density: OpticalDensity, params: QualityParams) -> dict[str, _Ink]:
 
 def _grown(ink: _Ink, scanned: Array, mpp: float, params: QualityParams) -> Array:
     """Return the core of an ink, without specks, and the pale pixels connected with it."""
-    core = without_specks(ink.core & scanned, params.min_area_um2 / mpp**2)
+    core = without_specks(ink.core & scanned, params.min_ink_um2 / mpp**2)
     if not core.any():
         return core
     near = dilated(core, params.ink_reach_um / mpp)

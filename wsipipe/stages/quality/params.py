@@ -29,7 +29,8 @@ class QualityParams(BaseModel):
         blur_fall: Factor by which details of 0.5 um have less energy than those of 2 um where tissue is
             blurred.
         blur_coarse: Energy of coarse details, per variance, below which tissue is blurred.
-        min_area_um2: Area below which ink, folds and blurred areas are not marked.
+        min_ink_um2: Area below which the core of ink is not marked.
+        min_area_um2: Area below which folds and blurred areas are not marked.
         margin_um: Margin added around ink and folds.
     """
 
@@ -43,5 +44,6 @@ class QualityParams(BaseModel):
     fold_od: float = Field(default=0.4, gt=0, le=7)
     blur_fall: float = Field(default=27, gt=1, le=1000)
     blur_coarse: float = Field(default=0.55, ge=0, le=20)
+    min_ink_um2: float = Field(default=640, ge=0)
     min_area_um2: float = Field(default=2500, ge=0)
     margin_um: float = Field(default=0, ge=0, le=500)
