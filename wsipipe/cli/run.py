@@ -34,7 +34,10 @@ Settings = Annotated[
     typer.Option("--set", help="Workflow key to override: for example tile.mpp=0.25."),
 ]
 WorkflowName = Annotated[
-    str, typer.Argument(help="nuclei, tissue, nuclei_and_tissue, nuclei_hdab, tiling_only, or a YAML file.")
+    str,
+    typer.Argument(
+        help="nuclei, tissue, nuclei_and_tissue, nuclei_hdab, tiling_only, quality_only, or a YAML file."
+    ),
 ]
 SlidePaths = Annotated[list[str], typer.Argument(help="Files, folders, globs, or a manifest CSV.")]
 Image = Annotated[str | None, typer.Option(help="Stored image: lossless, jpeg:QUALITY or none (tile.image).")]

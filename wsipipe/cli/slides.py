@@ -68,12 +68,16 @@ def synth(
     size: Annotated[int, typer.Option(min=256, help="Side of level 0 in px.")] = 4096,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     mpp: Annotated[float, typer.Option(help="um/px of level 0.")] = 0.25,
+    faults: Annotated[
+        str, typer.Option(help="Faults, separated by commas: pen, fold, blur, pale, dark.")
+    ] = "",
 ) -> None:
     """Write a synthetic H&E-like slide with exact truth.
 
-    The slide is pyramidal; the truth of nuclei and tissue is written beside it.
+    The slide is pyramidal; the truth of nuclei, tissue and faults is written beside it.
     """
     from wsipipe.synth.writer import make_slide
 
-    truth = make_slide(out, size, seed, mpp)
+    names = [name.strip() for name in faults.split(",") if name.strip()]
+    truth = make_slide(out, size, seed, mpp, faults=names)
     console.print(f"{out}: {size} x {size} px, {truth.nuclei} nuclei, truth in {truth.path}", soft_wrap=True)

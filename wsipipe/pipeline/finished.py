@@ -14,6 +14,7 @@ from wsipipe.pipeline.publishing.published import (
     is_finished,
     is_published,
     read_nuclei_summary,
+    read_quality,
     read_warnings,
 )
 from wsipipe.pipeline.publishing.receipt import (
@@ -86,4 +87,5 @@ class FinishedSlides:
             warnings=warnings,
             nuclei=receipt.nuclei,
             nuclei_summary=read_nuclei_summary(self.out / slide.slide_id),
+            quality=read_quality(self.out / slide.slide_id),
         )

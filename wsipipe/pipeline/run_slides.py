@@ -20,7 +20,12 @@ from wsipipe.pipeline.execution.warm_up import start_imports
 from wsipipe.pipeline.planning.checksums import Sums, check_slide
 from wsipipe.pipeline.planning.disk_space import check_space
 from wsipipe.pipeline.planning.planner import RunPlanner
-from wsipipe.pipeline.publishing.published import is_published, read_nuclei_summary, read_warnings
+from wsipipe.pipeline.publishing.published import (
+    is_published,
+    read_nuclei_summary,
+    read_quality,
+    read_warnings,
+)
 from wsipipe.pipeline.publishing.receipt import write_receipt
 from wsipipe.pipeline.reporting.outcome import SlideOutcome, SlideWarning
 from wsipipe.pipeline.reporting.progress import ProgressReporter, announce
@@ -152,9 +157,14 @@ class SlideRunner:
         if self.with_receipts:
             write_receipt(self.out, plan, tuple(each.message for each in partial.warnings), nuclei)
         partial.warnings += read_warnings(self.out / slide.slide_id)
-        summary = read_nuclei_summary(self.out / slide.slide_id)
-        status = "done" if seconds else "kept"
-        return partial.outcome(status, seconds=seconds, nuclei=nuclei, nuclei_summary=summary)
+        found = self.out / slide.slide_id
+        return partial.outcome(
+            "done" if seconds else "kept",
+            seconds=seconds,
+            nuclei=nuclei,
+            nuclei_summary=read_nuclei_summary(found),
+            quality=read_quality(found),
+        )
 
 
 @dataclass

@@ -17,12 +17,14 @@ from wsipipe.stages.grid import CanvasGrid, network_level
 from wsipipe.stages.nuclei.params import InstanceParams, with_card
 from wsipipe.stages.nuclei.positivity import MeasureParams
 from wsipipe.stages.pyramid import level_count, pyramid_stage
+from wsipipe.stages.quality.params import QualityParams
+from wsipipe.stages.quality.stages import focus_grid, focus_stage, quality_stage
 from wsipipe.stages.segment import SegmentParams, segment_stage
 from wsipipe.stages.stage import Stage
 from wsipipe.stages.stage_params import StageContext
 from wsipipe.stages.stain import stain_stage
 from wsipipe.stages.tile import image_write, tile_stage
-from wsipipe.stages.tissue import tissue_stage
+from wsipipe.stages.tissue import TISSUE, TISSUE_FOUND, tissue_stage
 from wsipipe.stages.workflow import Workflow
 
 
@@ -88,7 +90,8 @@ def flow_stages(
     """
     side, levels = workflow.tile.shard_px, flow_levels(grid, cards)
     context = StageContext(grid, side, levels, cards, {})
-    tissue = [tissue_stage(workflow.tissue, grid, side, region, mask_given)]
+    name, kept = found_tissue(workflow), workflow.quality is not None
+    tissue = [tissue_stage(workflow.tissue, grid, side, region, mask_given, name, kept)]
     first, context = _with_levels(tissue, context)
     # The declarations of the image do not depend on the region, which in turn depends on all readers.
     _, context = _with_levels([tile_stage(workflow.tile, None)], context)
@@ -118,12 +121,30 @@ def _image_stages(workflow: Workflow, levels: int, region: Region | None, contex
 
 def _sections(workflow: Workflow) -> list[Callable[[StageContext], Sequence[Stage]]]:
     """Return the sections that read the image, in order."""
+    first: list[Callable[[StageContext], Sequence[Stage]]] = []
     found: list[Callable[[StageContext], Sequence[Stage]]] = []
+    last: list[Callable[[StageContext], Sequence[Stage]]] = []
+    if workflow.quality:
+        # Everything that reads the tissue waits for faults that are left out of it.
+        (last if found_tissue(workflow) == TISSUE else first).append(
+            partial(_quality, workflow.quality, found_tissue(workflow))
+        )
     if workflow.classify:
         found.append(partial(_classes, workflow.classify))
     if workflow.segment and workflow.instances:
         found.append(partial(_nuclei, workflow.segment, workflow.instances, workflow.measure))
-    return [*found, *(section.stages for section in workflow.further().values())]
+    return [*first, *found, *(section.stages for section in workflow.further().values()), *last]
+
+
+def found_tissue(workflow: Workflow) -> str:
+    """Return the name of the array of tissue before faults are left out."""
+    return TISSUE_FOUND if workflow.quality and workflow.quality.leave_out else TISSUE
+
+
+def _quality(params: QualityParams, tissue: str, context: StageContext) -> list[Stage]:
+    focus = focus_grid(context.grid, context.levels)
+    measured = [focus_stage(focus, context.grid, context.shard_px, tissue)] if focus else []
+    return [*measured, quality_stage(params, context.grid, context.shard_px, tissue, focus is not None)]
 
 
 def _classes(params: ClassifyParams, context: StageContext) -> list[Stage]:

@@ -12,12 +12,20 @@ from wsipipe.store.encoding import NOT_COMPUTED
 from wsipipe.store.ome_metadata import LabelClass
 from wsipipe.tiling.tissue_params import TissueParams
 
-TISSUE = "labels/tissue/0"
+TISSUE, TISSUE_FOUND = "labels/tissue/0", "scratch/tissue_found"
+OVERVIEW = "scratch/overview"
+"""RGB that tissue was found in, for later stages: (3, y, x), white where nothing was scanned."""
 LEGEND = (LabelClass(1, "tissue", (255, 200, 0)),)
 
 
 def tissue_stage(
-    params: TissueParams, grid: CanvasGrid, shard_px: int, region: Region | None, given: bool
+    params: TissueParams,
+    grid: CanvasGrid,
+    shard_px: int,
+    region: Region | None,
+    given: bool,
+    name: str = TISSUE,
+    keep_overview: bool = False,
 ) -> Stage:
     """Declare the stage that finds the tissue of a slide.
 
@@ -29,10 +37,13 @@ def tissue_stage(
         shard_px: Side of a shard of the mask.
         region: Part of the canvas that is computed; None for all.
         given: Whether a mask came with the slide and replaces the detection.
+        name: Name of the array; another than the published one where a later stage changes the tissue.
+        keep_overview: Whether the overview is written for later stages.
     """
     downsample = tissue_downsample(grid.mpp)
-    names = ("given_mask", "scanned") if given else ("overview", "scanned")
-    reads = tuple(Read(name, downsample) for name in names)
+    names: tuple[str, ...] = ("given_mask", "scanned") if given else ("overview", "scanned")
+    names += ("overview",) if given and keep_overview else ()
+    reads = tuple(Read(each, downsample) for each in names)
 
     def kernel(shard: ShardInput) -> ShardOutput:
         computed = shard.read("scanned").pixels.copy()
@@ -48,7 +59,19 @@ def tissue_stage(
             inside[region.scaled(1, downsample).clipped(computed.shape).slices] = True
             computed &= inside
         labels = np.where(computed, found, np.uint8(NOT_COMPUTED)).astype(np.uint8)
-        return ShardOutput({TISSUE: labels})
+        arrays = {name: labels}
+        if keep_overview:
+            arrays[OVERVIEW] = np.moveaxis(shard.read("overview").pixels, 2, 0)
+        return ShardOutput(arrays)
 
-    write = Write(TISSUE, "label", "uint8", NOT_COMPUTED, legend=LEGEND)
-    return Stage("tissue", downsample, shard_px, reads, (write,), kernel, single_task=True)
+    writes: tuple[Write, ...] = (tissue_write(name),)
+    if keep_overview:
+        writes += (Write(OVERVIEW, "scratch", "uint8", 255, ("red", "green", "blue")),)
+    return Stage("tissue", downsample, shard_px, reads, writes, kernel, single_task=True)
+
+
+def tissue_write(name: str) -> Write:
+    """Declare an array of tissue, published or not."""
+    if name == TISSUE:
+        return Write(name, "label", "uint8", NOT_COMPUTED, legend=LEGEND)
+    return Write(name, "scratch", "uint8", NOT_COMPUTED)

@@ -16,6 +16,7 @@ from wsipipe.errors import ConfigError
 from wsipipe.stages.classify import ClassifyParams
 from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.stages.nuclei.positivity import MeasureParams
+from wsipipe.stages.quality.params import QualityParams
 from wsipipe.stages.segment import SegmentParams
 from wsipipe.stages.stage_params import PRECISIONS, NetworkParams, StageParams
 from wsipipe.stages.tile import TileParams
@@ -40,6 +41,7 @@ class Workflow(BaseModel):
         instances: Nuclei from probabilities.
         classify: Tissue classes.
         measure: Further measurements of the nuclei.
+        quality: Ink, folds, focus and stain of the slide.
         label_images: Whether to copy the photographs of label and glass, which may show a patient's name.
     """
 
@@ -53,6 +55,7 @@ class Workflow(BaseModel):
     instances: InstanceParams | None = None
     classify: ClassifyParams | None = None
     measure: MeasureParams = MeasureParams()
+    quality: QualityParams | None = None
     label_images: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from wsipipe.synth.noise import TEXTURE_PX, Texture, textures
 
 BLOCK_PX = 512
 _NODE_PX = 8
-_GLASS = np.array([244.5, 243.5, 245.0], np.float32)
+GLASS = np.array([244.5, 243.5, 245.0], np.float32)
 # Absorbances of (R, G, B). Source: the reference vectors of Macenko et al., ISBI 2009, close to Ruifrok's.
 _HAEMATOXYLIN = np.array([0.5626, 0.7201, 0.4062], np.float32)
 _EOSIN = np.array([0.2159, 0.8012, 0.5581], np.float32)
@@ -147,7 +147,7 @@ class SyntheticSlide:
         rgb = np.empty((BLOCK_PX, BLOCK_PX, 3), np.uint8)
         for channel in range(3):
             density = _HAEMATOXYLIN[channel] * stains[0] + _EOSIN[channel] * stains[1]
-            light = _GLASS[channel] * np.exp(np.float32(-np.log(10)) * density)
+            light = GLASS[channel] * np.exp(np.float32(-np.log(10)) * density)
             light += 0.9 * self._texture(self._textures.sensor, block, offset=331 * channel)
             rgb[..., channel] = np.clip(light + 0.5, 0, 255)
         return rgb

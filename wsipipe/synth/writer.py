@@ -3,7 +3,7 @@
 OpenSlide reads the pyramids as Aperio slides. They are written strip by strip.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ import zarr
 from wsipipe.common.block_mean import block_mean
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
+from wsipipe.synth.faults import VALUES, FaultySlide
 from wsipipe.synth.slide import SyntheticSlide
 
 Pixels = npt.NDArray[np.uint8]
@@ -55,6 +56,7 @@ def make_slide(
     mpp: float = 0.25,
     quality: int = 90,
     truth: bool = True,
+    faults: Iterable[str] = (),
 ) -> Truth:
     """Write a synthetic H&E-like slide and ``NAME.truth.zarr`` beside it.
 
@@ -66,19 +68,22 @@ def make_slide(
         quality: JPEG quality, 1 to 100.
         truth: Whether to write ``nuclei`` (uint32 ids, with gaps) at level 0 and ``tissue`` (uint8), 32 times
             coarser.
+        faults: Names out of ``wsipipe.synth.faults.FAULTS``; their truth is ``faults`` (uint8), as coarse as
+            that of the tissue.
 
     Returns:
         Truth of the slide.
 
     Raises:
-        ConfigError: Suffix, size, mpp or quality is out of range.
+        ConfigError: Suffix, size, mpp or quality is out of range, or a fault is unknown.
 
     Source: Aperio's image description, https://openslide.org/formats/aperio/.
     """
     path = Path(path)
     shape = (size_px, size_px) if isinstance(size_px, int) else size_px
     _check(path, shape, mpp, quality)
-    slide = SyntheticSlide(seed, shape, mpp)
+    asked = tuple(faults)
+    slide = FaultySlide(seed, shape, mpp, asked) if asked else SyntheticSlide(seed, shape, mpp)
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         # Written in a scratch folder and renamed, so that the slide is complete or absent.
@@ -87,6 +92,8 @@ def make_slide(
         made.replace(path)
     out = path.with_name(f"{path.name}.truth.zarr") if truth else None
     group = zarr.create_group(out, overwrite=True) if out else None
+    if group is not None and isinstance(slide, FaultySlide):
+        _write_faults(group, slide, asked)
     return Truth(
         path=out,
         shape=shape,
@@ -225,6 +232,15 @@ def _write_tissue(group: zarr.Group | None, slide: SyntheticSlide) -> float:
         if array is not None:
             array[chunk.slices] = tissue
     return covered_px / (height * width)
+
+
+def _write_faults(group: zarr.Group, slide: FaultySlide, asked: tuple[str, ...]) -> None:
+    """Write the value of the fault of every pixel by chunk, and their names."""
+    height, width = (-(-side // TISSUE_DOWNSAMPLE) for side in slide.shape)
+    array = _create(group, "faults", (height, width), "uint8")
+    for chunk in Region(0, 0, height, width).blocks(_CHUNK_PX):
+        array[chunk.slices] = slide.faults(chunk, TISSUE_DOWNSAMPLE)
+    group.attrs.update({"faults": list(asked), "fault_values": VALUES})
 
 
 def _create(group: zarr.Group, name: str, shape: tuple[int, int], dtype: str) -> zarr.Array:

@@ -9,7 +9,9 @@ from wsipipe.errors import ConfigError, ExitCode
 from wsipipe.stages.workflow import Workflow, load_workflow, workflow_names
 
 
-@pytest.mark.parametrize("name", ["nuclei", "nuclei_and_tissue", "nuclei_hdab", "tiling_only", "tissue"])
+@pytest.mark.parametrize(
+    "name", ["nuclei", "nuclei_and_tissue", "nuclei_hdab", "quality_only", "tiling_only", "tissue"]
+)
 def test_the_workflows_that_come_along_load(name: str) -> None:
     assert name in workflow_names()
     assert load_workflow(name).name == name
@@ -104,3 +106,17 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_a_workflow_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Workflow(name="x").tile.mpp = 1
+
+
+def test_quality_is_on_where_networks_run_and_one_key_switches_it() -> None:
+    on = {name for name in workflow_names() if load_workflow(name).quality is not None}
+    assert on == {"nuclei", "nuclei_and_tissue", "quality_only", "tissue"}
+    assert load_workflow("nuclei", ["quality=null"]).quality is None
+    added, asked = (
+        load_workflow("tiling_only", [text]).quality for text in ("quality={}", "quality={leave_out: [pen]}")
+    )
+    assert added is not None
+    assert asked is not None
+    assert (added.leave_out, asked.leave_out) == ((), ("pen",))
+    with pytest.raises(ConfigError, match="'pen', 'fold' or 'blur'"):
+        load_workflow("nuclei", ["quality.leave_out=[dust]"])

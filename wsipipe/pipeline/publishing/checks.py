@@ -11,8 +11,11 @@ from wsipipe.geometry import Array
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.fitness import Measures, fit_warnings, measure_fit
+from wsipipe.pipeline.publishing.quality_warnings import quality_warnings
 from wsipipe.pipeline.reporting.outcome import SlideWarning
+from wsipipe.stages.quality.stages import QUALITY
 from wsipipe.stages.tissue import TISSUE
+from wsipipe.store.tables import load_table
 
 LEAST_TISSUE_SHARE = 0.01
 _BAND_PX = 512
@@ -28,7 +31,7 @@ def check_slide(
         inputs: Finished arrays of the slide.
         tables: Folder of the stages' tables.
         path: JSON file to write, with ``measures`` by name, ``warnings`` with code and message, and
-            ``nuclei`` if they were counted.
+            ``nuclei`` if they were counted and ``quality`` where it was measured.
         nuclei: Counts of nuclei, see :func:`wsipipe.pipeline.publishing.nuclei_summary.summarise_nuclei`.
 
     Returns:
@@ -36,7 +39,12 @@ def check_slide(
     """
     measures: Measures = {"tissue_share": tissue_share(inputs)} | measure_fit(plan, inputs, tables)
     warnings = (*_tissue_warnings(measures, plan.slide.mask_path), *fit_warnings(plan, measures))
-    content = {"measures": measures, "warnings": [asdict(warning) for warning in warnings]}
+    content: dict[str, object] = {"measures": measures}
+    if plan.workflow.quality:
+        stored = load_table(tables / f"{QUALITY}.npz")
+        quality = content["quality"] = {name: float(value) for name, value in sorted(stored.items())}
+        warnings += quality_warnings(quality, plan.workflow.quality.leave_out)
+    content |= {"warnings": [asdict(warning) for warning in warnings]}
     write_json(path, content | ({"nuclei": nuclei} if nuclei else {}))
     return warnings
 

@@ -49,14 +49,20 @@ def read_warnings(folder: Path) -> tuple[SlideWarning, ...]:
 
     Results of versions without checks have none.
     """
-    path = folder / CHECKS
-    if not path.is_file():
-        return ()
-    return tuple(SlideWarning(**warning) for warning in json.loads(path.read_text())["warnings"])
+    return tuple(SlideWarning(**warning) for warning in _read_checks(folder).get("warnings", ()))
+
+
+def read_quality(folder: Path) -> dict[str, float]:
+    """Read the quality of a published slide; empty where it was not measured."""
+    return dict(_read_checks(folder).get("quality", {}))
 
 
 def read_nuclei_summary(folder: Path) -> dict[str, Any]:
     """Read the counts of nuclei by type and positivity of a published slide; empty without them."""
+    return dict(_read_checks(folder).get("nuclei", {}))
+
+
+def _read_checks(folder: Path) -> dict[str, Any]:
     path = folder / CHECKS
-    found: dict[str, Any] = json.loads(path.read_text()).get("nuclei", {}) if path.is_file() else {}
+    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     return found

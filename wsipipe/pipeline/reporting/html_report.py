@@ -11,6 +11,7 @@ import jinja2
 from wsipipe.common.about import RESEARCH_USE_NOTICE, __version__
 from wsipipe.common.atomic_files import write_durable
 from wsipipe.pipeline.reporting.outcome import precisions
+from wsipipe.pipeline.reporting.quality_rows import quality_rows
 from wsipipe.pipeline.reporting.run_json import MachineEntry, RunEntry, SlideEntry
 from wsipipe.pipeline.reporting.usage_bars import PARTS, usage_bars
 from wsipipe.store.names import OVERVIEW
@@ -79,6 +80,10 @@ peak memory of a worker {{ run.peak_memory_mb.values() | max | default(0) }} MB<
 {% if log_of(slide) %}<pre>{{ log_of(slide) | join("\n") }}</pre>{% endif %}
 {% for stage, texts in (slide.networks | default({})).items() %}
 <p>network of {{ stage }}: {{ texts | join("; ") }}</p>{% endfor %}
+{% if slide.quality | default({}) %}
+<details><summary>Quality of the slide</summary><table>
+{% for name, text in quality_rows(slide.quality) %}<tr><td>{{ name }}</td><td>{{ text }}</td></tr>
+{% endfor %}</table></details>{% endif %}
 {% if slide.status in ("done", "kept") %}
 {% if slide.plan.classes_of | default("") %}
 <p>The tissue classes are those of {{ slide.plan.classes_of }}, on which the weights were trained.</p>
@@ -143,7 +148,7 @@ def write_report(out: Path, run: RunEntry) -> None:
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_PAGE)
     tools = {"mpx": _canvas_mpx, "precisions": precisions, "in_order": _in_order, "log_of": _log_of}
     names = {"notice": RESEARCH_USE_NOTICE, "overview": OVERVIEW, "parts": PARTS}
-    text = page.render(run=run, usage_bars=usage_bars, **tools, **names)
+    text = page.render(run=run, usage_bars=usage_bars, quality_rows=quality_rows, **tools, **names)
     write_durable(out / "report.html", printable(text).encode())
 
 

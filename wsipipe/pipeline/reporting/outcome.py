@@ -42,6 +42,7 @@ class SlideOutcome:
         networks: Precision, implementation and processor of each stage's network.
         usage: What the shards of each stage took in the workers.
         nuclei_summary: Counts of nuclei by type and positivity; empty without them.
+        quality: Measures of the quality of the slide by name; empty where it was not measured.
     """
 
     slide_id: str
@@ -58,6 +59,7 @@ class SlideOutcome:
     networks: dict[str, list[str]] = field(default_factory=dict)
     usage: dict[str, UsageEntry] = field(default_factory=dict)
     nuclei_summary: dict[str, Any] = field(default_factory=dict)
+    quality: dict[str, float] = field(default_factory=dict)
 
     def as_json(self) -> SlideEntry:
         """Return the entry for ``run.json``."""

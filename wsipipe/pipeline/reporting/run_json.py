@@ -76,6 +76,7 @@ class SlideEntry(SlideState):
     networks: NotRequired[dict[str, list[str]]]
     usage: NotRequired[dict[str, UsageEntry]]
     nuclei_summary: NotRequired[dict[str, Any]]
+    quality: NotRequired[dict[str, float]]
     asked: NotRequired[str]
     sample_id: NotRequired[str]
     given_mpp: NotRequired[float | None]

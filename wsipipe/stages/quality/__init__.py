@@ -1,0 +1,1 @@
+"""Quality of a slide: focus, ink, folds, stain and compression."""
