@@ -17,7 +17,7 @@ from wsipipe.errors import ModelError
 from wsipipe.geometry import Array, Orientation
 from wsipipe.models.cards.onnx_card import ChannelNormalisation, OnnxCard
 from wsipipe.models.cards.weights import find_weights, read_card
-from wsipipe.models.foreign.session import Session, check_session, first_line, open_session
+from wsipipe.models.foreign.session import OnnxSession, check_session, first_line, open_session
 from wsipipe.models.precision import processor_name
 
 ONE = 1 << 24
@@ -46,7 +46,7 @@ class OnnxPredictor:
     by_rings = in_bands = False
     device, precision = "cpu", "float32"
 
-    def __init__(self, session: Session, card: OnnxCard, threads: int = 1) -> None:
+    def __init__(self, session: OnnxSession, card: OnnxCard, threads: int = 1) -> None:
         """Check the network against its card.
 
         Args:

@@ -18,7 +18,7 @@ class Tensor(Protocol):
     shape: Sequence[int | str | None]
 
 
-class Session(Protocol):
+class OnnxSession(Protocol):
     """The part of ``onnxruntime.InferenceSession`` that is used."""
 
     def get_inputs(self) -> Sequence[Tensor]:
@@ -41,7 +41,7 @@ class TensorNames(NamedTuple):
     output: str
 
 
-def open_session(path: Path, card: OnnxCard) -> Session:
+def open_session(path: Path, card: OnnxCard) -> OnnxSession:
     """Open an ONNX file on one CPU thread.
 
     The graph is loaded from the very bytes whose hash is checked, so it cannot refer to other files.
@@ -80,7 +80,7 @@ def open_session(path: Path, card: OnnxCard) -> Session:
         ) from error
 
 
-def check_session(session: Session, card: OnnxCard) -> TensorNames:
+def check_session(session: OnnxSession, card: OnnxCard) -> TensorNames:
     """Check inputs and outputs against the card.
 
     Returns:

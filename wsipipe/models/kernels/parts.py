@@ -14,7 +14,7 @@ from wsipipe.models.kernels.layer_input import AS_IS, POOLED, UPSAMPLED, Scale
 from wsipipe.models.kernels.packing import Packed
 
 
-class Part(NamedTuple):
+class KernelPart(NamedTuple):
     """Features in memory, how they are read, and where reading begins.
 
     Attributes:
@@ -62,10 +62,10 @@ class Needed(NamedTuple):
 
 
 def run_parts(
-    parts: Sequence[Part],
+    parts: Sequence[KernelPart],
     packed: Packed,
     out: torch.Tensor,
-    residual: Part | None = None,
+    residual: KernelPart | None = None,
     relu: bool = False,
     needed: Needed | None = None,
 ) -> None:
@@ -100,7 +100,7 @@ def run_parts(
     getattr(library(), f"ring_conv_{_name(out)}")(ctypes.byref(job))
 
 
-def resample_part(part: Part, out: torch.Tensor) -> None:
+def resample_part(part: KernelPart, out: torch.Tensor) -> None:
     """Pool or up-sample a part into ``out`` (h, w, C), contiguous.
 
     Raises:
@@ -110,7 +110,7 @@ def resample_part(part: Part, out: torch.Tensor) -> None:
     getattr(library(), f"ring_resample_{_name(out)}")(ctypes.byref(job))
 
 
-def _job(parts: Sequence[Part], out: torch.Tensor, channels: int, size: tuple[int, int]) -> Job:
+def _job(parts: Sequence[KernelPart], out: torch.Tensor, channels: int, size: tuple[int, int]) -> Job:
     first, second = parts[0], parts[1] if len(parts) > 1 else None
     _check(sum(part.features.shape[2] for part in parts) == channels and len(parts) <= 2, "input")
     job = Job(input=first.features.data_ptr(), output=out.data_ptr(), batch=1, channels=channels)

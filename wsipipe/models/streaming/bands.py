@@ -10,7 +10,7 @@ import torch
 
 from wsipipe.geometry import Region
 from wsipipe.models.kernels.layer_input import AS_IS, POOLED, UPSAMPLED
-from wsipipe.models.kernels.parts import Needed, Part, resample_part, run_parts
+from wsipipe.models.kernels.parts import KernelPart, Needed, resample_part, run_parts
 from wsipipe.models.networks.halo import Span
 from wsipipe.models.streaming.graph import IMAGE, Layer, Source
 from wsipipe.models.streaming.lines import Lines
@@ -164,13 +164,13 @@ class BandRun:
         residual = None if layer.residual is None else self._part(Source(layer.residual, AS_IS), 1, region)
         run_parts(parts, layer.conv.packed, new, residual, layer.relu, needed)
 
-    def _part(self, source: Source, side: int, region: Region) -> Part:
+    def _part(self, source: Source, side: int, region: Region) -> KernelPart:
         lines, half = self._lines[source.layer], side // 2
         top, left = region.y - half, region.x - half
         if source.scale == POOLED:
-            return Part(lines.rows, 2 * top - lines.start, 2 * left - lines.left, source.scale)
+            return KernelPart(lines.rows, 2 * top - lines.start, 2 * left - lines.left, source.scale)
         memory = 2 if source.scale == UPSAMPLED else 1
-        return Part(lines.rows, top - memory * lines.start, left - memory * lines.left, source.scale)
+        return KernelPart(lines.rows, top - memory * lines.start, left - memory * lines.left, source.scale)
 
     def _needed_in(self, number: int, region: Region) -> Needed:
         """Return the needed cells of a layer in the rows of a region."""

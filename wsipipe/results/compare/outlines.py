@@ -18,7 +18,7 @@ _PREFIX = "Nucleus"
 _OUTSIDE = "outside the slide"
 
 
-class Outlines:
+class ReferenceOutlines:
     """Nuclei as polygons in px of a result.
 
     Attributes:
@@ -48,7 +48,7 @@ class Outlines:
         return labels
 
 
-def open_outlines(path: Path, slide: PublishedSlide) -> Outlines:
+def open_outlines(path: Path, slide: PublishedSlide) -> ReferenceOutlines:
     """Read the nuclei of a GeoJSON file, as QuPath writes it.
 
     Detections and cells are nuclei; annotations are, too, if their class begins with ``Nucleus`` or if the
@@ -78,7 +78,9 @@ def open_outlines(path: Path, slide: PublishedSlide) -> Outlines:
         )
     kept = [one for one, is_inside in zip(nuclei, inside.tolist(), strict=True) if is_inside]
     names = {number: class_of(one.label) for number, one in enumerate(kept, start=1)}
-    return Outlines(polygons[inside], {number: name for number, name in names.items() if name}, +problems)
+    return ReferenceOutlines(
+        polygons[inside], {number: name for number, name in names.items() if name}, +problems
+    )
 
 
 def class_of(label: str) -> str:

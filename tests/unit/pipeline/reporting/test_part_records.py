@@ -53,7 +53,7 @@ def test_parts_are_read_as_one_run(tmp_path: Path) -> None:
     assert all(f'id="s-{i}"' in report for i in range(3))
     assert "not started" not in report
     assert {path.name for path in tmp_path.iterdir()} == {
-        *("run.1-of-2.json", "run.2-of-2.json", "report.html", ".work"),
+        *("run.1-of-2.json", "run.2-of-2.json", "report.html", "summary.csv", ".work"),
     }
 
 
