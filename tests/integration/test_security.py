@@ -90,7 +90,7 @@ def test_pickles_are_refused(tmp_path: Path) -> None:
             return Path.touch, (tmp_path / "ran",)
 
     (tmp_path / "w.pt").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(ModelError, match=r"it is not a \.safetensors file, and others can run code"):
+    with pytest.raises(ModelError, match=r"nor an \.onnx file, and others can run code"):
         find_weights(tmp_path / "w.pt")
     from wsipipe.models.cards.unpickle import unpickle
 

@@ -7,8 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from wsipipe import cli
+from wsipipe.cli.shared import ORDER
 from wsipipe.errors import ExitCode
 
 
@@ -142,6 +144,13 @@ def test_versions_name_what_is_absent(typed: object, monkeypatch: pytest.MonkeyP
     assert "openslide    of the system (openslide-python not installed)" in out
     assert "imagecodecs  not installed" in out
     assert "ring kernel  not compiled: no compiler 'no-such-compiler' on the search path" in out
+
+
+def test_help_lists_the_commands_as_people_need_them(typed: object) -> None:
+    _, out, _ = typed("--help")
+    places = [out.index(f" {name} ") for name in ORDER]
+    assert places == sorted(places)
+    assert set(get_command(cli.app).commands) == set(ORDER)
 
 
 @pytest.mark.parametrize("verb", [[], ["version"], ["--help"]])

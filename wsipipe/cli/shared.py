@@ -4,15 +4,33 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
+from typer.core import TyperGroup
 
 from wsipipe.common.about import RESEARCH_USE_NOTICE
 
+ORDER = (
+    *("run", "demo", "plan", "status", "retry", "view", "review", "export", "compare"),
+    *("verify", "clean", "info", "index", "models", "certify", "train", "evaluate", "synth"),
+    *("doctor", "version"),
+)
+"""Commands in the order in which people need them."""
+
+
+class _OrderedCommands(TyperGroup):
+    """The commands in the order of :data:`ORDER`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands."""
+        return sorted(super().list_commands(ctx), key=ORDER.index)
+
+
 app = typer.Typer(
+    cls=_OrderedCommands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
