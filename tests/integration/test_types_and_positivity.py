@@ -154,7 +154,7 @@ def test_types_turned_off_leave_the_nuclei_as_they_are(
     plain = finished(pixels, chosen, tmp_path / "plain")
     table = pq.read_table(plain / "nuclei.parquet")
     assert table.schema.names == published_schema(SCHEMA).names
-    assert table.equals(pq.read_table(upright / "nuclei.parquet").select(SCHEMA.names))
+    assert table.equals(pq.read_table(upright / "nuclei.parquet").select(table.schema.names))
     assert read_nuclei_summary(plain) == {}
 
 
