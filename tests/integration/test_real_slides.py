@@ -62,15 +62,12 @@ def test_store_opens_with_other_libraries(aperio: wsipipe.Result) -> None:
     image = ome_zarr_models.open_ome_zarr(group)
     first = image.ome_attributes.multiscales[0].datasets[0]
     assert group[first.path].shape == (3, 3008, 2240)
-    for name in ("tissue", "tissue_class", "nuclei"):
+    names = ("tissue", "quality", "tissue_class", "nuclei")
+    for name in names:
         label = ome_zarr_models.open_ome_zarr(group[f"labels/{name}"])
         assert type(label).__name__ == "ImageLabel"
         assert np.asarray(group[f"labels/{name}/0"]).size
-    assert set(zarr.open_group(aperio.store / "labels", mode="r").attrs["ome"]["labels"]) == {
-        "tissue",
-        "tissue_class",
-        "nuclei",
-    }
+    assert set(zarr.open_group(aperio.store / "labels", mode="r").attrs["ome"]["labels"]) == set(names)
 
 
 def test_every_published_file_is_in_the_manifest(aperio: wsipipe.Result) -> None:

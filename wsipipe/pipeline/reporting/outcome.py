@@ -62,10 +62,11 @@ class SlideOutcome:
     quality: dict[str, float] = field(default_factory=dict)
 
     def as_json(self) -> SlideEntry:
-        """Return the entry for ``run.json``."""
+        """Return the entry for ``run.json``, without what was not measured."""
         entry = {**asdict(self), "path": str(self.path), "log": list(self.log)}
-        if not self.nuclei_summary:
-            del entry["nuclei_summary"]
+        for name in ("nuclei_summary", "quality"):
+            if not entry[name]:
+                del entry[name]
         return cast(SlideEntry, entry)
 
     @classmethod
