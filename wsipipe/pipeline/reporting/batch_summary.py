@@ -8,6 +8,7 @@ from pathlib import Path
 from wsipipe.common.atomic_files import write_durable
 from wsipipe.pipeline.reporting.run_json import RunEntry, SlideEntry
 from wsipipe.store.names import SUMMARY
+from wsipipe.tiling.collect import printable
 
 ALL_TISSUE = "all tissue"
 _CLASS_COLUMNS = ("area_mm2", "nuclei", "nuclei_per_mm2")
@@ -31,7 +32,8 @@ def write_batch_summary(out: Path, run: RunEntry) -> None:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_durable(out / SUMMARY, text.getvalue().encode())
+    # File names need not be UTF-8.
+    write_durable(out / SUMMARY, printable(text.getvalue()).encode())
 
 
 def _row(out: Path, slide: SlideEntry) -> dict[str, str]:

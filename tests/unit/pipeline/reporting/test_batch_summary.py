@@ -60,6 +60,11 @@ def test_a_failed_slide_does_not_show_an_older_result(tmp_path: Path) -> None:
     assert "area_mm2" not in written(tmp_path, [entry("a", "failed")])[0]
 
 
+def test_names_that_are_not_utf8_are_written_as_in_the_report(tmp_path: Path) -> None:
+    (row,) = written(tmp_path, [entry("a", "failed", sample_id="x\udcff")])
+    assert row["sample_id"] == r"x\xff"
+
+
 def test_a_run_writes_it(small_slide: Path, tmp_path: Path, scheduler: str) -> None:
     run("tiling_only", small_slide, tmp_path, resources=Resources(scheduler=scheduler))
     with (tmp_path / SUMMARY).open(newline="") as file:
