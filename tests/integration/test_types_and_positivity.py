@@ -1,5 +1,6 @@
 """Types and positivity of nuclei from slide to table: any orientation and any shards, the same bits."""
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -140,6 +141,12 @@ def test_types_and_positivity_are_counted_and_named_in_all_files(upright: Path) 
     assert counted["positivity"]["h_score"] == pytest.approx(100 * classes.mean(), abs=0.01)
     assert counted["positivity"]["positive_percent"] == pytest.approx(100 * (classes > 0).mean(), abs=0.01)
     assert table["positive"].to_pylist() == (classes > 0).tolist()
+    with (upright / "summary.csv").open(newline="") as file:
+        row = next(csv.DictReader(file))
+    assert {name: int(row[f"nuclei: {name}"]) for name in TYPES} == {
+        name: types.count(name) for name in TYPES
+    }
+    assert float(row["h_score"]) == pytest.approx(100 * classes.mean(), abs=0.01)
     features = json.loads(gzip.decompress((upright / "nuclei.geojson.gz").read_bytes()))["features"]
     for feature, name in zip(features, types, strict=True):
         about = feature["properties"]

@@ -31,7 +31,7 @@ def read_regions(path: Path, extent: tuple[float, float]) -> dict[str, shapely.G
 
     Raises:
         SlideError: The file is not readable, has no polygons, or one that crosses itself, is no polygon or
-            lies beside the slide.
+            lies outside the slide.
     """
     slide = shapely.box(0, 0, extent[1], extent[0])
     included: dict[str, list[shapely.Geometry]] = {}
@@ -89,7 +89,7 @@ def _polygon(path: Path, feature: dict[str, Any], name: str, slide: shapely.Geom
         raise SlideError(f"Regions {path}: {name} is no valid polygon ({why}). Draw it again.")
     if not polygon.intersects(slide):
         raise SlideError(
-            f"Regions {path}: {name} lies beside the slide, whose scanned area is {slide.bounds[2]:.0f} x "
+            f"Regions {path}: {name} lies outside the slide, whose scanned area is {slide.bounds[2]:.0f} x "
             f"{slide.bounds[3]:.0f} px (width x height). Give the regions of this slide, in level-0 px."
         )
     return polygon

@@ -66,7 +66,7 @@ CROSSING = [[[0, 0], [10, 10], [10, 0], [0, 10], [0, 0]]]
         ([], "no annotations"),
         ({"a": 1}, "beside|not a polygon|no annotations|not readable"),
         ("text", "not readable as GeoJSON"),
-        ([feature((300, 0, 310, 10), name="far")], r"far \(feature 1\) lies beside the slide.*200 x 100"),
+        ([feature((300, 0, 310, 10), name="far")], r"far \(feature 1\) lies outside the slide.*200 x 100"),
         ([{"geometry": {"type": "Point", "coordinates": [1, 2]}}], "is a Point, not a polygon"),
         ([{"geometry": {"type": "Polygon", "coordinates": CROSSING}}], "no valid polygon.*Self-intersection"),
         ([{"geometry": {"type": "Polygon", "coordinates": []}}], "empty"),

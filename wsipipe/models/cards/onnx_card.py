@@ -52,7 +52,7 @@ class ChannelNormalisation(Normalisation):
 
 
 class OnnxCard(ModelCard):
-    """Card of an ONNX network, which lies beside its file as ``NAME.json``.
+    """Card of an ONNX network, ``NAME.json`` in the folder of its file.
 
     On slides the network always runs on windows of one size, placed symmetrically about the middle of the
     canvas, so its results depend neither on shards nor on patches.

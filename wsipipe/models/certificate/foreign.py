@@ -48,7 +48,7 @@ def certify_onnx(weights: str | Path, tiled: bool, degrees: Sequence[float]) -> 
     """Return the certificate of an ONNX file.
 
     Args:
-        weights: Path of the file; its card lies beside it.
+        weights: Path of the file; its card is in the same folder.
         tiled: Also compare a window with a larger image.
         degrees: Angles at which error and drop are measured; they do not affect the verdict.
 

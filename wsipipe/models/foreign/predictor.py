@@ -182,7 +182,7 @@ def load_onnx(weights: str | Path, threads: int = 1) -> OnnxPredictor:
     """Load the predictor of an ONNX file.
 
     Args:
-        weights: Path of the file; its card lies beside it.
+        weights: Path of the file; its card is in the same folder.
         threads: Number of orientations that run at once.
 
     Raises:

@@ -54,22 +54,21 @@ def tissue_share(inputs: ShardInputs) -> float:
 
     It is that of the computed part of the slide.
     """
-    counts = _tissue_counts(inputs)
+    counts = value_counts(inputs.array(TISSUE))
     return float(counts[1] / max(1, counts[:2].sum()))
 
 
 def tissue_area(plan: Plan, inputs: ShardInputs) -> float:
     """Return the area of the tissue, mm2."""
     side_um = plan.facts.grid.mpp * plan.downsample(TISSUE)
-    return float(_tissue_counts(inputs)[1]) * side_um**2 / 1e6
+    return float(value_counts(inputs.array(TISSUE))[1]) * side_um**2 / 1e6
 
 
-def _tissue_counts(inputs: ShardInputs) -> Array:
-    """Return the number of px (256,) of each value of the tissue mask."""
-    tissue = inputs.array(TISSUE)
+def value_counts(label: Array) -> Array:
+    """Count the px of each value of a uint8 label, (256,), a band at a time."""
     counts = np.zeros(256, np.int64)
-    for y in range(0, tissue.shape[0], _BAND_PX):
-        counts += np.bincount(np.asarray(tissue[y : y + _BAND_PX]).ravel(), minlength=256)
+    for y in range(0, label.shape[0], _BAND_PX):
+        counts += np.bincount(np.asarray(label[y : y + _BAND_PX]).ravel(), minlength=256)
     return counts
 
 

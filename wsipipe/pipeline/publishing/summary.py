@@ -9,8 +9,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from wsipipe.geometry import Array
+from wsipipe.pipeline.execution.nuclei_part import nucleus_types
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.pipeline.publishing.checks import tissue_area, value_counts
 from wsipipe.pipeline.reporting.batch_summary import ALL_TISSUE
 from wsipipe.stages.classify import CLASS_MAP
 from wsipipe.stages.nuclei.positivity import h_score
@@ -41,7 +43,7 @@ def write_summary(plan: Plan, inputs: ShardInputs, folder: Path, regions: Region
     """
     rows = [*_areas(plan, inputs), *_region_areas(plan, inputs, regions)]
     if any(stage.nuclei_rows for stage in plan.stages):
-        _add_nuclei(rows, folder / NUCLEI_TABLE, regions)
+        _add_nuclei(plan, rows, folder / NUCLEI_TABLE, regions)
     with (folder / SUMMARY).open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -49,15 +51,13 @@ def write_summary(plan: Plan, inputs: ShardInputs, folder: Path, regions: Region
 
 
 def _areas(plan: Plan, inputs: ShardInputs) -> Iterator[Row]:
+    """Yield the area of all tissue, then of each tissue class."""
+    yield _area_row(ALL_TISSUE, tissue_area(plan, inputs))
     for stage, write in plan.published("label"):
-        mm2 = (plan.facts.grid.mpp * stage.downsample / 1000) ** 2
-        if write.name == TISSUE:
-            yield _area_row(ALL_TISSUE, int(_counts(inputs.array(write.name))[1]), mm2)
-    for stage, write in plan.published("label"):
-        mm2 = (plan.facts.grid.mpp * stage.downsample / 1000) ** 2
         if write.name == CLASS_MAP:
-            counts = _counts(inputs.array(write.name))
-            yield from (_area_row(item.name, int(counts[item.value]), mm2) for item in write.legend)
+            counts = value_counts(inputs.array(write.name))
+            mm2 = (plan.facts.grid.mpp * stage.downsample / 1000) ** 2
+            yield from (_area_row(item.name, counts[item.value] * mm2) for item in write.legend)
 
 
 def _region_areas(plan: Plan, inputs: ShardInputs, regions: Regions) -> Iterator[Row]:
@@ -77,22 +77,14 @@ def _region_areas(plan: Plan, inputs: ShardInputs, regions: Regions) -> Iterator
             counts[name] += int(inside.sum())
     mm2 = (plan.facts.grid.mpp * downsample / 1000) ** 2
     for name, count in counts.items():
-        yield _area_row(REGION.format(name), count, mm2)
+        yield _area_row(REGION.format(name), count * mm2)
 
 
-def _area_row(name: str, count_px: int, px_mm2: float) -> Row:
-    return {"class": name, "area_mm2": round(count_px * px_mm2, 6)}
+def _area_row(name: str, area_mm2: float) -> Row:
+    return {"class": name, "area_mm2": round(float(area_mm2), 6)}
 
 
-def _counts(array: Array) -> Array:
-    """Count the pixels of each value of a uint8 label, a band at a time."""
-    counts = np.zeros(256, np.int64)
-    for y in range(0, array.shape[0], _BAND_PX):
-        counts += np.bincount(np.asarray(array[y : y + _BAND_PX]).ravel(), minlength=256)
-    return counts
-
-
-def _add_nuclei(rows: list[Row], table: Path, regions: Regions) -> None:
+def _add_nuclei(plan: Plan, rows: list[Row], table: Path, regions: Regions) -> None:
     found = pq.read_table(table, columns=["tissue_class", "centroid_y_px0", "centroid_x_px0"])
     classes, *axes = found.columns
     chosen: dict[object, Array | None] = {row["class"]: _is(classes, row["class"]) for row in rows}
@@ -105,7 +97,7 @@ def _add_nuclei(rows: list[Row], table: Path, regions: Regions) -> None:
         area = row["area_mm2"]
         row["nuclei"] = count
         row["nuclei_per_mm2"] = round(count / float(area), 3) if area else None
-    _add_types(rows, chosen, table)
+    _add_types([*nucleus_types(plan)], rows, chosen, table)
     _add_positivity(rows, chosen, table)
     for name in _measures(table):
         column = pq.read_table(table, columns=[name])[name]
@@ -115,12 +107,12 @@ def _add_nuclei(rows: list[Row], table: Path, regions: Regions) -> None:
             row |= _distribution(name, values if here is None else values[here])
 
 
-def _add_types(rows: list[Row], chosen: dict[object, Array | None], table: Path) -> None:
-    """Add the number of nuclei of each type, where there are types."""
-    if "type" not in pq.read_schema(table).names:
+def _add_types(names: list[str], rows: list[Row], chosen: dict[object, Array | None], table: Path) -> None:
+    """Add the number of nuclei of each type, also of those that none has."""
+    if not names:
         return
     types = pq.read_table(table, columns=["type"])["type"]
-    for name in sorted(types.drop_null().unique().to_pylist()):
+    for name in names:
         of_type = _is(types, name)
         for row in rows:
             here = chosen[row["class"]]

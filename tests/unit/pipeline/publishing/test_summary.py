@@ -73,7 +73,7 @@ def test_nuclei_are_measured_by_region_and_wrong_regions_fail_alone(
     resources = Resources(scheduler=scheduler, device="cpu")
     good, bad = run(tiny_workflow, tmp_path / "slides.csv", tmp_path / "out", resources=resources).slides
     assert (good.status, bad.code) == ("done", "SLIDE_UNREADABLE")
-    assert "beside (feature 1) lies beside the slide" in bad.message
+    assert "beside (feature 1) lies outside the slide" in bad.message
     result = open_result(tmp_path / "out" / good.slide_id)
     nuclei = result.nuclei()
     left = nuclei["centroid_x_px0"] < 512
@@ -83,7 +83,7 @@ def test_nuclei_are_measured_by_region_and_wrong_regions_fail_alone(
     assert 0 < float(row["area_mm2"]) < float(plain["area_mm2"])
     assert result.manifest["plan"] != finished.manifest["plan"]
     again = retry(tmp_path / "out", None, resources)
-    assert "lies beside the slide" in again[0].slides[0].message
+    assert "lies outside the slide" in again[0].slides[0].message
 
 
 def test_a_folder_of_regions_that_fits_no_slide_is_refused(small_slide: Path, tmp_path: Path) -> None:

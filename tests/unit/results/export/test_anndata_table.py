@@ -9,7 +9,9 @@ from wsipipe.results.export import anndata_table, source
 from wsipipe.results.export.source import ExportOptions, ExportSource, open_source
 from wsipipe.store.result import Result
 
-anndata = pytest.importorskip("anndata", reason="the extra anndata is not installed")
+anndata = pytest.importorskip(
+    "anndata", reason="LOUD SKIP: the extra anndata is not installed, so its export is NOT tested"
+)
 # Of anndata itself, with pandas 3.
 pytestmark = pytest.mark.filterwarnings("ignore:The 'future.infer_string' option")
 
