@@ -3,11 +3,13 @@
 The result is a lower bound: a change may be too weak to alter an output in float32.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 
 from wsipipe.models.certificate.measurements import noise, up_to_multiple
-from wsipipe.models.certificate.receptive_field import BREADTH_PX, strip_lengths
+from wsipipe.models.certificate.receptive_field import BREADTH_PX, measured_field
 from wsipipe.models.certificate.record import ReceptiveField
 from wsipipe.models.certificate.subject import Image, NetworkUnderTest
 
@@ -19,18 +21,7 @@ def reach_by_perturbation(subject: NetworkUnderTest) -> ReceptiveField:
 
     It is measured on a strip along x and one along y, which grow until the influence ends on them.
     """
-    influence: Image = np.zeros(0)
-    for length in strip_lengths(subject):
-        influence = np.maximum(*(strip_influence(subject, length, dim) for dim in (2, 3)))
-        if influence[-1] == 0:
-            break
-    farthest = int(np.flatnonzero(influence)[-1]) + 1 if influence.any() else 0
-    return ReceptiveField(
-        gradient_px=farthest if farthest < len(influence) else None,
-        formula_px=subject.halo_px,
-        image_px=length,
-        influence=influence[:farthest].tolist(),
-    )
+    return measured_field(subject, partial(strip_influence, subject))
 
 
 def strip_influence(subject: NetworkUnderTest, length: int, dim: int) -> Image:

@@ -3,6 +3,8 @@
 It is how far outside its own lattice cell an output depends on the image.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -21,10 +23,21 @@ def measure_receptive_field(subject: NetworkUnderTest) -> ReceptiveField:
     side. The strip grows until the gradient ends on it; under a norm over the whole image it never does.
     """
     subject, cell = subject.copied(torch.float64), subject.lattice_px
+    return measured_field(
+        subject, lambda length, dim: influence_of(strip_gradient(subject, length, dim), cell)
+    )
+
+
+def measured_field(subject: NetworkUnderTest, influence_at: Callable[[int, int], Image]) -> ReceptiveField:
+    """Measure on strips that grow until the influence ends on them.
+
+    Args:
+        subject: The network.
+        influence_at: Function of a strip's length, px, and of its axis in (N, C, H, W), 2 or 3.
+    """
     influence: Image = np.zeros(0)
     for length in strip_lengths(subject):
-        along_y, along_x = (influence_of(strip_gradient(subject, length, dim), cell) for dim in (2, 3))
-        influence = np.maximum(along_y, along_x)
+        influence = np.maximum(*(influence_at(length, dim) for dim in (2, 3)))
         if influence[-1] == 0:
             break
     farthest = int(np.flatnonzero(influence)[-1]) + 1 if influence.any() else 0
