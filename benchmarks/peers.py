@@ -77,6 +77,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--side", type=int, default=8192, help="px of the slide that is read and converted")
     parser.add_argument("--network-side", type=int, default=4096, help="px of the slide for the networks")
+    parser.add_argument(
+        "--without", nargs="+", default=(), metavar="TEXT", help="leave out tools for nuclei so named"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--limit-s", type=float, default=1800, help="seconds after which a tool is stopped")
@@ -111,7 +114,8 @@ def comparisons(bench: Bench, asked: argparse.Namespace) -> Iterator[Comparison]
         slide = made(bench, asked.network_side)
         warm(bench)
     if "nuclei" in asked.only:
-        yield networks(bench, slide, NUCLEI, "Nuclei")
+        chosen = tuple(tool for tool in NUCLEI if not any(text in tool.name for text in asked.without))
+        yield networks(bench, slide, chosen, "Nuclei")
     if "tissue" in asked.only:
         yield networks(bench, slide, TISSUE, "Tissue classes")
     if "fixed" in asked.only:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peer_parts.processes import Environment, ToolError, probe, run_job, timed
+from peer_parts.processes import Environment, ToolError, compile_bytecode, probe, run_job, timed
 from peer_parts.table import Comparison, Run
 from peer_parts.tools import Tool
 
@@ -41,8 +41,13 @@ class Bench:
         self.versions: dict[str, dict[str, str]] = {}
 
     def look(self, packages: list[str]) -> None:
-        """Import all packages in all environments, and keep their versions."""
+        """Compile and import all packages in all environments, and keep their versions.
+
+        Imports without compiled bytecode take a minute, which would count as the time of a tool.
+        """
         for where in self.environments:
+            say(f"compiling bytecode in the environment of {where.name}")
+            compile_bytecode(where, self.limit_s)
             say(f"importing packages in the environment of {where.name}")
             self.versions[where.name] = probe(where, packages, self.limit_s)
 

@@ -46,6 +46,14 @@ class Environment:
         return os.environ | given | {"HF_HUB_OFFLINE": "1"}
 
 
+def compile_bytecode(where: Environment, limit_s: float) -> None:
+    """Compile the installed packages of an environment where bytecode is missing or old."""
+    code = (
+        "import compileall, site; [compileall.compile_dir(each, quiet=2) for each in site.getsitepackages()]"
+    )
+    timed([str(where.python), "-c", code], where.variables(1), limit_s)
+
+
 def timed(command: list[str], variables: dict[str, str], limit_s: float) -> Run:
     """Run a command to its end and return its cost.
 
