@@ -2,8 +2,8 @@
 
     python benchmarks/orientation_picture.py SLIDE --part Y X HEIGHT WIDTH --to FOLDER
 
-Each orientation is run as a slide of its own. Writes ``orientations_pair.png`` (two of them) and
-``orientations_eight.png``, and prints the nuclei and the differing px of each label map, turned back.
+Each orientation is run as a slide of its own. Writes ``orientations_pair.jpg`` (two of them) and
+``orientations_eight.jpg``, and prints the nuclei and the differing px of each label map, turned back.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from wsipipe.geometry import Array, Orientation, Region
 
 OUTLINE = (0, 255, 0)
 GAP_PX = 12
+QUALITY = 85
 PAIR = ("R0", "M90")
 
 
@@ -28,7 +29,7 @@ def drawn(result: wsipipe.Result) -> Array:
     twice = (2 * rgb.shape[1], 2 * rgb.shape[0])
     large = np.asarray(Image.fromarray(rgb).resize(twice, Image.Resampling.BICUBIC))
     labels = np.kron(result.labels["nuclei"][0][...], np.ones((2, 2), np.uint32))
-    picture = np.where(find_boundaries(labels, mode="inner")[..., None], OUTLINE, large)
+    picture = np.where(find_boundaries(labels, mode="thick")[..., None], OUTLINE, large)
     return picture.astype(np.uint8)
 
 
@@ -82,12 +83,14 @@ def main() -> None:
 
     names = list(pictures)
     Image.fromarray(row([shrunk(name, asked.width) for name in PAIR])).save(
-        asked.to / "orientations_pair.png"
+        asked.to / "orientations_pair.jpg", quality=QUALITY, subsampling=0
     )
     small = (2 * asked.width - 2 * GAP_PX) // 4
     rows = [row([shrunk(name, small) for name in some]) for some in (names[:4], names[4:])]
     gap = np.full((GAP_PX, rows[0].shape[1], 3), 255, np.uint8)
-    Image.fromarray(np.concatenate([rows[0], gap, rows[1]])).save(asked.to / "orientations_eight.png")
+    Image.fromarray(np.concatenate([rows[0], gap, rows[1]])).save(
+        asked.to / "orientations_eight.jpg", quality=QUALITY, subsampling=0
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Generate the parts of the site that follow from the code: commands, errors, keys, columns, changelog."""
+"""Generate the parts of the site that follow from the code."""
 
 import inspect
 import re
@@ -192,11 +192,11 @@ def column_lines() -> Iterator[str]:
         ("With `measure.positivity`", POSITIVITY_FIELDS),
     ):
         yield from ("", f"{title}:", "", "| column | type | may be empty | meaning |", "|---|---|---|---|")
-        yield from (_column(field) for field in fields)
+        yield from (_column(field, "[types and positivity](../types.md)") for field in fields)
 
 
-def _column(field: Any) -> str:
-    meaning = _meanings().get(field.name, "[results on disk](../outputs.md)")
+def _column(field: Any, otherwise: str = "[results on disk](../outputs.md)") -> str:
+    meaning = _meanings().get(field.name, otherwise)
     return f"| `{field.name}` | {field.type} | {'yes' if field.nullable else 'no'} | {meaning} |"
 
 

@@ -26,7 +26,9 @@ class TimeLeft:
         self._steps, self._first = steps, None
 
     def text(self, done: int) -> str:
-        """Return the time left after a step as text; empty while it is unknown or nothing is left.
+        """Return the time left after a step as text.
+
+        It is empty while the time is unknown, and at the end.
 
         Args:
             done: Number of finished steps of this network.
