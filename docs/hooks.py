@@ -171,7 +171,7 @@ def _attributes(model: type[BaseModel]) -> dict[str, str]:
         text = inspect.cleandoc(vars(kind).get("__doc__") or "")
         listed = text.partition("Attributes:")[2]
         for name, meaning in re.findall(r"(?ms)^    (\w+): (.*?)(?=^    \w|^\S|\Z)", listed):
-            found[name] = _text(meaning)
+            found[name] = re.sub(r"\b[Uu]m\b", "µm", _text(meaning)).replace("um2", "µm²")
     return found
 
 
@@ -203,10 +203,11 @@ def _column(field: Any, otherwise: str = "[results on disk](../outputs.md)") -> 
 def _meanings() -> dict[str, str]:
     """Meaning of each column by the tables of the pages that explain them."""
     found: dict[str, str] = {}
+    meaning = ""
     for page in EXPLAINED:
         text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-        for names, rest in re.findall(r"(?m)^\| (`[\w`, ]+`) \| (.*) \|$", text):
-            unit, _, meaning = rest.rpartition(" | ")
-            text_of = f"{meaning} ({unit.strip()})" if unit.strip() else meaning
-            found |= dict.fromkeys(re.findall(r"`(\w+)`", names), text_of)
+        for names, unit, own in re.findall(r"(?m)^\| (`[\w`, ]+`) \|([^|]*)\| (.*) \|$", text):
+            meaning = meaning if own == "the same" else own
+            shown = f"{meaning} ({unit.strip()})" if unit.strip() else meaning
+            found |= dict.fromkeys(re.findall(r"`(\w+)`", names), shown)
     return {name: re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text) for name, text in found.items()}

@@ -1,5 +1,11 @@
 """Time left of a training: exact on a made clock, for one network and for several."""
 
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from wsipipe.cli import train
 from wsipipe.cli.time_left import TimeLeft, as_text
 
 
@@ -50,4 +56,20 @@ def test_durations_are_short() -> None:
         "1 min",
         "1 h 0 min",
         "2 h 2 min",
+    ]
+
+
+def test_lines_of_a_training_end_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "SECONDS_BETWEEN_LINES", -1.0)
+    clock, text = Clock(), StringIO()
+    with train.PlainTrainingReporter(Console(file=text, width=200), TimeLeft(clock=clock)) as reporter:
+        reporter.started("mine", 0, 3)
+        for step in (1, 2, 3):
+            reporter.stepped(step, 0.5)
+            clock.now += 7
+    assert text.getvalue().splitlines() == [
+        "mine: step 0 of 3",
+        "mine: step 1 of 3, loss 0.5000",
+        "mine: step 2 of 3, loss 0.5000, about 7 s left",
+        "mine: step 3 of 3, loss 0.5000",
     ]
