@@ -98,12 +98,12 @@ def _parameters(name: str, command: Any) -> Iterator[str]:
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     words = [_name(each) if each.required else f"[{_name(each)}]" for each in arguments]
     yield from ("```text", " ".join([name, *words, "[OPTIONS]"]), "```", "")
-    rows = [(f"`{_text(_name(each))}`", each) for each in arguments]
+    rows = [(f"`{_name(each)}`", each) for each in arguments]
     for each in command.params:
         if each.param_type_name == "option" and not each.hidden:
             rows.append((", ".join(f"`{option}`" for option in (*each.opts, *each.secondary_opts)), each))
     if rows:
-        yield from ("| | |", "|---|---|")
+        yield from ("| argument or option | meaning |", "|---|---|")
         yield from (f"| {names} | {_text(each.help)}{_default(each)} |" for names, each in rows)
         yield ""
 
@@ -179,7 +179,7 @@ def _shown(field: Any) -> str:
     default = field.default
     if default is PydanticUndefined:
         return "must be given"
-    return "" if default is None or default == "" else f"`{_text(str(default))}`"
+    return "" if default is None or default == "" else f"`{default}`"
 
 
 def column_lines() -> Iterator[str]:
