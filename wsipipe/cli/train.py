@@ -14,10 +14,10 @@ from rich.progress import (
     Progress,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 from wsipipe.cli.shared import AsJson, DeviceName, Out, app, console, print_json, stderr
+from wsipipe.cli.time_left import TimeLeft
 from wsipipe.errors import ConfigError, ExitCode
 
 SECONDS_BETWEEN_LINES = 20.0
@@ -26,8 +26,15 @@ SECONDS_BETWEEN_LINES = 20.0
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe that comes with wsipipe, or a YAML file.")],
-    data: Annotated[list[Path], typer.Option("--data", help="Folder with training data; can be repeated.")],
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", help="Folder with training data, or slides with --annotations; repeatable."),
+    ],
     out: Out,
+    annotations: Annotated[
+        Path | None,
+        typer.Option("--annotations", help="Folder with the GeoJSON that QuPath exported for the slides."),
+    ] = None,
     fold: Annotated[
         int | None, typer.Option(min=0, help="Fold to hold out (default: validation.fold of the recipe).")
     ] = None,
@@ -62,6 +69,7 @@ def train(
     If the exit code is 75, training is not finished: run the same command again.
     """
     from wsipipe.training.cross_validation import cross_validate
+    from wsipipe.training.datasets.annotated_slides import AnnotatedSlides
     from wsipipe.training.fit import FitStatus
     from wsipipe.training.recipe import read_recipe
     from wsipipe.training.train import TrainingResources
@@ -75,15 +83,19 @@ def train(
     chosen = read_recipe(recipe, [*(settings or []), *left_out])
     if not resume:
         delete_progress(out)
+    sources = [AnnotatedSlides(tuple(data), annotations)] if annotations else data
     deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
     resources = TrainingResources(device, threads or chosen.threads, workers, deadline)
     stream = stderr if as_json else console
-    with RichTrainingReporter(stream) if stream.is_terminal else PlainTrainingReporter(stream) as reporter:
+    left = TimeLeft(networks_to_train(out, folds))
+    with (
+        RichTrainingReporter(stream, left) if stream.is_terminal else PlainTrainingReporter(stream, left)
+    ) as reporter:
         if folds is not None:
-            status = cross_validate(chosen, data, out, folds, resources, reporter)
+            status = cross_validate(chosen, sources, out, folds, resources, reporter)
         else:
             held_out = None if all_data else chosen.validation.fold if fold is None else fold
-            status = train_one(chosen, data, out, held_out, resources, reporter)
+            status = train_one(chosen, sources, out, held_out, resources, reporter)
     finished = status is not FitStatus.PAUSED
     if as_json:
         print_json(training_result(chosen.task, chosen.name, out, finished))
@@ -101,6 +113,11 @@ def delete_progress(out: Path) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
+def networks_to_train(out: Path, folds: int | None) -> int:
+    """Return the number of networks that a command has still to train."""
+    return 1 if folds is None else folds + 1 - len(list(out.glob("fold*/result.json")))
+
+
 def training_result(task: str, name: str, out: Path, finished: bool) -> dict[str, object]:
     """Return the output of ``train --json``.
 
@@ -116,6 +133,7 @@ def training_result(task: str, name: str, out: Path, finished: bool) -> dict[str
     return found | {
         "weights": str(weights),
         "metrics": card.metrics,
+        "notes": card.notes,
         "licence": card.licence,
         "intended_use": card.intended_use,
     }
@@ -129,6 +147,7 @@ def print_summary(task: str, name: str, out: Path) -> None:
     card = read_card(weights)
     for key, value in card.metrics.items():
         console.print(f"{key} {value:.4f}")
+    console.print(card.notes, soft_wrap=True, markup=False)
     workflow, stage = ("nuclei", "segment") if task == "nuclei" else ("tissue", "classify")
     console.print(f"{weights}: {weights.stat().st_size / 1e6:.1f} MB. {card.intended_use}", soft_wrap=True)
     console.print(
@@ -139,8 +158,8 @@ def print_summary(task: str, name: str, out: Path) -> None:
 class PlainTrainingReporter:
     """Reporter of plain lines, at most one every 20 seconds, for logs and pipes."""
 
-    def __init__(self, stream: Console = console) -> None:
-        self._stream = stream
+    def __init__(self, stream: Console = console, left: TimeLeft | None = None) -> None:
+        self._stream, self._left = stream, left or TimeLeft()
         self._name, self._steps, self._last = "", 0, 0.0
 
     def __enter__(self) -> Self:
@@ -154,14 +173,16 @@ class PlainTrainingReporter:
     def started(self, name: str, done: int, steps: int) -> None:
         """Print the first step."""
         self._name, self._steps = name, steps
+        self._left.started(steps)
         self.message(f"{name}: step {done} of {steps}")
 
     def stepped(self, done: int, loss: float) -> None:
         """Print a step if enough time has passed."""
-        now = time.monotonic()
+        now, left = time.monotonic(), self._left.text(done)
         if now - self._last > SECONDS_BETWEEN_LINES or done == self._steps:
             self._last = now
-            self.message(f"{self._name}: step {done} of {self._steps}, loss {loss:.4f}")
+            parts = (f"step {done} of {self._steps}", f"loss {loss:.4f}", left)
+            self.message(f"{self._name}: {', '.join(filter(None, parts))}")
 
     def message(self, text: str) -> None:
         """Print the text as one line."""
@@ -171,17 +192,18 @@ class PlainTrainingReporter:
 class RichTrainingReporter:
     """Reporter with a progress bar for the trained network."""
 
-    def __init__(self, stream: Console = console) -> None:
+    def __init__(self, stream: Console = console, left: TimeLeft | None = None) -> None:
+        self._left = left or TimeLeft()
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]:.4f}"),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=stream,
         )
-        self._task = self._bars.add_task("", total=None, loss=0.0)
+        self._task = self._bars.add_task("", total=None, loss=0.0, left="")
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -194,11 +216,12 @@ class RichTrainingReporter:
 
     def started(self, name: str, done: int, steps: int) -> None:
         """Reset the bar."""
-        self._bars.reset(self._task, description=name, completed=done, total=steps)
+        self._left.started(steps)
+        self._bars.reset(self._task, description=name, completed=done, total=steps, left="")
 
     def stepped(self, done: int, loss: float) -> None:
         """Advance the bar."""
-        self._bars.update(self._task, completed=done, loss=loss)
+        self._bars.update(self._task, completed=done, loss=loss, left=self._left.text(done))
 
     def message(self, text: str) -> None:
         """Print the text above the bar."""

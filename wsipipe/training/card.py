@@ -13,7 +13,7 @@ from wsipipe.models.known_features import write_known
 from wsipipe.training.datasets.about import describe_source, licence_of
 from wsipipe.training.evaluation.trained_on import groups_trained_on
 from wsipipe.training.known_features import KnownFeatures
-from wsipipe.training.recipe import Recipe
+from wsipipe.training.recipe import Recipe, Validation
 from wsipipe.training.tasks.task import SampleList, TrainingTask
 
 MOST_NAMED = 8
@@ -64,6 +64,23 @@ def with_known(card: ModelCard, features: KnownFeatures | None, folder: Path) ->
 def with_metrics(card: ModelCard, scores: dict[str, float]) -> ModelCard:
     """Add scores to a card, rounded to four places."""
     return card.model_copy(update={"metrics": {name: round(value, 4) for name, value in scores.items()}})
+
+
+def training_notes(
+    validation: Validation, done: str, fold: int | None, folds: int, held_out: SampleList
+) -> str:
+    """Describe a training for its card.
+
+    Args:
+        validation: What the recipe holds out.
+        done: Duration of the training, as a sentence.
+        fold: Held-out fold; None if nothing was held out.
+        folds: Number of folds.
+        held_out: Held-out samples.
+    """
+    if validation.leave_out and held_out:
+        return left_out_notes(done, validation.leave_out)
+    return fold_notes(done, fold, folds, {getattr(one, validation.group) for one in held_out})
 
 
 def fold_notes(done: str, fold: int | None, folds: int, groups: Iterable[str]) -> str:

@@ -14,9 +14,11 @@ from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.weights import SUFFIX
 from wsipipe.models.networks.registry import load
 from wsipipe.training.card import with_metrics
+from wsipipe.training.datasets.annotated_slides import DataSource
 from wsipipe.training.fit import FitStatus
 from wsipipe.training.recipe import Recipe
 from wsipipe.training.result_files import read_result
+from wsipipe.training.start_overlap import start_caution
 from wsipipe.training.tasks.task import Predictions, TrainingTask
 from wsipipe.training.train import Training, TrainingResources
 from wsipipe.training.training_log import TrainingReporter
@@ -26,7 +28,7 @@ SUMMARY = "cross_validation.json"
 
 def cross_validate(
     recipe: Recipe,
-    data: Sequence[Path],
+    data: Sequence[DataSource],
     out: Path,
     folds: int,
     resources: TrainingResources,
@@ -79,6 +81,7 @@ def _calibrate(training: Training, out: Path, folds: int) -> None:
         f"{training.recipe.validation.group}, each measured by a network that was not trained on it, with "
         "thresholds chosen on the other folds; the card's thresholds are chosen on all folds."
     )
+    notes = f"{notes} {start_caution(training.recipe, training.task.samples)}".strip()
     card = training.save(network, card.model_copy(update={"notes": notes}), out)
     write_json(out / SUMMARY, {"mean": card.metrics, "folds": each})
 

@@ -20,13 +20,15 @@ from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.networks.registry import build, check_architecture, save
 from wsipipe.models.predictor import Device
 from wsipipe.models.ring_whitening import add_whitening, remove_whitening, ring_layers
-from wsipipe.training.card import blank_card, fold_notes, left_out_notes, with_known, with_metrics
+from wsipipe.training.card import blank_card, training_notes, with_known, with_metrics
+from wsipipe.training.datasets.annotated_slides import DataSource
 from wsipipe.training.device import pick_device
 from wsipipe.training.fit import Fit, FitStatus, Objective
 from wsipipe.training.folds import split_samples
 from wsipipe.training.pretrained import inherit_licence, load_pretrained
 from wsipipe.training.recipe import Recipe, Schedule
 from wsipipe.training.result_files import RESULT, read_result, training_identity
+from wsipipe.training.start_overlap import start_caution
 from wsipipe.training.tasks.nuclei import NucleiTask
 from wsipipe.training.tasks.task import SampleList, TrainingTask
 from wsipipe.training.tasks.tissue import TissueTask
@@ -50,7 +52,7 @@ class TrainingResources:
     deadline: float = math.inf
 
 
-def task_of(recipe: Recipe, data: Sequence[Path]) -> TrainingTask:
+def task_of(recipe: Recipe, data: Sequence[DataSource]) -> TrainingTask:
     """Return the recipe's task with its samples.
 
     Raises:
@@ -76,7 +78,7 @@ class Training:
     def __init__(
         self,
         recipe: Recipe,
-        data: Sequence[Path],
+        data: Sequence[DataSource],
         resources: TrainingResources,
         reporter: TrainingReporter | None = None,
     ) -> None:
@@ -110,13 +112,16 @@ class Training:
         card = blank_card(self.recipe, self.task, train_samples)
         if self.recipe.network.start:
             card = inherit_licence(card, self.recipe.network.start)
+        if caution := start_caution(self.recipe, held_out):
+            self.reporter.message(caution)
         fit = self._fit(out, card, (train_samples, held_out), schedule, identity)
         self._write_record(out, fold, folds, held_out)
         # Calibration takes minutes, so a call whose time is over leaves it to the next one.
         if fit.run(self.resources.deadline) is FitStatus.PAUSED or time.monotonic() > self.resources.deadline:
             return FitStatus.PAUSED
         done = f"{fit.kept_step} steps in {fit.seconds / 60:.0f} minutes on {self.device.type}."
-        card = card.model_copy(update={"notes": self._notes(done, fold, folds, held_out)})
+        notes = training_notes(self.recipe.validation, done, fold, folds, held_out)
+        card = card.model_copy(update={"notes": f"{notes} {caution}".strip()})
         if held_out:
             self.reporter.message("choosing thresholds on the held-out samples")
             predictions = self.task.predict(fit.mean.eval(), card, held_out, self.where)
@@ -127,14 +132,6 @@ class Training:
         card = self.save(network, card, out)
         write_json(out / RESULT, {"identity": identity, "steps": fit.kept_step, "metrics": card.metrics})
         return FitStatus.FINISHED
-
-    def _notes(self, done: str, fold: int | None, folds: int, held_out: SampleList) -> str:
-        """Return the notes of the card."""
-        left_out = self.recipe.validation.leave_out
-        if left_out and held_out:
-            return left_out_notes(done, left_out)
-        groups = {getattr(one, self.recipe.validation.group) for one in held_out}
-        return fold_notes(done, fold, folds, groups)
 
     def _fit(
         self,
@@ -223,7 +220,7 @@ class Training:
 
 def train(
     recipe: Recipe,
-    data: Sequence[Path],
+    data: Sequence[DataSource],
     out: Path,
     fold: int | None = 0,
     resources: TrainingResources = TrainingResources(),

@@ -52,6 +52,8 @@ def test_a_piece_then_the_rest_then_a_run(
     found = json.loads(as_json)
     assert (code, found["finished"], found["weights"]) == (ExitCode.OK, True, str(weights))
     assert {"dice", "aji", "pq"} <= set(found["metrics"])
+    assert "which was held out from training" in found["notes"]
+    assert found["notes"] in printed
     assert f"wsipipe run nuclei SLIDE --set segment.weights={weights}" in printed
     run = ("run", "nuclei", small_slide, "--set", f"segment.weights={weights}", "--out", tmp_path / "run")
     code, printed, _ = typed(*run, "--dry-run")
@@ -79,6 +81,7 @@ def test_all_folds(typed: object, own: Path, tmp_path: Path) -> None:
     [
         (("--folds", 2, "--all-data"), "Remove --fold and --all-data"),
         (("--device", "nonsense"), "nonsense"),
+        (("--annotations", "/nowhere"), "--annotations /nowhere is no folder"),
         (("--set", "fit.step=2"), "Did you mean fit.steps?"),
         (("--set", "network.architecture=gmr_unett"), "Did you mean gmr_unet?"),
         (("--set", "network.arguments.foo=2"), "network.arguments in its recipe"),

@@ -3,6 +3,7 @@
 The layout of a folder is recognised by its content. docs/extend/dataset_layout.md tells how to add one.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from wsipipe.training.datasets import (
@@ -18,6 +19,7 @@ from wsipipe.training.datasets import (
     qupath,
     tnbc,
 )
+from wsipipe.training.datasets.annotated_slides import AnnotatedSlides, DataSource
 from wsipipe.training.datasets.files import with_index
 from wsipipe.training.datasets.glass import read_glass
 from wsipipe.training.datasets.layout import Layout, Problems, read_as
@@ -52,7 +54,7 @@ TILE_LAYOUTS: tuple[Layout[Tile], ...] = (
 )
 
 
-def read_fields(folder: Path) -> list[Field]:
+def read_fields(folder: DataSource) -> list[Field]:
     """Read the fields with nuclei of a folder.
 
     They are in ``folder``, in its ``nuclei/``, or in all subfolders of a known layout. Scale and group in a
@@ -62,10 +64,12 @@ def read_fields(folder: Path) -> list[Field]:
         ConfigError: No layout fits (lists the known ones and the content), or files cannot be used (lists
             all).
     """
+    if isinstance(folder, AnnotatedSlides):
+        return _checked(folder, qupath.fields_of)
     return read_as(FIELD_LAYOUTS, folder, "nuclei", with_index)
 
 
-def read_tiles(folder: Path) -> list[Tile]:
+def read_tiles(folder: DataSource) -> list[Tile]:
     """Read the tissue tiles of a folder.
 
     They are in ``folder``, in its ``tissue/``, or in all subfolders of a known layout. Where a folder has
@@ -75,9 +79,25 @@ def read_tiles(folder: Path) -> list[Tile]:
         ConfigError: No layout fits (lists the known ones and the content), or files cannot be used (lists
             all).
     """
+    if isinstance(folder, AnnotatedSlides):
+        return _checked(folder, qupath.tiles_of)
     tiles = read_as(TILE_LAYOUTS, folder, "tissue")
     if (folder / "slides").is_dir() and (folder / "tissue").is_dir():
         problems = Problems()
         tiles += read_glass(folder / "slides", problems)
         problems.check()
     return tiles
+
+
+def _checked[T](
+    annotated: AnnotatedSlides, read: Callable[[list[tuple[Path, Path]], Problems], list[T]]
+) -> list[T]:
+    """Read the samples of annotated slides.
+
+    Raises:
+        ConfigError: The annotations fit no slide, or files cannot be used (lists all).
+    """
+    problems = Problems()
+    samples = read(annotated.pairs(), problems)
+    problems.check()
+    return samples

@@ -33,7 +33,7 @@ SUFFIXES = (".geojson", ".geojson.gz", ".geojson.zip")
 def annotated(folder: Path) -> list[tuple[Path, Path]]:
     """Return slides and the GeoJSON files of their stems."""
     files = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    notes = {_stem(path): path for path in files if _is_geojson(path)}
+    notes = {stem_of(path): path for path in files if is_geojson(path)}
     slides = [
         path for path in files if path not in notes.values() and path.suffix not in (".csv", ".json", ".txt")
     ]
@@ -65,7 +65,7 @@ def features(path: Path) -> list[SlideObject]:
     return [one for one in objects if not one.problem]
 
 
-def _is_geojson(path: Path) -> bool:
+def is_geojson(path: Path) -> bool:
     """Return whether a file is GeoJSON.
 
     ``SLIDE.zip``, which QuPath writes for compressed exports, counts too.
@@ -73,7 +73,8 @@ def _is_geojson(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES) or (path.suffix.lower() == ".zip" and holds_geojson(path))
 
 
-def _stem(path: Path) -> str:
+def stem_of(path: Path) -> str:
+    """Return the name of a GeoJSON file without its suffixes."""
     name = path.name.lower()
     ending = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), ".zip")
     return path.name[: -len(ending)]
@@ -88,8 +89,13 @@ def read_fields(folder: Path, problems: Problems) -> list[Field]:
 
     Fields are at the slide's own mpp.
     """
+    return fields_of(annotated(folder), problems)
+
+
+def fields_of(pairs: list[tuple[Path, Path]], problems: Problems) -> list[Field]:
+    """Read one field per rectangle of class ``Region*`` from slides and their GeoJSON files."""
     fields = []
-    for path, notes in annotated(folder):
+    for path, notes in pairs:
         with problems.at(notes):
             found = features(notes)
             boxes = [one.outline.bounds for one in found if _class_of(one) == REGION]
@@ -142,8 +148,13 @@ def read_tiles(folder: Path, problems: Problems) -> list[Tile]:
 
     At least nine tenths of a tile are inside an outline of its class.
     """
+    return tiles_of(annotated(folder), problems)
+
+
+def tiles_of(pairs: list[tuple[Path, Path]], problems: Problems) -> list[Tile]:
+    """Read tiles of 128 µm at 0.5 µm/px from slides and their GeoJSON files."""
     tiles = []
-    for path, notes in annotated(folder):
+    for path, notes in pairs:
         with problems.at(notes):
             named = [(_class_of(one), one.outline) for one in features(notes)]
             named = [(name, outline) for name, outline in named if name and not name.endswith("*")]

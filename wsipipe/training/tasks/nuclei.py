@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.stages.stain import REFERENCE, colours, lookup, restained
 from wsipipe.store.encoding import PROBABILITY_MAX
 from wsipipe.training.datasets import read_fields
+from wsipipe.training.datasets.annotated_slides import DataSource
 from wsipipe.training.evaluation.calibration import FieldMaps, choose, mean_scores, pixel_temperature
 from wsipipe.training.evaluation.inference import field_canvas, instances, predictor_of, stored_maps
 from wsipipe.training.evaluation.type_metrics import (
@@ -55,7 +55,7 @@ class NucleiTask:
 
     activation: Activation = "sigmoid"
 
-    def __init__(self, recipe: Recipe, data: Sequence[Path]) -> None:
+    def __init__(self, recipe: Recipe, data: Sequence[DataSource]) -> None:
         self.recipe = recipe
         self.samples: list[Field] = [field for folder in data for field in read_fields(folder)]
         if not any(field.labels.any() for field in self.samples):

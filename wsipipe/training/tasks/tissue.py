@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from wsipipe.models.cards.training_range import TrainingRange
 from wsipipe.models.networks.dense_classifier import DenseClassifier
 from wsipipe.models.predictor import Device
 from wsipipe.training.datasets import read_tiles
+from wsipipe.training.datasets.annotated_slides import DataSource
 from wsipipe.training.device import autocast
 from wsipipe.training.evaluation.calibration import class_temperature
 from wsipipe.training.evaluation.metrics import class_scores
@@ -74,7 +74,7 @@ class TissueTask:
     activation: Activation = "softmax"
     stain_reference: StainReference | None = None
 
-    def __init__(self, recipe: Recipe, data: Sequence[Path]) -> None:
+    def __init__(self, recipe: Recipe, data: Sequence[DataSource]) -> None:
         self.recipe = recipe
         tiles = [tile for folder in data for tile in read_tiles(folder)]
         found = sorted({tile.class_name for tile in tiles})

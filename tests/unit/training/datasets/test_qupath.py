@@ -11,6 +11,7 @@ import pytest
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.training.datasets import qupath, read_fields, read_tiles
+from wsipipe.training.datasets.annotated_slides import AnnotatedSlides
 
 
 def square(y: float, x: float, side: float) -> dict:
@@ -117,3 +118,28 @@ def test_places_count_from_the_corner_of_the_scanned_bounds_as_in_qupath(notes: 
     read_tiles(notes.parent)
     assert slides[0].asked == [(Region(100, 200, 64, 64), 0.25)]
     assert slides[1].asked == [(Region(256, 512, 256, 256), 0.5)]
+
+
+def test_annotations_may_lie_in_another_folder(small_slide: Path, tmp_path: Path) -> None:
+    slides, exported = tmp_path / "slides", tmp_path / "exported"
+    for folder in (slides / "batch 1", exported):
+        folder.mkdir(parents=True)
+    (slides / "batch 1" / small_slide.name).symlink_to(small_slide)
+    (exported / f"{small_slide.name}.geojson").write_text(json.dumps([REGION, DERIVED]))
+    (field,) = read_fields(AnnotatedSlides((slides,), exported))
+    assert np.bincount(field.labels.ravel()).tolist() == [64 * 64 - 64, 64]
+    alone = AnnotatedSlides((small_slide,), exported / f"{small_slide.name}.geojson")
+    (again,) = read_fields(alone)
+    assert (again.image == field.image).all()
+    (exported / "other.geojson").write_text("[]")
+    with pytest.warns(UserWarning, match=r"1 of the files in .*exported fit no slide: other\.geojson"):
+        read_fields(AnnotatedSlides((slides,), exported))
+
+
+def test_annotations_of_other_slides_are_refused(small_slide: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.geojson").write_text(json.dumps([REGION]))
+    name = f"{small_slide.stem}.geojson for {small_slide.name}"
+    with pytest.raises(ConfigError, match=rf"fits no slide\. Name the files as the slides: {name}"):
+        read_fields(AnnotatedSlides((small_slide,), tmp_path))
+    with pytest.raises(ConfigError, match="is no folder"):
+        read_tiles(AnnotatedSlides((small_slide,), tmp_path / "absent"))

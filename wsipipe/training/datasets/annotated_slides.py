@@ -1,0 +1,64 @@
+"""Slides whose annotations lie in another folder, as training data."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsipipe.errors import ConfigError
+from wsipipe.tiling.collect import collect
+from wsipipe.training.datasets.qupath import is_geojson, stem_of
+
+
+@dataclass(frozen=True)
+class AnnotatedSlides:
+    """Slides and the GeoJSON files that QuPath exported for them.
+
+    Attributes:
+        slides: Slide files, folders of slides, globs or manifests.
+        annotations: Folder of GeoJSON files named as the slides, or the file of the only slide.
+    """
+
+    slides: tuple[Path, ...]
+    annotations: Path
+
+    def pairs(self) -> list[tuple[Path, Path]]:
+        """Return each annotated slide with its GeoJSON file.
+
+        Slides without annotations are left out, and annotations without a slide are reported as a warning.
+
+        Raises:
+            ConfigError: A path is absent, or the annotations fit no slide.
+        """
+        slides = [slide.path for slide in collect(self.slides)]
+        if self.annotations.is_file() and len(slides) == 1:
+            return [(slides[0], self.annotations)]
+        if not self.annotations.is_dir():
+            raise ConfigError(
+                f"--annotations {self.annotations} is no folder. Give the folder of the GeoJSON files; a "
+                f"single file is accepted with a single slide, and these are {len(slides)}."
+            )
+        files = {stem_of(path): path for path in sorted(self.annotations.iterdir()) if is_geojson(path)}
+        pairs = [(slide, files[name]) for slide in slides if (name := _name_in(files, slide))]
+        if not pairs:
+            raise ConfigError(
+                f"--annotations {self.annotations} fits no slide. Name the files as the slides: "
+                f"{slides[0].stem}.geojson for {slides[0].name}."
+            )
+        self._warn_of_others(set(files.values()) - {notes for _, notes in pairs})
+        return pairs
+
+    def _warn_of_others(self, others: set[Path]) -> None:
+        if others:
+            names = ", ".join(sorted(path.name for path in others)[:8])
+            warnings.warn(
+                f"{len(others)} of the files in {self.annotations} fit no slide: {names}.", stacklevel=3
+            )
+
+
+def _name_in(files: dict[str, Path], slide: Path) -> str:
+    """Return the name under which a slide has annotations; empty if it has none."""
+    return next((name for name in (slide.stem, slide.name) if name in files), "")
+
+
+DataSource = Path | AnnotatedSlides
+"""Folder of a known layout, or slides with annotations elsewhere."""
