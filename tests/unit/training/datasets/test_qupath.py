@@ -1,6 +1,7 @@
 """QuPath annotations in newer forms as training data; a bad object does not drop a field."""
 
 import json
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.training.datasets import qupath, read_fields, read_tiles
+from wsipipe.training.datasets.polygons import filled
 
 
 def square(y: float, x: float, side: float) -> dict:
@@ -117,3 +119,9 @@ def test_places_count_from_the_corner_of_the_scanned_bounds_as_in_qupath(notes: 
     read_tiles(notes.parent)
     assert slides[0].asked == [(Region(100, 200, 64, 64), 0.25)]
     assert slides[1].asked == [(Region(256, 512, 256, 256), 0.5)]
+
+
+def test_outlines_without_their_library_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "skimage.draw", None)
+    with pytest.raises(ConfigError, match=r"Outlines need scikit-image: pip install 'wsipipe-gmr\[train\]'"):
+        filled([], (4, 4))
