@@ -55,6 +55,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'wsipipe' has no attribute {name!r}")
     if name == "run" and is_importing_script():
         return _run_if_guarded
+    if name == "run":
+        import_module("wsipipe.common.distribution").refuse_clash()
     return getattr(import_module(_MODULES[name]), name)
 
 

@@ -32,7 +32,7 @@ def _skip(reason: str) -> None:
 @pytest.fixture(scope="session")
 def display(tmp_path_factory):
     """A virtual screen; napari's settings are in a temporary folder."""
-    pytest.importorskip("napari", reason="napari is absent: pip install 'wsipipe[review]'")
+    pytest.importorskip("napari", reason="napari is absent: pip install 'wsipipe-gmr[review]'")
     if not shutil.which("Xvfb"):
         _skip("there is no Xvfb")
     _need_qt_libraries()

@@ -438,7 +438,7 @@ def test_a_slide_file_opens_lazily(display, small_slide) -> None:
 
 
 def test_the_manifest_is_valid() -> None:
-    npe2 = pytest.importorskip("npe2", reason="npe2 is absent: pip install 'wsipipe[review]'")
+    npe2 = pytest.importorskip("npe2", reason="npe2 is absent: pip install 'wsipipe-gmr[review]'")
     import wsipipe.review
 
     manifest = npe2.PluginManifest.from_file(Path(wsipipe.review.__file__).with_name("napari.yaml"))

@@ -22,7 +22,7 @@ LAYERS = ["image", "p(nucleus)", "p(stroma)", "p(gland)", "tissue", "tissue_clas
 @pytest.fixture
 def model():
     """napari's viewer without a window."""
-    pytest.importorskip("napari", reason="napari is absent: pip install 'wsipipe[review]'")
+    pytest.importorskip("napari", reason="napari is absent: pip install 'wsipipe-gmr[review]'")
     from napari.components import ViewerModel
 
     return ViewerModel()
@@ -172,13 +172,13 @@ def test_view_opens_a_window_that_names_the_slide_and_the_notice(display, finish
 
 def test_missing_napari_tells_what_to_install(finished, monkeypatch):
     monkeypatch.setitem(sys.modules, "napari", None)
-    with pytest.raises(ConfigError, match=r"pip install 'wsipipe\[review\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'wsipipe-gmr\[review\]'"):
         review.view(finished.folder)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a display")
 def test_a_machine_without_display_says_so(finished, monkeypatch):
-    pytest.importorskip("napari", reason="napari is absent: pip install 'wsipipe[review]'")
+    pytest.importorskip("napari", reason="napari is absent: pip install 'wsipipe-gmr[review]'")
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigError, match="no display"):

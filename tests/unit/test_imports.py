@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("napari", "qtpy", "PyQt6", "albumentations")
+HEAVY = ("napari", "qtpy", "PyQt6", "segmentation_models_pytorch", "torchvision", "skimage", "sklearn")
 FACES = ("wsipipe", "wsipipe.models", "wsipipe.review")
 
 

@@ -28,6 +28,7 @@ from wsipipe.cli import (
 )
 from wsipipe.cli.shared import app, console, stderr
 from wsipipe.common.about import __version__
+from wsipipe.common.distribution import refuse_clash
 from wsipipe.errors import ExitCode, StorageError, WsipipeError
 
 __all__ = [
@@ -76,6 +77,7 @@ def main() -> None:
         # File names may contain bytes that are not text, and a terminal may lack characters.
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
     try:
+        refuse_clash()
         code = app(standalone_mode=False)
     except WsipipeError as error:
         stderr.print(f"{error.code}: {error}", style="red", soft_wrap=True)

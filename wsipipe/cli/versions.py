@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from wsipipe.cli.shared import app, console
+from wsipipe.common.about import __version__
 
 _ABSENT = "not installed"
 
@@ -16,7 +17,7 @@ def versions() -> dict[str, str]:
     from wsipipe.models.kernels.build import state
 
     return {
-        "wsipipe": _of("wsipipe"),
+        "wsipipe": __version__,
         "python": platform.python_version(),
         "openslide": _openslide(),
         "tifffile": _of("tifffile"),

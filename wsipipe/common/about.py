@@ -1,6 +1,8 @@
 """Version, and the notice that is shown with every result."""
 
-from importlib.metadata import version
-
 RESEARCH_USE_NOTICE = "Research use only. Not a medical device."
-__version__ = version("wsipipe")
+__version__ = "0.2.0.dev0"
+"""Version of the distribution too: pyproject.toml reads it here.
+
+It is written here since ``importlib.metadata`` could find another project of the same name.
+"""

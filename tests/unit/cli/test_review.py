@@ -73,7 +73,7 @@ def test_without_the_extra_view_says_the_install_line(typed: object, folder: Pat
     monkeypatch.setitem(sys.modules, "napari", None)
     code, _, err = typed("view", folder)
     assert code == ExitCode.USAGE
-    assert "pip install 'wsipipe[review]'" in err
+    assert "pip install 'wsipipe-gmr[review]'" in err
 
 
 def test_everything_but_the_window_works_without_napari(folder: Path, tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from wsipipe.common.distribution import install_command
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.card import ModelCard, Normalisation
 
-INSTALL = "pip install 'wsipipe[onnx]'"
+INSTALL = install_command("onnx")
 LEAST_CORE_PX = 256
 OTHER_METHODS = {
     "np": "HoVer-Net",

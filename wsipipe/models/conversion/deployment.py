@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from wsipipe.common.distribution import install_command
 from wsipipe.errors import ModelError
 from wsipipe.models.activation import activated
 from wsipipe.models.cards.card import ModelCard
@@ -89,7 +90,7 @@ def export_onnx(weights: str | Path, path: Path, *, tile: bool = False) -> None:
     """
     if not all(find_spec(name) for name in NEEDED):
         raise ModelError(
-            "ONNX export needs packages that are not installed. Run pip install 'wsipipe[export]'."
+            f"ONNX export needs packages that are not installed. Run {install_command('export')}."
         )
     exported, example = _prepared(weights, path, tile)
     lattice_px = exported.card.lattice_px

@@ -10,11 +10,15 @@ Source: Dudar and Semenov, Use of symmetric kernels for convolutional neural net
 
 from collections.abc import Sequence
 from functools import partial
+from importlib import import_module
+from types import ModuleType
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from wsipipe.common.distribution import install_command
+from wsipipe.errors import ModelError
 from wsipipe.models.networks.blocks import plain_conv, plain_conv3d
 from wsipipe.models.networks.convnext import ChannelNorm, GMRConvNeXt
 from wsipipe.models.networks.dense_classifier import DenseClassifier
@@ -25,6 +29,20 @@ from wsipipe.models.networks.resnet import GMRResNet, gmr_resnet50
 from wsipipe.models.networks.unet import GMRUNet
 
 SMALL = (3, 3, 3, 3)
+
+
+def _library(module: str) -> ModuleType:
+    """Import a module with standard networks.
+
+    Raises:
+        ModelError: Its package is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ModelError(
+            f"Baseline networks need {module.partition('.')[0]}: {install_command('baselines')}."
+        ) from error
 
 
 class PlainClassifier(DenseClassifier):
@@ -65,8 +83,7 @@ class PlainSmpUnet(nn.Module):
     lattice_px, halo_px, stride = 32, 288, 1
 
     def __init__(self, in_channels: int = 3, out_channels: int = 2) -> None:
-        import segmentation_models_pytorch as smp
-
+        smp = _library("segmentation_models_pytorch")
         super().__init__()
         self.body = smp.Unet("resnet18", encoder_weights=None, in_channels=in_channels, classes=out_channels)
 
@@ -86,8 +103,7 @@ def plain_resnet(
 
     ``convs`` is the number of spatial convolutions per block.
     """
-    from torchvision import models
-
+    models = _library("torchvision.models")
     net = models.get_model(name, weights=None, num_classes=num_classes)
     stages = (net.layer1, net.layer2, net.layer3, net.layer4)
     steps: list[Step] = [(7, 2), (3, 2)]
@@ -99,8 +115,7 @@ def plain_resnet(
 
 def plain_densenet(name: str, depths: Sequence[int], num_classes: int, window: int = 7) -> nn.Module:
     """Return a DenseNet of torchvision, with one cell per 32 px."""
-    from torchvision import models
-
+    models = _library("torchvision.models")
     net = models.get_model(name, weights=None, num_classes=num_classes)
     steps: list[Step] = [(7, 2), (3, 2)]
     for stage, depth in enumerate(depths):
@@ -113,8 +128,7 @@ def plain_convnext_tiny(num_classes: int, window: int = 7) -> nn.Module:
 
     Its last norm is applied to each cell.
     """
-    from torchvision import models
-
+    models = _library("torchvision.models")
     net = models.convnext_tiny(weights=None, num_classes=num_classes)
     norm, head = net.classifier[0], net.classifier[2]
     last = ChannelNorm(head.in_features, eps=norm.eps)

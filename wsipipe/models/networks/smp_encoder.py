@@ -17,7 +17,6 @@ from itertools import pairwise
 
 import segmentation_models_pytorch as smp
 import torch
-from segmentation_models_pytorch.encoders._base import EncoderMixin
 from torch import nn
 
 from wsipipe.errors import ModelError
@@ -28,7 +27,7 @@ from wsipipe.models.networks.resnet import DEEPER, DEPTHS, STEM_PX, Bottleneck, 
 MAX_DEPTH = 5
 
 
-class GMRResNetEncoder(nn.Module, EncoderMixin):
+class GMRResNetEncoder(nn.Module):
     """GMR-ResNet encoder: feature maps at strides 1, 2, 4, ... 2**depth.
 
     Image (B, C, H, W) -> maps, finest first.
@@ -64,6 +63,16 @@ class GMRResNetEncoder(nn.Module, EncoderMixin):
         self._out_channels = [3, whole.stem.conv.out_channels, *widths]
         if depth > 1:
             self.blocks[0].halves = True
+
+    @property
+    def out_channels(self) -> list[int]:
+        """Channels of the feature maps, finest first."""
+        return self._out_channels[: self._depth + 1]
+
+    @property
+    def output_stride(self) -> int:
+        """Input px per px of the last feature map."""
+        return min(self._output_stride, 2**self._depth)
 
     def set_in_channels(self, in_channels: int, pretrained: bool = True) -> None:
         """Replace the stem's convolution by a new one of ``in_channels``."""

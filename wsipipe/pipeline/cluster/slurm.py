@@ -18,6 +18,7 @@ from distributed import Client
 from distributed.security import Security
 
 from wsipipe.common.atomic_files import private_folder
+from wsipipe.common.distribution import install_command
 from wsipipe.errors import ConfigError
 from wsipipe.pipeline.cluster.client import CLOSING_S, LOOPBACK, dask_settings
 from wsipipe.pipeline.cluster.slurm_options import SlurmOptions
@@ -133,7 +134,7 @@ def _jobqueue() -> Any:
         import dask_jobqueue
     except ImportError as error:
         raise ConfigError(
-            f"--cluster slurm: the package {error.name} is not installed. Run: pip install 'wsipipe[slurm]'"
+            f"--cluster slurm: the package {error.name} is not installed. Run: {install_command('slurm')}"
         ) from error
     return dask_jobqueue
 

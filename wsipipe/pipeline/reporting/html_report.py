@@ -3,7 +3,7 @@
 import math
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import jinja2
@@ -26,7 +26,6 @@ _LIBRARIES = (
     "dask",
     "numpy",
     "scipy",
-    "scikit-image",
 )
 
 _PAGE = """<!doctype html>
@@ -133,8 +132,16 @@ def machine_facts() -> MachineEntry:
         "notice": RESEARCH_USE_NOTICE,
         "machine": f"{platform.system()} {platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "versions": {"wsipipe": __version__, "python": platform.python_version()}
-        | {name: version(name) for name in _LIBRARIES},
+        | {name: _version_of(name) for name in _LIBRARIES},
     }
+
+
+def _version_of(library: str) -> str:
+    """Return the version of a library; conda has OpenSlide under another name."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not known"
 
 
 def write_report(out: Path, run: RunEntry) -> None:

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
+from wsipipe.common.distribution import install_command
 from wsipipe.errors import ConfigError
 from wsipipe.results.export.source import ExportOptions, ExportSource, open_source
 from wsipipe.results.export.target import check_not_published, check_target, new_target
@@ -120,8 +121,8 @@ def find_format(name: str) -> ExportFormat:
     found = FORMATS[name]
     if found.needs and find_spec(found.needs) is None:
         raise ConfigError(
-            f"The format {name} needs the package {found.needs}, which is not installed. Run pip install "
-            f"'wsipipe[{found.extra}]'."
+            f"The format {name} needs the package {found.needs}, which is not installed. Run "
+            f"{install_command(found.extra)}."
         )
     return found
 

@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from wsipipe.common.about import RESEARCH_USE_NOTICE
+from wsipipe.common.distribution import install_command
 from wsipipe.errors import ConfigError, NoResultError, SlideError
 from wsipipe.store.result import Result
 
@@ -90,8 +91,8 @@ def need_napari(path: Path) -> ModuleType:
         import napari
     except ImportError as error:
         raise ConfigError(
-            f"{path} cannot be viewed: napari is not installed. Run pip install 'wsipipe[review]' and try "
-            "again."
+            f"{path} cannot be viewed: napari is not installed. Run {install_command('review')} "
+            "and try again."
         ) from error
     _need_display()
     return napari

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wsipipe.common.distribution import install_command
 from wsipipe.errors import ConfigError
 from wsipipe.training.datasets.files import read_index
 from wsipipe.training.datasets.layout import Problems
@@ -37,7 +38,7 @@ def read(folder: Path, problems: Problems) -> list[Tile]:
     try:
         import h5py
     except ImportError as error:
-        raise ConfigError("PatchCamelyon needs h5py: pip install 'wsipipe[train]'.") from error
+        raise ConfigError(f"PatchCamelyon needs h5py: {install_command('train')}.") from error
     tiles = []
     for path in parts(folder):
         with problems.at(path):

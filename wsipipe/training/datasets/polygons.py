@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from wsipipe.common.distribution import install_command
 from wsipipe.errors import ConfigError
 from wsipipe.training.datasets.files import check_sizes, compact, images_in, read_rgb
 from wsipipe.training.datasets.layout import Problems
@@ -25,8 +26,14 @@ def filled(outlines: Iterable[Outline], shape: tuple[int, int]) -> Labels:
     Args:
         outlines: Corners (n, 2) of each nucleus, (y, x), with px corners at whole numbers.
         shape: Shape of the labels.
+
+    Raises:
+        ConfigError: scikit-image is not installed.
     """
-    from skimage.draw import polygon
+    try:
+        from skimage.draw import polygon
+    except ImportError as error:
+        raise ConfigError(f"Outlines need scikit-image: {install_command('train')}.") from error
 
     labels = np.zeros(shape, np.int32)
     for label, corners in enumerate(outlines, start=1):

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from scipy import ndimage
 from torch import nn
 
+from wsipipe.common.distribution import install_command
 from wsipipe.errors import ConfigError, ModelError
 from wsipipe.training.sampling.batches import as_input
 
@@ -235,7 +236,7 @@ def draw_embedding(vectors: Array, labels: Array, names: Sequence[str], path: Pa
     try:
         from sklearn.manifold import TSNE
     except ImportError as error:
-        raise ConfigError("t-SNE needs scikit-learn: pip install 'wsipipe[train]'.") from error
+        raise ConfigError(f"t-SNE needs scikit-learn: {install_command('train')}.") from error
     perplexity = min(30.0, (len(vectors) - 1) / 3)
     spread = (vectors - vectors.mean(0)) / (vectors.std(0) + 1e-9)
     places = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(spread)

@@ -1,18 +1,17 @@
 """Random augmentation: stain, focus, compression, and optional geometry.
 
 All functions take an RGB image (H, W, 3) uint8 and a seeded generator, and return an image of the same kind.
-Optics and geometry use albumentations, seeded from the generator; stain, glass and ink are implemented here.
+Optics and geometry are those of Pillow, with parameters from the generator; stain, glass and ink are
+implemented here.
 """
 
-import os
-from functools import cache
-from typing import Any
+from io import BytesIO
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageFilter, ImageOps
 from scipy import ndimage
 
-from wsipipe.errors import ConfigError
 from wsipipe.training.recipe import Augment
 
 Rgb = npt.NDArray[np.uint8]
@@ -44,13 +43,38 @@ def stain(image: Rgb, rng: np.random.Generator, strength: float = 1.0) -> Rgb:
 
 def optics(image: Rgb, rng: np.random.Generator, changes: Augment) -> Rgb:
     """Blur or sharpen, then compress, then add noise, each at random."""
-    return _seeded(_optics(changes.blur, changes.jpeg, changes.noise), rng)(image=image)["image"]
+    picture = Image.fromarray(image)
+    if rng.random() < changes.blur:
+        picture = picture.filter(_focus(rng))
+    if rng.random() < changes.jpeg:
+        picture = _compressed(picture, int(rng.integers(40, 96)))
+    changed = np.array(picture)
+    if rng.random() < changes.noise:
+        grain = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(1, 6))
+        grain += changed
+        changed = np.clip(np.rint(grain, out=grain), 0, 255, out=grain).astype(np.uint8)
+    return changed
+
+
+def _focus(rng: np.random.Generator) -> ImageFilter.Filter:
+    """Return a filter that blurs, three times in four, or sharpens."""
+    if rng.random() < 0.75:
+        return ImageFilter.GaussianBlur(rng.uniform(0.3, 1.0))
+    radius, percent = rng.uniform(0.5, 1.5), rng.uniform(30, 100)
+    return ImageFilter.UnsharpMask(radius, round(percent), threshold=0)
+
+
+def _compressed(picture: Image.Image, quality: int) -> Image.Image:
+    """Return a picture after JPEG compression of a quality in percent."""
+    stream = BytesIO()
+    picture.save(stream, "JPEG", quality=quality)
+    return Image.open(stream)
 
 
 def rotated(image: Rgb, maps: Maps, side_px: int, rng: np.random.Generator) -> tuple[Rgb, Maps]:
     """Rotate the middle of an image and its maps by a random angle.
 
-    Half of the results are mirrored.
+    Half of the results are mirrored. The image is interpolated, the maps take the nearest px.
 
     Args:
         image: RGB (H, W, 3) uint8.
@@ -58,63 +82,22 @@ def rotated(image: Rgb, maps: Maps, side_px: int, rng: np.random.Generator) -> t
         side_px: Side of the result.
         rng: Seeded generator.
     """
-    found = _seeded(_geometry(side_px), rng)(image=image, mask=maps)
-    return found["image"], found["mask"]
+    degrees, mirrors = rng.uniform(-180, 180), rng.random() < 0.5
+    top, left = ((side - side_px) // 2 for side in image.shape[:2])
+    middle = (left, top, left + side_px, top + side_px)
+
+    def turn(layer: npt.NDArray[np.uint8], how: Image.Resampling) -> npt.NDArray[np.uint8]:
+        picture = Image.fromarray(layer)
+        picture = ImageOps.mirror(picture) if mirrors else picture
+        return np.array(picture.rotate(degrees, how).crop(middle))
+
+    layers = [turn(maps[..., c], Image.Resampling.NEAREST) for c in range(maps.shape[2])]
+    return turn(image, Image.Resampling.BILINEAR), np.stack(layers, axis=-1)
 
 
 def rotation_px(side_px: int) -> int:
     """Return the side of a square that contains ``side_px`` at any angle."""
     return int(np.ceil(side_px * np.sqrt(2))) + 2
-
-
-@cache
-def _library() -> Any:
-    """Import albumentations without its version check and threads.
-
-    Raises:
-        ConfigError: It is not installed.
-    """
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    try:
-        import albumentations
-        import cv2
-    except ImportError as error:
-        raise ConfigError("Training needs albumentations: pip install 'wsipipe[train]'.") from error
-    cv2.setNumThreads(0)
-    return albumentations
-
-
-@cache
-def _optics(blur: float, jpeg: float, noise: float) -> Any:
-    library = _library()
-    focus = [
-        library.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.0), p=0.75),
-        library.UnsharpMask(blur_limit=(3, 5), sigma_limit=1.5, alpha=(0.3, 1.0), threshold=0, p=0.25),
-    ]
-    return library.Compose(
-        [
-            library.OneOf(focus, p=blur),
-            library.ImageCompression(quality_range=(40, 95), p=jpeg),
-            library.GaussNoise(std_range=(1 / 255, 6 / 255), p=noise),
-        ]
-    )
-
-
-@cache
-def _geometry(side_px: int) -> Any:
-    library = _library()
-    return library.Compose(
-        [
-            library.HorizontalFlip(p=0.5),
-            library.Affine(rotate=(-180, 180), fill=255, p=1),
-            library.CenterCrop(side_px, side_px),
-        ]
-    )
-
-
-def _seeded(compose: Any, rng: np.random.Generator) -> Any:
-    compose.set_random_seed(int(rng.integers(2**31)))
-    return compose
 
 
 def glass(side_px: int, rng: np.random.Generator) -> Rgb:

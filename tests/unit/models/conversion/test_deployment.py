@@ -72,8 +72,8 @@ def test_only_plain_convolutions_are_left(weights: Path) -> None:
 
 
 def test_onnx_is_the_predictor(weights: Path, tmp_path: Path) -> None:
-    pytest.importorskip("onnxscript", reason="ONNX absent: pip install 'wsipipe[export]'")
-    runtime = pytest.importorskip("onnxruntime", reason="ONNX absent: pip install 'wsipipe[export]'")
+    pytest.importorskip("onnxscript", reason="ONNX absent: pip install 'wsipipe-gmr[export]'")
+    runtime = pytest.importorskip("onnxruntime", reason="ONNX absent: pip install 'wsipipe-gmr[export]'")
     predictor = load_predictor(weights, "cpu", "float32")
     written, _ = export_network(weights, tmp_path / "model.onnx")
     assert sorted(path.name for path in tmp_path.glob("model.*")) == ["model.json", "model.onnx"]
@@ -85,7 +85,7 @@ def test_onnx_is_the_predictor(weights: Path, tmp_path: Path) -> None:
 
 def test_onnx_that_is_absent_is_told(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsipipe.models.conversion.deployment.find_spec", lambda name: None)
-    with pytest.raises(ModelError, match=r"pip install 'wsipipe\[export\]'"):
+    with pytest.raises(ModelError, match=r"pip install 'wsipipe-gmr\[export\]'"):
         export_network(weights, tmp_path / "model.onnx")
 
 

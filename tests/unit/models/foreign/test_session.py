@@ -115,7 +115,7 @@ def test_without_onnxruntime_the_remedy_is_named(
     monkeypatch.setattr(card_module, "find_spec", lambda _: None)
     card = onnx_card(sha256=hashlib.sha256(b"anything").hexdigest())
     with pytest.raises(
-        ModelError, match=r"onnxruntime, which is not installed. Run pip install 'wsipipe\[onnx\]'"
+        ModelError, match=r"onnxruntime, which is not installed. Run pip install 'wsipipe-gmr\[onnx\]'"
     ):
         open_session(path, card)
 

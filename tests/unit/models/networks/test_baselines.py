@@ -1,5 +1,6 @@
 """The baselines: their sizes, their dense pass, and the kernel of three free values."""
 
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from wsipipe.errors import ModelError
 from wsipipe.models.certificate.equivariance import perturbed_copy
 from wsipipe.models.certificate.layer_outputs import TURNS, relative_error
 from wsipipe.models.networks import baselines
@@ -114,3 +116,19 @@ def test_tied_classifiers_commute(network: Callable[..., nn.Module], x: tuple[in
         for turn in TURNS:
             assert relative_error(perturbed.cells(turn(image, (2, 3))), turn(straight, (2, 3))) <= 1e-12
         assert relative_error(perturbed.cells(image.roll(1, 2)), straight) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("package", "build"),
+    [
+        ("torchvision", lambda: baselines.plain_resnet18(2)),
+        ("segmentation_models_pytorch", baselines.smp_unet),
+    ],
+)
+def test_a_missing_library_is_named(
+    package: str, build: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, f"{package}.models", raising=False)
+    with pytest.raises(ModelError, match=rf"need {package}: pip install 'wsipipe-gmr\[baselines\]'"):
+        build()

@@ -104,7 +104,7 @@ def test_what_is_missing_is_named(sbatch: Path, tmp_path: Path, monkeypatch: pyt
         check_slurm(tmp_path / "my slides")
     monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
     with pytest.raises(
-        ConfigError, match=r"dask_jobqueue is not installed\. Run: pip install 'wsipipe\[slurm\]'"
+        ConfigError, match=r"dask_jobqueue is not installed\. Run: pip install 'wsipipe-gmr\[slurm\]'"
     ):
         check_slurm(tmp_path)
     sbatch.unlink()

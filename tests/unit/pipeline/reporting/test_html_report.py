@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from wsipipe.pipeline.reporting import html_report
 from wsipipe.pipeline.reporting.html_report import machine_facts, write_report
 from wsipipe.pipeline.reporting.outcome import SlideOutcome
 
@@ -32,3 +35,10 @@ def test_without_counts_nothing_is_shown(tmp_path: Path) -> None:
     assert "type of nucleus" not in text
     assert "DAB" not in text
     assert "nuclei_summary" not in SlideOutcome("s", tmp_path, "done").as_json()
+
+
+def test_a_library_of_another_name_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html_report, "_LIBRARIES", ("numpy", "no-such-package"))
+    versions = machine_facts()["versions"]
+    assert versions["no-such-package"] == "not known"
+    assert versions["numpy"][0].isdigit()

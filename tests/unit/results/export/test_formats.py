@@ -150,7 +150,7 @@ def test_a_package_that_is_absent_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
     absent = replace(FORMATS["csv"], needs="nosuchpackage", extra="some")
     monkeypatch.setitem(FORMATS, "csv", absent)
-    with pytest.raises(ConfigError, match=r"nosuchpackage, .* Run pip install 'wsipipe\[some\]'"):
+    with pytest.raises(ConfigError, match=r"nosuchpackage, .* Run pip install 'wsipipe-gmr\[some\]'"):
         find_format("csv")
 
 

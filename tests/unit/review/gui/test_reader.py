@@ -21,7 +21,7 @@ OTHERS = (
 
 def candidates(path: Path, patterns: list[str] | None = None) -> list[str]:
     """Readers that napari would offer for a path."""
-    npe2 = pytest.importorskip("npe2", reason="npe2 is absent: pip install 'wsipipe[review]'")
+    npe2 = pytest.importorskip("npe2", reason="npe2 is absent: pip install 'wsipipe-gmr[review]'")
     manifest = npe2.PluginManifest.from_file(Path(wsipipe.review.__file__).with_name("napari.yaml"))
     if patterns is not None:
         manifest.contributions.readers[0].filename_patterns = patterns

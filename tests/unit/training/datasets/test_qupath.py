@@ -1,6 +1,7 @@
 """QuPath annotations in newer forms as training data; a bad object does not drop a field."""
 
 import json
+import sys
 import warnings
 import zipfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.training.datasets import qupath, read_fields, read_tiles
 from wsipipe.training.datasets.annotated_slides import AnnotatedSlides
+from wsipipe.training.datasets.polygons import filled
 
 
 def square(y: float, x: float, side: float) -> dict:
@@ -143,3 +145,9 @@ def test_annotations_of_other_slides_are_refused(small_slide: Path, tmp_path: Pa
         read_fields(AnnotatedSlides((small_slide,), tmp_path))
     with pytest.raises(ConfigError, match="is no folder"):
         read_tiles(AnnotatedSlides((small_slide,), tmp_path / "absent"))
+
+
+def test_outlines_without_their_library_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "skimage.draw", None)
+    with pytest.raises(ConfigError, match=r"Outlines need scikit-image: pip install 'wsipipe-gmr\[train\]'"):
+        filled([], (4, 4))

@@ -102,7 +102,7 @@ def test_embeddings_do_not_depend_on_orientation() -> None:
 
 
 def test_embedding(tmp_path: Path) -> None:
-    pytest.importorskip("sklearn", reason="scikit-learn absent: pip install 'wsipipe[train]'")
+    pytest.importorskip("sklearn", reason="scikit-learn absent: pip install 'wsipipe-gmr[train]'")
     rng = np.random.default_rng(0)
     labels = np.arange(30) % 2
     draw_embedding(rng.normal(size=(30, 8)) + 5 * labels[:, None], labels, ["a", "b"], tmp_path / "a.png")
@@ -111,5 +111,5 @@ def test_embedding(tmp_path: Path) -> None:
 
 def test_missing_scikit_learn_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
-    with pytest.raises(ConfigError, match=r"pip install 'wsipipe\[train\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'wsipipe-gmr\[train\]'"):
         draw_embedding(np.ones((4, 2)), np.zeros(4), ["a"], tmp_path / "a.png")

@@ -61,6 +61,33 @@ def test_image_and_maps_turn_alike() -> None:
     assert len(places) > 4
 
 
+def test_maps_take_the_nearest_px() -> None:
+    side, wide = 40, augment.rotation_px(40)
+    maps = np.where(np.indices((wide, wide)).sum(0) % 7 < 3, 250, 3).astype(np.uint8)[..., None]
+    found = [
+        augment.rotated(np.repeat(maps, 3, 2), maps, side, np.random.default_rng(seed)) for seed in range(4)
+    ]
+    for image, mask in found:
+        assert set(np.unique(mask)) == {3, 250}
+        # The image is interpolated, so that the check above can fail.
+        assert len(np.unique(image)) > 2
+
+
+def test_half_of_the_results_are_mirrored() -> None:
+    side, wide = 40, augment.rotation_px(40)
+    maps = np.zeros((wide, wide, 1), np.uint8)
+    middle = wide // 2
+    maps[middle - 8 : middle + 8, middle : middle + 3] = 1  # an L
+    maps[middle + 5 : middle + 8, middle : middle + 9] = 2
+    signs = []
+    for seed in range(40):
+        _, mask = augment.rotated(np.repeat(maps, 3, 2), maps, side, np.random.default_rng(seed))
+        ends = [np.argwhere(mask[..., 0] == value).mean(0) - side / 2 for value in (1, 2)]
+        signs.append(np.sign(ends[0][0] * ends[1][1] - ends[0][1] * ends[1][0]))
+    assert 10 <= signs.count(1) <= 30
+    assert signs.count(1) + signs.count(-1) == 40
+
+
 def test_stains_differ_widely_but_dark_stays_dark() -> None:
     rng = np.random.default_rng(1)
     means = np.array([augment.stain(picture(), rng).mean((0, 1)) for _ in range(50)])
