@@ -2,9 +2,13 @@
 
 import fcntl
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+
+if sys.platform == "win32":
+    raise ImportError("Windows has no flock")
 
 
 def lock(path: Path, shared: bool = False, wait: bool = False) -> Callable[[], None] | None:

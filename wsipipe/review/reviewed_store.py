@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from wsipipe.common.atomic_files import storage_errors, sync_file, sync_folder, write_json
-from wsipipe.common.disk_sync import move
+from wsipipe.common.atomic_files import storage_errors, sync_file, write_json
+from wsipipe.common.disk_sync import move, sync_folder
 from wsipipe.geometry import Region, hull
 from wsipipe.review.slide import OUTSIDE, ReviewedSlide
 from wsipipe.stages.pyramid import mode_of_four

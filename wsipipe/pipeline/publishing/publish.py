@@ -10,8 +10,8 @@ from typing import Any
 import zarr
 
 from wsipipe.common.about import RESEARCH_USE_NOTICE
-from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file, sync_folder, sync_folders
-from wsipipe.common.disk_sync import move, remove_folder
+from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file, sync_folders
+from wsipipe.common.disk_sync import move, remove_folder, sync_folder
 from wsipipe.common.fault_injection import fault_point
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.published import plan_of

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file, sync_folder
-from wsipipe.common.disk_sync import move
+from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file
+from wsipipe.common.disk_sync import move, sync_folder
 from wsipipe.errors import ConfigError
 from wsipipe.store.manifest import Manifest
 
