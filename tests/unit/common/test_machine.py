@@ -1,6 +1,5 @@
 """Cores and name of the processor are known on every system."""
 
-import os
 import platform
 import subprocess
 from collections.abc import Iterator
@@ -19,12 +18,12 @@ def fresh() -> Iterator[None]:
 
 
 def test_cores_that_a_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 5, 7}, raising=False)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda pid: {1, 5, 7}, raising=False)
     assert machine.usable_cores() == 3
-    monkeypatch.delattr(os, "sched_getaffinity")
-    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    monkeypatch.delattr(machine.os, "sched_getaffinity")
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: 6)
     assert machine.usable_cores() == 6
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: None)
     assert machine.usable_cores() == 1
 
 
