@@ -1,7 +1,6 @@
 """A full disk and a limit on file sizes: exit 75, finished shards kept, and the same result after freeing."""
 
 import os
-import resource
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from wsipipe.pipeline.run import Resources, run
 from wsipipe.store.result import Result
 
 pytestmark = pytest.mark.timeout(1200)
+resource = pytest.importorskip("resource")
 SMALL = ["tile.shard_px=256", "tile.chunk_px=128"]
 
 

@@ -122,7 +122,7 @@ def certify(
     if to_stdout:
         print_json(certificate.model_dump(mode="json"))
     elif json_file is not None:
-        json_file.write_text(certificate.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        json_file.write_text(certificate.model_dump_json(indent=2) + "\n", encoding="utf-8", newline="\n")
     if picture is not None:
         draw_certificate(certificate, picture)
     if write:

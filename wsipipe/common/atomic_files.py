@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wsipipe.common.disk_sync import move, sync_content, sync_folder, sync_handle
 from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import StorageError, StorageFullError, WsipipeError
 
@@ -47,19 +48,10 @@ def is_full(folder: Path) -> bool:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(_PROBE_BYTES))
             file.flush()
-            os.fsync(file.fileno())
+            sync_handle(file.fileno())
     except OSError as error:
         return error.errno in _FULL
     return False
-
-
-def sync_folder(folder: Path) -> None:
-    """Sync a folder's entries to disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def sync_folders(root: Path) -> None:
@@ -79,7 +71,7 @@ def make_folders(folder: Path) -> None:
 def private_folder(folder: Path) -> None:
     """Create a folder that only its owner can enter, synced to disk.
 
-    The modes of the files in it do not matter then.
+    The modes of the files in it do not matter then. On Windows it has the permissions of the folder above.
     """
     make_folders(folder)
     folder.chmod(0o700)
@@ -88,11 +80,7 @@ def private_folder(folder: Path) -> None:
 def sync_file(path: Path) -> None:
     """Sync a file's bytes and its entry to disk."""
     fault_point("durable.fsync")
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_content(path)
     sync_folder(path.parent)
 
 
@@ -107,7 +95,7 @@ def write_durable(path: Path, data: bytes) -> None:
         temporary = path.with_name(path.name + ".tmp")
         temporary.write_bytes(data)
         sync_file(temporary)
-        os.replace(temporary, path)
+        move(temporary, path)
         sync_folder(path.parent)
 
 

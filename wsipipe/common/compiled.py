@@ -13,27 +13,40 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from wsipipe.common.compiler_flags import library_suffix, native_flags, output_flags, usual_compilers
+from wsipipe.common.disk_sync import move
+from wsipipe.common.machine import cpu_info, processor_brand
+
 CACHE_VARIABLE = "WSIPIPE_CACHE"
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-w")
 POINTER: Any = ctypes.c_void_p
 NUMBER: Any = ctypes.c_int64
 
 
-def compiler(variable: str, usual: str) -> str:
+def compiler(variable: str, *usual: str) -> str:
     """Return the path of a compiler.
 
     Args:
         variable: Environment variable that may name it.
-        usual: Default name on the search path.
+        usual: Default names on the search path, the preferred one first.
 
     Raises:
         FileNotFoundError: There is none.
     """
-    name = os.environ.get(variable, usual)
-    found = shutil.which(name)
-    if found is None:
-        raise FileNotFoundError(f"no compiler {name!r} on the search path")
-    return found
+    names = (os.environ[variable],) if variable in os.environ else usual
+    for found in map(shutil.which, names):
+        if found is not None:
+            return found
+    raise FileNotFoundError(f"no compiler {' or '.join(map(repr, names))} on the search path")
+
+
+def cpp_compiler() -> str:
+    """Return the path of the C++ compiler; ``CXX`` may name it.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    return compiler("CXX", *usual_compilers())
 
 
 def compiled(source: Path, compiler: str, flags: tuple[str, ...], machine: str) -> Path:
@@ -48,9 +61,13 @@ def compiled(source: Path, compiler: str, flags: tuple[str, ...], machine: str) 
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             built = Path(folder) / target.name
-            command = [compiler, *flags, "-o", str(built), str(source)]
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)  # noqa: S603
-            built.replace(target)
+            command = [compiler, *flags, *output_flags(compiler, built), str(source)]
+            subprocess.run(  # noqa: S603
+                command, check=True, capture_output=True, text=True, errors="replace", timeout=300
+            )
+            # Windows cannot replace a library that another process has loaded in the meantime.
+            if not target.exists():
+                move(built, target)
     return target
 
 
@@ -62,15 +79,33 @@ def load(source: Path, *flags: str) -> ctypes.CDLL | None:
         flags: Flags beside ``FLAGS``.
     """
     try:
-        return ctypes.CDLL(str(compiled(source, compiler("CXX", "g++"), (*FLAGS, *flags), processor())))
+        return library_of(source, (*FLAGS, *flags))
     except (OSError, subprocess.SubprocessError):
         return None
 
 
+def library_of(source: Path, flags: tuple[str, ...]) -> ctypes.CDLL:
+    """Return the library of a C++ source, built if necessary.
+
+    Args:
+        source: The source.
+        flags: Flags of GCC on Linux.
+
+    Raises:
+        OSError: There is no compiler, or the library does not load.
+        SubprocessError: It does not build.
+    """
+    found = cpp_compiler()
+    return ctypes.CDLL(str(compiled(source, found, native_flags(found, flags), processor())))
+
+
 def target_of(source: Path, compiler: str, flags: tuple[str, ...], machine: str) -> Path:
     """Return the path of the library of ``source`` for this kind of machine."""
-    identity = "\n".join((source.read_text(), *flags, compiler, machine))
-    return cache_folder() / f"{source.stem}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
+    identity = "\n".join((source.read_text(encoding="utf-8"), *flags, compiler, machine))
+    return (
+        cache_folder()
+        / f"{source.stem}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}{library_suffix()}"
+    )
 
 
 def cache_folder() -> Path:
@@ -85,7 +120,6 @@ def cache_folder() -> Path:
 
 def processor() -> str:
     """Return architecture and instruction sets of this processor, as text."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = cpu_info().splitlines() or [f"model name {processor_brand()}"]
     wanted = (line for line in lines if line.startswith(("flags", "Features", "model name")))
     return "\n".join((platform.machine(), *sorted(set(wanted))))

@@ -4,6 +4,12 @@
 #include <cstdint>
 #include <vector>
 
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT
+#endif
+
 namespace {
 
 template <int SIDE, int BITS>
@@ -35,7 +41,7 @@ void means(const uint8_t* in, int64_t in_stride, uint8_t* out, int64_t rows, int
 extern "C" {
 
 // Means of blocks of side x side px, halves rounded up; `out` is dense. Returns 0 where the side is not covered.
-int block_means(const uint8_t* in, int64_t in_stride, uint8_t* out, int64_t rows, int64_t columns, int64_t channels,
+EXPORT int block_means(const uint8_t* in, int64_t in_stride, uint8_t* out, int64_t rows, int64_t columns, int64_t channels,
                 int64_t side) {
     if (side == 2) means<2, 2>(in, in_stride, out, rows, columns, channels);
     else if (side == 4) means<4, 4>(in, in_stride, out, rows, columns, channels);
@@ -47,7 +53,7 @@ int block_means(const uint8_t* in, int64_t in_stride, uint8_t* out, int64_t rows
 
 // Weighted sums along both axes, divided by 2^bits to nearest once and held in 0 to 255; `out` is dense.
 // Sample (y, x) takes the px from (first_y[y], first_x[x]) on, taps_y down and taps_x across.
-void weighted_sums(const uint8_t* in, int64_t in_stride, int64_t in_width, int64_t channels, uint8_t* out,
+EXPORT void weighted_sums(const uint8_t* in, int64_t in_stride, int64_t in_width, int64_t channels, uint8_t* out,
                    const int64_t* first_y, const int32_t* weight_y, int64_t rows, int64_t taps_y,
                    const int64_t* first_x, const int32_t* weight_x, int64_t columns, int64_t taps_x, int64_t bits) {
     const int64_t width = in_width * channels;

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from wsipipe.common.machine import usable_cores
+
 _MOST_THREADS = 16
 
 
@@ -19,7 +21,7 @@ def thread_count() -> int:
     Workers of a cluster state their share of the processor in ``OMP_NUM_THREADS``.
     """
     stated = os.environ.get("OMP_NUM_THREADS", "")
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = usable_cores()
     return max(1, min(int(stated) if stated.isdecimal() else usable, usable, _MOST_THREADS))
 
 

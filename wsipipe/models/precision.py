@@ -2,17 +2,11 @@
 
 import platform
 from functools import cache
-from pathlib import Path
+
+from wsipipe.common.machine import cpu_info, processor_brand
 
 CPU_FLAGS = ("amx_bf16", "avx512_bf16")
 INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd")
-
-
-@cache
-def _cpu_info() -> str:
-    """Return the text of ``/proc/cpuinfo``; empty where there is none."""
-    info = Path("/proc/cpuinfo")
-    return info.read_text(encoding="utf-8") if info.is_file() else ""
 
 
 @cache
@@ -21,7 +15,7 @@ def cpu_multiplies_bfloat16() -> bool:
 
     That is AMX or AVX512-bf16, on Linux; elsewhere it is not known, so False.
     """
-    return any(flag in _cpu_info() for flag in CPU_FLAGS)
+    return any(flag in cpu_info() for flag in CPU_FLAGS)
 
 
 def best_precision(device: str) -> str:
@@ -35,9 +29,9 @@ def best_precision(device: str) -> str:
 @cache
 def processor_name() -> str:
     """Return name and instruction sets, as ``AMD EPYC (avx2)``."""
-    lines = [line.partition(":") for line in _cpu_info().splitlines()]
+    lines = [line.partition(":") for line in cpu_info().splitlines()]
     facts = {name.strip(): value.strip() for name, _, value in reversed(lines)}
     words = facts.get("flags", facts.get("Features", "")).split()
     sets = [name for name in INSTRUCTION_SETS if name in words]
-    name = facts.get("model name", platform.machine())
+    name = facts.get("model name") or processor_brand() or platform.machine()
     return f"{name} ({', '.join(sets)})" if sets else name

@@ -7,7 +7,8 @@ import shutil
 import time
 from pathlib import Path
 
-from wsipipe.common.atomic_files import make_folders, storage_errors, sync_folder, write_durable
+from wsipipe.common.atomic_files import make_folders, storage_errors, write_durable
+from wsipipe.common.disk_sync import sync_folder
 from wsipipe.common.fault_injection import fault_point
 from wsipipe.errors import SlideChangedError
 from wsipipe.pipeline.cluster.task_pool import TaskPool

@@ -144,11 +144,11 @@ def slides_of(out: Path) -> list[Path]:
 
 
 def _check_schema(folder: Path) -> None:
-    schema = json.loads((folder / manifest.MANIFEST).read_text())["schema"]
+    schema = json.loads((folder / manifest.MANIFEST).read_text(encoding="utf-8"))["schema"]
     if schema <= SCHEMA:
         return
     run = folder.parent / "run.json"
-    wrote = json.loads(run.read_text())["versions"]["wsipipe"] if run.is_file() else ""
+    wrote = json.loads(run.read_text(encoding="utf-8"))["versions"]["wsipipe"] if run.is_file() else ""
     remedy = f"wsipipe {wrote} wrote it; install that version or a later one" if wrote else "Upgrade wsipipe"
     raise StorageError(
         f"{folder} cannot be read: it has schema {schema}, this wsipipe reads up to {SCHEMA}. {remedy}."

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from wsipipe.common.atomic_files import storage_errors, sync_file, sync_folder, write_json
+from wsipipe.common.atomic_files import storage_errors, sync_file, write_json
+from wsipipe.common.disk_sync import move, sync_folder
 from wsipipe.geometry import Region, hull
 from wsipipe.review.slide import OUTSIDE, ReviewedSlide
 from wsipipe.stages.pyramid import mode_of_four
@@ -79,7 +80,7 @@ def _create(slide: ReviewedSlide, root: Path, names: Iterable[str]) -> None:
         zarr.create_group(part / "labels", attributes=ome_metadata.labels_attributes(reviewed))
         for name in names:
             _link(slide.published.result.store / "labels" / name, part / "labels" / f"{name}{_ENDING}")
-        os.rename(part, root)
+        move(part, root)
         sync_folder(root.parent)
 
 
@@ -214,7 +215,7 @@ def _durable(folder: Path, index: tuple[int, int]) -> Path:
 def _noted(note: Path, began: str) -> _Shards:
     if not note.is_file():
         return {}
-    stored = json.loads(note.read_text())
+    stored = json.loads(note.read_text(encoding="utf-8"))
     shards: _Shards = {tuple(map(int, key.split("/"))): value for key, value in stored["shards"].items()}
     if stored["journal"] != began:
         return {index: value | {"acts": "of another journal"} for index, value in shards.items()}

@@ -16,6 +16,7 @@ from zarr.codecs import Crc32cCodec, TransposeCodec, ZstdCodec
 from zarr.storage import LocalStore
 
 from wsipipe.common.atomic_files import storage_errors, sync_file
+from wsipipe.common.disk_sync import move
 from wsipipe.common.fault_injection import fault_point
 from wsipipe.common.thread_work import in_background
 from wsipipe.errors import InternalError, StorageError
@@ -191,7 +192,7 @@ def _put(path: Path, data: bytes) -> None:
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
         partial.write_bytes(data)
-        partial.replace(path)
+        move(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

@@ -5,6 +5,12 @@
 #include <cstdio>
 #include <cstring>
 
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT
+#endif
+
 namespace {
 
 // A whole number of units of 10^-digits as decimal without trailing zeros, at least one digit after the point.
@@ -55,7 +61,7 @@ extern "C" {
 
 // Coordinates of GeoJSON of little-endian polygons in well-known binary, one after the other; `ends` receives the end
 // of each text. Returns 0 for anything else. `out` has room for 4 bytes per byte of `in`, and 64 per polygon.
-int polygon_texts(const uint8_t* in, const int64_t* offsets, int64_t count, char* out, int64_t* ends) {
+EXPORT int polygon_texts(const uint8_t* in, const int64_t* offsets, int64_t count, char* out, int64_t* ends) {
     char* const start = out;
     for (int64_t i = 0; i < count; i++) {
         const uint8_t *at = in + offsets[i], *const end = in + offsets[i + 1];
@@ -87,7 +93,7 @@ int polygon_texts(const uint8_t* in, const int64_t* offsets, int64_t count, char
 
 // Rows of measurements as `"name":number` with commas between; `keys` has the names with quotes and colon, one after
 // the other up to `key_ends`. Returns 0 for a number that is not finite or very large.
-int measurement_texts(const double* values, const uint8_t* valid, int64_t rows, int64_t columns, const char* keys,
+EXPORT int measurement_texts(const double* values, const uint8_t* valid, int64_t rows, int64_t columns, const char* keys,
                       const int64_t* key_ends, char* out, int64_t* ends) {
     char* const start = out;
     for (int64_t row = 0; row < rows; row++) {

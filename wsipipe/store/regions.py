@@ -26,7 +26,9 @@ def write_regions(folder: Path, regions: Regions) -> Path:
         for name, polygon in regions.items()
     ]
     path = folder / REGIONS
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    path.write_text(
+        json.dumps({"type": "FeatureCollection", "features": features}), encoding="ascii", newline="\n"
+    )
     return path
 
 
@@ -35,7 +37,7 @@ def published_regions(folder: Path) -> Regions:
     path = folder / REGIONS
     if not path.is_file():
         return {}
-    features = json.loads(path.read_text())["features"]
+    features = json.loads(path.read_text(encoding="utf-8"))["features"]
     return {
         each["properties"]["name"]: shapely.from_geojson(json.dumps(each["geometry"])) for each in features
     }

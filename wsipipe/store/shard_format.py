@@ -6,7 +6,6 @@ decompressed in threads.
 Source: https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 
+from wsipipe.common.random_access import RandomAccessFile
 from wsipipe.common.thread_work import for_each, thread_count
 from wsipipe.geometry import Array, Region
 from wsipipe.store.chunk_codecs import CHECKSUM, ChunkCodec, codec_of
@@ -96,9 +96,11 @@ class ShardFormat:
 
     def decode_file(self, path: Path, region: Region, into: Array) -> None:
         """Decode a part of a shard's file; see :meth:`decode`."""
-        with path.open("rb", buffering=0) as file:
-            number = file.fileno()
-            self.decode(lambda at, size: os.pread(number, size, at), os.fstat(number).st_size, region, into)
+        file = RandomAccessFile(path)
+        try:
+            self.decode(file.read, file.size_bytes, region, into)
+        finally:
+            file.close()
 
     def decoded(self, data: bytes, shape: tuple[int, ...]) -> Array:
         """Decode a whole shard.

@@ -14,6 +14,7 @@ import tifffile
 import zarr
 
 from wsipipe.common.block_mean import block_mean
+from wsipipe.common.disk_sync import move
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.synth.faults import VALUES, FaultySlide
@@ -89,7 +90,7 @@ def make_slide(
         # Written in a scratch folder and renamed, so that the slide is complete or absent.
         made = Path(scratch) / path.name
         _write_pyramid(made, slide, quality, Path(scratch))
-        made.replace(path)
+        move(made, path)
     out = path.with_name(f"{path.name}.truth.zarr") if truth else None
     group = zarr.create_group(out, overwrite=True) if out else None
     if group is not None and isinstance(slide, FaultySlide):

@@ -90,10 +90,12 @@ def collect(
 def slide_id_of(path: Path) -> str:
     """Return the id of the slide at a path.
 
-    It consists of the name in safe characters and 8 hex digits of the SHA-256 of the absolute path.
+    It consists of the name in safe characters and 8 hex digits of the SHA-256 of the absolute path. On
+    Windows the path is in lower case.
     """
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", _name(path)).strip("-.")[:_LONGEST_NAME]
-    digest = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()
+    place = os.path.normcase(os.path.abspath(path))
+    digest = hashlib.sha256(os.fsencode(place)).hexdigest()
     return f"{safe or 'slide'}-{digest[:8]}"
 
 

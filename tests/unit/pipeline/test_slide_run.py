@@ -125,13 +125,12 @@ def test_a_finished_slide_is_kept(client: Client, plan: Plan, finished: Result) 
 def test_another_process_holds_the_slide(tmp_path: Path) -> None:
     with slide_lock(tmp_path, "a"), pytest.raises(LockedError, match=rf"process {os.getpid()} on \S+ since"):
         slide_lock(tmp_path, "a").__enter__()
-    lock = tmp_path / ".work" / "a.lock"
     code = (
-        "import fcntl, sys; file = open(sys.argv[1]); fcntl.flock(file, fcntl.LOCK_EX); "
-        "print(flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from wsipipe.pipeline.work_folders import slide_lock\n"
+        "with slide_lock(Path(sys.argv[1]), 'a'): print(flush=True); sys.stdin.read()"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", code, lock], **pipes) as holder:
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path], **pipes) as holder:
         holder.stdout.readline()
         with pytest.raises(LockedError, match="is in use by"):
             slide_lock(tmp_path, "a").__enter__()

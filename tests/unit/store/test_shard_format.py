@@ -181,10 +181,10 @@ def test_a_failed_write_leaves_no_other_file(tmp_path: Path, monkeypatch: pytest
     folder, pixels = written(tmp_path, SPECS[0])
     before = files_in(folder)
 
-    def fail(self: Path, target: Path) -> Path:
+    def fail(source: Path, target: Path) -> None:
         raise OSError(5, "injected")
 
-    monkeypatch.setattr(Path, "replace", fail)
+    monkeypatch.setattr(arrays, "move", fail)
     with pytest.raises(StorageError, match="injected"):
         write_shards(tmp_path, SPECS[0].name, Region(0, 0, 64, 64), pixels[:64, :64] ^ 1)
     assert files_in(folder) == before

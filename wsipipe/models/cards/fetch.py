@@ -15,6 +15,7 @@ from typing import IO
 from pydantic import ValidationError
 
 from wsipipe.common.atomic_files import sha256_of
+from wsipipe.common.disk_sync import move
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.weights import (
@@ -63,7 +64,7 @@ def fetch(source: str, sha256: str | None = None, folder: Path | None = None) ->
         final = target / f"{card.name}{SUFFIX}"
         if card.known:
             _fetch_known(source, card.known.sha256, Path(scratch) / "known", known_path(final))
-        weights.replace(final)
+        move(weights, final)
         final.chmod(0o644)
     write_card(card, target)
     return final
@@ -124,7 +125,7 @@ def _fetch_known(source: str, sha256: str, scratch: Path, to: Path) -> None:
             f"{beside} is not the file that the card of {source} describes: its SHA-256 differs. Nothing was "
             "kept. Fetch it again, or ask its author."
         )
-    scratch.replace(to)
+    move(scratch, to)
     to.chmod(0o644)
 
 

@@ -170,12 +170,12 @@ def write_card(card: ModelCard, folder: Path) -> Path:
     A certificate of other weights is deleted.
     """
     path = folder / f"{card.name}.json"
-    path.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    path.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8", newline="\n")
     certificate = certificate_path(path)
     if certificate.is_file() and certified_sha256(certificate) != card.sha256:
         certificate.unlink()
     measured = json.loads(certificate.read_bytes()) if certificate.is_file() else None
-    path.with_suffix(".md").write_text(card_text(card, measured), encoding="utf-8")
+    path.with_suffix(".md").write_text(card_text(card, measured), encoding="utf-8", newline="\n")
     return path
 
 
@@ -190,6 +190,6 @@ def write_certificate(weights: str | Path, certificate: str) -> Path:
         ModelError: There are no such weights.
     """
     card, path = read_card(weights), certificate_path(find_weights(weights))
-    path.write_text(certificate + "\n", encoding="utf-8")
+    path.write_text(certificate + "\n", encoding="utf-8", newline="\n")
     write_card(card, path.parent)
     return path

@@ -162,5 +162,5 @@ def write_export_card(weights: str | Path, path: Path, *, tile: bool = False) ->
     window = getattr(network, "window", None)
     side_px = 512 if window is None else window * card.stride
     text = json.dumps(export_card(card, tile, side_px), indent=2)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8", newline="\n")
     return path

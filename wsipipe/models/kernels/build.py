@@ -9,7 +9,16 @@ import subprocess
 import warnings
 from pathlib import Path
 
-from wsipipe.common.compiled import cache_folder, compiled, compiler, processor, target_of
+from wsipipe.common.compiled import (
+    cache_folder,
+    compiled,
+    compiler,
+    cpp_compiler,
+    library_of,
+    processor,
+    target_of,
+)
+from wsipipe.common.compiler_flags import how_to_install, native_flags, reason_of
 
 __all__ = ["cache_folder", "compiled", "compiler", "processor", "target_of"]
 
@@ -48,9 +57,9 @@ def library() -> ctypes.CDLL | None:
     None after one warning that states the reason and the cost.
     """
     try:
-        return ctypes.CDLL(str(compiled(SOURCE, compiler("CXX", "g++"), FLAGS, processor())))
+        return library_of(SOURCE, FLAGS)
     except (OSError, subprocess.SubprocessError) as error:
-        _warn(error, "Install g++ (Debian: apt install g++)")
+        _warn(error, how_to_install())
         return None
 
 
@@ -70,10 +79,9 @@ def gpu_library(capability: tuple[int, int]) -> ctypes.CDLL | None:
 
 
 def _warn(error: Exception, remedy: str) -> None:
-    reason = str(getattr(error, "stderr", None) or error).strip()[:300]
     warnings.warn(
-        f"The compiled ring kernel is not available ({reason}). Results are the same, but ring convolutions "
-        f"of 9 px run 3 to 10 times slower. {remedy} and start again.",
+        f"The compiled ring kernel is not available ({reason_of(error)}). Results are the same, but ring "
+        f"convolutions of 9 px run 3 to 10 times slower. {remedy} and start again.",
         RuntimeWarning,
         stacklevel=3,
     )
@@ -82,7 +90,8 @@ def _warn(error: Exception, remedy: str) -> None:
 def state() -> str:
     """Describe whether the CPU kernel is compiled; builds and loads nothing."""
     try:
-        target = target_of(SOURCE, compiler("CXX", "g++"), FLAGS, processor())
+        found = cpp_compiler()
+        target = target_of(SOURCE, found, native_flags(found, FLAGS), processor())
     except OSError as error:
         return f"not compiled: {error}"
     return "compiled" if target.exists() else "not compiled yet: it is built when a network first runs"

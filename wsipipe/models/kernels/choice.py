@@ -27,7 +27,7 @@ DENSE: Rows = [(0, "dense")]
 @functools.cache
 def table() -> dict[str, dict[str, dict[str, Rows]]]:
     """Return the measured table, as described in the module."""
-    return json.loads(TABLE.read_text())
+    return json.loads(TABLE.read_text(encoding="utf-8"))
 
 
 def device_kind(device: torch.device) -> str:

@@ -17,9 +17,14 @@
 #include <cstring>
 #include <vector>
 
-#include <omp.h>
 #if defined(__AVX__)
 #include <immintrin.h>
+#endif
+
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT
 #endif
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
@@ -784,17 +789,17 @@ int grad_sized(const Job& job) {
 
 extern "C" {
 
-int ring_lanes() { return VL; }
-int ring_block_channels(int64_t channels) { return block_channels(channels); }
-int ring_bf16_products() { return BF16_PRODUCTS; }
-int ring_conv_f32(const Job* job) { return run_sized<float, float>(*job); }
+EXPORT int ring_lanes() { return VL; }
+EXPORT int ring_block_channels(int64_t channels) { return block_channels(channels); }
+EXPORT int ring_bf16_products() { return BF16_PRODUCTS; }
+EXPORT int ring_conv_f32(const Job* job) { return run_sized<float, float>(*job); }
 #if defined(__AVX512BF16__)
-int ring_conv_bf16(const Job* job) { return run_sized<bf16, bf16>(*job); }
+EXPORT int ring_conv_bf16(const Job* job) { return run_sized<bf16, bf16>(*job); }
 #else
-int ring_conv_bf16(const Job* job) { return run_sized<bf16, float>(*job); }
+EXPORT int ring_conv_bf16(const Job* job) { return run_sized<bf16, float>(*job); }
 #endif
-int ring_resample_f32(const Job* job) { return resample_scaled<float>(*job); }
-int ring_resample_bf16(const Job* job) { return resample_scaled<bf16>(*job); }
-int ring_grad_f32(const Job* job) { return grad_sized<float>(*job); }
-int ring_grad_bf16(const Job* job) { return grad_sized<bf16>(*job); }
+EXPORT int ring_resample_f32(const Job* job) { return resample_scaled<float>(*job); }
+EXPORT int ring_resample_bf16(const Job* job) { return resample_scaled<bf16>(*job); }
+EXPORT int ring_grad_f32(const Job* job) { return grad_sized<float>(*job); }
+EXPORT int ring_grad_bf16(const Job* job) { return grad_sized<bf16>(*job); }
 }

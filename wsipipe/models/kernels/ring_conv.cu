@@ -18,6 +18,12 @@
 #define HD inline
 #endif
 
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT
+#endif
+
 namespace {
 
 constexpr int TILE = 16, CB = 16, THREADS = 256, PIXELS = TILE * TILE, LINE = PIXELS + 8, RUN = 8;
@@ -359,6 +365,6 @@ int run(const Job& job, cudaStream_t stream, int panel) {
 }  // namespace
 
 extern "C" {
-int ring_conv_cuda_f32(const Job* job, void* stream, int panel) { return run<float>(*job, (cudaStream_t)stream, panel); }
-int ring_conv_cuda_bf16(const Job* job, void* stream, int panel) { return run<bf16>(*job, (cudaStream_t)stream, panel); }
+EXPORT int ring_conv_cuda_f32(const Job* job, void* stream, int panel) { return run<float>(*job, (cudaStream_t)stream, panel); }
+EXPORT int ring_conv_cuda_bf16(const Job* job, void* stream, int panel) { return run<bf16>(*job, (cudaStream_t)stream, panel); }
 }

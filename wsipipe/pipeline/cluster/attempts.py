@@ -9,7 +9,10 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from wsipipe.errors import OutOfMemoryError, StalledError, WorkerLostError
 from wsipipe.pipeline.cluster.idle import task_running
@@ -47,7 +50,7 @@ def run_attempt[Result](
         # Dask's nanny does not restart a worker that dies before the nanny has registered that it runs.
         time.sleep(SETTLE_S)
     marker.parent.mkdir(parents=True, exist_ok=True)
-    with marker.open("a") as file:
+    with marker.open("a", encoding="utf-8") as file:
         file.write(f"{socket.gethostname()} {os.getpid()} {process_start_time(os.getpid())}\n")
     try:
         with task_running():
@@ -59,13 +62,15 @@ def run_attempt[Result](
 def process_start_time(pid: int) -> str | None:
     """Return when a process started; None without one.
 
-    The time is in clock ticks since the machine started. It identifies a process together with its pid, which
-    the system reuses.
+    It identifies a process together with its pid, which the system reuses. On Linux it is in clock ticks
+    since the machine started, because the clock may be set; elsewhere it is in seconds.
     """
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return None
+    with suppress(OSError):
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return stat.rpartition(")")[2].split()[19]
+    with suppress(psutil.Error):
+        return str(psutil.Process(pid).create_time())
+    return None
 
 
 def lines_of(marker: Path) -> list[str]:
@@ -75,7 +80,7 @@ def lines_of(marker: Path) -> list[str]:
     that was stopped.
     """
     try:
-        return marker.read_text().splitlines()
+        return marker.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
 

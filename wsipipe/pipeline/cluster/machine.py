@@ -1,12 +1,17 @@
 """Processors and GPUs of this machine, without Dask."""
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
+
+from wsipipe.common.disk_sync import WINDOWS
+from wsipipe.common.machine import usable_cores
 
 
 def worker_count(workers: int | None) -> int:
     """Return ``workers``, by default one process per core that this process may use."""
-    return workers or len(os.sched_getaffinity(0))
+    return workers or usable_cores()
 
 
 def threads_each(workers: int | None, threads: int | None) -> int:
@@ -22,4 +27,14 @@ def gpu_names() -> list[str]:
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip()]
-    return [str(i) for i in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
+    return [str(i) for i in range(_gpu_count())]
+
+
+def _gpu_count() -> int:
+    if not WINDOWS:
+        return len(list(Path("/dev").glob("nvidia[0-9]*")))
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return 0
+    done = subprocess.run([command, "-L"], capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
+    return sum(line.startswith("GPU ") for line in done.stdout.splitlines())

@@ -1,11 +1,13 @@
 """Peak memory of this process, as a whole and of one task."""
 
-import resource
+import sys
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_RESET_PEAK = "5"
+_RESET_PEAK = b"5"
 _highest_mb = 0.0
 
 
@@ -14,15 +16,31 @@ def restart_peak() -> None:
     highest_mb()
     # Not on all systems; there the peak of a task is that of its process so far.
     with suppress(OSError):
-        _CLEAR.write_text(_RESET_PEAK)
+        _CLEAR.write_bytes(_RESET_PEAK)
 
 
 def peak_mb() -> float:
     """Return the peak resident memory since :func:`restart_peak`, MB."""
     with suppress(OSError, StopIteration):
-        lines = _STATUS.read_text().splitlines()
+        lines = _STATUS.read_text(encoding="utf-8", errors="replace").splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return _process_peak_mb()
+
+
+def _process_peak_mb() -> float:
+    """Return the peak resident memory of this process, MB.
+
+    It is the present one if no peak is known.
+    """
+    if sys.platform != "win32":
+        with suppress(ImportError):
+            import resource
+
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            # In bytes on macOS, in KiB elsewhere.
+            return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    used = psutil.Process().memory_info()
+    return getattr(used, "peak_wset", used.rss) / (1 << 20)
 
 
 def highest_mb() -> float:

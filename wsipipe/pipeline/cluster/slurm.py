@@ -147,7 +147,7 @@ def _security(folder: Path) -> Security:
     """
     made = Security.temporary().get_tls_config_for_role("worker")
     for name in ("ca_file", "cert", "key"):
-        (folder / name).write_text(made[name])
+        (folder / name).write_text(made[name], encoding="ascii", newline="\n")
     roles = {
         f"tls_{role}_{name}": str(folder / name)
         for role in ("client", "scheduler", "worker")
@@ -162,7 +162,7 @@ def _check_accepted(script: str) -> None:
     Raises:
         ConfigError: SLURM refuses the job; gives its words.
     """
-    with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
+    with tempfile.NamedTemporaryFile("w", suffix=".sh", encoding="utf-8") as file:
         file.write(script)
         file.flush()
         done = subprocess.run(  # noqa: S603

@@ -1,7 +1,6 @@
 """A thread that stops worker processes whose task makes no progress."""
 
 import os
-import signal
 import socket
 import threading
 import time
@@ -9,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from distributed import Client
 
 from wsipipe.pipeline.cluster.attempts import STALLED, lines_of, process_start_time
@@ -78,12 +78,12 @@ class StallWatch:
             return
         if message := self.messages.get(marker.name):
             message(f"{marker.name}: no progress for {self._timeout_s:g} s; stopping process {pid} on {host}")
-        with marker.open("a") as file:
+        with marker.open("a", encoding="utf-8") as file:
             file.write(f"{STALLED}\n")
         if local:
             # Its nanny starts another one; a hung decoder ignores any other signal.
-            with suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):
+                psutil.Process(int(pid)).kill()
             return
         workers = self._client.run(os.getpid, on_error="ignore")
         hung = [address for address, found in workers.items() if found == int(pid)]

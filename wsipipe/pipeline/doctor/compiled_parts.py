@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 
 from wsipipe.common import pixel_sums
+from wsipipe.common.compiler_flags import how_to_install
 from wsipipe.models.kernels import build
 from wsipipe.models.kernels.fused import cpu_kind
 from wsipipe.pipeline.doctor.finding import Finding
@@ -12,7 +13,7 @@ from wsipipe.store import compiled_geojson
 from wsipipe.tiling.readers import jpeg_stream
 
 TOPIC = "compiled"
-_REMEDY = "Install g++ (Debian: apt install g++). Without it results are the same, but slower."
+_REMEDY = f"{how_to_install()}. Without it results are the same, but slower."
 
 
 def compiled_parts() -> list[Finding]:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from wsipipe.common.atomic_files import write_durable
+from wsipipe.common.disk_sync import move, sync_handle
 from wsipipe.common.file_lock import hold_lock, holder_of
 from wsipipe.errors import StorageError
 from wsipipe.pipeline.doctor.finding import Finding, examined
@@ -49,7 +50,7 @@ def _speed(folder: Path) -> Finding:
         for _ in range(_BLOCKS):
             file.write(block)
             file.flush()
-            os.fsync(file.fileno())
+            sync_handle(file.fileno())
     megabytes = _BLOCK_BYTES * _BLOCKS / 1e6 / max(time.monotonic() - began, 1e-6)
     value = f"{megabytes:,.0f} MB/s, each {_BLOCK_BYTES / 1e6:.0f} MB synced to disk"
     if megabytes >= _SLOW_MB_PER_S:
@@ -60,7 +61,7 @@ def _speed(folder: Path) -> Finding:
 def _rename(folder: Path) -> str:
     (folder / "made").mkdir()
     write_durable(folder / "made" / "file", b"content")
-    (folder / "made").rename(folder / "published")
+    move(folder / "made", folder / "published")
     if (folder / "published" / "file").read_bytes() != b"content":
         raise StorageError("the renamed folder has another content")
     return "a folder is published by one rename"

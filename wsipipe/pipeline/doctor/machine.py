@@ -1,10 +1,12 @@
 """Processor, memory and limits of this machine."""
 
 import os
-import resource
 import shutil
+import sys
 from multiprocessing import get_context
 from pathlib import Path
+
+import psutil
 
 from wsipipe.models.precision import best_precision, processor_name
 from wsipipe.pipeline.cluster.client import worker_count
@@ -20,7 +22,7 @@ _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 
 def machine() -> list[Finding]:
     """Examine processor, memory, open files and shared memory."""
-    return [_processor(), _memory(), _open_files(), _shared_memory()]
+    return [_processor(), _memory(), *_open_files(), _shared_memory()]
 
 
 def _processor() -> Finding:
@@ -35,9 +37,9 @@ def memory_bytes() -> int:
 
     It is that of the machine, or of its container if that is less.
     """
-    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    installed: int = psutil.virtual_memory().total
     try:
-        return min(installed, int(_CGROUP_LIMIT.read_text()))
+        return min(installed, int(_CGROUP_LIMIT.read_text(encoding="ascii")))
     except (OSError, ValueError):  # no container, or "max"
         return installed
 
@@ -53,12 +55,19 @@ def _memory() -> Finding:
     return Finding(TOPIC, "memory", "note", value, f"Run with --memory-budget {0.8 * found / 1e9:.1f}GB.")
 
 
-def _open_files() -> Finding:
+def _open_files() -> list[Finding]:
+    """Examine the limit of open files; Windows has none that matters."""
+    if sys.platform == "win32":
+        return []
+    try:
+        import resource
+    except ImportError:
+        return []
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     value = f"{soft} of {hard}" if hard != resource.RLIM_INFINITY else f"{soft}"
     if soft >= _FEW_FILES:
-        return Finding(TOPIC, "open files", "ok", value)
-    return Finding(TOPIC, "open files", "note", value, f"Raise the limit: ulimit -n {_FEW_FILES}.")
+        return [Finding(TOPIC, "open files", "ok", value)]
+    return [Finding(TOPIC, "open files", "note", value, f"Raise the limit: ulimit -n {_FEW_FILES}.")]
 
 
 def _shared_memory() -> Finding:

@@ -4,15 +4,14 @@ The results include OME attributes, tables and pictures.
 """
 
 import itertools
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import zarr
 
 from wsipipe.common.about import RESEARCH_USE_NOTICE
-from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file, sync_folder, sync_folders
+from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file, sync_folders
+from wsipipe.common.disk_sync import move, remove_folder, sync_folder
 from wsipipe.common.fault_injection import fault_point
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.published import plan_of
@@ -143,13 +142,13 @@ def publish(work: Path, out: Path, plan: Plan) -> None:
         if target.exists():
             backup = _backup_path(out, target)
             make_folders(backup.parent)
-            os.rename(target, backup)
+            move(target, backup)
             sync_folder(backup.parent)
         fault_point("publish.before_rename")
-        os.rename(work / RESULT, target)
+        move(work / RESULT, target)
         sync_folder(out)
         fault_point("publish.after_rename")
-        shutil.rmtree(work)
+        remove_folder(work)
 
 
 def _backup_path(out: Path, target: Path) -> Path:

@@ -64,5 +64,5 @@ def read_nuclei_summary(folder: Path) -> dict[str, Any]:
 
 def _read_checks(folder: Path) -> dict[str, Any]:
     path = folder / CHECKS
-    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found

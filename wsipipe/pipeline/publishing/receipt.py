@@ -88,7 +88,7 @@ def write_receipt(out: Path, plan: Plan, warnings: tuple[str, ...], nuclei: int 
 def read_receipt(out: Path, slide_id: str) -> Receipt | None:
     """Read the receipt of a slide; None if it is missing, damaged or of another version."""
     try:
-        content = json.loads(receipt_path(out, slide_id).read_text())
+        content = json.loads(receipt_path(out, slide_id).read_text(encoding="utf-8"))
         facts = content.pop("facts")
         grid = facts.pop("grid")
         canvas = CanvasGrid(**{name: _as_tuple(value) for name, value in grid.items()})

@@ -44,7 +44,7 @@ def write_summary(plan: Plan, inputs: ShardInputs, folder: Path, regions: Region
     rows = [*_areas(plan, inputs), *_region_areas(plan, inputs, regions)]
     if any(stage.nuclei_rows for stage in plan.stages):
         _add_nuclei(plan, rows, folder / NUCLEI_TABLE, regions)
-    with (folder / SUMMARY).open("w", newline="") as file:
+    with (folder / SUMMARY).open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -59,7 +59,7 @@ def _measured(path: Path) -> Iterator[tuple[str, str]]:
     """Yield columns and values of a slide's own summary; none for results of earlier versions."""
     if not path.is_file():
         return
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             name = row.pop("class")
             if name == ALL_TISSUE:

@@ -1,7 +1,6 @@
 """The report of a run, ``report.html``."""
 
 import math
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,6 +9,7 @@ import jinja2
 
 from wsipipe.common.about import RESEARCH_USE_NOTICE, __version__
 from wsipipe.common.atomic_files import write_durable
+from wsipipe.common.machine import usable_cores
 from wsipipe.pipeline.reporting.outcome import precisions
 from wsipipe.pipeline.reporting.quality_rows import quality_rows
 from wsipipe.pipeline.reporting.run_json import MachineEntry, RunEntry, SlideEntry
@@ -130,7 +130,7 @@ def machine_facts() -> MachineEntry:
     """Return notice, machine and versions for ``run.json``."""
     return {
         "notice": RESEARCH_USE_NOTICE,
-        "machine": f"{platform.system()} {platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+        "machine": f"{platform.system()} {platform.machine()}, {usable_cores()} cores",
         "versions": {"wsipipe": __version__, "python": platform.python_version()}
         | {name: _version_of(name) for name in _LIBRARIES},
     }

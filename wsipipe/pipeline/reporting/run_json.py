@@ -126,7 +126,7 @@ def read_file(path: Path) -> RunEntry:
         StorageError: The file is not JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NoResultError(
             f"{path.parent} has no {path.name}. Name the folder that was given to --out."

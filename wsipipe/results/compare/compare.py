@@ -137,7 +137,7 @@ def write_comparison(found: Comparison, folder: Path) -> Path:
     with new_target(folder) as partial:
         partial.mkdir()
         text = json.dumps(found.as_json(), indent=1)
-        (partial / FIGURES).write_text(text + "\n", encoding="utf-8")
+        (partial / FIGURES).write_text(text + "\n", encoding="utf-8", newline="\n")
         draw_differences(found).save(partial / PICTURE, format="PNG")
     return folder
 

@@ -34,7 +34,7 @@ def write(source: ExportSource, path: Path) -> int:
         name: i for i, name in enumerate([NO_CLASS, *(one.name for one in source.slide.classes)], 1)
     }
     count = 0
-    with path.open("w", encoding="utf-8") as file:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(_head(source, categories))
         for table in source.nuclei(_COLUMNS):
             for text in _annotations(table, source.slide.affine, categories):

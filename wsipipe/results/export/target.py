@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file, sync_folder
+from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file
+from wsipipe.common.disk_sync import move, sync_folder
 from wsipipe.errors import ConfigError
 from wsipipe.store.manifest import Manifest
 
@@ -81,18 +82,18 @@ def new_target(path: Path) -> Iterator[Path]:
 def _put(partial: Path, path: Path) -> None:
     if partial.is_file():
         sync_file(partial)
-        os.replace(partial, path)
+        move(partial, path)
     else:
         # A folder cannot replace another in one step; the old one is back if the second step fails.
         old = path.with_name(f".{uuid.uuid4().hex}.replaced")
         had_one = path.exists()
         if had_one:
-            os.rename(path, old)
+            move(path, old)
         try:
-            os.rename(partial, path)
+            move(partial, path)
         except OSError:
             if had_one:
-                os.rename(old, path)
+                move(old, path)
             raise
         _remove(old)
     sync_folder(path.parent)

@@ -3,17 +3,18 @@
 Each edit is on the disk before it is shown.
 """
 
-import fcntl
 import os
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from wsipipe.common.atomic_files import storage_errors, write_durable
+from wsipipe.common.disk_sync import sync_handle
+from wsipipe.common.file_lock import try_lock
 from wsipipe.errors import LockedError, StorageError
 from wsipipe.review.journal.edit import Edit, JournalEntry
 from wsipipe.review.journal.journal_file import (
@@ -29,11 +30,11 @@ from wsipipe.review.journal.journal_file import (
 class Journal:
     """A journal open for writing, locked by this process."""
 
-    def __init__(self, path: Path, contents: JournalContents, handle: int) -> None:
+    def __init__(self, path: Path, contents: JournalContents, handle: int, opened: ExitStack) -> None:
         self.path = path
         self.header = contents.header
         self.entries = list(contents.entries)
-        self._handle = handle
+        self._handle, self._opened = handle, opened
         self._length = contents.intact_bytes
         self._last_sum = contents.last_sum
 
@@ -49,10 +50,12 @@ class Journal:
             first = asdict(header) | {"began": header.began or now()}
             with _naming_reviews_option(path):
                 write_durable(path, header_line(first).encode())
-        with _naming_reviews_option(path):
-            handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        try:
-            _lock(handle, path)
+        with ExitStack() as opened:
+            with _naming_reviews_option(path):
+                opened.callback(_lock(path))
+                # Windows would otherwise write two bytes for the end of a line.
+                handle = os.open(path, os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0))
+            opened.callback(os.close, handle)
             contents = read_journal(path)
             check_belongs(contents.header, header, path)
             if contents.torn_bytes:
@@ -62,11 +65,8 @@ class Journal:
                     stacklevel=2,
                 )
                 os.ftruncate(handle, contents.intact_bytes)
-                os.fsync(handle)
-        except BaseException:
-            os.close(handle)
-            raise
-        return cls(path, contents, handle)
+                sync_handle(handle)
+            return cls(path, contents, handle, opened.pop_all())
 
     def append(self, edit: Edit, user: str | None = None, at: str | None = None) -> JournalEntry:
         """Write one edit durably; after the return no crash loses it."""
@@ -93,9 +93,8 @@ class Journal:
 
     def close(self) -> None:
         """Close and unlock the file."""
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        self._opened.close()
+        self._handle = -1
 
     def _write(self, data: bytes) -> None:
         try:
@@ -103,7 +102,7 @@ class Journal:
                 left = memoryview(data)
                 while left:
                     left = left[os.write(self._handle, left) :]
-                os.fsync(self._handle)
+                sync_handle(self._handle)
         except StorageError:
             # Remove the part of a line that a full disk accepted, so that the journal stays valid.
             os.ftruncate(self._handle, self._length)
@@ -116,14 +115,14 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _lock(handle: int, path: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+def _lock(path: Path) -> Callable[[], None]:
+    unlock = try_lock(path)
+    if unlock is None:
         raise LockedError(
             f"{path} is being written by another window or process; close it, or review under another user "
             "name and merge later."
-        ) from error
+        )
+    return unlock
 
 
 @contextmanager

@@ -4,6 +4,12 @@
 #include <cstdint>
 #include <vector>
 
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT
+#endif
+
 namespace {
 
 struct Components {
@@ -48,7 +54,7 @@ extern "C" {
 // Label the 4-connected components of seeds and foreground. `levels`: least nucleus and centre value, largest
 // valid value. `labels` receives 1..s for seeds and s + 1.. for other foreground, `held` (same size) the
 // foreground label of every pixel, `counts` the numbers of seeds and of foreground components.
-void label_seeds(const uint8_t* nucleus, const uint8_t* centre, int64_t height, int64_t width, const int64_t* levels,
+EXPORT void label_seeds(const uint8_t* nucleus, const uint8_t* centre, int64_t height, int64_t width, const int64_t* levels,
                  uint32_t* labels, int32_t* held, int64_t* counts) {
     Components seeds, foreground;
     std::vector<int32_t> seed((size_t)(height * width));
@@ -71,7 +77,7 @@ void label_seeds(const uint8_t* nucleus, const uint8_t* centre, int64_t height, 
 }
 
 // Sums by label, for the outputs of label_seeds. `holder` is the foreground label of each label.
-void sum_seeds(const uint8_t* nucleus, const uint8_t* centre, int64_t size, const uint32_t* labels, const int32_t* held,
+EXPORT void sum_seeds(const uint8_t* nucleus, const uint8_t* centre, int64_t size, const uint32_t* labels, const int32_t* held,
                int64_t* area, int64_t* nucleus_sum, int64_t* centre_sum, int64_t* holder) {
     for (int64_t i = 0; i < size; i++) {
         const uint32_t label = labels[i];
@@ -84,7 +90,7 @@ void sum_seeds(const uint8_t* nucleus, const uint8_t* centre, int64_t size, cons
 }
 
 // out = table[in], pixel by pixel. Returns 0 where a value lies outside the table.
-int look_up(const uint32_t* table, int64_t size, const uint32_t* in, int64_t in_width, uint32_t* out, int64_t out_width,
+EXPORT int look_up(const uint32_t* table, int64_t size, const uint32_t* in, int64_t in_width, uint32_t* out, int64_t out_width,
             int64_t height, int64_t width) {
     for (int64_t y = 0; y < height; y++, in += in_width, out += out_width)
         for (int64_t x = 0; x < width; x++) {
@@ -96,7 +102,7 @@ int look_up(const uint32_t* table, int64_t size, const uint32_t* in, int64_t in_
 
 // Grow labels into free pixels, `steps` times by 4 neighbours. Both arrays have a border of one pixel that is
 // neither labelled nor free. A pixel goes to the label of highest rank; two labels of that rank leave it 0.
-void grow(uint32_t* labels, uint8_t* free, int64_t height, int64_t width, const int64_t* ranks, int64_t steps) {
+EXPORT void grow(uint32_t* labels, uint8_t* free, int64_t height, int64_t width, const int64_t* ranks, int64_t steps) {
     const int64_t around[4] = {-width, -1, 1, width};
     std::vector<int64_t> front, reached;
     std::vector<uint32_t> winners;
@@ -134,7 +140,7 @@ void grow(uint32_t* labels, uint8_t* free, int64_t height, int64_t width, const 
 
 // Sums and bounds by label of a core whose rows lie `stride` apart; `numbers` gives the value of `out` by label.
 // first and last are places in the core; first_x and bounds follow from them.
-void sum_grown(const uint32_t* labels, int64_t stride, const uint8_t* nucleus, int64_t height, int64_t width,
+EXPORT void sum_grown(const uint32_t* labels, int64_t stride, const uint8_t* nucleus, int64_t height, int64_t width,
                const uint32_t* numbers, uint32_t* out, int64_t* area, int64_t* nucleus_sum, int64_t* first,
                int64_t* last, int64_t* min_x, int64_t* max_x) {
     for (int64_t y = 0, i = 0; y < height; y++, labels += stride)

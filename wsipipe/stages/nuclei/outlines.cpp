@@ -6,6 +6,12 @@
 #include <utility>
 #include <vector>
 
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT
+#endif
+
 namespace {
 
 // Up, right, down, left.
@@ -46,7 +52,7 @@ std::vector<Point> hull_of(std::vector<Point>& points) {
 extern "C" {
 
 // out = table[in - first] where that is inside the table, else 0.
-void own_labels(const int32_t* table, int64_t first, int64_t size, const uint32_t* in, int64_t in_width, int32_t* out,
+EXPORT void own_labels(const int32_t* table, int64_t first, int64_t size, const uint32_t* in, int64_t in_width, int32_t* out,
                 int64_t height, int64_t width) {
     for (int64_t y = 0; y < height; y++, in += in_width, out += width)
         for (int64_t x = 0; x < width; x++) {
@@ -57,7 +63,7 @@ void own_labels(const int32_t* table, int64_t first, int64_t size, const uint32_
 
 // Area and moments of labels 1..count about the smallest y and x of each: rows of `sums` are area, y, x, yy, xx,
 // yx, smallest y, smallest x. Returns 0 where a label is larger than count.
-int moments(const int32_t* labels, int64_t height, int64_t width, int64_t count, int64_t* sums) {
+EXPORT int moments(const int32_t* labels, int64_t height, int64_t width, int64_t count, int64_t* sums) {
     const int64_t n = count + 1;
     int64_t *area = sums, *sy = sums + n, *sx = sums + 2 * n, *syy = sums + 3 * n, *sxx = sums + 4 * n;
     int64_t *syx = sums + 5 * n, *first_y = sums + 6 * n, *first_x = sums + 7 * n;
@@ -89,7 +95,7 @@ int moments(const int32_t* labels, int64_t height, int64_t width, int64_t count,
 }
 
 // Area and sums of RGB by label: rows of `sums` are area, red, green, blue. Returns 0 where a label is too large.
-int colour_sums(const int32_t* labels, const uint8_t* image, int64_t size, int64_t count, int64_t* sums) {
+EXPORT int colour_sums(const int32_t* labels, const uint8_t* image, int64_t size, int64_t count, int64_t* sums) {
     for (int64_t i = 0; i < size; i++) {
         const int64_t label = labels[i];
         if (!label) continue;
@@ -101,7 +107,7 @@ int colour_sums(const int32_t* labels, const uint8_t* image, int64_t size, int64
 }
 
 // Number of pixel sides between a label and another value; `labels` has a border of 0.
-int64_t count_sides(const int32_t* labels, int64_t height, int64_t width) {
+EXPORT int64_t count_sides(const int32_t* labels, int64_t height, int64_t width) {
     int64_t count = 0;
     for (int64_t i = width; i < (height - 1) * width; i++)
         if (labels[i])
@@ -113,7 +119,7 @@ int64_t count_sides(const int32_t* labels, int64_t height, int64_t width) {
 // Trace all rings; `labels` has a border of 0, `seen` (same size) is 0. `points` receives (x, y) of the bends in
 // half px without the border, `rings` per ring: number of points, label, straight and diagonal sides. Returns the
 // number of rings. Both arrays have room for count_sides, and a quarter of it.
-int64_t trace(const int32_t* labels, uint8_t* seen, int64_t height, int64_t width, int32_t* points, int64_t* rings) {
+EXPORT int64_t trace(const int32_t* labels, uint8_t* seen, int64_t height, int64_t width, int32_t* points, int64_t* rings) {
     int64_t count = 0;
     const int64_t step[4] = {-width, 1, width, -1};
     std::vector<Point> sides;
@@ -162,7 +168,7 @@ int64_t trace(const int32_t* labels, uint8_t* seen, int64_t height, int64_t widt
 
 // Per polygon, eight times the area and that of the convex hull. Ring r has the points from starts[r] to starts[r +
 // 1]; polygon p the rings from first_ring[p] on, the outer one first.
-void hull_areas(const int32_t* points, const int64_t* starts, const int64_t* first_ring, int64_t polygons,
+EXPORT void hull_areas(const int32_t* points, const int64_t* starts, const int64_t* first_ring, int64_t polygons,
                 int64_t* area8, int64_t* hull8) {
     std::vector<Point> ring;
     for (int64_t p = 0; p < polygons; p++)
@@ -176,7 +182,7 @@ void hull_areas(const int32_t* points, const int64_t* starts, const int64_t* fir
 }
 
 // Well-known binary of the polygons, each ring closed; coordinates (x, y) are doubles of this little-endian machine.
-void write_wkb(const double* points, const int64_t* starts, const int64_t* first_ring, int64_t polygons, uint8_t* out) {
+EXPORT void write_wkb(const double* points, const int64_t* starts, const int64_t* first_ring, int64_t polygons, uint8_t* out) {
     const auto put = [&](const void* value, size_t size) {
         std::memcpy(out, value, size);
         out += size;

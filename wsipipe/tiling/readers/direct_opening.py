@@ -1,6 +1,5 @@
 """Choose between decoding tiles here and OpenSlide."""
 
-import os
 from pathlib import Path
 
 import tifffile
@@ -34,7 +33,7 @@ def open_vendor_slide(path: Path) -> Reader:
 def _grids(path: Path, facts: Facts) -> tuple[TileGrid | None, ...]:
     """Return the tiles of each level; None for those that OpenSlide reads."""
     levels = _LEVELS.get(facts.vendor)
-    if levels is None or not hasattr(os, "pread"):
+    if levels is None:
         return ()
     with tifffile.TiffFile(path) as tiff:
         pages = [page for page in tiff.pages if page.is_tiled]

@@ -3,7 +3,6 @@
 OpenSlide tells the levels, the scale and the vendor, and reads what is not decoded here.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from threading import Lock, local
 
 import numpy as np
 
+from wsipipe.common.random_access import RandomAccessFile
 from wsipipe.common.thread_work import for_each, thread_count
 from wsipipe.geometry import Region
 from wsipipe.tiling.readers.base import Facts, Pixels, Reader, open_error
@@ -42,7 +42,7 @@ class DirectReader:
         self._grids = grids
         self._lock = Lock()
         self._path = path
-        self._file: _File | None = None
+        self._file: RandomAccessFile | None = None
         self._cache = TileCache()
         self._threads = thread_count()
         self.facts: Facts = replace(slide.facts, concurrent=True, decoder="tiles")
@@ -84,11 +84,11 @@ class DirectReader:
             self._slide.close()
         self._cache.clear()
 
-    def _opened(self) -> "_File":
+    def _opened(self) -> RandomAccessFile:
         with self._lock:
             if self._file is None:
                 try:
-                    self._file = _File(self._path)
+                    self._file = RandomAccessFile(self._path)
                 except OSError as error:
                     raise open_error(self._path, error.strerror or error, "check its disk") from error
             return self._file
@@ -110,17 +110,6 @@ class DirectReader:
             part = grid.region_of(piece.number).clipped(self.facts.shapes[level])
             with self._lock:
                 return self._slide.read_level(level, part)[0]
-
-
-class _File:
-    """An open file that closes when nothing refers to it any more."""
-
-    def __init__(self, path: Path) -> None:
-        self.number = os.open(path, os.O_RDONLY)
-
-    def __del__(self) -> None:
-        if hasattr(self, "number"):
-            os.close(self.number)
 
 
 _scratches = local()
@@ -161,12 +150,12 @@ def _runs(grid: TileGrid, indices: list[int], threads: int) -> list[Run]:
     return runs
 
 
-def _data_of(file: _File, grid: TileGrid, run: Run) -> Iterator[tuple[int, bytes]]:
+def _data_of(file: RandomAccessFile, grid: TileGrid, run: Run) -> Iterator[tuple[int, bytes]]:
     """Yield each tile of a run with its compressed bytes; none where these cannot be read."""
     start, last = grid.offsets[run[0]], run[-1]
     length = grid.offsets[last] + grid.sizes[last] - start
     try:
-        data = os.pread(file.number, length, start) if length <= len(run) * _LARGEST_TILE_BYTES else b""
+        data = file.read(start, length) if length <= len(run) * _LARGEST_TILE_BYTES else b""
     except OSError:  # OpenSlide will meet it again and say so
         data = b""
     for index in run:

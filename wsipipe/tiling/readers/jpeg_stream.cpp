@@ -6,6 +6,16 @@
 #include <cstring>
 #include <vector>
 
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT
+#endif
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <cstdlib>
+#define __builtin_bswap64 _byteswap_uint64
+#endif
+
 namespace {
 
 enum Verdict { SOUND = 0, TOO_SHORT = 1, BAD_CODE = 2, NOT_COVERED = 3, NO_END = 4 };
@@ -311,7 +321,7 @@ int64_t units_of(const Header& head) {
 }  // namespace
 
 // A verdict on one JPEG; `tables` is the abbreviated stream that goes before it, or null.
-extern "C" int jpeg_verdict(const uint8_t* tables, int64_t tables_bytes, const uint8_t* data, int64_t bytes) {
+extern "C" EXPORT int jpeg_verdict(const uint8_t* tables, int64_t tables_bytes, const uint8_t* data, int64_t bytes) {
     static thread_local Header head;
     static thread_local Interval interval;
     for (Table& table : head.dc) table.known = false;

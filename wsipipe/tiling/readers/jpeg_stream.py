@@ -11,7 +11,8 @@ import warnings
 from enum import IntEnum
 from pathlib import Path
 
-from wsipipe.common.compiled import compiled, compiler, processor
+from wsipipe.common.compiled import library_of
+from wsipipe.common.compiler_flags import how_to_install, reason_of
 
 SOURCE = Path(__file__).with_name("jpeg_stream.cpp")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-shared", "-fPIC", "-w")
@@ -34,13 +35,11 @@ def library() -> ctypes.CDLL | None:
     None after one warning that states the reason and the cost.
     """
     try:
-        found = ctypes.CDLL(str(compiled(SOURCE, compiler("CXX", "g++"), FLAGS, processor())))
+        found = library_of(SOURCE, FLAGS)
     except (OSError, subprocess.SubprocessError) as error:
-        reason = str(getattr(error, "stderr", None) or error).strip()[:300]
         warnings.warn(
-            f"The compiled check of JPEG data is not available ({reason}). Results are the same, but slides "
-            "of JPEG tiles are read several times slower. Install g++ (Debian: apt install g++) and start "
-            "again.",
+            f"The compiled check of JPEG data is not available ({reason_of(error)}). Results are the same, "
+            f"but slides of JPEG tiles are read several times slower. {how_to_install()} and start again.",
             RuntimeWarning,
             stacklevel=2,
         )

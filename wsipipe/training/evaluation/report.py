@@ -64,8 +64,8 @@ def write_report(evaluation: Evaluation, out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     stem = f"{evaluation.setting.weights}.evaluation"
     record, text = out / f"{stem}.json", out / f"{stem}.md"
-    record.write_text(evaluation.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    text.write_text(as_markdown(evaluation), encoding="utf-8")
+    record.write_text(evaluation.model_dump_json(indent=1) + "\n", encoding="utf-8", newline="\n")
+    text.write_text(as_markdown(evaluation), encoding="utf-8", newline="\n")
     if not evaluation.turned:
         return [record, text]
     plot = out / f"{stem}.png"

@@ -15,7 +15,7 @@ from distributed import Client, get_worker
 from wsipipe.errors import ConfigError
 from wsipipe.pipeline import stage_run
 from wsipipe.pipeline.cluster import client as cluster
-from wsipipe.pipeline.cluster import workers
+from wsipipe.pipeline.cluster import machine, workers
 from wsipipe.pipeline.cluster.task_pool import TaskPool
 from wsipipe.pipeline.cluster.workers import Lane
 from wsipipe.pipeline.execution.shard import ShardResult, ShardTask
@@ -150,7 +150,7 @@ def test_gpus_are_those_that_may_be_used(
 
 
 def test_threads_divide_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    monkeypatch.setattr(machine, "usable_cores", lambda: 8)
     assert [cluster.threads_each(workers, None) for workers in (None, 1, 3, 20)] == [1, 8, 2, 1]
     assert cluster.threads_each(1, 5) == 5
 

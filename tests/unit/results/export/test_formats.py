@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ def everything(folder: Path) -> list[str]:
 @contextmanager
 def disk_of(size_bytes: int) -> Iterator[None]:
     """No file may grow beyond a size, as on a full disk."""
+    resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
     try:
