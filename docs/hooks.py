@@ -1,5 +1,7 @@
 """Generate the pages of the site that follow from the code: commands, errors, contributing, changelog."""
 
+import json
+import re
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 FROM_ROOT = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 COMMANDS, ERRORS = "<!-- generated: commands -->", "<!-- generated: errors -->"
+NOTEBOOK = re.compile(r"<!-- generated: notebook (\w+) -->")
 
 
 def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
@@ -34,7 +37,18 @@ def on_page_markdown(markdown: str, page: "Page", config: "MkDocsConfig", files:
     for marker, lines in ((COMMANDS, command_lines), (ERRORS, error_lines)):
         if marker in markdown:
             markdown = markdown.replace(marker, "\n".join(lines()))
-    return markdown
+    return NOTEBOOK.sub(lambda found: "\n".join(notebook_lines(found[1])), markdown)
+
+
+def notebook_lines(name: str) -> Iterator[str]:
+    """Markdown lines of a notebook, whose heading is one of the second level."""
+    content = json.loads((ROOT / "docs" / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            yield from ("```python", text, "```", "")
+        else:
+            yield from (re.sub(r"(?m)^(#+) ", r"#\1 ", text), "")
 
 
 def from_root(name: str) -> str:
@@ -56,6 +70,8 @@ def _command(name: str, command: Any) -> Iterator[str]:
     yield from (f"## {name}", "", _text(command.help), "")
     if not inner or name == "wsipipe":
         yield from _parameters(name, command)
+    if command.epilog:
+        yield from ("```text", *command.epilog.splitlines(), "```", "")
     for verb, each in sorted(inner.items()):
         yield from _command(f"{name} {verb}", each)
 

@@ -28,7 +28,7 @@ def tile_plan(plan_for: Callable[[Path, Workflow], Plan], small_slide: Path) -> 
 
 
 def test_the_tissue_is_that_of_the_result(tile_plan: Plan, tiled: Result) -> None:
-    labels = tiled.labels["tissue"][0][...]
+    labels = tiled.arrays.labels["tissue"][0][...]
     area = tissue_area(tile_plan, 128)
     times = tile_plan.stages[0].downsample
     assert area.tissue_px == (labels == 1).sum() * times**2 > 0
