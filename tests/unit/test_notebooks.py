@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "docs" / "notebooks").glob("*.ipynb"))
-# As a notebook does, the value of a cell's last line is shown.
+WORKERS = 'wsipipe.Resources(workers=1, device="cpu")'
+# As a notebook does, the value of a cell's last line is shown. Runs use the cluster that all tests share, as
+# starting processes and importing torch in them takes longer than the work.
 RUNNER = """
 import ast, json, sys
+address = f'wsipipe.Resources(scheduler="{sys.argv[2]}", device="cpu")'
 names = {"__name__": "__main__"}
 for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
     if cell["cell_type"] != "code":
         continue
-    source = "".join(cell["source"])
+    source = "".join(cell["source"]).replace('@WORKERS@', address)
     *body, last = ast.parse(source).body
     shown = isinstance(last, ast.Expr)
     exec(compile(ast.Module([*body, *([] if shown else [last])], []), "cell", "exec"), names)
@@ -27,16 +30,17 @@ for cell in json.load(open(sys.argv[1], encoding="utf-8"))["cells"]:
 """
 
 
-def execute(notebook: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+def execute(notebook: Path, folder: Path, scheduler: str) -> subprocess.CompletedProcess[str]:
     """Run the code cells in order, in a process of its own."""
-    command = [sys.executable, "-c", RUNNER, str(notebook)]
+    command = [sys.executable, "-c", RUNNER.replace("@WORKERS@", WORKERS), str(notebook), scheduler]
     environment = os.environ | {"MPLBACKEND": "Agg", "WSIPIPE_MODELS": str(folder / "models")}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_cell_runs(notebook: Path, tmp_path: Path) -> None:
-    done = execute(notebook, tmp_path)
+def test_every_cell_runs(notebook: Path, scheduler: str, tmp_path: Path) -> None:
+    assert WORKERS in notebook.read_text(encoding="utf-8").replace('\\"', '"')
+    done = execute(notebook, tmp_path, scheduler)
     assert done.returncode == 0, done.stderr
     assert "<table>" in done.stdout
     assert "failed" not in done.stdout
@@ -45,7 +49,7 @@ def test_every_cell_runs(notebook: Path, tmp_path: Path) -> None:
 def test_sister_a_wrong_cell_is_seen(tmp_path: Path) -> None:
     cells = [{"cell_type": "code", "source": [text]} for text in ("x = 1", "assert x == 2")]
     (tmp_path / "wrong.ipynb").write_text(json.dumps({"cells": cells}))
-    done = execute(tmp_path / "wrong.ipynb", tmp_path)
+    done = execute(tmp_path / "wrong.ipynb", tmp_path, "")
     assert done.returncode == 1
     assert "AssertionError" in done.stderr
 

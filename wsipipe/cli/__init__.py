@@ -76,7 +76,7 @@ def main() -> None:
     """
     start_logging()
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="wsipipe")
     except WsipipeError as error:
         if not print_traceback():
             stderr.print(f"{error.code}: {error}", style="red", soft_wrap=True)

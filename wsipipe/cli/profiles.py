@@ -1,15 +1,14 @@
 """Profiles: run options of a kind of machine, in a small YAML file."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-import typer
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from wsipipe.common.settings import read_mapping, validated
 from wsipipe.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from wsipipe.stages.workflow import workflow_folder
 
 
 def _as_tuple(value: object) -> object:
@@ -56,7 +55,7 @@ def profile_names() -> list[str]:
     return sorted(path.stem for path in _folder().glob("*.yaml"))
 
 
-def read_profile(name_or_path: str) -> "Mapping[str, object]":
+def read_profile(name_or_path: str) -> Mapping[str, object]:
     """Read the options that a profile sets, by parameter.
 
     Args:
@@ -65,8 +64,6 @@ def read_profile(name_or_path: str) -> "Mapping[str, object]":
     Raises:
         ConfigError: There is no such profile, or it is not valid; names the line and the key.
     """
-    from wsipipe.common.settings import read_mapping, validated
-
     path = _folder() / f"{name_or_path}.yaml"
     path = path if path.is_file() else Path(name_or_path)
     if not path.is_file():
@@ -79,26 +76,5 @@ def read_profile(name_or_path: str) -> "Mapping[str, object]":
     return {key: value for key, value in found.items() if key != "description"}
 
 
-def use_profile(context: typer.Context, name: str | None) -> str | None:
-    """Take options from a profile where the command line gives none.
-
-    Typer reads this callback's option before all others.
-
-    Raises:
-        ConfigError: The profile is absent or not valid, or names a cluster for a command without one.
-    """
-    if name is not None and not context.resilient_parsing:
-        known = {parameter.name for parameter in context.command.params}
-        values: dict[str, Any] = dict(read_profile(name))
-        if context.info_name == "retry" and {"cluster", "scheduler"} & values.keys():
-            raise ConfigError(f"--profile {name}: retry uses this machine alone. Name another profile.")
-        # ``plan`` has fewer options than ``run``.
-        context.default_map = {key: value for key, value in values.items() if key in known}
-    return name
-
-
 def _folder() -> Path:
-    # The stages take half a second to import, so the folder of the workflows is found only here.
-    from wsipipe.stages.workflow import workflow_folder
-
     return workflow_folder() / "profiles"

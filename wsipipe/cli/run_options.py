@@ -2,17 +2,39 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wsipipe.cli.profiles import use_profile
 from wsipipe.cli.quantities import budget_bytes, region_px
 from wsipipe.cli.shared import DeviceName, Mpp, Workers
+from wsipipe.errors import ConfigError
 
 if TYPE_CHECKING:
     from wsipipe.pipeline.cluster.slurm_options import SlurmOptions
     from wsipipe.pipeline.options import Resources
+
+
+def use_profile(context: typer.Context, name: str | None) -> str | None:
+    """Take options from a profile where the command line gives none.
+
+    Typer reads this callback's option before all others.
+
+    Raises:
+        ConfigError: The profile is absent or not valid, or names a cluster for a command without one.
+    """
+    if name is not None and not context.resilient_parsing:
+        # The model of profiles takes half a second to import.
+        from wsipipe.cli.profiles import read_profile
+
+        known = {parameter.name for parameter in context.command.params}
+        values: dict[str, Any] = dict(read_profile(name))
+        if context.info_name == "retry" and {"cluster", "scheduler"} & values.keys():
+            raise ConfigError(f"--profile {name}: retry uses this machine alone. Name another profile.")
+        # ``plan`` has fewer options than ``run``.
+        context.default_map = {key: value for key, value in values.items() if key in known}
+    return name
+
 
 Settings = Annotated[
     list[str] | None,

@@ -16,7 +16,7 @@ def problem_of(error: Exception) -> str:
 
 def repeated_keys(text: str) -> list[str]:
     """List keys that are given twice in one mapping; YAML takes the last."""
-    return [f"line {line}: {key} is given twice" for key, line in _repeated(_compose(text))]
+    return [f"line {line}: {key} is given twice" for key, line in _repeated(_compose(text), "", set())]
 
 
 def line_of(path: Path, keys: Sequence[str]) -> int | None:
@@ -49,11 +49,15 @@ def _pairs(node: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]
         yield from ((key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode))
 
 
-def _repeated(node: yaml.Node | None, above: str = "") -> Iterator[tuple[str, int]]:
+def _repeated(node: yaml.Node | None, above: str, visited: set[int]) -> Iterator[tuple[str, int]]:
+    # An alias may name a mapping that contains it.
+    if id(node) in visited:
+        return
+    visited.add(id(node))
     seen: set[str] = set()
     for key, value in _pairs(node):
         name = f"{above}{key.value}"
         if name in seen:
             yield name, key.start_mark.line + 1
         seen.add(name)
-        yield from _repeated(value, f"{name}.")
+        yield from _repeated(value, f"{name}.", visited)

@@ -58,7 +58,7 @@ def as_yaml(workflow: Workflow) -> str:
     """
     model = type(workflow)
     values, texts = workflow.model_dump(mode="json"), key_texts(model)
-    lines = []
+    lines: list[str] = []
     for name, value in values.items():
         section = section_of(model.model_fields[name].annotation)
         if value is None:
@@ -77,8 +77,9 @@ def as_yaml(workflow: Workflow) -> str:
 
 def _entry(key: str, value: object, text: str, indent: str) -> Iterator[str]:
     yield from _comment(text, indent)
-    dumped = yaml.safe_dump({key: value}, allow_unicode=True, default_flow_style=None, width=10_000)
-    yield from textwrap.indent(dumped.rstrip(), indent).splitlines()
+    # Lists on one line; the mark of the end of a document follows single values.
+    dumped = yaml.safe_dump(value, allow_unicode=True, default_flow_style=True, width=10_000)
+    yield f"{indent}{key}: {dumped.removesuffix('...' + chr(10)).rstrip()}"
 
 
 def _comment(text: str, indent: str) -> list[str]:

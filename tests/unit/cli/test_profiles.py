@@ -18,7 +18,7 @@ class Caught(Exception):
 
 
 @pytest.fixture
-def options(typed: Any, small_slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def options(typed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs ``run`` with options; returns what the pipeline would be given."""
     given: dict[str, Any] = {}
 
@@ -28,9 +28,12 @@ def options(typed: Any, small_slide: Path, tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("wsipipe.pipeline.run.run", caught)
 
+    slide = tmp_path / "slide.svs"
+    slide.touch()
+
     def run(*words: object) -> dict[str, Any]:
         with pytest.raises(Caught):
-            typed("run", "tiling_only", small_slide, "--out", tmp_path / "out", *words)
+            typed("run", "tiling_only", slide, "--out", tmp_path / "out", *words)
         return given
 
     return run

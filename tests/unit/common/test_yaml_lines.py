@@ -32,6 +32,7 @@ def test_a_key_is_found_by_its_sections(tmp_path: Path, keys: tuple[str, ...], l
 def test_repeated_keys_are_listed_by_section() -> None:
     assert repeated_keys(TEXT) == []
     assert repeated_keys("") == []
+    assert repeated_keys("a: &a {b: *a}\nc: *a\n") == []
     text = "a: 1\nb:\n  a: 1\n  a: 2\na: 3\n"
     assert repeated_keys(text) == ["line 4: b.a is given twice", "line 5: a is given twice"]
 

@@ -160,6 +160,7 @@ def test_a_dry_run_writes_nothing(small_slide: Path, scheduler: str, tmp_path: P
     result = run("tiling_only", small_slide, out, dry_run=True, resources=Resources(scheduler=scheduler))
     assert result.slides[0].status == "planned"
     assert result.slides[0].plan["canvas_shape"] == [512, 512]
+    assert [plan.slide.slide_id for plan in result.plans] == [result.slides[0].slide_id]
     assert not out.exists()
 
 

@@ -101,7 +101,8 @@ def test_a_part_is_drawn_where_it_lies(finished: Result) -> None:
     )
     inside = finished.nuclei.cx[400:900, 200:500]
     (outlines,) = axes.collections
-    assert len(outlines.get_paths()) == len(inside) > 3
+    assert len(inside) > 3
+    assert len(outlines.get_paths()) == sum(1 + len(polygon.interiors) for polygon in inside.polygon)
     assert (axes.get_xlim(), axes.get_ylim()) == ((400, 900), (500, 200))
     whole = finished.plot(axes=plt.figure().subplots(), colour_by="area_um2")
     assert whole.get_images()[0].get_extent() == [0, 1024, 1024, 0]
@@ -124,3 +125,12 @@ def test_a_result_describes_itself(finished: Result, tiled: Result) -> None:
     assert ">nuclei</th>" in text
     assert ">nuclei</th>" not in tiled._repr_html_()
     assert repr(tiled) == f"Result(folder={tiled.folder!r})"
+
+
+def test_a_run_has_a_log_beside_its_record_and_in_no_manifest(tiled: Result) -> None:
+    text = (tiled.folder.parent / "run.log").read_text()
+    lines = [line.split(" ", 2)[2] for line in text.splitlines()]
+    assert "INFO 1 slide" in lines
+    assert lines[-1] == "INFO end"
+    assert any(line.startswith(f"INFO {tiled.folder.name}: done in ") for line in lines)
+    assert not any("run.log" in path for path in tiled.manifest["files"])

@@ -8,7 +8,6 @@ import pytest
 from wsipipe.errors import LockedError
 from wsipipe.pipeline.reporting.progress import NullReporter, ShardProgress
 from wsipipe.pipeline.reporting.run_log import LoggedReporter
-from wsipipe.store.result import Result
 
 
 class Heard(NullReporter):
@@ -90,11 +89,3 @@ def test_a_full_disk_does_not_disturb(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.undo()
         reporter.message("kept")
     assert "INFO kept" in texts(tmp_path / "run.log")
-
-
-def test_a_run_has_one_beside_its_record_and_in_no_manifest(tiled: Result) -> None:
-    lines = texts(tiled.folder.parent / "run.log")
-    assert lines[1] == "INFO 1 slide"
-    assert lines[-1] == "INFO end"
-    assert any(line.startswith(f"INFO {tiled.folder.name}: done in ") for line in lines)
-    assert not any("run.log" in path for path in tiled.manifest["files"])
