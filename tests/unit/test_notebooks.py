@@ -11,8 +11,8 @@ import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "docs" / "notebooks").glob("*.ipynb"))
 WORKERS = 'wsipipe.Resources(workers=1, device="cpu")'
-# As a notebook does, the value of a cell's last line is shown. All notebooks run in one process, and their runs
-# use the cluster that all tests share: imports and starts of processes take longer than the work.
+# As a notebook does, the value of a cell's last line is shown. All notebooks run in one process, and their
+# runs use the cluster that all tests share: imports and starts of processes take longer than the work.
 RUNNER = """
 import ast, json, os, sys
 address = f'wsipipe.Resources(scheduler="{sys.argv[1]}", device="cpu")'
