@@ -76,7 +76,7 @@ def main() -> None:
         for orientation, result in zip(Orientation, results, strict=True):
             pictures[orientation.name] = drawn(result)
             differ = differing_px(result, results[0], orientation)
-            print(f"{orientation.name:5} {len(result.nuclei())} nuclei, {differ} px differ")
+            print(f"{orientation.name:5} {len(result.nuclei)} nuclei, {differ} px differ")
 
     def shrunk(name: str, width: int) -> Array:
         return np.asarray(Image.fromarray(pictures[name]).resize((width, width), Image.Resampling.LANCZOS))

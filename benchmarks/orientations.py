@@ -26,13 +26,13 @@ def renamed_alike(labels: Array, others: Array) -> bool:
 def differing(result: wsipipe.Result, straight: wsipipe.Result, orientation: Orientation) -> list[str]:
     """Names of the arrays of a turned slide that are not the turned arrays of the straight one."""
     wrong = []
-    for name, levels in result.labels.items():
-        back, want = orientation.undo(levels[0][...]), straight.labels[name][0][...]
+    for name, levels in result.arrays.labels.items():
+        back, want = orientation.undo(levels[0][...]), straight.arrays.labels[name][0][...]
         if not (renamed_alike(back, want) if name == "nuclei" else np.array_equal(back, want)):
             wrong.append(f"labels/{name}")
-    stored = {f"probabilities/{name}": array for name, array in result.probabilities.items()}
-    wanted = {f"probabilities/{name}": array for name, array in straight.probabilities.items()}
-    stored["image"], wanted["image"] = result.image[0], straight.image[0]
+    stored = {f"probabilities/{name}": array for name, array in result.arrays.probabilities.items()}
+    wanted = {f"probabilities/{name}": array for name, array in straight.arrays.probabilities.items()}
+    stored["image"], wanted["image"] = result.arrays.image[0], straight.arrays.image[0]
     for name, array in stored.items():
         back = orientation.undo(array[...], axes=(array.ndim - 2, array.ndim - 1))
         if not np.array_equal(back, wanted[name][...]):

@@ -38,7 +38,7 @@ def main() -> None:
 
         began = time.perf_counter()
         result = make_store(options.store, options.make)
-        print(json.dumps({"made_s": time.perf_counter() - began, "nuclei": len(result.nuclei())}))
+        print(json.dumps({"made_s": time.perf_counter() - began, "nuclei": len(result.nuclei)}))
         return
     folder = options.store / "result"
     measured = _plain(folder, options.plain) if options.plain else _review(folder)

@@ -1,6 +1,7 @@
 """Generate the parts of the site that follow from the code."""
 
 import inspect
+import json
 import re
 import runpy
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ KEYS, COLUMNS = "<!-- generated: workflow keys -->", "<!-- generated: columns --
 EXPLAINED = ("outputs.md", "types.md")
 """Pages with the meaning of columns, as tables or as text."""
 _LOADED = re.compile(r"""<(?:script|img|iframe|source|link)\b[^>]*?(?:src|href)=["']?(?:https?:)?//[^>]*>""")
+NOTEBOOK = re.compile(r"<!-- generated: notebook (\w+) -->")
 
 
 def on_files(files: "Files", config: "MkDocsConfig") -> "Files":
@@ -50,7 +52,18 @@ def on_page_markdown(markdown: str, page: "Page", config: "MkDocsConfig", files:
     ):
         if marker in markdown:
             markdown = markdown.replace(marker, "\n".join(lines()))
-    return markdown
+    return NOTEBOOK.sub(lambda found: "\n".join(notebook_lines(found[1])), markdown)
+
+
+def notebook_lines(name: str) -> Iterator[str]:
+    """Markdown lines of a notebook, whose heading is one of the second level."""
+    content = json.loads((ROOT / "docs" / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    for cell in content["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            yield from ("```python", text, "```", "")
+        else:
+            yield from (re.sub(r"(?m)^(#+) ", r"#\1 ", text), "")
 
 
 def on_post_page(output: str, page: "Page", config: "MkDocsConfig") -> str:
@@ -90,6 +103,8 @@ def _command(name: str, command: Any) -> Iterator[str]:
     yield from (f"## {name}", "", _text(command.help), "")
     if not inner or name == "wsipipe":
         yield from _parameters(name, command)
+    if command.epilog:
+        yield from ("```text", *command.epilog.splitlines(), "```", "")
     for verb, each in sorted(inner.items()):
         yield from _command(f"{name} {verb}", each)
 

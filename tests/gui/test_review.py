@@ -421,7 +421,7 @@ def test_reader_takes_what_is_ours_and_nothing_else(display, finished, tmp_path)
     layers = get_reader(str(finished.folder))(str(finished.folder))
     assert layers[0][1]["name"] == "image"
     outlines = layers[-1][0][0][:, :]
-    published = finished.labels["nuclei"][0][...]
+    published = finished.arrays.labels["nuclei"][0][...]
     assert 0 < (outlines > 0).sum() < (published > 0).sum()
     assert set(np.unique(outlines)) == set(np.unique(published))
     assert len(sample()) == len(layers)

@@ -93,9 +93,11 @@ def test_classes_have_the_store_s_colours_and_names_and_not_computed_has_none(mo
 def test_a_probability_that_was_not_computed_shows_nothing(model, finished):
     review.add_layers(model, finished)
     levels = model.layers["p(gland)"].data
-    assert np.asarray(finished.probabilities["tissue_class"])[1, -1].tolist() == [255] * 16
+    assert np.asarray(finished.arrays.probabilities["tissue_class"])[1, -1].tolist() == [255] * 16
     assert np.asarray(levels[0])[-1].tolist() == [0] * 16
-    assert np.asarray(levels[0]).max() == np.asarray(finished.probabilities["tissue_class"])[1, :-1].max()
+    assert (
+        np.asarray(levels[0]).max() == np.asarray(finished.arrays.probabilities["tissue_class"])[1, :-1].max()
+    )
 
 
 def without_pixels(result, folder, *arrays):

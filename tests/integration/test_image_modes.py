@@ -23,9 +23,9 @@ def test_image_modes(small_slide: Path, tmp_path: Path, scheduler: str) -> None:
     lossless, none, jpeg = (
         run(small_slide, tmp_path, scheduler, mode) for mode in ("lossless", "none", "jpeg:90")
     )
-    assert none.image == []
-    assert np.array_equal(none.labels["nuclei"][0][...], lossless.labels["nuclei"][0][...])
-    assert none.nuclei().equals(lossless.nuclei())
-    difference = jpeg.image[0][...].astype(int) - lossless.image[0][...]
+    assert none.arrays.image == []
+    assert np.array_equal(none.arrays.labels["nuclei"][0][...], lossless.arrays.labels["nuclei"][0][...])
+    assert none.nuclei.equals(lossless.nuclei)
+    difference = jpeg.arrays.image[0][...].astype(int) - lossless.arrays.image[0][...]
     assert 0 < np.abs(difference).mean() < 3
-    assert abs(len(jpeg.nuclei()) - len(lossless.nuclei())) <= 0.1 * len(lossless.nuclei())
+    assert abs(len(jpeg.nuclei) - len(lossless.nuclei)) <= 0.1 * len(lossless.nuclei)

@@ -69,7 +69,7 @@ def test_one_file_becomes_a_published_verified_reviewable_label(
     assert [slide.status for slide in found.slides] == ["done"]
     result = open_result(tmp_path / "out" / found.slides[0].slide_id)
     assert result.damaged() == []
-    labels, tissue = (result.labels[name][0][...] for name in ("brightness", "tissue"))
+    labels, tissue = (result.arrays.labels[name][0][...] for name in ("brightness", "tissue"))
     assert ((labels == 255) == (tissue != 1)).all()
     assert expected(result, tissue) == labels.tolist()
     plan = found.slides[0].plan
@@ -88,7 +88,7 @@ def test_one_file_becomes_a_published_verified_reviewable_label(
 
 def expected(result: Any, tissue: np.ndarray) -> list[list[int]]:
     """The label, computed at once from the published image."""
-    image = result.image[0][...].astype(np.int64).sum(axis=0)
+    image = result.arrays.image[0][...].astype(np.int64).sum(axis=0)
     side = image.shape[0] // tissue.shape[0]
     sums = image.reshape(tissue.shape[0], side, tissue.shape[1], side).sum(axis=(1, 3))
     values = np.digitize(sums / (3 * side**2), (150, 190))

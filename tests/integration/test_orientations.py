@@ -96,20 +96,20 @@ def test_oriented_slides_give_exactly_the_oriented_nuclei(
     settings = [*SHARDS, f"segment.weights={weights}", f"segment.precision={precision}"]
     found = results("nuclei", turned_slides, tmp_path, scheduler, settings, turned_regions)
     upright = found[Orientation.R0]
-    assert set(upright.nuclei()["region"].dropna()) == set(REGIONS)
-    assert upright.labels["nuclei"][0][...].max() > 10
+    assert set(upright.nuclei["region"].dropna()) == set(REGIONS)
+    assert upright.arrays.labels["nuclei"][0][...].max() > 10
     for orientation, result in found.items():
-        for name, levels in result.labels.items():
+        for name, levels in result.arrays.labels.items():
             back = orientation.undo(levels[0][...])
-            want = upright.labels[name][0][...]
+            want = upright.arrays.labels[name][0][...]
             same = renamed_alike(back, want) if name == "nuclei" else np.array_equal(back, want)
             assert same, f"{name} differs at {orientation}"
-        for name, array in result.probabilities.items():
-            assert np.array_equal(orientation.undo(array[...]), upright.probabilities[name][...])
+        for name, array in result.arrays.probabilities.items():
+            assert np.array_equal(orientation.undo(array[...]), upright.arrays.probabilities[name][...])
         for name in ("checks.json", "summary.csv"):
             assert (result.folder / name).read_text() == (upright.folder / name).read_text()
-        back = orientation.undo(result.image[0][...], axes=(1, 2))
-        assert np.array_equal(back, upright.image[0][...])
+        back = orientation.undo(result.arrays.image[0][...], axes=(1, 2))
+        assert np.array_equal(back, upright.arrays.image[0][...])
 
 
 def test_oriented_slides_give_exactly_the_oriented_tissue_classes(
@@ -118,12 +118,12 @@ def test_oriented_slides_give_exactly_the_oriented_tissue_classes(
     found = results("tissue", turned_slides, tmp_path, scheduler, ["classify.patch_cells=4"])
     upright = found[Orientation.R0]
     for orientation, result in found.items():
-        back = orientation.undo(result.probabilities["tissue_class"][...], axes=(1, 2))
-        assert np.array_equal(back, upright.probabilities["tissue_class"][...])
+        back = orientation.undo(result.arrays.probabilities["tissue_class"][...], axes=(1, 2))
+        assert np.array_equal(back, upright.arrays.probabilities["tissue_class"][...])
         for name in ("checks.json", "summary.csv"):
             assert (result.folder / name).read_text() == (upright.folder / name).read_text()
-        map_back = orientation.undo(result.labels["tissue_class"][0][...])
-        assert np.array_equal(map_back, upright.labels["tissue_class"][0][...])
+        map_back = orientation.undo(result.arrays.labels["tissue_class"][0][...])
+        assert np.array_equal(map_back, upright.arrays.labels["tissue_class"][0][...])
 
 
 def test_the_comparison_sees_a_slide_that_was_only_shifted(
@@ -135,5 +135,5 @@ def test_the_comparison_sees_a_slide_that_was_only_shifted(
         Image.fromarray(np.asarray(image)[1:]).save(shifted)
     slides = {Orientation.R0: turned_slides[Orientation.R0], Orientation.R180: shifted}
     found = results("nuclei", slides, tmp_path / "out", scheduler, [*SHARDS, "segment.precision=float32"])
-    whole, less = (result.labels["nuclei"][0][...] for result in found.values())
+    whole, less = (result.arrays.labels["nuclei"][0][...] for result in found.values())
     assert not renamed_alike(whole, less)

@@ -27,7 +27,7 @@ def aperio(data_dir: Path, tmp_path_factory: pytest.TempPathFactory, scheduler: 
 
 
 def test_ids_table_and_geojson_agree(aperio: wsipipe.Result) -> None:
-    labels = aperio.labels["nuclei"][0][...]
+    labels = aperio.arrays.labels["nuclei"][0][...]
     ids = np.unique(labels)
     count = int(ids[-1])
     assert 1_000 <= count <= 6_000
@@ -47,10 +47,10 @@ def test_ids_table_and_geojson_agree(aperio: wsipipe.Result) -> None:
 
 
 def test_polygons_lie_on_their_labels(aperio: wsipipe.Result) -> None:
-    labels = aperio.labels["nuclei"][0][...]
+    labels = aperio.arrays.labels["nuclei"][0][...]
     offset_y, offset_x = aperio.attributes["level0_offset_yx"]
     step = aperio.attributes["level0_px_per_canvas_px"]
-    table = aperio.nuclei()
+    table = aperio.nuclei
     points = table.geometry.representative_point()
     y = ((points.y - offset_y) / step).astype(int)
     x = ((points.x - offset_x) / step).astype(int)
@@ -90,7 +90,7 @@ def test_the_dicom_copy_has_as_many_nuclei(
         resources=wsipipe.Resources(scheduler=scheduler, device="cpu"),
     )
     assert done.exit_code == 0, [slide.message for slide in done.slides]
-    count = len(aperio.nuclei())
+    count = len(aperio.nuclei)
     assert abs(done.slides[0].nuclei - count) <= 0.03 * count
 
 

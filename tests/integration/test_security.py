@@ -61,7 +61,7 @@ def test_no_identifier_is_published_unless_requested(
     assert NAME.encode() in patient_slide.read_bytes()
     assert [path for path in outputs(tmp_path / "out") if NAME.encode() in path.read_bytes()] == []
     assert NAME not in "".join(capfd.readouterr())
-    for level in done.results()[0].image:
+    for level in done.results()[0].arrays.image:
         assert not (np.moveaxis(level[...], 0, -1) == INK).all(axis=-1).any()
     asked = run(
         "tiling_only", patient_slide, tmp_path / "asked", resources=resources, include_label_images=True

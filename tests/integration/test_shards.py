@@ -25,12 +25,14 @@ def test_labels_and_table_are_the_same_for_every_shard_and_patch_size(
     sizes = ((256, 64), (512, 128), (2048, 512))
     found = [run(small_slide, tmp_path, scheduler, *size) for size in sizes]
     whole = found[-1]
-    assert whole.labels["nuclei"][0][...].max() > 20
-    assert whole.labels["nuclei"][0].shape[0] > 256, "the smallest shards must not hold the whole slide"
+    assert whole.arrays.labels["nuclei"][0][...].max() > 20
+    assert whole.arrays.labels["nuclei"][0].shape[0] > 256, (
+        "the smallest shards must not hold the whole slide"
+    )
     for result in found[:-1]:
-        for name, levels in result.labels.items():
-            for level, want in zip(levels, whole.labels[name], strict=True):
+        for name, levels in result.arrays.labels.items():
+            for level, want in zip(levels, whole.arrays.labels[name], strict=True):
                 assert np.array_equal(level[...], want[...]), name
-        for name, array in result.probabilities.items():
-            assert np.array_equal(array[...], whole.probabilities[name][...]), name
-        assert result.nuclei().equals(whole.nuclei())
+        for name, array in result.arrays.probabilities.items():
+            assert np.array_equal(array[...], whole.arrays.probabilities[name][...]), name
+        assert result.nuclei.equals(whole.nuclei)

@@ -71,10 +71,11 @@ def wrong_words(words: list[str]) -> list[str]:
     while words and words[0] in getattr(command, "commands", {}):
         verbs.append(words[0])
         command, words = command.commands[words[0]], words[1:]
-    if hasattr(command, "commands") and words and (not verbs or not words[0].startswith("-")):
+    if hasattr(command, "commands") and words and not words[0].startswith("-"):
         return words[:1]
+    # The last two may stand behind every command.
     known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)} | {
-        "--help"
+        *("--help", "--debug", "--log-level")
     }
     wrong = [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
     model = Recipe if verbs == ["train"] else Workflow
@@ -267,7 +268,7 @@ def test_the_exporter_of_the_page_writes_every_nucleus(finished: Result, tmp_pat
     rows = names["write_centroids"](tmp_path / "centroids.csv", tables)
     lines = (tmp_path / "centroids.csv").read_text().splitlines()
     assert lines[0] == '"id","centroid_y_um","centroid_x_um"'
-    assert rows == len(lines) - 1 == len(finished.nuclei()) > 10
+    assert rows == len(lines) - 1 == len(finished.nuclei) > 10
     assert [int(line.split(",")[0]) for line in lines[1:]] == list(range(1, rows + 1))
 
 

@@ -4,11 +4,8 @@ Commands return an exit code of ``errors.ExitCode``.
 """
 
 import errno
-import logging
 import os
 import sys
-import warnings
-from typing import TextIO
 
 import typer
 
@@ -25,7 +22,10 @@ from wsipipe.cli import (
     slides,
     train,
     versions,
+    workflow,
 )
+from wsipipe.cli.examples import add_examples
+from wsipipe.cli.logs import print_traceback, start_logging
 from wsipipe.cli.shared import app, console, stderr
 from wsipipe.common.about import __version__
 from wsipipe.common.distribution import refuse_clash
@@ -46,6 +46,7 @@ __all__ = [
     "slides",
     "train",
     "versions",
+    "workflow",
 ]
 
 _NO_SUCH_PATH = {
@@ -65,22 +66,22 @@ def version() -> None:
     console.print(__version__)
 
 
+add_examples(app)
+
+
 def main() -> None:
     """Run the command line and exit.
 
-    Exit codes are those of ``errors.ExitCode``. Wrong input gives one paragraph, never a traceback.
+    Exit codes are those of ``errors.ExitCode``. Wrong input gives one paragraph, and a traceback in its place
+    only with ``--debug``.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    warnings.simplefilter("default", UserWarning)
-    warnings.showwarning = _show_warning
-    for stream in (sys.stdout, sys.stderr):
-        # File names may contain bytes that are not text, and a terminal may lack characters.
-        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    start_logging()
     try:
         refuse_clash()
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="wsipipe")
     except WsipipeError as error:
-        stderr.print(f"{error.code}: {error}", style="red", soft_wrap=True)
+        if not print_traceback():
+            stderr.print(f"{error.code}: {error}", style="red", soft_wrap=True)
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = ExitCode.INTERRUPTED
@@ -94,6 +95,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.OK
     except OSError as error:
+        print_traceback()
         code = _os_error(error)
     if code == ExitCode.INTERRUPTED:
         stderr.print("Interrupted. Finished shards are kept; run the same command again to resume.")
@@ -124,15 +126,3 @@ def _help_command() -> str:
         given.append(word)
         commands = getattr(commands[word], "commands", {})
     return " ".join(["wsipipe", *given, "--help"])
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Print a warning as one line, without its place in the code."""
-    stderr.print(f"WARNING {message}", soft_wrap=True)

@@ -31,7 +31,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Score the nuclei of a result against a reference, and draw the differences."""
-    from wsipipe.cli.run import region_px
+    from wsipipe.cli.quantities import region_px
     from wsipipe.results.compare.compare import FIGURES, PICTURE, check_folder, write_comparison
     from wsipipe.results.compare.compare import compare as measure
 

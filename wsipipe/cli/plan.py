@@ -1,34 +1,15 @@
 """The command plan: what a run will take, before it is started."""
 
 from wsipipe.cli.estimates import print_estimates
-from wsipipe.cli.run import (
-    Image,
-    Precision,
-    RegionText,
-    Settings,
-    SlidePaths,
-    Threads,
-    WorkflowName,
-    region_px,
-)
-from wsipipe.cli.shared import AsJson, DeviceName, Mpp, Workers, app, print_json
+from wsipipe.cli.option_groups import grouped
+from wsipipe.cli.run_options import MachineOptions, RequestOptions
+from wsipipe.cli.shared import AsJson, app, print_json
 from wsipipe.errors import ExitCode
 
 
 @app.command()
-def plan(
-    workflow: WorkflowName,
-    slides: SlidePaths,
-    settings: Settings = None,
-    image: Image = None,
-    mpp: Mpp = None,
-    region: RegionText = None,
-    precision: Precision = None,
-    workers: Workers = None,
-    threads: Threads = None,
-    device: DeviceName = "auto",
-    as_json: AsJson = False,
-) -> int:
+@grouped
+def plan(request: RequestOptions, machine: MachineOptions, as_json: AsJson = False) -> int:
     """Estimate tissue, shards, disk space and time of a run.
 
     Each slide is opened and its tissue is found. The speed of this machine is measured on a small part of the
@@ -36,16 +17,16 @@ def plan(
     written.
     """
     from wsipipe.pipeline.estimate.estimate import estimate_run
-    from wsipipe.pipeline.options import Resources
 
     estimates = estimate_run(
-        workflow,
-        slides,
-        settings=[*(settings or []), *([f"tile.image={image}"] if image else [])],
-        mpp=mpp,
-        region=region_px(region),
-        precision=precision,
-        resources=Resources(workers, threads, device=device),
+        request.workflow,
+        request.slides,
+        settings=request.all_settings,
+        mpp=request.mpp,
+        region=request.part_px,
+        precision=request.precision,
+        resources=machine.resources(),
+        regions=request.regions,
     )
     found = list(estimates) if as_json else print_estimates(estimates)
     if as_json:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsipipe.cli.run import Budget, budget_bytes, print_runs, with_progress
+from wsipipe.cli.option_groups import grouped
+from wsipipe.cli.run import print_runs, with_progress
+from wsipipe.cli.run_options import MachineOptions
 from wsipipe.cli.shared import (
     AsJson,
-    DeviceName,
     Results,
-    Workers,
     app,
     console,
     print_json,
@@ -47,12 +47,11 @@ def status(out: Results, as_json: AsJson = False) -> int:
 
 
 @app.command()
+@grouped
 def retry(
     out: Results,
+    machine: MachineOptions,
     only: Annotated[str | None, typer.Option(help="Only slides that failed with this error code.")] = None,
-    workers: Workers = None,
-    device: DeviceName = "auto",
-    memory_budget: Budget = None,
     as_json: AsJson = False,
 ) -> int:
     """Rerun slides that failed, were skipped or were interrupted.
@@ -60,11 +59,9 @@ def retry(
     Finished shards are kept.
     """
     from wsipipe.pipeline.retry import retry as retry_slides
-    from wsipipe.pipeline.run import Resources
 
     _check_code(only)
-    resources = Resources(workers, device=device, memory_budget=budget_bytes(memory_budget))
-    results = with_progress(lambda reporter: retry_slides(out, only, resources, reporter), as_json)
+    results = with_progress(lambda reporter: retry_slides(out, only, machine.resources(), reporter), as_json)
     if results or as_json:
         print_runs(out, results, as_json)
     else:

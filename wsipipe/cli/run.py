@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wsipipe.cli.estimates import print_estimates
+from wsipipe.cli.option_groups import grouped
 from wsipipe.cli.quantities import budget_bytes as budget_bytes
 from wsipipe.cli.quantities import region_px as region_px
 from wsipipe.cli.quantities import slurm_options
+from wsipipe.cli.run_options import MachineOptions, RequestOptions
 from wsipipe.cli.shared import (
     AsJson,
     DeviceName,
-    Mpp,
     Out,
     Workers,
     app,
@@ -29,53 +30,13 @@ if TYPE_CHECKING:
     from wsipipe.pipeline.reporting.progress import ProgressReporter
     from wsipipe.pipeline.run import RunResult
 
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Workflow key to override: for example tile.mpp=0.25."),
-]
-WorkflowName = Annotated[
-    str,
-    typer.Argument(
-        help="nuclei, tissue, nuclei_and_tissue, nuclei_hdab, tiling_only, quality_only, or a YAML file."
-    ),
-]
-SlidePaths = Annotated[list[str], typer.Argument(help="Files, folders, globs, or a manifest CSV.")]
-Image = Annotated[str | None, typer.Option(help="Stored image: lossless, jpeg:QUALITY or none (tile.image).")]
-RegionText = Annotated[
-    str | None, typer.Option("--region", help="Part to compute: y,x,height,width in level-0 px.")
-]
-Regions = Annotated[
-    Path | None,
-    typer.Option(help="Folder of regions of interest: NAME.geojson for the slide NAME."),
-]
-Precision = Annotated[
-    str | None, typer.Option(help="auto, float32 (same bits on all x86 processors) or bfloat16.")
-]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a network per process.")]
-
-
-Budget = Annotated[
-    str | None,
-    typer.Option(
-        "--memory-budget",
-        help="Memory for the whole run, for example 8GB.",
-    ),
-]
-
 
 @app.command()
+@grouped
 def run(
-    workflow: WorkflowName,
-    slides: SlidePaths,
     out: Out,
-    settings: Settings = None,
-    image: Image = None,
-    mpp: Mpp = None,
-    region: RegionText = None,
-    regions: Regions = None,
-    precision: Precision = None,
-    workers: Workers = None,
-    threads: Threads = None,
+    request: RequestOptions,
+    machine: MachineOptions,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://...")] = None,
     cluster: Annotated[
         str | None, typer.Option(metavar="slurm", help="Run --workers as jobs of this batch system.")
@@ -84,8 +45,6 @@ def run(
         list[str] | None,
         typer.Option("--cluster-option", metavar="KEY=VALUE", help="Option of the jobs: partition=long."),
     ] = None,
-    device: DeviceName = "auto",
-    memory_budget: Budget = None,
     part: Annotated[
         str | None,
         typer.Option(
@@ -123,30 +82,27 @@ def run(
     from wsipipe.tiling.presence import check_presence
 
     # The commonest mistake is reported before the pipeline is imported.
-    check_presence(slides)
-    from wsipipe.pipeline.options import Resources, RunPolicy
+    check_presence(request.slides)
+    from wsipipe.pipeline.options import RunPolicy
     from wsipipe.pipeline.parts import Part
     from wsipipe.pipeline.run import run as run_workflow
 
     share = Part.parse(part) if part is not None else None
-
-    settings = [*(settings or []), *([f"tile.image={image}"] if image else [])]
-    budget, slurm = budget_bytes(memory_budget), slurm_options(cluster, cluster_options or [])
-    resources = Resources(workers, threads, scheduler, device, budget, slurm)
+    resources = machine.resources(scheduler, slurm_options(cluster, cluster_options or []))
     result = with_progress(
         lambda reporter: run_workflow(
-            workflow,
-            slides,
+            request.workflow,
+            request.slides,
             out,
-            settings=settings,
-            mpp=mpp,
-            region=region_px(region),
-            precision=precision,
+            settings=request.all_settings,
+            mpp=request.mpp,
+            region=request.part_px,
+            precision=request.precision,
             resources=resources,
             policy=RunPolicy(restart, max_failures, checksums, shard_timeout),
             include_label_images=include_label_images,
             dry_run=dry_run,
-            regions=regions,
+            regions=request.regions,
             reporter=reporter,
             part=share,
         ),
@@ -154,20 +110,9 @@ def run(
     )
     print_runs(out, [result], as_json, dry_run)
     if dry_run and not as_json:
-        from wsipipe.pipeline.estimate.estimate import estimate_run
+        from wsipipe.pipeline.estimate.estimate import estimate_planned
 
-        estimates = estimate_run(
-            workflow,
-            slides,
-            settings=settings,
-            mpp=mpp,
-            region=region_px(region),
-            precision=precision,
-            resources=resources,
-            part=share,
-        )
-        # Slides that do not open are in the table of failures already.
-        print_estimates(each for each in estimates if not each.error)
+        print_estimates(estimate_planned(result.plans, resources))
     return int(result.exit_code)
 
 

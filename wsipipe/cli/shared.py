@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,25 +16,45 @@ from wsipipe.common.about import RESEARCH_USE_NOTICE
 
 ORDER = (
     *("run", "demo", "plan", "status", "retry", "view", "review", "export", "compare"),
-    *("verify", "clean", "info", "index", "models", "certify", "train", "evaluate", "synth"),
+    *("verify", "clean", "info", "index", "workflow", "models", "certify", "train", "evaluate", "synth"),
     *("doctor", "version"),
 )
 """Commands in the order in which people need them."""
 
 
 class _OrderedCommands(TyperGroup):
-    """The commands in the order of :data:`ORDER`."""
+    """The commands in the order of :data:`ORDER`; options of the program may stand anywhere."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands."""
         return sorted(super().list_commands(ctx), key=ORDER.index)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse words of which the options of the program come first."""
+        return super().parse_args(ctx, program_options_first(args))
+
+
+def program_options_first(words: Sequence[str]) -> list[str]:
+    """Move ``--debug`` and ``--log-level`` before the command; they may stand anywhere."""
+    first: list[str] = []
+    rest: list[str] = []
+    waiting = iter(words)
+    for word in waiting:
+        if word == "--":
+            rest += [word, *waiting]
+        elif word == "--log-level":
+            first += [word, *islice(waiting, 1)]
+        elif word == "--debug" or word.startswith("--log-level="):
+            first.append(word)
+        else:
+            rest.append(word)
+    return [*first, *rest]
 
 
 app = typer.Typer(
     cls=_OrderedCommands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     help="Nuclei segmentation and tissue classification for whole-slide images, with results that do not "
     f"depend on slide orientation or tiling. {RESEARCH_USE_NOTICE}",
 )

@@ -1,11 +1,12 @@
-"""The option --version: versions of wsipipe and its libraries."""
+"""Options of the whole program: versions of wsipipe and its libraries, and log messages."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from wsipipe.cli.logs import set_log_level
 from wsipipe.cli.shared import app, console
 from wsipipe.common.about import __version__
 
@@ -77,5 +78,17 @@ def _main(
             help="Print all versions, native libraries included.",
         ),
     ] = False,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        typer.Option(help="Least level of log messages on the terminal; may stand behind the command."),
+    ] = "warning",
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            help="Show tracebacks, and write them and every shard to the log of a run; may stand behind "
+            "the command.",
+        ),
+    ] = False,
 ) -> None:
-    pass
+    set_log_level("debug" if debug else log_level)

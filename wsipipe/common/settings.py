@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from wsipipe.common.yaml_lines import line_of, problem_of, repeated_keys
 from wsipipe.errors import ConfigError
 
 Keys = tuple[str, ...]
@@ -27,16 +28,20 @@ def read_mapping(path: Path, what: str) -> dict[str, object]:
         what: ``Workflow`` or ``Recipe``, for messages.
 
     Raises:
-        ConfigError: The file cannot be read, is not YAML, or has no mapping.
+        ConfigError: The file cannot be read, is not YAML, has no mapping, or gives a key twice; names the
+            line.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
     except OSError as error:
         raise ConfigError(
             f"{what} {path} cannot be read: {error.strerror}. Check its permissions."
         ) from error
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{what} {path} is not YAML: {error}") from error
+        raise ConfigError(f"{what} {path} is not YAML: {problem_of(error)}. Correct that line.") from error
+    if repeated := repeated_keys(text):
+        raise ConfigError(f"{what} {path} is not valid: {'; '.join(repeated)}. Remove all but one.")
     if not isinstance(content, dict):
         raise ConfigError(
             f"{what} {path}: expected sections with keys, but found {_kind(content)}. Name a YAML file like "
@@ -87,6 +92,7 @@ def validated[Model: BaseModel](
     where: str,
     settings: Iterable[str] = (),
     strict: bool = True,
+    file: Path | None = None,
 ) -> Model:
     """Validate a mapping against a model.
 
@@ -96,6 +102,7 @@ def validated[Model: BaseModel](
         where: File, for messages.
         settings: Keys that were given with ``--set`` and not in the file.
         strict: Whether text is refused where a number is expected.
+        file: YAML file with the values, whose lines are named.
 
     Raises:
         ConfigError: Keys are unknown or values wrong; names each of them, and where it came from.
@@ -103,7 +110,7 @@ def validated[Model: BaseModel](
     try:
         return model.model_validate(content, strict=strict)
     except ValidationError as error:
-        raise ConfigError(_explain(model, error, where, set(settings))) from error
+        raise ConfigError(_explain(model, error, where, set(settings), file)) from error
 
 
 def unknown_key(model: type[BaseModel], path: Keys) -> str:
@@ -164,7 +171,9 @@ def _is_free(model: type[BaseModel], path: Keys) -> bool:
     return getattr(annotation, "__origin__", None) is dict
 
 
-def _explain(model: type[BaseModel], error: ValidationError, where: str, settings: set[str]) -> str:
+def _explain(
+    model: type[BaseModel], error: ValidationError, where: str, settings: set[str], file: Path | None
+) -> str:
     """Describe every wrong key, those of ``--set`` first."""
     typed: list[str] = []
     written: list[str] = []
@@ -174,7 +183,8 @@ def _explain(model: type[BaseModel], error: ValidationError, where: str, setting
         # A setting may be a whole section, and conflicting keys are reported by section.
         above = {".".join(path[:depth]) for depth in range(1, len(path) + 1)}
         ours = above & settings or any(key.startswith(f"{'.'.join(path)}.") for key in settings)
-        (typed if ours else written).append(text.removesuffix("."))
+        line = line_of(file, path) if file and not ours else None
+        (typed if ours else written).append(f"line {line}: " * (line is not None) + text.removesuffix("."))
     lines = [f"--set {text}" for text in typed]
     lines += [f"{where} is not valid: {'; '.join(written)}"] if written else []
     return "; ".join(lines) + "."

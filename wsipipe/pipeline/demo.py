@@ -54,6 +54,6 @@ def agreement(result: Result, truth: Path) -> dict[str, float]:
     Returns:
         Scores by name.
     """
-    labels = result.labels["nuclei"][0][...]
+    labels = result.arrays.labels["nuclei"][0][...]
     exact = mode_of_four(np.asarray(zarr.open_array(truth / "nuclei", mode="r")[...]))
     return score(labels, exact)

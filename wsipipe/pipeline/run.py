@@ -13,7 +13,8 @@ from wsipipe.pipeline.options import DEFAULT_POLICY, DEFAULT_RESOURCES, RunPolic
 from wsipipe.pipeline.options import Resources as Resources
 from wsipipe.pipeline.parts import Part
 from wsipipe.pipeline.planning.planner import Level0Region, RunPlanner, make_planner
-from wsipipe.pipeline.reporting.progress import NullReporter, ProgressReporter
+from wsipipe.pipeline.reporting.notebook import default_reporter
+from wsipipe.pipeline.reporting.progress import ProgressReporter
 from wsipipe.pipeline.run_result import RunResult as RunResult
 from wsipipe.stages.workflow import Workflow
 from wsipipe.tiling.collect import SlideInput, collect
@@ -52,7 +53,7 @@ def run(
         include_label_images: Copy the label and macro images, which may show a patient's name.
         dry_run: Open and plan the slides; compute and write nothing.
         regions: Folder of regions of interest, ``NAME.geojson`` for the slide with that ``sample_id``.
-        reporter: Receiver of progress and messages.
+        reporter: Receiver of progress and messages; None shows them in a notebook, and nothing elsewhere.
         part: Part of the slides to run, while other processes run the other parts; None for all slides.
 
     Returns:
@@ -70,7 +71,7 @@ def run(
     from wsipipe.pipeline.run_inputs import run_inputs
 
     return run_inputs(
-        planner, inputs, Path(out), resources, policy, reporter or NullReporter(), dry_run, part
+        planner, inputs, Path(out), resources, policy, reporter or default_reporter(), dry_run, part
     )
 
 

@@ -22,6 +22,8 @@ from wsipipe.tiling.collect import SlideInput
 if TYPE_CHECKING:
     from distributed import Client
 
+    from wsipipe.pipeline.planning.plan import Plan
+
 _JOB_TICK_S = 1.0
 
 
@@ -36,6 +38,7 @@ class ClusterRun:
         resources: Processes, threads, device.
         policy: Restart, failure limit, timeout.
         reporter: Receiver of progress and messages.
+        plans: Plans of the slides of a dry run, by id; filled while it runs.
     """
 
     client: "Client"
@@ -44,6 +47,7 @@ class ClusterRun:
     resources: Resources
     policy: RunPolicy
     reporter: ProgressReporter
+    plans: "dict[str, Plan]"
 
     def compute(
         self,
@@ -81,6 +85,7 @@ class ClusterRun:
             sums,
             FailureLimit(most_failures),
             with_receipts=not self.resources.elsewhere,
+            plans=self.plans,
         )
         return runner.run_all(slides, max(2, worker_count(self.resources.workers)))
 

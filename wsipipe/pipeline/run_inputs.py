@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from wsipipe.pipeline.planning.memory_budget import plan_for_budget
 from wsipipe.pipeline.planning.planner import RunPlanner
 from wsipipe.pipeline.reporting.outcome import SlideOutcome
 from wsipipe.pipeline.reporting.progress import ProgressReporter, announce
+from wsipipe.pipeline.reporting.run_log import SUFFIX, LoggedReporter
 from wsipipe.pipeline.reporting.run_record import RunRecord, RunRequest
 from wsipipe.pipeline.run_lock import lock_run
 from wsipipe.pipeline.run_result import RunResult, exit_code
@@ -33,6 +34,8 @@ from wsipipe.tiling.collect import SlideInput
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from wsipipe.pipeline.planning.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class _Run:
         memory_bytes: Memory limit per worker; None for no limit.
         dry_run: Whether slides are only planned.
         batch: Batch of which the run is a part; None for a whole run.
+        plans: Plans of the slides of a dry run, by id; filled while it runs.
     """
 
     planner: RunPlanner
@@ -66,6 +70,7 @@ class _Run:
     memory_bytes: int | None
     dry_run: bool
     batch: BatchEntry | None
+    plans: "dict[str, Plan]" = field(default_factory=dict)
 
     def connect(self) -> "AbstractContextManager[Client]":
         """Start or reach the cluster; the import alone takes a second."""
@@ -122,6 +127,7 @@ def run_inputs(
     :func:`wsipipe.pipeline.run.run`.
     """
     check_guard()
+    reporter = LoggedReporter(reporter)
     resources = check_slurm_run(resources, out, dry_run)
     gpus = gpu_processes(resources)
     batch = part.batch(inputs) if part else None
@@ -146,9 +152,16 @@ def run_inputs(
         from wsipipe.pipeline.cluster.client import check_scheduler
 
         check_scheduler(resources.scheduler)
-    with _out_folder(out, dry_run, part) as markers, ClusterStart(request.connect) as cluster:
+    log = None if dry_run else out / f"{part.stem if part else 'run'}{SUFFIX}"
+    # The log is opened once OUT is locked, so no other process writes to it.
+    with (
+        _out_folder(out, dry_run, part) as markers,
+        reporter.log_to(log),
+        ClusterStart(request.connect) as cluster,
+    ):
         outcomes = _outcomes(request, markers, cluster)
-    return RunResult(out, outcomes, exit_code(outcomes))
+    plans = [request.plans[each.slide_id] for each in outcomes if each.slide_id in request.plans]
+    return RunResult(out, outcomes, exit_code(outcomes), tuple(plans))
 
 
 def _outcomes(request: _Run, markers: Path, cluster: "ClusterStart[Client]") -> tuple[SlideOutcome, ...]:
@@ -182,7 +195,8 @@ def _computed(
     # Only now: a cluster that does not start must not leave a record of waiting slides.
     record = None if request.dry_run else request.record()
     _report(request, record, kept)
-    run = ClusterRun(client, markers, request.out, request.resources, request.policy, request.reporter)
+    facts = (request.resources, request.policy, request.reporter, request.plans)
+    run = ClusterRun(client, markers, request.out, *facts)
     try:
         outcomes = run.compute(request.planner, slides, record, request.sums, request.most_failures)
     finally:

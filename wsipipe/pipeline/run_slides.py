@@ -4,6 +4,7 @@
 hands it to ``slide_run``. An error ends this one slide and becomes its outcome.
 """
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from wsipipe.pipeline.cluster.task_pool import TaskPool
 from wsipipe.pipeline.execution.warm_up import start_imports
 from wsipipe.pipeline.planning.checksums import Sums, check_slide
 from wsipipe.pipeline.planning.disk_space import check_space
+from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.planner import RunPlanner
 from wsipipe.pipeline.publishing.published import (
     is_published,
@@ -36,6 +38,8 @@ from wsipipe.pipeline.slide_run import Device, run_slide
 from wsipipe.pipeline.work_folders import work_folder
 from wsipipe.store.names import NUCLEI_TABLE
 from wsipipe.tiling.collect import SlideInput
+
+logger = logging.getLogger(__name__)
 
 
 class FailureLimit:
@@ -74,6 +78,7 @@ class SlideRunner:
         sums: Checksums that the slides must match; None to check none.
         failures: Counter of failed slides.
         with_receipts: Whether workers open slides as this process would, so that receipts are of use.
+        plans: Plans of the slides of a dry run, by id; filled while it runs.
     """
 
     pool: TaskPool
@@ -86,6 +91,7 @@ class SlideRunner:
     sums: Sums | None
     failures: FailureLimit
     with_receipts: bool
+    plans: dict[str, Plan] = field(default_factory=dict)
 
     def run_all(self, slides: Sequence[SlideInput], at_once: int) -> tuple[SlideOutcome, ...]:
         """Run all slides, up to ``at_once`` at a time.
@@ -129,6 +135,7 @@ class SlideRunner:
             if pool.client.status in {"closing", "closed"}:
                 raise
             known = _as_wsipipe_error(error, slide)
+            logger.debug("%s failed", slide.slide_id, exc_info=error)
             log.error(error)
             return partial.outcome(
                 "failed", code=known.code, message=str(known), place=place_of(error), log=log.last_lines()
@@ -142,6 +149,7 @@ class SlideRunner:
         plan, partial.warnings = self.planner.plan(pool, slide, self.device.name)
         partial.plan = plan.summary()
         if self.record is None:
+            self.plans[slide.slide_id] = plan
             return partial.outcome("planned")
         self._record(partial.outcome("running"))
         if self.restart or not is_published(self.out, plan):

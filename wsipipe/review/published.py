@@ -61,8 +61,8 @@ class PublishedSlide:
     @cached_property
     def shape(self) -> tuple[int, int]:
         """(height, width) of the nuclei, else of the image."""
-        labels = self.result.labels
-        array = labels["nuclei"][0] if "nuclei" in labels else self.result.image[0]
+        labels = self.result.arrays.labels
+        array = labels["nuclei"][0] if "nuclei" in labels else self.result.arrays.image[0]
         return int(array.shape[-2]), int(array.shape[-1])
 
     @cached_property
@@ -74,7 +74,7 @@ class PublishedSlide:
     @cached_property
     def classes(self) -> tuple[LabelClass, ...]:
         """Tissue classes, by value."""
-        if "tissue_class" not in self.result.labels:
+        if "tissue_class" not in self.result.arrays.labels:
             return ()
         group = zarr.open_group(self.result.store / "labels/tissue_class", mode="r")
         label: Any = group.attrs["ome"]
@@ -88,7 +88,7 @@ class PublishedSlide:
     @cached_property
     def nucleus_types(self) -> dict[str, tuple[int, int, int]]:
         """Colours of the types of nuclei, by name; empty where nuclei have no types."""
-        if "nuclei" not in self.result.labels:
+        if "nuclei" not in self.result.arrays.labels:
             return {}
         group = zarr.open_group(self.result.store / "labels/nuclei", mode="r")
         about: Any = group.attrs.get("wsipipe", {})

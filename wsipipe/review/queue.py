@@ -37,7 +37,7 @@ class QueueItem:
 
 def queue_kinds(published: PublishedSlide) -> tuple[str, ...]:
     """Return the kinds of queues of a slide."""
-    probabilities = published.result.probabilities
+    probabilities = published.result.arrays.probabilities
     kinds = []
     if published.nuclei.ids.size:
         kinds += ["uncertain", "seams", "random"]
@@ -103,7 +103,7 @@ def _across(boxes: Array, shard_px: int) -> Array:
 
 
 def _shard_px(published: PublishedSlide) -> int:
-    return int(published.result.labels["nuclei"][0].shards[-1])
+    return int(published.result.arrays.labels["nuclei"][0].shards[-1])
 
 
 def _nucleus(published: PublishedSlide, kind: str, row: int) -> QueueItem:
@@ -117,7 +117,7 @@ def _nucleus(published: PublishedSlide, kind: str, row: int) -> QueueItem:
 
 
 def _uncertain_tissue(published: PublishedSlide, count: int) -> list[QueueItem]:
-    array = published.result.probabilities["tissue_class"]
+    array = published.result.arrays.probabilities["tissue_class"]
     found: list[tuple[int, int, int]] = []
     for block in Region(0, 0, *array.shape[-2:]).blocks(_BLOCK_PX):
         stored = read_region(array, block, 255)
@@ -143,7 +143,7 @@ def _lowest(values: Array, block: Region, count: int) -> list[tuple[int, int, in
 
 
 def _disagreeing(published: PublishedSlide, count: int) -> list[QueueItem]:
-    array = published.result.probabilities[DISAGREEMENT]
+    array = published.result.arrays.probabilities[DISAGREEMENT]
     factor = published.shape[0] // array.shape[-2]
     cell = max(1, _CELL_PX // factor)
     found: list[tuple[float, int, int]] = []

@@ -44,7 +44,7 @@ def write_reviewed_labels(slide: ReviewedSlide) -> list[Path]:
         StorageError: The folder cannot be written, or a published shard is missing.
     """
     root = slide.folder / STORE
-    names = [name for name in OUTSIDE if name in slide.published.result.labels]
+    names = [name for name in OUTSIDE if name in slide.published.result.arrays.labels]
     if not (root / "zarr.json").is_file():
         _create(slide, root, names)
     written: list[Path] = []
@@ -60,7 +60,7 @@ def reviewed_levels(slide: ReviewedSlide, name: str) -> list[zarr.Array]:
     """
     folder = slide.folder / STORE / "labels" / f"{name}{_ENDING}"
     paths = sorted((path.parent for path in folder.glob("[0-9]*/zarr.json")), key=lambda path: int(path.name))
-    return [open_array(path) for path in paths] or slide.published.result.labels[name]
+    return [open_array(path) for path in paths] or slide.published.result.arrays.labels[name]
 
 
 def _create(slide: ReviewedSlide, root: Path, names: Iterable[str]) -> None:

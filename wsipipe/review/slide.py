@@ -46,7 +46,7 @@ class ReviewedSlide:
     ) -> None:
         self.published, self.began = published, began
         self.user, self.folder = path.stem, path.with_suffix("")
-        labels = published.result.labels
+        labels = published.result.arrays.labels
         self._overlays = {
             name: LabelOverlay(labels[name][0], outside)
             for name, outside in OUTSIDE.items()

@@ -133,7 +133,7 @@ def _with_published_type(slide: ReviewedSlide, table: pa.Table, identity: int) -
 
 
 def _probability_sum(slide: ReviewedSlide, box: Region, inside: Array) -> float:
-    probabilities = slide.published.result.probabilities
+    probabilities = slide.published.result.arrays.probabilities
     if "nucleus" not in probabilities:
         return 0.0
     stored = read_region(probabilities["nucleus"], box, 0)[inside].astype(np.int64)
@@ -141,7 +141,7 @@ def _probability_sum(slide: ReviewedSlide, box: Region, inside: Array) -> float:
 
 
 def _image(slide: ReviewedSlide, box: Region) -> Array | None:
-    image = slide.published.result.image
+    image = slide.published.result.arrays.image
     return np.moveaxis(read_region(image[0], box, 255), 0, 2) if image else None
 
 

@@ -49,7 +49,7 @@ def _fields(slide: ReviewedSlide) -> list[Region]:
 
     Fields that earlier ones cover by more than half are left out.
     """
-    if not slide.has_nuclei or not slide.published.result.image:
+    if not slide.has_nuclei or not slide.published.result.arrays.image:
         return []
     judged = [slide.box(identity) for identity in sorted(slide.history.touched)]
     kept: list[Region] = []
@@ -74,7 +74,7 @@ def _shared(field: Region, others: list[Region]) -> float:
 def _write_field(slide: ReviewedSlide, folder: Path, field: Region) -> dict[str, object]:
     name = f"{slide.published.slide_id}_{field.y}_{field.x}"
     ids, numbers = _numbered(slide.labels(field))
-    image = np.moveaxis(read_region(slide.published.result.image[0], field, 255), 0, 2)
+    image = np.moveaxis(read_region(slide.published.result.arrays.image[0], field, 255), 0, 2)
     Image.fromarray(np.ascontiguousarray(image)).save(folder / "images" / f"{name}.png")
     Image.fromarray(numbers).save(folder / "labels" / f"{name}.png")
     place = {"y": field.y, "x": field.x, "height": field.height, "width": field.width}

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, create_model
 
+from wsipipe.common.html_tables import rows_table
 from wsipipe.common.settings import apply_setting, read_mapping, section_of, validated
 from wsipipe.errors import ConfigError
 from wsipipe.stages.classify import ClassifyParams
@@ -61,6 +62,17 @@ class Workflow(BaseModel):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle sections of other packages by their own classes."""
         return _rebuilt, (dict(self), self.model_fields_set)
+
+    def _repr_html_(self) -> str:
+        """Show every value of the workflow in a notebook."""
+        sections = {name: value for name, value in self.model_dump(mode="json").items() if value is not None}
+        rows = [
+            (f"{name}.{key}", value)
+            for name, values in sections.items()
+            if isinstance(values, dict)
+            for key, value in values.items()
+        ]
+        return rows_table(f"Workflow {self.name}: {self.description}", ("key", "value"), rows)
 
     def further(self) -> dict[str, StageParams]:
         """Return the sections of other packages, by name."""
@@ -203,7 +215,7 @@ def load_workflow(name_or_path: str | Path, settings: list[str] | None = None) -
     for setting in settings or []:
         _check_stage(model, content, setting)
         typed.append(apply_setting(content, setting, model))
-    workflow = validated(model, content, f"Workflow {path}", typed)
+    workflow = validated(model, content, f"Workflow {path}", typed, file=path)
     if workflow.measure.positivity and workflow.segment is None:
         raise ConfigError(
             f"Workflow {path}: measure.positivity needs nuclei. Add the sections segment and instances, or "

@@ -10,11 +10,14 @@ import zarr
 from wsipipe.errors import NoResultError
 from wsipipe.store import manifest
 from wsipipe.store.arrays import open_array
+from wsipipe.store.lazy_arrays import lazy
 from wsipipe.store.manifest import Manifest
 from wsipipe.store.names import NUCLEI_TABLE
 
 if TYPE_CHECKING:
+    import dask.array
     import geopandas
+    from matplotlib.axes import Axes
 
 
 class Provenance(TypedDict):
@@ -48,10 +51,36 @@ class Provenance(TypedDict):
 
 
 @dataclass(frozen=True)
+class StoredArrays:
+    """The Zarr arrays of a result; reading a missing shard raises an error.
+
+    Attributes:
+        store: The OME-Zarr group.
+    """
+
+    store: Path
+
+    @property
+    def image(self) -> list[zarr.Array]:
+        """Image levels (3, y, x) uint8, finest first; empty for ``--image none``."""
+        return _levels(self.store)
+
+    @property
+    def labels(self) -> dict[str, list[zarr.Array]]:
+        """Levels (y, x) of each label image by name, finest first."""
+        return {path.name: _levels(path) for path in _groups(self.store / "labels")}
+
+    @property
+    def probabilities(self) -> dict[str, zarr.Array]:
+        """Probability maps by name, uint8."""
+        return {path.name: open_array(path / "0") for path in _groups(self.store / "probabilities")}
+
+
+@dataclass(frozen=True)
 class Result:
     """The result of one finished slide.
 
-    Arrays are opened, not read; reading a missing shard raises an error.
+    Arrays are lazy: pixels are read when they are computed; a missing shard raises an error then.
 
     Attributes:
         folder: Folder ``OUT/SLIDE``.
@@ -76,25 +105,30 @@ class Result:
         return manifest.read(self.folder)
 
     @property
-    def image(self) -> list[zarr.Array]:
+    def arrays(self) -> StoredArrays:
+        """The same arrays as Zarr arrays, for code that reads them by slicing."""
+        return StoredArrays(self.store)
+
+    @property
+    def image(self) -> "list[dask.array.Array]":
         """Image levels, finest first.
 
         Arrays are (3, y, x) uint8; the list is empty for ``--image none``.
         """
-        return _levels(self.store)
+        return [lazy(level) for level in self.arrays.image]
 
     @property
-    def labels(self) -> dict[str, list[zarr.Array]]:
+    def labels(self) -> "dict[str, list[dask.array.Array]]":
         """Levels (y, x) of each label image by name, finest first."""
-        return {path.name: _levels(path) for path in _groups(self.store / "labels")}
+        return {name: [lazy(level) for level in levels] for name, levels in self.arrays.labels.items()}
 
     @property
-    def probabilities(self) -> dict[str, zarr.Array]:
+    def probabilities(self) -> "dict[str, dask.array.Array]":
         """Probability maps by name, uint8.
 
         Values are probabilities times 250; 254 is unreadable, 255 not computed.
         """
-        return {path.name: open_array(path / "0") for path in _groups(self.store / "probabilities")}
+        return {name: lazy(array) for name, array in self.arrays.probabilities.items()}
 
     def scale_um(self, group: str = "") -> tuple[float, float, float, float]:
         """Return the scale and translation of level 0 of a group.
@@ -109,10 +143,11 @@ class Result:
         scale, shift = scales["datasets"][0]["coordinateTransformations"]
         return (*scale["scale"][-2:], *shift["translation"][-2:])
 
+    @cached_property
     def nuclei(self) -> "geopandas.GeoDataFrame":
-        """Read the table of nuclei.
+        """Table of nuclei with their outlines in level-0 px, one row per nucleus, ordered by id.
 
-        It has one row per nucleus and is ordered by id.
+        It is read once; copy it before you change it.
 
         Raises:
             NoResultError: The workflow did not compute nuclei.
@@ -124,6 +159,37 @@ class Result:
         if not path.is_file():
             raise NoResultError(f"{self.folder} holds no nuclei; run a workflow with segment and instances.")
         return geopandas.read_parquet(path)
+
+    def plot(
+        self,
+        region: tuple[int, int, int, int] | None = None,
+        axes: "Axes | None" = None,
+        colour_by: str | None = None,
+    ) -> "Axes":
+        """Draw the image, or a part of it, with the outlines of nuclei.
+
+        More than 5,000 nuclei are drawn as dots.
+
+        Args:
+            region: Part (y, x, height, width) in level-0 px; None for everything.
+            axes: Axes of Matplotlib to draw on; None for new ones.
+            colour_by: Column of the table of nuclei that decides their colour; None for one colour.
+
+        Returns:
+            The axes, in level-0 px.
+
+        Raises:
+            ConfigError: The region lies outside the slide.
+        """
+        from wsipipe.store.result_view import plot_result
+
+        return plot_result(self, region, axes, colour_by)
+
+    def _repr_html_(self) -> str:
+        """Describe the result in a notebook."""
+        from wsipipe.store.result_view import result_html
+
+        return result_html(self)
 
     def damaged(self) -> list[str]:
         """List files that are missing or changed since publishing."""

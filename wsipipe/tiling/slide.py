@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ from wsipipe.tiling.readers.dispatch import open_reader
 from wsipipe.tiling.readers.files import fingerprint
 from wsipipe.tiling.readers.pyramid import levels_of
 from wsipipe.tiling.resample import Axis, Lattice, Taps, blocks, resample, taps
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Mask = npt.NDArray[np.bool_]
 
@@ -125,6 +128,26 @@ class Slide:
             if scanned is not None:
                 scanned[at] = mask
         return rgb, scanned
+
+    def thumbnail(self, side_px: int = 512) -> "Image.Image":
+        """Return the scanned area as a small picture.
+
+        Args:
+            side_px: Longer side of the picture, px.
+        """
+        from wsipipe.tiling.slide_view import thumbnail
+
+        return thumbnail(self, side_px)
+
+    def __repr__(self) -> str:
+        height, width = self.bounds.shape
+        return f"Slide({str(self.path)!r}, {self.vendor}, {height} x {width} px, {self.mpp:.4f} um/px)"
+
+    def _repr_html_(self) -> str:
+        """Describe the slide in a notebook."""
+        from wsipipe.tiling.slide_view import slide_html
+
+        return slide_html(self)
 
     def fingerprint(self) -> str:
         """Return a fingerprint of the files.

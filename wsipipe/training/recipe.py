@@ -238,7 +238,7 @@ def read_recipe(name_or_path: str | Path, settings: list[str] | None = None) -> 
     path = _find(name_or_path)
     content = read_mapping(path, "Recipe")
     typed = [apply_setting(content, setting, Recipe) for setting in settings or []]
-    return validated(Recipe, content, f"Recipe {path}", typed)
+    return validated(Recipe, content, f"Recipe {path}", typed, file=path)
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -109,7 +109,7 @@ def test_sister_with_defaults_stored_as_choices_other_nuclei_are_found(
     interrupted(judged, small_slide, tmp_path, scheduler, ("tissue", 1))
     again = retried(tmp_path, scheduler)
     assert digests(again) != digests(plain)
-    labels = [result.labels["nuclei"][0][...] for result in (*again.results(), *plain.results())]
+    labels = [result.arrays.labels["nuclei"][0][...] for result in (*again.results(), *plain.results())]
     assert (labels[0] != labels[1]).any()
 
 

@@ -107,18 +107,20 @@ def test_a_region_is_a_part_of_the_whole(
     ]
     result, finished = (each.results()[0] for each in runs)
     px = slice(0, 256)
-    pairs = [(result.image[0][:, px, px], finished.image[0][:, px, px])]
-    pairs += [(result.labels["tissue"][0][:16, :16], finished.labels["tissue"][0][:16, :16])]
-    pairs += [(result.labels["tissue_class"][0][:8, :8], finished.labels["tissue_class"][0][:8, :8])]
+    pairs = [(result.arrays.image[0][:, px, px], finished.arrays.image[0][:, px, px])]
+    pairs += [(result.arrays.labels["tissue"][0][:16, :16], finished.arrays.labels["tissue"][0][:16, :16])]
     pairs += [
-        (result.probabilities[name][px, px], finished.probabilities[name][px, px])
+        (result.arrays.labels["tissue_class"][0][:8, :8], finished.arrays.labels["tissue_class"][0][:8, :8])
+    ]
+    pairs += [
+        (result.arrays.probabilities[name][px, px], finished.arrays.probabilities[name][px, px])
         for name in ("nucleus", "centre")
     ]
     for part, whole in pairs:
         np.testing.assert_array_equal(part, whole)
-    assert (finished.labels["tissue"][0][:16, :16] == 1).any()
-    assert (result.labels["tissue"][0][16:] == 255).all()
-    assert (result.labels["nuclei"][0][256:] == 0).all()
+    assert (finished.arrays.labels["tissue"][0][:16, :16] == 1).any()
+    assert (result.arrays.labels["tissue"][0][16:] == 255).all()
+    assert (result.arrays.labels["nuclei"][0][256:] == 0).all()
 
 
 def test_a_mask_of_a_manifest_is_used(small_slide: Path, scheduler: str, tmp_path: Path) -> None:
@@ -133,7 +135,7 @@ def test_a_mask_of_a_manifest_is_used(small_slide: Path, scheduler: str, tmp_pat
         "tiling_only", table, tmp_path / "out", settings=COARSE, resources=Resources(scheduler=scheduler)
     )
     (slide,) = result.results()
-    tissue = slide.labels["tissue"][0][...]
+    tissue = slide.arrays.labels["tissue"][0][...]
     share = (tissue == 1).sum() / (tissue != 255).sum()
     assert share == pytest.approx(0.25)
     assert slide.attributes["slide_mpp_source"] == "option"
@@ -150,7 +152,7 @@ def test_glass_is_done_not_failed(tiny_workflow: Workflow, scheduler: str, tmp_p
     )
     assert result.exit_code == ExitCode.OK
     assert result.slides[0].nuclei == 0
-    assert len(result.results()[0].nuclei()) == 0
+    assert len(result.results()[0].nuclei) == 0
 
 
 def test_a_dry_run_writes_nothing(small_slide: Path, scheduler: str, tmp_path: Path) -> None:
@@ -158,6 +160,7 @@ def test_a_dry_run_writes_nothing(small_slide: Path, scheduler: str, tmp_path: P
     result = run("tiling_only", small_slide, out, dry_run=True, resources=Resources(scheduler=scheduler))
     assert result.slides[0].status == "planned"
     assert result.slides[0].plan["canvas_shape"] == [512, 512]
+    assert [plan.slide.slide_id for plan in result.plans] == [result.slides[0].slide_id]
     assert not out.exists()
 
 

@@ -37,7 +37,7 @@ def session(slide: Result) -> Iterator[Session]:
 @pytest.fixture
 def published(pristine: Result) -> Array:
     """The nuclei as published (512, 512)."""
-    return np.asarray(pristine.labels["nuclei"][0][...])
+    return np.asarray(pristine.arrays.labels["nuclei"][0][...])
 
 
 def random_edit(session: Session, rng: np.random.Generator) -> None:

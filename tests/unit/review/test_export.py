@@ -35,7 +35,7 @@ def exported(session: Session):
 def test_an_untouched_review_exports_the_published_table(session: Session, slide: Result) -> None:
     folder = export_review(session).folder
     table = geopandas.read_parquet(folder / "nuclei_reviewed.parquet")
-    published = slide.nuclei()
+    published = slide.nuclei
     for column in published.columns:
         assert table[column].equals(published[column]), column
     assert set(table["status"]) == {"published"}
@@ -59,7 +59,7 @@ def test_the_table_has_the_labels_areas_and_says_who(exported) -> None:
 def test_remeasuring_an_unchanged_nucleus_gives_its_published_row(session: Session, slide: Result) -> None:
     session.relabel([9, 20, 30], "mitosis")
     table = geopandas.read_parquet(export_review(session).folder / "nuclei_reviewed.parquet").set_index("id")
-    published = slide.nuclei().set_index("id")
+    published = slide.nuclei.set_index("id")
     for identity in (9, 20, 30):
         for column in published.columns:
             assert table.loc[identity, column] == published.loc[identity, column], column
@@ -120,7 +120,7 @@ def test_training_fields_are_those_seen_and_a_training_reads_them(exported) -> N
     seen = session.labels(Region(0, 0, 256, 300))
     np.testing.assert_array_equal(field.labels > 0, seen > 0)
     assert field.labels.max() == np.unique(seen).size - 1 == int(rows[0]["nuclei"])
-    image = session.published.result.image[0][:, :256, :300]
+    image = session.published.result.arrays.image[0][:, :256, :300]
     np.testing.assert_array_equal(field.image, np.moveaxis(image, 0, 2))
     assert (field.mpp, field.group, field.has_instances) == (0.5, session.published.slide_id, True)
 

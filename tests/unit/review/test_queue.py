@@ -36,7 +36,7 @@ def test_a_class_and_a_random_sample(session: Session) -> None:
 
 def test_uncertain_tissue_begins_where_classes_are_even(session: Session) -> None:
     first = session.queue("uncertain tissue", 5)[0]
-    stored = session.published.result.probabilities["tissue_class"][...].astype(int)
+    stored = session.published.result.arrays.probabilities["tissue_class"][...].astype(int)
     cell = stored[:, first.region.y // 32, first.region.x // 32]
     assert cell.max() == stored.max(0)[stored.max(0) <= 250].min()
 
@@ -55,7 +55,7 @@ def test_orientation_disagreement_is_a_queue_where_a_run_stored_it(slide: Result
     shutil.copytree(stored / "nucleus", stored / "disagreement")
     with Session.open(slide.folder, "ann") as session:
         items = session.queue("orientation", 3)
-    means = slide.probabilities["nucleus"][...].reshape(2, 256, 2, 256).mean((1, 3))
+    means = slide.arrays.probabilities["nucleus"][...].reshape(2, 256, 2, 256).mean((1, 3))
     assert [(item.region.y, item.region.x) for item in items] == [
         tuple(256 * at for at in np.unravel_index(place, (2, 2)))
         for place in np.argsort(-means, axis=None)[:3]

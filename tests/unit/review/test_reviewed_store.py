@@ -38,7 +38,9 @@ def test_derived_labels_follow_edits_undo_and_redo(session: Session, slide: Resu
     while session.undo():
         pass
     write_reviewed_labels(session)
-    np.testing.assert_array_equal(reviewed_levels(session, "nuclei")[0][...], slide.labels["nuclei"][0][...])
+    np.testing.assert_array_equal(
+        reviewed_levels(session, "nuclei")[0][...], slide.arrays.labels["nuclei"][0][...]
+    )
     assert slide.damaged() == []
 
 

@@ -127,7 +127,7 @@ def test_painting_over_a_neighbour_takes_its_pixels(session: Session, published:
 
 
 def test_tissue_changes_inside_the_polygon_only(session: Session, slide: Result) -> None:
-    before = slide.labels["tissue_class"][0][...]
+    before = slide.arrays.labels["tissue_class"][0][...]
     session.set_tissue([(0, 0), (256, 0), (256, 128), (0, 128)], "gland")
     inside = np.zeros_like(before, bool)
     inside[:8, :4] = True

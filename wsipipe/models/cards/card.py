@@ -11,6 +11,7 @@ from pydantic import (
     model_validator,
 )
 
+from wsipipe.common.html_tables import facts_table
 from wsipipe.models.cards.training_range import Known, TrainingRange
 
 
@@ -130,6 +131,23 @@ class ModelCard(BaseModel):
     notes: str = ""
     training_range: TrainingRange | None = None
     known: Known | None = None
+
+    def _repr_html_(self) -> str:
+        """Describe the weights in a notebook."""
+        facts = {
+            "outputs": ", ".join(self.output_names),
+            "resolution": f"{self.mpp:g} um/px",
+            "stain": self.stain,
+            "organ": self.organ,
+            "architecture": self.architecture,
+            "licence": self.licence,
+            "training data": "; ".join(self.data),
+            "scores on validation data": ", ".join(
+                f"{key} {value:.3f}" for key, value in self.metrics.items()
+            ),
+            "use": self.intended_use,
+        }
+        return facts_table(f"Weights {self.name}", facts)
 
     @property
     def output_names(self) -> tuple[str, ...]:

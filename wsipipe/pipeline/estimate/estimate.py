@@ -1,7 +1,7 @@
 """Estimate tissue, shards, disk space and time of a run."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
 
@@ -13,10 +13,12 @@ from wsipipe.pipeline.estimate.tissue_area import TissueArea, tissue_area
 from wsipipe.pipeline.options import DEFAULT_RESOURCES, Resources
 from wsipipe.pipeline.parts import Part
 from wsipipe.pipeline.planning.disk_space import estimate_bytes
+from wsipipe.pipeline.planning.memory_budget import plan_for_budget
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.planner import Level0Region, RunPlanner
 from wsipipe.pipeline.run import checked_request
 from wsipipe.pipeline.slide_run import Device
+from wsipipe.stages.grid import lattice_px
 from wsipipe.stages.workflow import Workflow
 from wsipipe.tiling.collect import SlideInput
 
@@ -60,48 +62,75 @@ def estimate_run(
     precision: str | None = None,
     resources: Resources = DEFAULT_RESOURCES,
     part: Part | None = None,
+    regions: str | Path | None = None,
 ) -> Iterator[SlideEstimate]:
     """Yield what each slide of a run will take.
 
     Arguments and errors are those of :func:`wsipipe.pipeline.run.run`. Nothing is kept on the disk.
     """
-    planner, inputs = checked_request(workflow, slides, settings, mpp, region, precision)
+    planner, inputs = checked_request(workflow, slides, settings, mpp, region, precision, regions)
     inputs = part.share(inputs) if part else inputs
-    return Estimator(planner, resources).slides(inputs)
+    chosen, resources = _fitted(planner.workflow, resources)
+    return Estimator(resources).slides(replace(planner, workflow=chosen), inputs)
 
 
-@dataclass(frozen=True)
+def estimate_planned(plans: Sequence[Plan], resources: Resources) -> Iterator[SlideEstimate]:
+    """Yield what slides will take that a dry run has opened and planned.
+
+    Args:
+        plans: Plans of the slides.
+        resources: Resources of the run.
+    """
+    if plans:
+        _, resources = _fitted(plans[0].workflow, resources)
+    estimator = Estimator(resources)
+    return (estimator.of(plan) for plan in plans)
+
+
+def _fitted(workflow: Workflow, resources: Resources) -> tuple[Workflow, Resources]:
+    """Return workflow and resources as the memory budget makes them."""
+    if resources.memory_budget is None:
+        return workflow, resources
+    found = plan_for_budget(workflow, resources.memory_budget, worker_count(resources.workers))
+    return found.workflow, replace(resources, workers=found.workers)
+
+
 class Estimator:
-    """Estimates of the slides of one run.
+    """Estimates of slides, with the speed of this machine on the first that has tissue.
 
-    Attributes:
-        planner: Planner of the run.
+    Args:
         resources: Processes, threads, device.
     """
 
-    planner: RunPlanner
-    resources: Resources
-
-    @property
-    def device(self) -> Device:
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._speed: Speed | None = None
+        on_gpu = resources.device != "cpu" and bool(gpu_names())
+        threads = threads_each(resources.workers, resources.threads)
+        self.device = Device("cuda" if on_gpu else "cpu", threads)
         """The device on which networks would run."""
-        on_gpu = self.resources.device != "cpu" and bool(gpu_names())
-        threads = threads_each(self.resources.workers, self.resources.threads)
-        return Device("cuda" if on_gpu else "cpu", threads)
 
-    def slides(self, inputs: Sequence[SlideInput]) -> Iterator[SlideEstimate]:
-        """Yield the estimate of each slide; the speed is measured on the first with tissue."""
-        speed = None
+    def slides(self, planner: RunPlanner, inputs: Sequence[SlideInput]) -> Iterator[SlideEstimate]:
+        """Open and plan slides, and yield the estimate of each, or why there is none."""
         for slide in inputs:
             try:
-                plan, _ = self.planner.plan(InProcessPool(), slide, self.device.name)
-                area = tissue_area(plan, CUT_OUT_PX)
-                if speed is None and area.tissue_px:
-                    speed = calibrate(self.planner, plan, area.densest, self.device)
+                plan, _ = planner.plan(InProcessPool(), slide, self.device.name)
             except WsipipeError as error:
-                yield SlideEstimate(slide.slide_id, str(slide.path), f"{error.code}: {error}")
-                continue
-            yield self._estimate(plan, area, speed)
+                yield _without(slide, error)
+            else:
+                yield self.of(plan)
+
+    def of(self, plan: Plan) -> SlideEstimate:
+        """Return the estimate of a planned slide, or why there is none."""
+        try:
+            area = tissue_area(plan, CUT_OUT_PX)
+            if self._speed is None and area.tissue_px:
+                lattice = lattice_px(plan.workflow.tile.mpp, plan.cards)
+                planner = RunPlanner(plan.workflow, plan.cards, lattice, None)
+                self._speed = calibrate(planner, plan, area.densest, self.device)
+        except WsipipeError as error:
+            return _without(plan.slide, error)
+        return self._estimate(plan, area, self._speed)
 
     def _estimate(self, plan: Plan, area: TissueArea, speed: Speed | None) -> SlideEstimate:
         grid = plan.facts.grid
@@ -121,8 +150,12 @@ class Estimator:
         GPUs run the networks while the other workers do the rest; the slower of both decides.
         """
         stored, tissue = speed.canvas * area.canvas_px, speed.tissue * area.tissue_px
-        workers = worker_count(self.resources.workers)
+        workers = worker_count(self._resources.workers)
         if self.device.name == "cpu":
             return (stored + tissue) / workers
         network = speed.network * area.tissue_px
         return max(network / max(1, len(gpu_names())), (stored + tissue - network) / workers)
+
+
+def _without(slide: SlideInput, error: WsipipeError) -> SlideEstimate:
+    return SlideEstimate(slide.slide_id, str(slide.path), f"{error.code}: {error}")

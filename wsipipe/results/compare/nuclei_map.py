@@ -44,7 +44,7 @@ def map_of_result(source: ExportSource) -> NucleiMap:
     Raises:
         NoResultError: The workflow did not compute nuclei.
     """
-    levels = source.result.labels.get("nuclei")
+    levels = source.result.arrays.labels.get("nuclei")
     if not levels:
         raise NoResultError(
             f"{source.result.folder} holds no nuclei: its workflow did not compute them. Run a workflow "

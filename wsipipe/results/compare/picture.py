@@ -61,7 +61,7 @@ def grey_image(found: "Comparison", region: Region, size: tuple[int, int]) -> Im
         region: Part in px of the nuclei.
         size: (width, height) of the picture in px.
     """
-    levels = found.slide.result.image
+    levels = found.slide.result.arrays.image
     for level, array in enumerate(levels):
         covering = region.scaled(1, 2**level)
         fits = max(covering.shape) <= max(2 * max(size), PANEL_PX)
@@ -108,7 +108,7 @@ def _zoom(found: "Comparison", window: Region) -> Image.Image:
     true, seen = (
         side[place] for side, place in zip((tally.true.ids, tally.found.ids), tally.matches, strict=True)
     )
-    labels = found.other.read(window), read_region(found.slide.result.labels["nuclei"][0], window, 0)
+    labels = found.other.read(window), read_region(found.slide.result.arrays.labels["nuclei"][0], window, 0)
     missed = np.where(np.isin(labels[0], true), 0, labels[0])
     extra = np.where(np.isin(labels[1], seen), 0, labels[1])
     both = np.where(np.isin(labels[1], seen), labels[1], 0)

@@ -60,7 +60,7 @@ def write(source: ExportSource, path: Path) -> int:
 
 
 def _levels(source: ExportSource, layer: str) -> list[PictureLevel]:
-    if layer in ("image", "overlay") and not source.result.image:
+    if layer in ("image", "overlay") and not source.result.arrays.image:
         raise NoResultError(
             f"{source.result.folder} holds no image, since it was run with --image none. Name another "
             "--layer, or run the workflow again with --image lossless."
@@ -68,8 +68,8 @@ def _levels(source: ExportSource, layer: str) -> list[PictureLevel]:
     if layer == "overlay":
         return [PictureLevel(one.shape, one.tile) for one in _overlays(source)]
     if layer == "image":
-        return [_image_level(array) for array in source.result.image]
-    labels = source.result.labels
+        return [_image_level(array) for array in source.result.arrays.image]
+    labels = source.result.arrays.labels
     if layer not in labels:
         raise NoResultError(
             f"{source.result.folder} holds no {layer}: its workflow did not compute it. Name another --layer."
@@ -89,10 +89,10 @@ def _image_level(array: zarr.Array) -> PictureLevel:
 
 
 def _overlays(source: ExportSource) -> Iterator[Overlay]:
-    labels, slide = source.result.labels, source.slide
+    labels, slide = source.result.arrays.labels, source.slide
     nuclei = labels.get("nuclei", [])
     classes = labels["tissue_class"][0] if "tissue_class" in labels else None
-    for level, image in enumerate(source.result.image):
+    for level, image in enumerate(source.result.arrays.image):
         if nuclei and level >= len(nuclei):
             return
         cell_px = slide.class_downsample / 2**level if classes is not None else 1

@@ -39,7 +39,7 @@ def write(source: ExportSource, path: Path) -> int:
     Raises:
         NoResultError: The workflow did not compute tissue classes.
     """
-    maps = source.result.probabilities.get(_CLASSES)
+    maps = source.result.arrays.probabilities.get(_CLASSES)
     if maps is None:
         raise NoResultError(
             f"{source.result.folder} holds no tissue classes: its workflow did not compute them. Run a "

@@ -39,10 +39,10 @@ def result_layers(result: Result, outlines: bool = False) -> list[LayerData]:
         result: An opened result.
         outlines: Nuclei as outlines in the data, for layers whose contour cannot be set.
     """
-    layers = [_image(result)] if result.image else []
-    for name in result.probabilities:
+    layers = [_image(result)] if result.arrays.image else []
+    for name in result.arrays.probabilities:
         layers += _probabilities(result, name)
-    known = result.labels
+    known = result.arrays.labels
     others = [name for name in known if name not in ("tissue", "nuclei")]
     for name in ("tissue", *others, "nuclei"):
         if name in known:
@@ -85,7 +85,7 @@ def placed(result: Result, group: str) -> dict[str, object]:
 
 def _image(result: Result) -> LayerData:
     settings = {"rgb": True, "name": "image", **placed(result, "")}
-    return [rgb(level) for level in result.image], settings, "image"
+    return [rgb(level) for level in result.arrays.image], settings, "image"
 
 
 def _labels(result: Result, name: str, arrays: list[zarr.Array], outlines: bool) -> LayerData:
@@ -131,7 +131,7 @@ def _names(label: dict[str, Any]) -> dict[str, list[Any]]:
 
 def _probabilities(result: Result, name: str) -> list[LayerData]:
     group = f"probabilities/{name}"
-    array = result.probabilities[name]
+    array = result.arrays.probabilities[name]
     channels = range(array.shape[0]) if array.ndim == 3 else [None]
     described = _attributes(result, group).get("omero", {}).get("channels", [])
     names = [f"p({channel['label']})" for channel in described] or [f"p({name})"]
@@ -177,7 +177,7 @@ def thumbnail(slide: ReviewedSlide) -> Array:
 
     Without an image it is the class map.
     """
-    image = slide.published.result.image
+    image = slide.published.result.arrays.image
     if image:
         return np.moveaxis(np.asarray(image[-1][...]), 0, 2)
     if slide.has_tissue:

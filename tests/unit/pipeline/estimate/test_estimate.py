@@ -10,7 +10,7 @@ import pytest
 from wsipipe.geometry import Region
 from wsipipe.pipeline.estimate import estimate
 from wsipipe.pipeline.estimate.calibration import Speed, calibrate
-from wsipipe.pipeline.estimate.estimate import estimate_run
+from wsipipe.pipeline.estimate.estimate import estimate_planned, estimate_run
 from wsipipe.pipeline.estimate.tissue_area import _densest, tissue_area
 from wsipipe.pipeline.options import Resources
 from wsipipe.pipeline.planning.plan import Plan
@@ -28,7 +28,7 @@ def tile_plan(plan_for: Callable[[Path, Workflow], Plan], small_slide: Path) -> 
 
 
 def test_the_tissue_is_that_of_the_result(tile_plan: Plan, tiled: Result) -> None:
-    labels = tiled.labels["tissue"][0][...]
+    labels = tiled.arrays.labels["tissue"][0][...]
     area = tissue_area(tile_plan, 128)
     times = tile_plan.stages[0].downsample
     assert area.tissue_px == (labels == 1).sum() * times**2 > 0
@@ -92,6 +92,32 @@ def test_a_slide_that_does_not_open_is_a_row(small_slide: Path, tmp_path: Path) 
     assert bad.error.startswith("SLIDE_UNREADABLE: ")
     assert not good.error
     assert good.minutes > 0
+
+
+@pytest.mark.usefixtures("known_speed")
+def test_planned_slides_are_not_planned_again(
+    small_slide: Path, tile_plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (wanted,) = estimate_run("tiling_only", small_slide, resources=Resources(workers=2))
+
+    def opened(*_: object) -> None:
+        raise AssertionError("the slide was opened to plan it again")
+
+    monkeypatch.setattr("wsipipe.pipeline.planning.slide_facts.inspect_slide", opened)
+    assert list(estimate_planned([tile_plan], Resources(workers=2))) == [wanted]
+    assert list(estimate_planned([], Resources(memory_budget=1))) == []
+    # The sister: this is what a second look would do.
+    with pytest.raises(AssertionError, match="again"):
+        list(estimate_run("tiling_only", small_slide))
+
+
+@pytest.mark.usefixtures("known_speed")
+def test_a_memory_budget_decides_the_workers(small_slide: Path, tile_plan: Plan) -> None:
+    area = tissue_area(tile_plan, 128)
+    (found,) = estimate_run("tiling_only", small_slide, resources=Resources(4, memory_budget=1_200_000_000))
+    seconds = 30e-6 * area.tissue_px + 2e-6 * area.canvas_px
+    workers = seconds / 60 / found.minutes
+    assert round(workers, 6) in (1, 2, 3)
 
 
 @pytest.mark.usefixtures("known_speed")

@@ -34,7 +34,7 @@ def test_an_image_that_is_not_stored_reads_the_same(plan: Plan, finished: Result
         declared = Read(f"image/{level}", 1 << level, outside=255)
         read = sources.read(declared, region).pixels
         as_stored = sources.read(replace(declared, channels_first=True), region).pixels
-    stored = finished.image[level][:, :60, 100:190]
+    stored = finished.arrays.image[level][:, :60, 100:190]
     np.testing.assert_array_equal(read[20:].transpose(2, 0, 1), stored)
     assert (read[:20] == 255).all()
     np.testing.assert_array_equal(as_stored, read.transpose(2, 0, 1))

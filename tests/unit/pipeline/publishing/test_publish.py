@@ -34,7 +34,7 @@ def test_others_read_it_as_ome_zarr(finished: Result) -> None:
     Image.from_zarr(open_group(finished.store, mode="r"))
     for name in ("tissue", "tissue_class", "nuclei"):
         ImageLabel.from_zarr(open_group(finished.store / "labels" / name, mode="r"))
-    for name in finished.probabilities:
+    for name in finished.arrays.probabilities:
         Image.from_zarr(open_group(finished.store / "probabilities" / name, mode="r"))
 
 
@@ -54,7 +54,7 @@ def test_features_are_as_many_as_labels(finished: Result) -> None:
 
     with gzip.open(finished.folder / "nuclei.geojson.gz") as file:
         features = json.load(file)["features"]
-    assert len(features) == finished.labels["nuclei"][0][...].max()
+    assert len(features) == finished.arrays.labels["nuclei"][0][...].max()
 
 
 def test_only_the_result_is_left(finished: Result) -> None:
@@ -89,7 +89,7 @@ def test_a_slide_that_fails_at_the_end_fails_as_a_slide(
 
 def test_probabilities_say_what_they_mean(finished: Result) -> None:
     meaning = open_group(finished.store / "probabilities/nucleus", mode="r").attrs["wsipipe"]
-    stored = finished.probabilities["nucleus"][...]
+    stored = finished.arrays.probabilities["nucleus"][...]
     assert meaning == {"scale": 1 / 250, "unreadable": 254, "not_computed": 255}
     assert np.isin([255], stored).all()
     assert stored[stored < 251].size
@@ -102,7 +102,7 @@ def test_the_store_names_the_parameters_that_ran(finished: Result) -> None:
     assert "patch_px" not in ran["segment"]
     assert ran["instances"]["grow_um"] == 2
     assert set(finished.attributes["weights"]["segment"]) >= {"sha256", "temperature", "stain_reference"}
-    stored, labels = finished.probabilities["nucleus"][...], finished.labels["nuclei"][0][...]
+    stored, labels = finished.arrays.probabilities["nucleus"][...], finished.arrays.labels["nuclei"][0][...]
     assert stored[labels > 0].min() >= round(ran["instances"]["nucleus_threshold"] * 250)
 
 

@@ -77,8 +77,8 @@ def test_ink_is_found_and_left_out(scheduler: str, tmp_path: Path) -> None:
     ]
     slides = [each.slides[0] for each in made]
     results = [Result(each.out / slide.slide_id) for each, slide in zip(made, slides, strict=True)]
-    quality, left = (np.asarray(result.labels["quality"][0][...]) for result in results)
-    tissue, without = (np.asarray(result.labels["tissue"][0][...]) for result in results)
+    quality, left = (np.asarray(result.arrays.labels["quality"][0][...]) for result in results)
+    tissue, without = (np.asarray(result.arrays.labels["tissue"][0][...]) for result in results)
     assert (quality == left).all()
     assert (quality[11:21, 21:31] == 2).all()
     assert (quality[5:9, 5:40] == 1).all()

@@ -24,13 +24,13 @@ def rows(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def test_areas_and_counts_are_those_of_maps_and_table(finished: Result) -> None:
-    found, nuclei = rows(finished.folder), finished.nuclei()
+    found, nuclei = rows(finished.folder), finished.nuclei
     assert list(found) == [ALL_TISSUE, "one", "two"]
     assert int(found[ALL_TISSUE]["nuclei"]) == len(nuclei) > 10
     labels = {ALL_TISSUE: ("tissue", 1), "one": ("tissue_class", 0), "two": ("tissue_class", 1)}
     for name, (label, value) in labels.items():
         px_mm2 = (finished.scale_um(f"labels/{label}")[0] / 1000) ** 2
-        area = (finished.labels[label][0][...] == value).sum() * px_mm2
+        area = (finished.arrays.labels[label][0][...] == value).sum() * px_mm2
         assert float(found[name]["area_mm2"]) == pytest.approx(area, abs=1e-6)
         here = nuclei if name == ALL_TISSUE else nuclei[nuclei["tissue_class"] == name]
         assert int(found[name]["nuclei"]) == len(here)
@@ -75,7 +75,7 @@ def test_nuclei_are_measured_by_region_and_wrong_regions_fail_alone(
     assert (good.status, bad.code) == ("done", "SLIDE_UNREADABLE")
     assert "beside (feature 1) lies outside the slide" in bad.message
     result = open_result(tmp_path / "out" / good.slide_id)
-    nuclei = result.nuclei()
+    nuclei = result.nuclei
     left = nuclei["centroid_x_px0"] < 512
     assert (nuclei["region"].notna() == left).all()
     row, plain = rows(result.folder)["region: half"], rows(finished.folder)[ALL_TISSUE]

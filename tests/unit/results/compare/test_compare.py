@@ -25,7 +25,7 @@ PERFECT = {"dice": 1, "aji": 1, "pq": 1, "f1": 1, "missed": 0, "extra": 0}
 
 @pytest.fixture(scope="module")
 def labels(pristine: Result) -> np.ndarray:
-    return np.asarray(pristine.labels["nuclei"][0][...])
+    return np.asarray(pristine.arrays.labels["nuclei"][0][...])
 
 
 def changed(labels: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def test_own_exports_are_the_same_nuclei(slide: Result) -> None:
 
 def test_another_result_with_classes(pristine: Result) -> None:
     found = compare(pristine.folder, pristine.store)
-    named = pristine.nuclei().tissue_class.value_counts()
+    named = pristine.nuclei.tissue_class.value_counts()
     assert found.confusion["gland"] == {"gland": named["gland"]}
     assert {name: one["matched"] for name, one in found.by_class.items()} == named.to_dict()
     assert found.by_class["stroma"]["pq"] == 1
@@ -91,7 +91,7 @@ def test_geojson_has_classes_and_says_what_it_leaves_out(pristine: Result, tmp_p
     (tmp_path / "n.geojson").write_text(json.dumps(content))
     found = compare(pristine.folder, tmp_path / "n.geojson")
     assert found.scores["pq"] == 1
-    assert found.scores["reference"] == len(pristine.nuclei())
+    assert found.scores["reference"] == len(pristine.nuclei)
     assert dict(found.other.left_out) == {
         "Point without area": 1,
         "that are no nuclei": 1,

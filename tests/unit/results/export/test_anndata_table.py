@@ -20,7 +20,7 @@ def test_every_nucleus_is_an_observation(
     pristine: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source, "_BATCH_ROWS", 10)
-    nuclei = pristine.nuclei()
+    nuclei = pristine.nuclei
     assert anndata_table.write(open_source(pristine.folder), tmp_path / "n.h5ad") == len(nuclei)
     found = anndata.read_h5ad(tmp_path / "n.h5ad")
     assert found.obs["nucleus_id"].tolist() == nuclei.id.tolist()

@@ -19,7 +19,7 @@ def written(source: ExportSource, tmp_path: Path) -> dict:
 
 
 def test_every_nucleus_is_an_annotation(written: dict, pristine: Result) -> None:
-    nuclei = pristine.nuclei()
+    nuclei = pristine.nuclei
     annotations = written["annotations"]
     assert [one["id"] for one in annotations] == nuclei.id.tolist()
     (image,) = written["images"]
@@ -34,7 +34,7 @@ def test_every_nucleus_is_an_annotation(written: dict, pristine: Result) -> None
 
 def test_outlines_are_in_px_of_the_image(written: dict, pristine: Result) -> None:
     # Level 0 has 2 px per px of the image.
-    polygons = pristine.nuclei().polygon.to_numpy()
+    polygons = pristine.nuclei.polygon.to_numpy()
     for one, polygon in zip(written["annotations"], polygons, strict=True):
         ring = np.array(one["segmentation"][0]).reshape(-1, 2)
         assert shapely.Polygon(ring).equals(shapely.transform(polygon, lambda points: points / 2))
@@ -49,12 +49,12 @@ def test_pycocotools_finds_the_labels(written: dict, pristine: Result, tmp_path:
         "pycocotools.coco", reason="LOUD SKIP: no pycocotools here, so no other reader reads the COCO file"
     )
     found = tools.COCO(str(tmp_path / "coco.json"))
-    labels = np.asarray(pristine.labels["nuclei"][0][...])
+    labels = np.asarray(pristine.arrays.labels["nuclei"][0][...])
     for one in found.loadAnns(found.getAnnIds()):
         mask, stored = found.annToMask(one) > 0, labels == one["id"]
         # Its masks have px on the outline too.
         assert (mask & stored).sum() / (mask | stored).sum() > 0.7
-    assert len(found.getAnnIds(catIds=[3])) == (pristine.nuclei().tissue_class == "gland").sum()
+    assert len(found.getAnnIds(catIds=[3])) == (pristine.nuclei.tissue_class == "gland").sum()
 
 
 def test_tables_are_joined_with_commas(

@@ -36,7 +36,7 @@ def test_without_a_name_it_lies_in_the_result_and_nothing_published_changes(slid
     found = export_result("csv", slide.folder)
     assert found.path == slide.folder / "exports" / "nuclei.csv"
     assert found.size_bytes == found.path.stat().st_size > 0
-    assert (found.count, found.counts) == (len(slide.nuclei()), "nuclei")
+    assert (found.count, found.counts) == (len(slide.nuclei), "nuclei")
     assert slide.damaged() == []
     assert everything(slide.folder / "exports") == ["nuclei.csv"]
 
@@ -166,7 +166,7 @@ def test_the_command_prints_what_it_wrote(typed: object, slide: Result, tmp_path
     code, printed, _ = typed("export", "csv", slide.folder, "--to", target, "--class", "gland", "--json")
     assert code == ExitCode.OK
     found = json.loads(printed)
-    assert found["count"] == int((slide.nuclei().tissue_class == "gland").sum()) > 0
+    assert found["count"] == int((slide.nuclei.tissue_class == "gland").sum()) > 0
     assert found["size_bytes"] == os.path.getsize(target)
     code, printed, _ = typed("export", "csv", slide.store)
     assert printed.startswith(f"{slide.folder}/exports/nuclei.csv: ")
@@ -202,6 +202,6 @@ def test_the_formats_are_those_of_help_and_docs() -> None:
 def test_a_result_without_an_image_is_exported_too(without_image: Result, tmp_path: Path) -> None:
     for name in ("csv", "coco"):
         found = export_result(name, without_image.folder, tmp_path / name)
-        assert found.count == len(without_image.nuclei())
+        assert found.count == len(without_image.nuclei)
     # Labels 3 x 2 and probabilities 2.
     assert export_result("ome-zarr", without_image.folder, tmp_path / "zarr").count == 8

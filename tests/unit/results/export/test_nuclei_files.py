@@ -37,7 +37,7 @@ def test_csv_is_read_without_pandas(pristine: Result, tmp_path: Path) -> None:
     csv_table.write(selected(pristine), tmp_path / "n.csv")
     with (tmp_path / "n.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    nuclei = pristine.nuclei()
+    nuclei = pristine.nuclei
     assert [int(row["id"]) for row in rows] == nuclei.id.tolist()
     assert [float(row["centroid_x_px0"]) for row in rows] == nuclei.centroid_x_px0.tolist()
     # Unknown values are empty, as for nuclei where no class was computed.
@@ -47,7 +47,7 @@ def test_csv_is_read_without_pandas(pristine: Result, tmp_path: Path) -> None:
 
 
 def test_a_selection_is_by_class_and_probability(pristine: Result, tmp_path: Path) -> None:
-    nuclei = pristine.nuclei()
+    nuclei = pristine.nuclei
     wanted = nuclei[(nuclei.tissue_class == "gland") & (nuclei.probability >= 0.8)]
     chosen = selected(pristine, classes=("gland",), min_probability=0.8)
     assert csv_table.write(chosen, tmp_path / "n.csv") == len(wanted)
@@ -75,7 +75,7 @@ def test_plain_geojson_of_a_selection(pristine: Result, tmp_path: Path) -> None:
     chosen = selected(pristine, classes=("stroma",), compressed=False)
     count = geojson.write(chosen, tmp_path / "n.partial")
     assert [path.name for path in tmp_path.iterdir()] == ["n.partial"]
-    nuclei = pristine.nuclei()
+    nuclei = pristine.nuclei
     wanted = nuclei[nuclei.tissue_class == "stroma"]
     found = geopandas.read_file(tmp_path / "n.partial")
     assert found.nucleus_id.tolist() == wanted.id.tolist()

@@ -27,7 +27,7 @@ def test_labels_have_their_ids_in_every_level(
     pristine: Result, tmp_path: Path, layer: str, mpp: float
 ) -> None:
     path = tmp_path / "labels.ome.tif"
-    stored = [np.asarray(level[...]) for level in pristine.labels[layer]]
+    stored = [np.asarray(level[...]) for level in pristine.arrays.labels[layer]]
     assert ome_tiff.write(of_layer(pristine, layer), path) == len(stored) == 2
     with tifffile.TiffFile(path) as tiff:
         levels = tiff.series[0].levels
@@ -46,9 +46,9 @@ def test_libtiff_reads_the_same(pristine: Result, tmp_path: Path, layer: str) ->
     ome_tiff.write(of_layer(pristine, layer), path)
     found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if layer == "image":
-        np.testing.assert_array_equal(found[..., ::-1], np.moveaxis(pristine.image[0][...], 0, 2))
+        np.testing.assert_array_equal(found[..., ::-1], np.moveaxis(pristine.arrays.image[0][...], 0, 2))
     else:
-        np.testing.assert_array_equal(found, pristine.labels[layer][0][...])
+        np.testing.assert_array_equal(found, pristine.arrays.labels[layer][0][...])
 
 
 def test_tiles_of_an_uneven_picture(
@@ -57,7 +57,7 @@ def test_tiles_of_an_uneven_picture(
     monkeypatch.setattr(ome_tiff, "TILE_PX", 208)
     path = tmp_path / "labels.ome.tif"
     ome_tiff.write(of_layer(pristine, "nuclei"), path)
-    np.testing.assert_array_equal(tifffile.imread(path), pristine.labels["nuclei"][0][...])
+    np.testing.assert_array_equal(tifffile.imread(path), pristine.arrays.labels["nuclei"][0][...])
 
 
 def test_the_overlay_is_a_slide_of_the_right_scale(pristine: Result, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_overlay_is_a_slide_of_the_right_scale(pristine: Result, tmp_path: P
     with open_slide(path) as slide:
         assert slide.mpp == pytest.approx(MPP)
         picture = slide.read(Region(0, 0, 512, 512), MPP)
-    labels = np.pad(np.asarray(pristine.labels["nuclei"][0][...]), 1)
+    labels = np.pad(np.asarray(pristine.arrays.labels["nuclei"][0][...]), 1)
     lines = outlines(labels)
     # JPEG changes colours a little.
     assert np.abs(picture[lines].astype(int).mean(axis=0) - OUTLINE).max() < 25
@@ -76,12 +76,12 @@ def test_the_overlay_is_a_slide_of_the_right_scale(pristine: Result, tmp_path: P
 def test_colours_of_the_overlay_are_exact(pristine: Result) -> None:
     (level, coarse) = ome_tiff._overlays(of_layer(pristine, "overlay"))
     assert (level.cell_px, coarse.cell_px) == (32, 16)
-    image = np.moveaxis(np.asarray(pristine.image[0][...]), 0, 2).astype(float)
-    labels = np.asarray(pristine.labels["nuclei"][0][...])
+    image = np.moveaxis(np.asarray(pristine.arrays.image[0][...]), 0, 2).astype(float)
+    labels = np.asarray(pristine.arrays.labels["nuclei"][0][...])
     picture = level.tile(Region(100, 200, 300, 312))
     lines = outlines(np.pad(labels, 1))
     rows, columns = np.mgrid[100:400, 200:512]
-    classes = np.asarray(pristine.labels["tissue_class"][0][...])[rows // 32, columns // 32]
+    classes = np.asarray(pristine.arrays.labels["tissue_class"][0][...])[rows // 32, columns // 32]
     colours = np.array([item.rgb for item in CLASSES] + [(0, 0, 0)])[
         np.where(classes == NOT_COMPUTED, 2, classes)
     ]

@@ -42,10 +42,10 @@ def test_image_and_labels_are_valid(written: Path) -> None:
 
 
 def test_every_array_has_its_px(written: Path, pristine: Result) -> None:
-    stored = {f"{level}": array for level, array in enumerate(pristine.image)}
-    for name, levels in pristine.labels.items():
+    stored = {f"{level}": array for level, array in enumerate(pristine.arrays.image)}
+    for name, levels in pristine.arrays.labels.items():
         stored |= {f"labels/{name}/{level}": array for level, array in enumerate(levels)}
-    stored |= {f"probabilities/{name}/0": array for name, array in pristine.probabilities.items()}
+    stored |= {f"probabilities/{name}/0": array for name, array in pristine.arrays.probabilities.items()}
     assert len(stored) == 10
     for name, array in stored.items():
         about = json.loads((written / name / ".zarray").read_text())
@@ -61,14 +61,14 @@ def test_the_chunks_of_an_uneven_copy(
     ome_zarr04.write(source, tmp_path / "s")
     found = zarr.open_array(tmp_path / "s" / "labels/nuclei/0", mode="r", zarr_format=2)
     assert found.chunks == (200, 200)
-    np.testing.assert_array_equal(found[...], pristine.labels["nuclei"][0][...])
+    np.testing.assert_array_equal(found[...], pristine.arrays.labels["nuclei"][0][...])
 
 
 def test_it_is_a_slide_of_the_right_scale(written: Path, pristine: Result) -> None:
     with open_slide(written) as slide:
         assert slide.mpp == MPP
         found = slide.read(Region(0, 0, 64, 64), MPP)
-    np.testing.assert_array_equal(found, np.moveaxis(pristine.image[0][:, :64, :64], 0, 2))
+    np.testing.assert_array_equal(found, np.moveaxis(pristine.arrays.image[0][:, :64, :64], 0, 2))
 
 
 def test_a_missing_shard_is_an_error_and_leaves_nothing(slide: Result, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_every_computed_cell_is_a_row(
     assert (found.height == 64).all()
     assert found.minx.tolist() == [64 * column for _ in range(15) for column in range(16)]
     assert found.miny.tolist() == [64 * row for row in range(15) for _ in range(16)]
-    stored = np.asarray(pristine.probabilities["tissue_class"][...])[:, :15].reshape(2, -1)
+    stored = np.asarray(pristine.arrays.probabilities["tissue_class"][...])[:, :15].reshape(2, -1)
     np.testing.assert_array_equal(found[["prob_stroma", "prob_gland"]].to_numpy().T, stored / 250)
 
 
