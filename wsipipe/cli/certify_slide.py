@@ -16,12 +16,13 @@ CertifiedSlide = Annotated[
     typer.Option("--slide", metavar="OUT/SLIDE", help="Finished slide: compute a sample of it again."),
 ]
 Sample = Annotated[
-    int | None, typer.Option(min=1, help="With --slide: number of blocks of 1,024 px (default 3).")
+    int | None, typer.Option(min=1, help="With --slide: number of blocks of 512 px (default 3).")
 ]
 Angles = Annotated[
     bool,
     typer.Option(
-        "--angles", help="With --slide: also compare nuclei at 45 degrees, for the review queue 'orientation'."
+        "--angles",
+        help="With --slide: also compare nuclei at 45 degrees, for the review queue 'orientation'.",
     ),
 ]
 
@@ -66,3 +67,26 @@ def print_certificate(found: "SlideCertificate", is_current: bool = True) -> Non
         verdict = f"void, since the result was changed after it was certified ({verdict})"
     blocks = f"{len(found.blocks)} of {found.blocks_with_tissue} blocks with tissue"
     console.print(f"certificate of {found.slide_id}, {blocks}: {verdict}", soft_wrap=True)
+
+
+def print_result(folder: Path, as_json: bool) -> None:
+    """Print plan and certificate of a finished slide."""
+    from wsipipe.pipeline.certificate.record import is_current, read_certificate
+    from wsipipe.store.result import open_result
+
+    result, found = open_result(folder), read_certificate(folder)
+    valid = found is not None and is_current(folder, found)
+    if as_json:
+        about = {
+            "path": str(folder),
+            "slide_id": result.attributes["slide_id"],
+            "plan": result.manifest["plan"],
+        }
+        certificate = None if found is None else found.model_dump(mode="json") | {"is_current": valid}
+        print_json(about | {"manifest_digest": result.manifest["digest"], "certificate": certificate})
+        return
+    console.print(f"{folder}: plan {result.manifest['plan'][:16]}", soft_wrap=True)
+    if found is None:
+        console.print("no certificate; wsipipe certify --slide makes one")
+    else:
+        print_certificate(found, valid)

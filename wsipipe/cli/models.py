@@ -125,7 +125,9 @@ def certify(
     if model is None:
         raise ConfigError("certify needs a network or a slide. Give WEIGHTS, or --slide OUT/SLIDE.")
     if sample is not None or angles or device != "cpu":
-        raise ConfigError("--sample, --angles and --device need --slide OUT/SLIDE. Add it, or leave them out.")
+        raise ConfigError(
+            "--sample, --angles and --device need --slide OUT/SLIDE. Add it, or leave them out."
+        )
     from wsipipe.models.cards.weights import find_weights, write_certificate
     from wsipipe.models.certificate.certify import certify as measure
     from wsipipe.models.certificate.figure import draw_certificate, summary

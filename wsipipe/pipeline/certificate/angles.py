@@ -65,9 +65,7 @@ def measure_angles(slide: OpenedSlide, blocks: list[Region], networks: Networks)
     return AngleCheck(degrees=DEGREES, mean=round(total / max(1, count), 5), compared_px=count)
 
 
-def _difference(
-    slide: OpenedSlide, stage: Stage, core: Region, networks: Networks
-) -> tuple[Array, Array]:
+def _difference(slide: OpenedSlide, stage: Stage, core: Region, networks: Networks) -> tuple[Array, Array]:
     """Return the differences of the nucleus probability of a core, and where they are known."""
     values = read_region(slide.pixels.array(probability_name(MAPS[0])), core, NOT_COMPUTED)
     found = np.empty(core.shape, np.float32)
@@ -141,9 +139,7 @@ def _store(slide: OpenedSlide, values: Array, downsample: int) -> None:
     name, folder = f"probabilities/{DISAGREEMENT}/0", slide.result.folder
     shard_px = -(-max(values.shape) // 256) * 256
     spec = ArraySpec(name, values.shape, "uint8", NOT_COMPUTED, shard_px, 256)
-    scales = ome_metadata.multiscale(
-        DISAGREEMENT, 1, slide.grid.mpp, downsample, channels=False, kind="none"
-    )
+    scales = ome_metadata.multiscale(DISAGREEMENT, 1, slide.grid.mpp, downsample, channels=False, kind="none")
     meaning = {"scale": 1 / PROBABILITY_MAX, "not_computed": NOT_COMPUTED, "degrees": DEGREES}
     with storage_errors(folder), tempfile.TemporaryDirectory(prefix=".angles-", dir=folder) as made:
         work, target = Path(made), slide.result.store / "probabilities" / DISAGREEMENT

@@ -1,14 +1,14 @@
 """Compute a block of a stage again, on the slide as it is or turned."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from wsipipe.geometry import Array, Orientation, Region
 from wsipipe.pipeline.certificate.turned import PublishedPixels, turned_grid, turned_patch, turned_region
 from wsipipe.stages.grid import CanvasGrid
-from wsipipe.stages.stage import Patch, ShardInput, Stage, StageNetwork
+from wsipipe.stages.stage import Patch, ShardInput, ShardOutput, Stage, StageNetwork
 from wsipipe.store.tables import Table
 
 
@@ -29,7 +29,7 @@ class TurnedStage:
     orientation: Orientation
     grid: CanvasGrid
     pixels: PublishedPixels
-    tables: Mapping[str, Table]
+    tables: Mapping[str, Table] = field(default_factory=dict)
     model: StageNetwork | None = None
 
     def compute(self, core: Region, side_px: int) -> dict[str, Array]:
@@ -42,13 +42,14 @@ class TurnedStage:
         turned = turned_region(core, self.grid.shape_at(self.stage.downsample), self.orientation)
         found: dict[str, Array] = {}
         for part in turned.blocks(side_px):
-            for name, pixels in self._kernel(part).items():
+            for name, pixels in self.output(part).arrays.items():
                 shape = (*pixels.shape[:-2], *turned.shape)
                 whole = found.setdefault(name, np.empty(shape, pixels.dtype))
                 whole[(..., *part.relative_to(turned).slices)] = pixels
         return {name: self.orientation.undo(pixels, axes=(-2, -1)) for name, pixels in found.items()}
 
-    def _kernel(self, core: Region) -> dict[str, Array]:
+    def output(self, core: Region) -> ShardOutput:
+        """Return what the kernel makes of a core in px of the turned arrays."""
         reads = {read.name: read for read in self.stage.reads}
         grid = turned_grid(self.grid, self.orientation)
 
@@ -56,7 +57,7 @@ class TurnedStage:
             region = self.stage.patch_region(reads[name], around or core)
             return turned_patch(self.pixels, reads[name], region, grid, self.orientation)
 
-        return self.stage.kernel(ShardInput((0, 0), core, read, self.tables, self.model)).arrays
+        return self.stage.kernel(ShardInput((0, 0), core, read, self.tables, self.model))
 
 
 def differing_px(stored: Array, found: Array) -> int:

@@ -26,8 +26,9 @@ from wsipipe.store.arrays import read_region
 
 SAMPLE = 3
 """Number of blocks without ``--sample``."""
-BLOCK_PX = 1024
-_DIVISIONS = (2, 4)
+BLOCK_PX = 512
+"""Largest side of a block; that of the shards of a run is 2,048."""
+_DIVISIONS = (2,)
 Report = Callable[[str], None]
 
 
@@ -126,7 +127,10 @@ def _check_stage(
         return []
     sides = [each for each in _sides(slide, side) if each % downsample == 0]
     exact, writes = networks.exact(stage), _writes(stage, slide.pixels)
-    counts = {write.name: (dict.fromkeys(Orientation.__members__, 0), dict.fromkeys(map(str, sides), 0)) for write in writes}
+    counts = {
+        write.name: (dict.fromkeys(Orientation.__members__, 0), dict.fromkeys(map(str, sides), 0))
+        for write in writes
+    }
     compute = partial(_stage_in, slide, stage.name, networks)
     compared = 0
     for block in blocks:

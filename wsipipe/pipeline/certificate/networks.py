@@ -7,10 +7,10 @@ import numpy as np
 
 from wsipipe.geometry import Orientation
 from wsipipe.models.cards.onnx_card import OnnxCard
+from wsipipe.pipeline.certificate.blocks import TurnedStage
 from wsipipe.pipeline.certificate.opened import OpenedSlide
 from wsipipe.pipeline.certificate.record import Exact
-from wsipipe.pipeline.certificate.turned import turned_patch
-from wsipipe.stages.stage import ShardInput, Stage
+from wsipipe.stages.stage import Stage
 from wsipipe.stages.stain import STAIN
 from wsipipe.store.tables import Table
 
@@ -75,14 +75,9 @@ class Networks:
 
     def _colours(self, stage: Stage) -> Table:
         slide, partials = self.slide, {}
-        for index in np.ndindex(stage.grid_shape(slide.grid)):
-            core, place = stage.core(slide.grid, index), (index[0], index[1])
-            reads = {read.name: read for read in stage.reads}
-
-            def read(name: str, _: object = None, core: Any = core, reads: Any = reads) -> Any:
-                region = stage.patch_region(reads[name], core)
-                return turned_patch(slide.pixels, reads[name], region, slide.grid, Orientation.R0)
-
-            partials[place] = stage.kernel(ShardInput(place, core, read)).partial
+        whole = TurnedStage(stage, Orientation.R0, slide.grid, slide.pixels)
+        for row, column in np.ndindex(stage.grid_shape(slide.grid)):
+            core = stage.core(slide.grid, (row, column))
+            partials[row, column] = whole.output(core).partial
         assert stage.reduce is not None  # noqa: S101
         return stage.reduce(partials, {})

@@ -34,8 +34,8 @@ def nuclei_of(nucleus: Array, centre: Array, side_px: int, mpp: float, params: I
     }
     seeds, partials = np.zeros(shape, np.uint32), {}
     for index, core in cores.items():
-        maps = (np.ascontiguousarray(each[core.slices]) for each in (nucleus, centre))
-        seeds[core.slices], partials[index] = find_seeds(*maps, params)
+        inside, middle = (np.ascontiguousarray(each[core.slices]) for each in (nucleus, centre))
+        seeds[core.slices], partials[index] = find_seeds(inside, middle, params)
     joined = join_seeds(partials, grid_shape, side_px, mpp, params)
     grown, tables = np.zeros(shape, np.uint32), []
     for index, core in cores.items():

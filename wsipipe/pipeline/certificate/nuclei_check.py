@@ -58,8 +58,8 @@ def _passes(
     """Yield the nuclei by orientation, then by side of the shards."""
     longest = max(maps[0].shape)
     for orientation in Orientation:
-        turned = (np.ascontiguousarray(orientation.apply(each)) for each in maps)
-        found = nuclei_of(*turned, side_px=longest, mpp=mpp, params=params)
+        nucleus, centre = (np.ascontiguousarray(orientation.apply(each)) for each in maps)
+        found = nuclei_of(nucleus, centre, longest, mpp, params)
         yield orientation.name, orientation.undo(found)
     for side in sides:
         yield str(side), nuclei_of(*maps, side_px=side, mpp=mpp, params=params)

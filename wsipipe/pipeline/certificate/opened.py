@@ -102,9 +102,7 @@ def opened(folder: Path) -> Iterator[OpenedSlide]:
                 f"{path} has another size or um/px than when {result.folder} was computed. Put the slide "
                 "of that run back."
             )
-        yield OpenedSlide(
-            result, workflow, cards, grid, PublishedPixels(result.store, canvas), networks
-        )
+        yield OpenedSlide(result, workflow, cards, grid, PublishedPixels(result.store, canvas), networks)
 
 
 def _check_files(result: Result) -> None:

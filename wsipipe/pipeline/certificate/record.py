@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -129,7 +129,7 @@ class SlideCertificate(CertificateRecord):
         return self
 
 
-def make_certificate(layers: list[LayerCheck], **fields: object) -> SlideCertificate:
+def make_certificate(layers: list[LayerCheck], **fields: Any) -> SlideCertificate:
     """Return a certificate with verdict and digest."""
     reasons = reasons_of(layers)
     content = SlideCertificate.model_construct(
