@@ -97,7 +97,7 @@ def _by_type(values: Array, count: int) -> Array:
 
 
 def _without_probability(table: Stage) -> Stage:
-    """Return the stage of the table with an empty column ``probability``, since none was computed."""
+    """Return the stage of the table without probabilities, since none were computed."""
     import pyarrow as pa
 
     def kernel(shard: ShardInput) -> ShardOutput:

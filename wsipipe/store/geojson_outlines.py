@@ -39,7 +39,7 @@ def read_outlines(geometries: list[object]) -> tuple[Array, list[str]]:
 
 
 def crossing_outlines(features: list[object]) -> list[str]:
-    """Return where and how outlines of features are invalid, as ``feature 3 (Self-intersection[5 5])``."""
+    """Return descriptions of invalid outlines, as ``feature 3 (Self-intersection[5 5])``."""
     geometries = [feature.get("geometry") if isinstance(feature, dict) else None for feature in features]
     texts = [json.dumps(one) if isinstance(one, dict) else None for one in geometries]
     read = shapely.from_geojson(np.array(texts, object), on_invalid="ignore")

@@ -38,10 +38,10 @@ _PART_PX = 512
 
 
 def measure_angles(slide: OpenedSlide, blocks: list[Region], networks: Networks) -> AngleCheck:
-    """Compare blocks with the slide at 45 degrees, and store the differences beside the probabilities.
+    """Compare blocks with the slide at 45 degrees.
 
-    The array ``probabilities/disagreement`` is not part of the manifest, as nothing else that is added to a
-    finished slide.
+    The differences are stored beside the probabilities, as ``probabilities/disagreement``. That array is not
+    part of the manifest, as nothing else that is added to a finished slide.
 
     Raises:
         ConfigError: The workflow has no nuclei, or its network runs on fixed windows.
@@ -90,12 +90,15 @@ def _at_angle(slide: OpenedSlide, stage: Stage, core: Region, networks: Networks
 
 
 def rotated(pixels: Array, middle: Array, side_px: int) -> Array:
-    """Return a square (side, side, 3) uint8 of an image rotated about a point by 45 degrees.
+    """Rotate an image about a point by 45 degrees.
 
     Args:
         pixels: RGB (H, W, 3) uint8.
         middle: Point (y, x) that becomes the middle of the square; px i covers [i, i + 1].
         side_px: Side of the square.
+
+    Returns:
+        RGB (side, side, 3) uint8.
     """
     places = _turn(_centres((side_px, side_px)), DEGREES) + middle[:, None, None] - 0.5
     planes = [

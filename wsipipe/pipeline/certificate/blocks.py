@@ -14,7 +14,7 @@ from wsipipe.store.tables import Table
 
 @dataclass(frozen=True)
 class TurnedStage:
-    """A stage on a turned slide.
+    """A stage on a rotated slide.
 
     Attributes:
         stage: The stage, declared for the turned canvas.

@@ -53,7 +53,7 @@ class Networks:
         return self._loaded[stage.name]
 
     def exact(self, stage: Stage) -> Exact:
-        """Return the passes in which the network of a stage must give the same bits as the run."""
+        """Return the passes that must give the bits of the run."""
         network = self.of(stage)
         if network is None:
             return "all"
@@ -67,7 +67,7 @@ class Networks:
         return "all" if is_same or network.precision != "bfloat16" else "none"
 
     def tables(self) -> dict[str, Table]:
-        """Return the tables of earlier stages: that of the slide's colours, where a network needs it."""
+        """Return the table of the slide's colours, where a network needs it."""
         if self._tables is None:
             stain = [stage for stage in self.slide.stages if stage.name == STAIN]
             self._tables = {STAIN: self._colours(stain[0])} if stain else {}

@@ -68,7 +68,7 @@ def _passes(
 def _window(
     slide: OpenedSlide, core: Region, params: InstanceParams
 ) -> tuple[tuple[Array, Array], Region, Array]:
-    """Return both maps of a core and its context, their region, and which px are not cut."""
+    """Return both maps around a core, their region, and uncut px."""
     arrays = [slide.pixels.array(probability_name(name)) for name in ("nucleus", "centre")]
     height, width = arrays[0].shape[-2:]
     for margin in _MARGINS_PX:

@@ -70,7 +70,7 @@ class LayerCheck(CertificateRecord):
 
 
 class AngleCheck(CertificateRecord):
-    """Difference of the nucleus probability between 0 and 45 degrees, which includes interpolation.
+    """Difference of the nucleus probability at 45 degrees, interpolation included.
 
     Attributes:
         degrees: Angle of the rotation.

@@ -56,7 +56,7 @@ def _is_image(name: str) -> bool:
 
 
 def turned_grid(grid: CanvasGrid, orientation: Orientation) -> CanvasGrid:
-    """Return the canvas of a turned slide."""
+    """Return the canvas of a rotated slide."""
     if orientation.value[0] % 2 == 0:
         return grid
     return replace(grid, shape=grid.shape[::-1], offset_px0=grid.offset_px0[::-1])
@@ -91,14 +91,14 @@ def unturned_region(region: Region, shape: Shape, orientation: Orientation) -> R
 def turned_patch(
     pixels: PublishedPixels, read: Read, region: Region, grid: CanvasGrid, orientation: Orientation
 ) -> Patch:
-    """Return the patch of a read on the turned slide.
+    """Return the patch of a read on the rotated slide.
 
     Args:
         pixels: The published arrays.
         read: The declared read.
         region: Region in px of the turned array.
-        grid: The canvas of the turned slide.
-        orientation: Orientation of the turned slide.
+        grid: The canvas of the rotated slide.
+        orientation: Orientation of the rotated slide.
     """
     own = unturned_region(region, grid.shape_at(read.downsample), orientation)
     found = orientation.apply(pixels.read(read, own), axes=(-2, -1))

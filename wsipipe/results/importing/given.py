@@ -101,7 +101,10 @@ class _Axis:
     axis: int
 
     def indices(self, start: int, end: int) -> Array:
-        """Return the label px (n,) int64 around the centres of canvas px; may lie outside the map."""
+        """Return the label px (n,) around the centres of canvas px.
+
+        They may lie outside the map.
+        """
         centres_px0 = self.canvas.offset_px[self.axis] + (np.arange(start, end) + 0.5) * self.canvas.step
         step = self.mpp / self.canvas.slide.mpp
         # A centre on the border of two px belongs to the second one, whatever the rounding.

@@ -1,6 +1,7 @@
-"""Write imported nuclei onto the canvas, as the section ``imported`` of a workflow reads them.
+"""Write imported nuclei onto the canvas of their slide.
 
-The map is read in blocks, so memory does not grow with the slide beyond some bytes for each nucleus.
+The section ``imported`` of a workflow reads them. The map is read in blocks, so memory does not grow with the
+slide beyond some bytes for each nucleus.
 """
 
 from dataclasses import dataclass
@@ -70,7 +71,10 @@ def _array(path: Path, shape: tuple[int, int], dtype: str) -> zarr.Array:
 
 
 def _listed(given: GivenNuclei, shape: tuple[int, int]) -> tuple[Array, Array]:
-    """Return the ids (n,) in order, and their boxes (n, 4): first row and column, end row and column."""
+    """Return ids (n,) in order, and boxes (n, 4).
+
+    A box is first row, first column, end row and end column.
+    """
     found: list[Array] = [np.zeros((0, 5), np.int64)]
     for block in Region(0, 0, *shape).blocks(_BLOCK_PX):
         ids, local = np.unique(given.read(block), return_inverse=True)
@@ -138,7 +142,10 @@ def _keep_largest_parts(labels: zarr.Array, ids: Array, boxes: Array) -> tuple[s
 
 
 def _smaller_parts(pixels: Array) -> Array:
-    """Return the px (h, w) bool of all 4-connected parts of labels but the largest, the first of equals."""
+    """Return the px (h, w) bool of all but the largest parts.
+
+    Parts are 4-connected; of equal ones the first is the largest.
+    """
     parts = label(pixels, background=0, connectivity=1)
     areas = np.bincount(parts.ravel())
     _, first = np.unique(parts, return_index=True)

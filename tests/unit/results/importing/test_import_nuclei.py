@@ -1,4 +1,4 @@
-"""Nuclei of other programs become a result that everything opens; what does not fit is refused by name."""
+"""Imported nuclei become results, or are refused."""
 
 import json
 from collections.abc import Callable
