@@ -16,7 +16,7 @@ from wsipipe.pipeline.certificate.blocks import TurnedStage, differing_px
 from wsipipe.pipeline.certificate.networks import Networks
 from wsipipe.pipeline.certificate.nuclei_check import NUCLEI, check_nuclei
 from wsipipe.pipeline.certificate.opened import OpenedSlide, opened
-from wsipipe.pipeline.certificate.record import Block, LayerCheck, SlideCertificate, make_certificate
+from wsipipe.pipeline.certificate.record import CertifiedBlock, LayerCheck, SlideCertificate, make_certificate
 from wsipipe.pipeline.certificate.sample import block_side, blocks_with_tissue, sample_blocks
 from wsipipe.pipeline.certificate.turned import PublishedPixels
 from wsipipe.stages.grid import tissue_downsample
@@ -86,7 +86,7 @@ def certify_slide(
             wsipipe=__version__,
             networks=networks.used,
             pixels_from=slide.pixels_from,
-            blocks=[Block(**vars(block)) for block in blocks],
+            blocks=[CertifiedBlock(**vars(block)) for block in blocks],
             blocks_with_tissue=candidates,
             not_compared=_not_compared(slide, {layer.name for layer in layers}),
             angles=found,

@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from wsipipe.common.atomic_files import json_bytes, write_json
 from wsipipe.errors import StorageError
+from wsipipe.models.certificate.record import CertificateRecord
 from wsipipe.store import manifest
 from wsipipe.store.names import SLIDE_CERTIFICATE
 
@@ -16,13 +17,7 @@ Exact = Literal["all", "shards", "none"]
 """Passes that must give the same bits: all, those in one orientation, or none."""
 
 
-class CertificateRecord(BaseModel):
-    """A frozen part of a certificate; unknown fields are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Block(CertificateRecord):
+class CertifiedBlock(CertificateRecord):
     """A block that was computed again, in px of the canvas."""
 
     y: int
@@ -111,7 +106,7 @@ class SlideCertificate(CertificateRecord):
     wsipipe: str
     networks: dict[str, str]
     pixels_from: Literal["store", "slide"]
-    blocks: list[Block]
+    blocks: list[CertifiedBlock]
     blocks_with_tissue: int
     layers: list[LayerCheck]
     not_compared: dict[str, str]

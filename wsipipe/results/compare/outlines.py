@@ -18,7 +18,7 @@ _PREFIX = "Nucleus"
 _OUTSIDE = "outside the slide"
 
 
-class Grid(Protocol):
+class ReferenceGrid(Protocol):
     """Grid of px on a slide."""
 
     @property
@@ -71,7 +71,7 @@ class ReferenceOutlines:
         return labels
 
 
-def open_outlines(path: Path, slide: Grid) -> ReferenceOutlines:
+def open_outlines(path: Path, slide: ReferenceGrid) -> ReferenceOutlines:
     """Read the nuclei of a GeoJSON file, as QuPath writes it.
 
     Detections and cells are nuclei; annotations are, too, if their class begins with ``Nucleus`` or if the

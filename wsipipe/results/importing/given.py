@@ -41,7 +41,7 @@ class GivenNuclei:
 
 
 @dataclass(frozen=True)
-class Place:
+class LabelPlace:
     """Place of the pixels of a label map on the slide.
 
     Attributes:
@@ -54,14 +54,14 @@ class Place:
 
 
 @dataclass(frozen=True)
-class _CanvasGrid:
+class _OutlineGrid:
     """Grid on which outlines are drawn."""
 
     shape: tuple[int, int]
     affine: tuple[float, float, float]
 
 
-def open_given(path: Path, canvas: Canvas, place: Place) -> GivenNuclei:
+def open_given(path: Path, canvas: Canvas, place: LabelPlace) -> GivenNuclei:
     """Open a label map or GeoJSON.
 
     Args:
@@ -77,7 +77,7 @@ def open_given(path: Path, canvas: Canvas, place: Place) -> GivenNuclei:
     if path.is_dir() or path.suffix.lower() in LABEL_SUFFIXES:
         labels = open_label_file(path)
         offset = _checked_offset(path, labels, canvas, place)
-        rows, columns = (_Axis(canvas, place.mpp, offset, axis) for axis in (0, 1))
+        rows, columns = (_LabelAxis(canvas, place.mpp, offset, axis) for axis in (0, 1))
         return GivenNuclei(
             lambda region: _sampled(
                 labels, rows.indices(region.y, region.end_y), columns.indices(region.x, region.end_x)
@@ -92,7 +92,7 @@ def open_given(path: Path, canvas: Canvas, place: Place) -> GivenNuclei:
 
 
 @dataclass(frozen=True)
-class _Axis:
+class _LabelAxis:
     """One axis of the canvas and of a label map."""
 
     canvas: Canvas
@@ -124,7 +124,7 @@ def _sampled(labels: LabelFile, rows: Array, columns: Array) -> Array:
     return found
 
 
-def _checked_offset(path: Path, labels: LabelFile, canvas: Canvas, place: Place) -> tuple[float, float]:
+def _checked_offset(path: Path, labels: LabelFile, canvas: Canvas, place: LabelPlace) -> tuple[float, float]:
     """Return the offset of a label map.
 
     Raises:
@@ -153,7 +153,7 @@ def _checked_offset(path: Path, labels: LabelFile, canvas: Canvas, place: Place)
 
 
 def _outlines(path: Path, canvas: Canvas) -> GivenNuclei:
-    grid = _CanvasGrid(canvas.shape, (*canvas.offset_px, canvas.step))
+    grid = _OutlineGrid(canvas.shape, (*canvas.offset_px, canvas.step))
     found = open_outlines(path, grid)
     bounds = canvas.slide.bounds
     scanned = shapely.box(0, 0, bounds.width, bounds.height)

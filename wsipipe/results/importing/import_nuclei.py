@@ -12,7 +12,7 @@ from wsipipe.pipeline.planning.slide_facts import MAX_UPSAMPLING
 from wsipipe.pipeline.run import run
 from wsipipe.pipeline.run_result import RunResult
 from wsipipe.pipeline.work_folders import WORK
-from wsipipe.results.importing.given import GEOJSON_SUFFIXES, Place, open_given
+from wsipipe.results.importing.given import GEOJSON_SUFFIXES, LabelPlace, open_given
 from wsipipe.results.importing.prepare import prepare
 from wsipipe.stages.grid import lattice_px
 from wsipipe.stages.imported import ImportedParams
@@ -99,7 +99,7 @@ def prepared_workflow(
                 "um/px). Correct --labels-mpp, or the slide's own value with --mpp."
             )
         canvas = Canvas(slide, labels_mpp, lattice_px(labels_mpp, {}))
-        given = open_given(request.source, canvas, Place(labels_mpp, request.offset_px0))
+        given = open_given(request.source, canvas, LabelPlace(labels_mpp, request.offset_px0))
         found = prepare(given, canvas.shape, folder, str(request.source))
     for text in found.warnings:
         report(text)
