@@ -42,7 +42,7 @@ class LayerCheck(CertificateRecord):
     compared_px: int
     left_out_px: int = 0
     differing_px: dict[str, int]
-    differing_px_by_side: dict[str, int] = {}
+    differing_px_by_side: dict[str, int]
     exact: Exact = "all"
 
     @property
