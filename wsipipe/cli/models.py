@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from wsipipe.cli.shared import AsJson, app, console, print_json, print_rows, stderr
+from wsipipe.cli.certify_slide import Angles, CertifiedSlide, Sample, certify_finished
+from wsipipe.cli.shared import AsJson, DeviceName, app, console, print_json, print_rows, stderr
 from wsipipe.errors import ConfigError, ExitCode
 
 models_app = typer.Typer()
@@ -79,14 +80,14 @@ def convert_weights(
 @app.command()
 def certify(
     model: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="WEIGHTS|MODEL",
             help="Name of installed weights, a .safetensors or .onnx file with its card, or "
             "package.module:factory, a function that returns any torch model; that module is imported, so "
             "its code runs.",
         ),
-    ],
+    ] = None,
     tiled: Annotated[bool, typer.Option("--tiled", help="Also compare tiled with whole inference.")] = False,
     dtype: Annotated[
         Literal["float32", "float64", "bfloat16"], typer.Option(help="Numerical precision.")
@@ -103,11 +104,30 @@ def certify(
         bool,
         typer.Option("--write", help="Write the certificate beside the weights and into their card."),
     ] = False,
+    slide: CertifiedSlide = None,
+    sample: Sample = None,
+    angles: Angles = False,
+    device: DeviceName = "cpu",
 ) -> int:
-    """Measure whether a network is orientation-equivariant and tileable.
+    """Measure whether a network, or a finished slide, is independent of orientation and tiling.
 
-    Tests all eight orientations. Exits with an error code if the network fails.
+    A network is tested in all eight orientations. Of a slide, with --slide, a sample of blocks is computed
+    again. Exits with an error code if the network or the slide fails.
     """
+    if slide is not None:
+        own = (model, tiled or None, lattice, picture, write or None)
+        if any(value is not None for value in own) or dtype != "float32":
+            raise ConfigError(
+                "--slide certifies a finished slide, and goes with --sample, --angles, --device and --json "
+                "only. Leave out the other options."
+            )
+        return certify_finished(slide, sample, angles, device, json_file)
+    if model is None:
+        raise ConfigError("certify needs a network or a slide. Give WEIGHTS, or --slide OUT/SLIDE.")
+    if sample is not None or angles or device != "cpu":
+        raise ConfigError(
+            "--sample, --angles and --device need --slide OUT/SLIDE. Add it, or leave them out."
+        )
     from wsipipe.models.cards.weights import find_weights, write_certificate
     from wsipipe.models.certificate.certify import certify as measure
     from wsipipe.models.certificate.figure import draw_certificate, summary

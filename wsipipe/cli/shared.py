@@ -15,8 +15,8 @@ from typer.core import TyperGroup
 from wsipipe.common.about import RESEARCH_USE_NOTICE
 
 ORDER = (
-    *("run", "demo", "plan", "status", "retry", "view", "review", "export", "compare"),
-    *("verify", "clean", "info", "index", "workflow", "models", "certify", "train", "evaluate", "synth"),
+    *("run", "demo", "plan", "status", "retry", "view", "review", "export", "import", "compare", "verify"),
+    *("clean", "info", "index", "workflow", "models", "certify", "train", "evaluate", "synth"),
     *("doctor", "version"),
 )
 """Commands in the order in which people need them."""

@@ -5,16 +5,24 @@ from typing import Annotated, Any
 
 import typer
 
+from wsipipe.cli.certify_slide import print_result
 from wsipipe.cli.shared import AsJson, Mpp, app, console, print_json, print_rows
+from wsipipe.store.manifest import MANIFEST
 
 
 @app.command()
 def info(
-    slide: Annotated[Path, typer.Argument(help="Slide file or folder.")],
+    slide: Annotated[Path, typer.Argument(help="Slide file or folder, or OUT/SLIDE.")],
     mpp: Mpp = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a slide's vendor, levels, and um/px with its source."""
+    """Show a slide's vendor, levels, and um/px with its source.
+
+    Of a finished slide, OUT/SLIDE, show the plan and the certificate.
+    """
+    if (slide / MANIFEST).is_file():
+        print_result(slide, as_json)
+        return
     from wsipipe.tiling.slide import open_slide
 
     with open_slide(slide, mpp) as opened:

@@ -9,11 +9,10 @@ from wsipipe.geometry import Array, Region
 from wsipipe.review.published import PublishedSlide
 from wsipipe.store.arrays import read_region
 from wsipipe.store.encoding import PROBABILITY_MAX
+from wsipipe.store.names import DISAGREEMENT
 
 KINDS = ("uncertain", "uncertain tissue", "orientation", "seams", "random")
 CLASS_PREFIX = "class: "
-DISAGREEMENT = "disagreement"
-"""Probability array with the differences between the eight orientations, if a run stored it."""
 _BLOCK_PX = 2048
 _CELL_PX = 256
 
@@ -56,9 +55,9 @@ def make_queue(published: PublishedSlide, kind: str, count: int, seed: int = 0) 
     Args:
         published: The slide.
         kind: ``uncertain`` (nuclei of the lowest probability), ``uncertain tissue`` (class map cells whose
-            best class has the lowest probability), ``orientation`` (places where rotated copies disagree
-            most), ``seams`` (nuclei across shard borders), ``random``, or ``class: NAME`` (a random sample of
-            one class).
+            best class has the lowest probability), ``orientation`` (places where nuclei change most at 45
+            degrees, see ``wsipipe certify --slide --angles``), ``seams`` (nuclei across shard borders),
+            ``random``, or ``class: NAME`` (a random sample of one class).
         count: Largest number of items.
         seed: Seed of the random samples.
 

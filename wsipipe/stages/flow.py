@@ -14,6 +14,7 @@ from wsipipe.models.cards.onnx_card import OnnxCard
 from wsipipe.models.cards.weights import verified_card
 from wsipipe.stages.classify import CLASS_MAP, ClassifyParams, classify_stage
 from wsipipe.stages.grid import CanvasGrid, network_level
+from wsipipe.stages.imported import imported_stages
 from wsipipe.stages.nuclei.params import InstanceParams, with_card
 from wsipipe.stages.nuclei.positivity import MeasureParams
 from wsipipe.stages.pyramid import level_count, pyramid_stage
@@ -131,6 +132,8 @@ def _sections(workflow: Workflow) -> list[Callable[[StageContext], Sequence[Stag
         )
     if workflow.classify:
         found.append(partial(_classes, workflow.classify))
+    if workflow.imported:
+        found.append(partial(imported_stages, workflow.imported))
     if workflow.segment and workflow.instances:
         found.append(partial(_nuclei, workflow.segment, workflow.instances, workflow.measure))
     return [*first, *found, *(section.stages for section in workflow.further().values()), *last]

@@ -15,6 +15,7 @@ from wsipipe.common.html_tables import rows_table
 from wsipipe.common.settings import apply_setting, read_mapping, section_of, validated
 from wsipipe.errors import ConfigError
 from wsipipe.stages.classify import ClassifyParams
+from wsipipe.stages.imported import ImportedParams
 from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.stages.nuclei.positivity import MeasureParams
 from wsipipe.stages.quality.params import QualityParams
@@ -43,6 +44,7 @@ class Workflow(BaseModel):
         classify: Tissue classes.
         measure: Further measurements of the nuclei.
         quality: Ink, folds, focus and stain of the slide.
+        imported: Nuclei of another program, set by ``wsipipe import``.
         label_images: Whether to copy the photographs of label and glass, which may show a patient's name.
     """
 
@@ -57,6 +59,7 @@ class Workflow(BaseModel):
     classify: ClassifyParams | None = None
     measure: MeasureParams = MeasureParams()
     quality: QualityParams | None = None
+    imported: ImportedParams | None = None
     label_images: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -94,6 +97,10 @@ class Workflow(BaseModel):
         if not self.measure.positivity:
             # Nothing is measured then, and plans stay those of workflows without the section.
             del values["measure"]
+        if self.imported is None:
+            del values["imported"]
+        else:
+            values["imported"] = self.imported.causes()
         values |= {name: params.causes() for name, params in self.networks().items()}
         return values | {name: {**values[name], "package": _package_of(name)} for name in self.further()}
 

@@ -38,6 +38,15 @@ def read_outlines(geometries: list[object]) -> tuple[Array, list[str]]:
     return shapely.force_2d(read), problems
 
 
+def crossing_outlines(features: list[object]) -> list[str]:
+    """Return descriptions of invalid outlines, as ``feature 3 (Self-intersection[5 5])``."""
+    geometries = [feature.get("geometry") if isinstance(feature, dict) else None for feature in features]
+    texts = [json.dumps(one) if isinstance(one, dict) else None for one in geometries]
+    read = shapely.from_geojson(np.array(texts, object), on_invalid="ignore")
+    invalid = np.flatnonzero(~shapely.is_missing(read) & ~shapely.is_valid(read))
+    return [f"feature {index} ({shapely.is_valid_reason(read[index])})" for index in invalid.tolist()]
+
+
 def _repaired(geometry: object, read: BaseGeometry | None) -> tuple[BaseGeometry | None, str]:
     """Return the polygon of an invalid geometry, or None and the problem."""
     if geometry is None:

@@ -14,6 +14,7 @@ import zarr
 from wsipipe.errors import ConfigError, InternalError
 from wsipipe.geometry import Array, Region
 from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.stages.imported import GIVEN_LABELS, GIVEN_TYPES
 from wsipipe.stages.stage import Patch, Read
 from wsipipe.store.arrays import array_path, open_array, read_region
 from wsipipe.tiling.canvas import Canvas
@@ -98,6 +99,8 @@ class ShardInputs:
                 return canvas.read_coarse(read.downsample)[read.name == "scanned"]
         if read.name == "given_mask":
             return self._given_mask(read.downsample)
+        if read.name in (GIVEN_LABELS, GIVEN_TYPES):
+            return read_region(self._prepared(read.name), region, 0)
         if read.name.startswith("image/"):
             pixels = self._image(read, region)
             # A copy only where the image is not stored.
@@ -116,6 +119,17 @@ class ShardInputs:
                 return canvas.read_reduced(region, read.downsample)
         pixels = read_region(self.array(read.name), region, read.outside)
         return np.moveaxis(pixels, 0, 2) if read.channels_first else _channels_last(pixels)
+
+    def _prepared(self, name: str) -> zarr.Array:
+        """Return an array that ``wsipipe import`` prepared on the canvas."""
+        imported = self.plan.workflow.imported
+        path = Path(imported.prepared if imported else "") / name
+        if not (path / "zarr.json").is_file():
+            raise ConfigError(
+                f"The imported nuclei are no longer in {path.parent}: they are kept during an import only. "
+                "Run wsipipe import again."
+            )
+        return zarr.open_array(path, mode="r")
 
     def _given_mask(self, downsample: int) -> Array:
         """Return the given mask, stretched over the scanned area and sampled at px centres."""

@@ -52,12 +52,12 @@ class LabelFile:
         return found
 
 
-def open_label_file(path: Path, shape: tuple[int, int]) -> LabelFile:
+def open_label_file(path: Path, shape: tuple[int, int] | None = None) -> LabelFile:
     """Open a label map.
 
     Args:
         path: TIFF (also OME-TIFF), PNG, ``.npy``, a Zarr array, or an OME-Zarr image, whose level 0 is read.
-        shape: (height, width) that the map must have.
+        shape: (height, width) that the map must have; None for any.
 
     Raises:
         ConfigError: It cannot be read, or is no label map of that shape.
@@ -72,7 +72,7 @@ def open_label_file(path: Path, shape: tuple[int, int]) -> LabelFile:
             f"{path} is no label map: it has shape {tuple(array.shape)} and type {array.dtype}. Give one "
             "integer per px, 0 for background and one number per nucleus."
         )
-    if tuple(array.shape) != shape:
+    if shape is not None and tuple(array.shape) != shape:
         raise ConfigError(
             f"{path} is {array.shape[0]} x {array.shape[1]} px, but the nuclei of the result are "
             f"{shape[0]} x {shape[1]} px. Give labels on that grid, or outlines as GeoJSON in level-0 px."

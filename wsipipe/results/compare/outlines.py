@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import shapely
@@ -11,11 +12,24 @@ from wsipipe.errors import ConfigError
 from wsipipe.geometry import Array, Region
 from wsipipe.review.geojson_features import to_px
 from wsipipe.review.label_ops import polygon_mask
-from wsipipe.review.published import PublishedSlide
 from wsipipe.store.geojson_objects import SlideObject, described, left_out, read_objects
 
 _PREFIX = "Nucleus"
 _OUTSIDE = "outside the slide"
+
+
+class ReferenceGrid(Protocol):
+    """Grid of px on a slide."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width)."""
+        ...
+
+    @property
+    def affine(self) -> tuple[float, float, float]:
+        """(offset y, offset x, step): level-0 px = offset + step * px."""
+        ...
 
 
 class ReferenceOutlines:
@@ -29,6 +43,15 @@ class ReferenceOutlines:
     def __init__(self, polygons: Array, classes: Mapping[int, str], problems: Mapping[str, int]) -> None:
         self._polygons, self._tree = polygons, shapely.STRtree(polygons)
         self.classes, self.left_out = classes, problems
+
+    @property
+    def count(self) -> int:
+        """Number of outlines."""
+        return len(self._polygons)
+
+    def beyond(self, area: shapely.Geometry) -> int:
+        """Return the number of outlines that are not wholly inside an area, in px."""
+        return int((~shapely.covers(area, self._polygons)).sum())
 
     def read(self, region: Region) -> Array:
         """Return the ids (h, w) of a region.
@@ -48,7 +71,7 @@ class ReferenceOutlines:
         return labels
 
 
-def open_outlines(path: Path, slide: PublishedSlide) -> ReferenceOutlines:
+def open_outlines(path: Path, slide: ReferenceGrid) -> ReferenceOutlines:
     """Read the nuclei of a GeoJSON file, as QuPath writes it.
 
     Detections and cells are nuclei; annotations are, too, if their class begins with ``Nucleus`` or if the
@@ -56,7 +79,7 @@ def open_outlines(path: Path, slide: PublishedSlide) -> ReferenceOutlines:
 
     Args:
         path: File in level-0 px.
-        slide: The result on whose grid they are drawn.
+        slide: The grid on which they are drawn, as that of a result.
 
     Raises:
         ConfigError: It cannot be read, or holds no nucleus inside the slide.

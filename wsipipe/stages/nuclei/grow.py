@@ -75,9 +75,20 @@ def grow_instances(
     labels, free, numbers, ranks = _patch_labels(seeds, core, patch, tables)
     if not grown(labels, free, ranks, grow_px):
         _grow(labels.ravel(), free.ravel(), labels.shape[1], ranks, grow_px)
-    in_core = labels[1:-1, 1:-1][core.relative_to(patch).slices]
-    found = summed_grown(in_core, nucleus, numbers)
-    result, sums = _summed(in_core, nucleus, numbers) if found is None else found
+    return summed(labels[1:-1, 1:-1][core.relative_to(patch).slices], nucleus, core, numbers)
+
+
+def summed(labels: Array, nucleus: Array, core: Region, numbers: Array) -> tuple[Array, Table]:
+    """Return the seed numbers of a core, and the table of :func:`grow_instances`.
+
+    Args:
+        labels: Labels (core height, width) uint32, indices of ``numbers``.
+        nucleus: Stored nucleus probability (core height, width) uint8.
+        core: The shard.
+        numbers: Seed number (n,) uint32 of each label; the first is 0.
+    """
+    found = summed_grown(labels, nucleus, numbers)
+    result, sums = _summed(labels, nucleus, numbers) if found is None else found
     return result, _partial(sums, core, numbers)
 
 

@@ -1,0 +1,1 @@
+"""Import nuclei of other programs as a result of wsipipe."""
