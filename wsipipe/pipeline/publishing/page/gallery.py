@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +25,6 @@ _JUDGED = (
     *("mean_red", "mean_green", "mean_blue"),
 )
 _SHOWN = ("id", "centroid_y_px0", "centroid_x_px0", "area_um2", "probability", "tissue_class", "type")
-Rows = dict[str, Array]
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,15 @@ def galleries(plan: Plan, inputs: ShardInputs, table: Path) -> Iterator[Gallery]
         if not rows.num_rows:
             return
         side_px = 2 * round(SIDE_UM / plan.facts.grid.mpp / 2)
-        for title, text, chosen in _choices(rows):
-            crops = tuple(_crop(plan, inputs, file, rows, int(row), side_px) for row in chosen)
-            yield Gallery(title, text, side_px, crops)
+        choices = [*_choices(rows)]
+        polygons = _polygons(file, {int(row) for _, _, chosen in choices for row in chosen})
+    for title, text, chosen in choices:
+        crops = tuple(_crop(plan, inputs, polygons[row], _of_row(rows, row), side_px) for row in chosen)
+        yield Gallery(title, text, side_px, crops)
+
+
+def _of_row(rows: pa.Table, row: int) -> dict[str, Any]:
+    return {name: rows[name][row].as_py() for name in _SHOWN if name in rows.column_names}
 
 
 def _choices(rows: pa.Table) -> Iterator[tuple[str, str, Array]]:
@@ -126,16 +132,15 @@ def doubtful_rows(probability: Array) -> Array:
 
 
 def _crop(
-    plan: Plan, inputs: ShardInputs, file: pq.ParquetFile, rows: pa.Table, row: int, side_px: int
+    plan: Plan, inputs: ShardInputs, polygon: bytes, found: dict[str, Any], side_px: int
 ) -> NucleusCrop:
-    found = {name: rows[name][row].as_py() for name in _SHOWN if name in rows.column_names}
     grid = plan.facts.grid
     offset, step = np.array(grid.offset_px0), grid.step_px0
     centre = (np.array([found["centroid_y_px0"], found["centroid_x_px0"]]) - offset) / step
     y, x = (round(place - side_px / 2) for place in centre)
     read = Read(image_name(0), 1, outside=255)
     pixels = inputs.read(read, Region(y, x, side_px, side_px)).pixels
-    corners = shapely.get_coordinates(shapely.from_wkb(_polygon(file, row)))[:, ::-1]
+    corners = shapely.get_coordinates(shapely.from_wkb(polygon))[:, ::-1]
     outline = (corners - offset) / step - (y, x)
     kind = found.get("type") or found.get("tissue_class") or ""
     return NucleusCrop(
@@ -143,14 +148,18 @@ def _crop(
     )
 
 
-def _polygon(file: pq.ParquetFile, row: int) -> bytes:
-    """Return the polygon of a row; only its row group is read."""
+def _polygons(file: pq.ParquetFile, rows: set[int]) -> dict[int, bytes]:
+    """Return the polygons of some rows; only their row groups are read, one at a time."""
+    found: dict[int, bytes] = {}
+    first = 0
     for group in range(file.num_row_groups):
-        count = file.metadata.row_group(group).num_rows
-        if row < count:
-            return bytes(file.read_row_group(group, columns=["polygon"])["polygon"][row].as_py())
-        row -= count
-    raise IndexError(row)
+        stop = first + file.metadata.row_group(group).num_rows
+        here = [row for row in rows if first <= row < stop]
+        if here:
+            column = file.read_row_group(group, columns=["polygon"])["polygon"]
+            found |= {row: column[row - first].as_py() for row in here}
+        first = stop
+    return found
 
 
 def svg_path(corners: Array) -> str:
