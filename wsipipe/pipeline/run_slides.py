@@ -29,13 +29,16 @@ from wsipipe.pipeline.publishing.published import (
     read_warnings,
 )
 from wsipipe.pipeline.publishing.receipt import write_receipt
+from wsipipe.pipeline.reporting.html_report import machine_facts
 from wsipipe.pipeline.reporting.outcome import SlideOutcome, SlideWarning
 from wsipipe.pipeline.reporting.progress import ProgressReporter, announce
 from wsipipe.pipeline.reporting.run_json import PlanEntry, UsageEntry
 from wsipipe.pipeline.reporting.run_record import RunRecord
 from wsipipe.pipeline.reporting.slide_log import RunCallbacks, SlideLog
+from wsipipe.pipeline.reporting.slide_page import write_slide_page
 from wsipipe.pipeline.slide_run import Device, run_slide
-from wsipipe.pipeline.work_folders import work_folder
+from wsipipe.pipeline.work_folders import PAGE_CONTENT, work_folder
+from wsipipe.store.layout import RESULT
 from wsipipe.store.names import NUCLEI_TABLE
 from wsipipe.tiling.collect import SlideInput
 
@@ -159,20 +162,17 @@ class SlideRunner:
             if partial.add_network(stage, text):
                 self._record(partial.outcome("running"))
 
-        callbacks = RunCallbacks(log.shard, log.message, network, partial.usage.update)
+        def write_page(work: Path, seconds: dict[str, float]) -> None:
+            outcome = partial.outcome("done", seconds=seconds, log=log.last_lines(), **_found(work / RESULT))
+            content = work / PAGE_CONTENT
+            write_slide_page(self.out, content, outcome.as_json(), machine_facts())
+
+        callbacks = RunCallbacks(log.shard, log.message, network, partial.usage.update, write_page)
         seconds = run_slide(pool, plan, self.out, self.device, callbacks, self.restart)
-        nuclei = _row_count(self.out / slide.slide_id / NUCLEI_TABLE)
+        found = _found(self.out / slide.slide_id)
         if self.with_receipts:
-            write_receipt(self.out, plan, tuple(each.message for each in partial.warnings), nuclei)
-        partial.warnings += read_warnings(self.out / slide.slide_id)
-        found = self.out / slide.slide_id
-        return partial.outcome(
-            "done" if seconds else "kept",
-            seconds=seconds,
-            nuclei=nuclei,
-            nuclei_summary=read_nuclei_summary(found),
-            quality=read_quality(found),
-        )
+            write_receipt(self.out, plan, tuple(each.message for each in partial.warnings), found["nuclei"])
+        return partial.outcome("done" if seconds else "kept", seconds=seconds, **found)
 
 
 @dataclass
@@ -193,18 +193,30 @@ class _PartialOutcome:
         texts.append(text)
         return True
 
-    def outcome(self, status: str, **more: Any) -> SlideOutcome:
-        """Return the outcome so far."""
+    def outcome(
+        self, status: str, found_warnings: tuple[SlideWarning, ...] = (), **more: Any
+    ) -> SlideOutcome:
+        """Return the outcome so far, with the warnings of the finished slide."""
         return SlideOutcome(
             self.slide.slide_id,
             self.slide.path,
             status,
             plan=self.plan,
-            warnings=self.warnings,
+            warnings=self.warnings + found_warnings,
             networks=self.networks,
             usage=self.usage,
             **more,
         )
+
+
+def _found(folder: Path) -> dict[str, Any]:
+    """Return what the files of a finished slide say, published or not."""
+    return {
+        "found_warnings": read_warnings(folder),
+        "nuclei": _row_count(folder / NUCLEI_TABLE),
+        "nuclei_summary": read_nuclei_summary(folder),
+        "quality": read_quality(folder),
+    }
 
 
 def _row_count(table: Path) -> int | None:

@@ -74,12 +74,15 @@ def run_slide(
         callbacks.usage({name: each.as_json() for name, each in usage.items()})
         seconds = wall_shares(usage, time.monotonic() - began)
         began = time.monotonic()
-        _finish(pool, plan, work, out, files)
+        _write(pool, plan, work, files)
+        callbacks.before_publish(work, seconds | {"finish": time.monotonic() - began})
+        publish.publish(work, out, plan)
         seconds["finish"] = time.monotonic() - began
     return seconds
 
 
-def _finish(pool: TaskPool, plan: Plan, work: Path, out: Path, files: list[ShardFile]) -> None:
+def _write(pool: TaskPool, plan: Plan, work: Path, files: list[ShardFile]) -> None:
+    """Write what is made of all shards, and the manifest."""
     slide_id = plan.slide.slide_id
     try:
         pool.call(f"{slide_id}.check", check_unchanged, plan.slide.path, plan.facts.fingerprint)
@@ -91,7 +94,6 @@ def _finish(pool: TaskPool, plan: Plan, work: Path, out: Path, files: list[Shard
     shards = [file for file in files if file.path.startswith(f"{RESULT}/")]
     manifest.write(work, manifest.build(plan.id, shards + side_files))
     fault_point("manifest.written")
-    publish.publish(work, out, plan)
 
 
 def _prepare(work: Path) -> None:

@@ -14,6 +14,9 @@ WORK = ".work"
 RESTARTED = "restarted"
 """Name of a marker file: the slide is computed again although a result of its plan is published."""
 
+PAGE_CONTENT = "page.json"
+"""Name of a file in a work directory: what the page of the slide shows."""
+
 
 def work_folder(out: Path, plan: "Plan") -> Path:
     """Return the work directory of a plan."""

@@ -17,7 +17,9 @@ from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.checks import check_slide, tissue_area
 from wsipipe.pipeline.publishing.nuclei_summary import summarise_nuclei
 from wsipipe.pipeline.publishing.overview import draw_overview
+from wsipipe.pipeline.publishing.page.content import write_page_content
 from wsipipe.pipeline.publishing.summary import write_summary
+from wsipipe.pipeline.work_folders import PAGE_CONTENT
 from wsipipe.stages.stage import Stage, Write
 from wsipipe.store.geojson import ClassStyle, write_tissue_geojson
 from wsipipe.store.geoparquet import in_id_order, with_columns, write_parquet
@@ -52,8 +54,9 @@ def write_side_files(plan: Plan, work: Path) -> list[Path]:
         draw_overview(plan, inputs, work / "tables", folder / OVERVIEW, warnings)
         write_summary(plan, inputs, folder, regions)
         written += [folder / CHECKS, folder / OVERVIEW, folder / SUMMARY]
-    if plan.workflow.label_images:
-        written += _write_label_images(plan, folder)
+        if plan.workflow.label_images:
+            written += _write_label_images(plan, folder)
+        write_page_content(plan, inputs, folder, work / PAGE_CONTENT)
     return written
 
 

@@ -47,12 +47,18 @@ def _row(out: Path, slide: SlideEntry) -> dict[str, str]:
         "warnings": " ".join(codes),
         "mpp": str(slide["plan"].get("mpp", "")),
     }
-    finished = slide["status"] in ("done", "kept")
-    row |= _measured(out / slide["slide_id"] / SUMMARY) if finished else {}
+    row |= summary_row(out, slide)
     # A column of the manifest never replaces one of these.
     return row | {
         f"manifest: {key}" if key in row else key: each for key, each in slide.get("extra", {}).items()
     }
+
+
+def summary_row(out: Path, slide: SlideEntry) -> dict[str, str]:
+    """Return the measures of a slide by column of the batch's summary; empty without a result."""
+    if slide["status"] not in ("done", "kept"):
+        return {}
+    return dict(_measured(out / slide["slide_id"] / SUMMARY))
 
 
 def _measured(path: Path) -> Iterator[tuple[str, str]]:

@@ -77,6 +77,7 @@ class SlideEntry(SlideState):
     usage: NotRequired[dict[str, UsageEntry]]
     nuclei_summary: NotRequired[dict[str, Any]]
     quality: NotRequired[dict[str, float]]
+    certificate: NotRequired[dict[str, Any]]
     asked: NotRequired[str]
     sample_id: NotRequired[str]
     given_mpp: NotRequired[float | None]

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from wsipipe.errors import WsipipeError
 from wsipipe.pipeline.cluster.task_pool import ignore_message
@@ -65,9 +66,11 @@ class RunCallbacks:
         message: Called with messages for the user: what is kept, what is computed again and why.
         network: Called after every shard that used a network, with the stage and how the network ran.
         usage: Called after the last shard with what those of each stage took.
+        before_publish: Called with the work directory and the seconds by stage when the result is complete.
     """
 
     shard: Callable[[ShardProgress], None] = lambda progress: None
     message: Callable[[str], None] = ignore_message
     network: Callable[[str, str], None] = lambda stage, text: None
     usage: Callable[[dict[str, UsageEntry]], None] = lambda usage: None
+    before_publish: Callable[[Path, dict[str, float]], None] = lambda work, seconds: None

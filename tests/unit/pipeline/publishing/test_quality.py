@@ -11,6 +11,7 @@ from wsipipe.pipeline.publishing.published import read_quality
 from wsipipe.pipeline.publishing.quality_warnings import quality_warnings
 from wsipipe.pipeline.reporting.quality_rows import quality_rows
 from wsipipe.pipeline.reporting.run_record import RUN_JSON
+from wsipipe.pipeline.reporting.slide_page import page_path
 from wsipipe.pipeline.run import Resources, run
 from wsipipe.store.result import Result
 
@@ -89,5 +90,8 @@ def test_ink_is_found_and_left_out(scheduler: str, tmp_path: Path) -> None:
     assert slides[0].quality == read_quality(results[0].folder)
     recorded = json.loads((made[0].out / RUN_JSON).read_text())["slides"][0]
     assert recorded["quality"] == slides[0].quality
-    assert "<summary>Quality of the slide</summary>" in (made[0].out / "report.html").read_text()
+    page = page_path(made[0].out, slides[0].slide_id).read_text()
+    assert "Quality of the slide</h2>" in page
+    share = f"{100 * slides[0].quality['pen_share']:.2f} %"
+    assert f'<th scope="row">pen</th><td class="number">{share}</td>' in page
     assert "PEN" in {warning.code for warning in slides[0].warnings}
