@@ -4,7 +4,8 @@ import numpy as np
 
 from wsipipe.geometry import Region
 from wsipipe.review import Session
-from wsipipe.review.gui.lazy_arrays import class_outlines, edges
+from wsipipe.review.gui.lazy_arrays import edges
+from wsipipe.review.gui.outlines import class_outlines
 from wsipipe.review.gui.palette import NO_CLASS, Palette
 
 WHOLE = Region(0, 0, 512, 512)
