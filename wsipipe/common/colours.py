@@ -59,9 +59,8 @@ SHOWN_TYPES: dict[str, Rgb] = {
     "other": (255, 235, 0),
 }
 """Types of nuclei as outlines on the slide: QuPath's purple is that of haematoxylin."""
-POSITIVE: Rgb = (255, 235, 0)
-NEGATIVE: Rgb = (0, 190, 255)
-"""Outlines of nuclei with DAB and without."""
+DAB_CLASSES: tuple[Rgb, ...] = ((0, 190, 255), (255, 235, 0), (255, 140, 0), (255, 30, 60))
+"""Outlines of nuclei without DAB, and with DAB of 1+, 2+ and 3+."""
 
 
 def further(place: int) -> Rgb:

@@ -43,7 +43,7 @@ GROUPS = {
     "types in files": list(colours.QUPATH_TYPES.values()),
     "further": list(colours.FURTHER),
     "comparison": [colours.MATCHED, colours.MISSED, colours.EXTRA],
-    "positivity": [colours.POSITIVE, colours.NEGATIVE],
+    "positivity": list(colours.DAB_CLASSES),
 }
 
 
@@ -75,7 +75,7 @@ def test_the_measure_finds_red_and_green_alike() -> None:
 
 
 def test_outlines_stand_out_from_their_rim() -> None:
-    shown = [colours.NUCLEUS, *colours.SHOWN_TYPES.values(), colours.POSITIVE, colours.NEGATIVE]
+    shown = [colours.NUCLEUS, *colours.SHOWN_TYPES.values(), *colours.DAB_CLASSES]
     for vision in VISIONS:
         assert min(lab(one, vision)[0] for one in shown) - lab(colours.RIM, vision)[0] > 45
 

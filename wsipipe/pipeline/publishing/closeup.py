@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from wsipipe.common.colours import NEGATIVE, NUCLEUS, POSITIVE, RIM, Rgb, on_slide
+from wsipipe.common.colours import DAB_CLASSES, NUCLEUS, RIM, Rgb, on_slide
 from wsipipe.geometry import Array, Region
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
@@ -19,6 +19,7 @@ from wsipipe.store.arrays import read_region
 SIDE_UM = 120.0
 """Side of the place, about; it is so many px that the picture is a whole number of times as large."""
 _LINE_PX, _RIM_PX = 2, 1
+_DAB_NAMES = ("negative", "1+", "2+", "3+")
 
 
 def typical_place(plan: Plan, nuclei: dict[str, Array]) -> Region:
@@ -152,5 +153,5 @@ def _classes(plan: Plan) -> tuple[str, dict[object, tuple[str, Rgb]]]:
         }
     measure = plan.completed_workflow.measure
     if measure is not None and measure.positivity:
-        return "positive", {True: ("DAB positive", POSITIVE), False: ("DAB negative", NEGATIVE)}
+        return "dab_class", dict(enumerate(zip(_DAB_NAMES, DAB_CLASSES, strict=True)))
     return "", {}
