@@ -428,7 +428,6 @@ def test_the_overview_takes_one_there_and_shows_what_was_seen(person) -> None:
     panel = person.panel
     person.click("next")
     before = panel.overview.pixmap().toImage()
-    person.viewer.scene.camera.zoom *= 2
     QTest.mouseClick(panel.overview, Qt.MouseButton.LeftButton, pos=QPoint(20, 20))
     person.look("40_overview")
     field = panel.view.visible

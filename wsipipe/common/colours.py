@@ -28,18 +28,18 @@ REGION: Rgb = (0, 80, 200)
 UNKNOWN: Rgb = (128, 128, 128)
 
 TISSUE_CLASSES: dict[str, Rgb] = {
-    "ADI": (245, 222, 120),
-    "BACK": (230, 230, 230),
-    "DEB": (150, 130, 90),
-    "LYM": (70, 90, 200),
-    "MUC": (120, 200, 220),
-    "MUS": (200, 90, 90),
-    "NORM": (90, 180, 90),
-    "STR": (240, 150, 190),
-    "TUM": (150, 40, 120),
-    "gland_benign": (90, 180, 90),
-    "gland_malignant": (150, 40, 120),
-    "stroma": (240, 150, 190),
+    "ADI": (240, 220, 40),
+    "BACK": (245, 245, 245),
+    "DEB": (70, 60, 40),
+    "LYM": (90, 50, 240),
+    "MUC": (110, 155, 255),
+    "MUS": (180, 110, 20),
+    "NORM": (30, 210, 120),
+    "STR": (255, 155, 220),
+    "TUM": (125, 0, 125),
+    "gland_benign": (30, 210, 120),
+    "gland_malignant": (125, 0, 125),
+    "stroma": (255, 155, 220),
 }
 """Colours of the classes that wsipipe's data sets have, by name."""
 FURTHER: tuple[Rgb, ...] = (ORANGE, SKY_BLUE, PURPLE, YELLOW, BLUE, VERMILLION, GREEN)
@@ -55,11 +55,11 @@ QUPATH_TYPES: dict[str, Rgb] = {
 SHOWN_TYPES: dict[str, Rgb] = {
     "epithelial": (255, 110, 0),
     "inflammatory": (0, 190, 255),
-    "spindle": NUCLEUS,
-    "other": (255, 235, 0),
+    "spindle": (0, 200, 60),
+    "other": (255, 240, 60),
 }
 """Types of nuclei as outlines on the slide: QuPath's purple is that of haematoxylin."""
-DAB_CLASSES: tuple[Rgb, ...] = ((0, 190, 255), (255, 235, 0), (255, 140, 0), (255, 30, 60))
+DAB_CLASSES: tuple[Rgb, ...] = ((0, 190, 255), (255, 235, 0), (255, 140, 0), (255, 60, 80))
 """Outlines of nuclei without DAB, and with DAB of 1+, 2+ and 3+."""
 
 
