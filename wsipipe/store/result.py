@@ -75,7 +75,7 @@ class Result:
         """Manifest: hashes of all files and of the pixels of all arrays."""
         return manifest.read(self.folder)
 
-    @property
+    @cached_property
     def image(self) -> list[zarr.Array]:
         """Image levels, finest first.
 
@@ -83,12 +83,12 @@ class Result:
         """
         return _levels(self.store)
 
-    @property
+    @cached_property
     def labels(self) -> dict[str, list[zarr.Array]]:
         """Levels (y, x) of each label image by name, finest first."""
         return {path.name: _levels(path) for path in _groups(self.store / "labels")}
 
-    @property
+    @cached_property
     def probabilities(self) -> dict[str, zarr.Array]:
         """Probability maps by name, uint8.
 

@@ -93,7 +93,7 @@ def _labels(result: Result, name: str, arrays: list[zarr.Array], outlines: bool)
     about = _attributes(result, group)["image-label"]
     settings = {
         "name": name,
-        "visible": name != "tissue",
+        "visible": name not in ("tissue", "quality"),
         "opacity": 1.0 if name == "nuclei" else CLASS_OPACITY,
         "colormap": _colours(about),
         "features": _names(about),

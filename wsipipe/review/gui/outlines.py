@@ -16,7 +16,7 @@ RIM_NUMBER = 255
 """Number of the dark rim around outlines."""
 FINEST_UM = 0.1
 """Levels are added down to about this resolution."""
-_THICK_UM, _RIM_UM = 0.3, 0.7
+_THICKER_UM, _RIM_UM = (0.15, 0.3), 0.7
 _MOST_RANGE = 1 << 24
 Numbers = Callable[[Array], Array]
 """Function that returns the class numbers (n,) of ids, 0 for hidden classes."""
@@ -81,7 +81,7 @@ def class_outlines(
         um_per_px: Resolution of the level, on which the thickness of the lines depends.
         times: Px of the level per px of the labels.
     """
-    line_px, has_rim = 1 + (um_per_px <= _THICK_UM), um_per_px <= _RIM_UM
+    line_px, has_rim = 1 + sum(um_per_px <= limit for limit in _THICKER_UM), um_per_px <= _RIM_UM
 
     def read_lines(region: Region) -> Array:
         wide = region.grown(line_px)

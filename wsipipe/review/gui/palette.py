@@ -88,6 +88,15 @@ class Palette:
             return known[name]
         return NUCLEUS if name == NO_CLASS else further(self.names.index(name))
 
+    def outline_colour(self, name: str) -> Rgb:
+        """Return the colour of the outlines of a class.
+
+        It is that of nuclei without a class where the class is that of the tissue: the pink, purple and grey
+        of tissue classes are not seen on the slide.
+        """
+        is_tissue = name in {item.name for item in self._slide.published.classes}
+        return NUCLEUS if is_tissue and name not in self._slide.published.nucleus_types else self.colour(name)
+
     def shown_numbers(self, ids: Array) -> Array:
         """Return class numbers (n,) uint8, 0 for hidden classes."""
         numbers = self.numbers(ids)

@@ -105,7 +105,6 @@ class ReviewLayers:
         where = self._in_px()
         edges = {"face_color": "transparent", "edge_color": "yellow", "edge_width": 1.5}
         self._add("shapes", None, name="selected", **edges, **where)
-        self._add("points", None, name="comments", size=24, face_color="cyan", symbol="star", **where)
         self._show_comments()
 
     def _nuclei_levels(self) -> list[LazyArray]:
@@ -120,7 +119,7 @@ class ReviewLayers:
         colours: dict[int | None, tuple[float, ...]] = {0: TRANSPARENT, None: TRANSPARENT}
         self._coloured = len(self._palette.names)
         for number, name in enumerate(self._palette.names, start=1):
-            colours[number] = _shares(self._palette.colour(name))
+            colours[number] = _shares(self._palette.outline_colour(name))
         colours[RIM_NUMBER] = _shares(RIM)
         self._layers["nuclei"].colormap = DirectLabelColormap(color_dict=colours)
 
@@ -193,7 +192,12 @@ class ReviewLayers:
 
     def _show_comments(self) -> None:
         places = [(place.y, place.x) for place, _, _ in self._session.history.comments]
-        if len(places) != len(self["comments"].data):
+        if places and "comments" not in self:
+            active = self._viewer.layers.selection.active
+            marks = {"size": 24, "face_color": "cyan", "symbol": "star"}
+            self._add("points", None, name="comments", **marks, **self._in_px())
+            self._viewer.layers.selection.active = active
+        if "comments" in self and len(places) != len(self["comments"].data):
             self["comments"].data = np.array(places).reshape(-1, 2)
 
     def activate_base(self) -> None:
