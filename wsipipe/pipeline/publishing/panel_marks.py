@@ -20,7 +20,7 @@ LINE_PX = 20
 BAR_SHARE = 0.8
 """Share of a colour bar's colours in the picture."""
 BAR_HEIGHT_PX = 44
-_SWATCH_PX, _BETWEEN_PX = 22, 14
+_SWATCH_PX, _BETWEEN_PX = 22, 20
 _MOST_TICKS = 6
 _SCALE_SHARE, _SCALE_PX = 0.3, 5
 _PLATE = 200

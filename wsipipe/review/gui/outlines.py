@@ -16,7 +16,7 @@ RIM_NUMBER = 255
 """Number of the dark rim around outlines."""
 FINEST_UM = 0.1
 """Levels are added down to about this resolution."""
-_THICKER_UM, _RIM_UM = (0.15, 0.3), 0.7
+_THICKER_UM, _RIM_UM = (0.15, 0.6), 0.6
 _MOST_RANGE = 1 << 24
 Numbers = Callable[[Array], Array]
 """Function that returns the class numbers (n,) of ids, 0 for hidden classes."""

@@ -51,6 +51,7 @@ def add_reference(viewer: "ViewerModel", published: PublishedSlide, reference: R
     return viewer.add_labels(
         outline_levels(shapes, reads, lambda ids: np.ones(ids.shape, np.uint8), published.mpp),
         name=reference.name,
+        opacity=1.0,
         colormap=DirectLabelColormap(color_dict={0: TRANSPARENT, None: TRANSPARENT, **colours}),
         **outlines_placed(placed(published.result, "labels/nuclei")),
     )

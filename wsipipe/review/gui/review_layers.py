@@ -72,7 +72,7 @@ class ReviewLayers:
 
     def _add_nuclei(self) -> None:
         where = outlines_placed(placed(self._session.published.result, "labels/nuclei"))
-        self._add("labels", self._nuclei_levels(), name="nuclei", **where)
+        self._add("labels", self._nuclei_levels(), name="nuclei", opacity=1.0, **where)
         self._colour_nuclei()
 
     def _add_differences(self) -> None:

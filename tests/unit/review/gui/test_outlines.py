@@ -37,17 +37,17 @@ def numbers(ids: np.ndarray) -> np.ndarray:
     return np.where(ids == 7, 1, 2)
 
 
-def test_a_line_of_one_px_with_a_rim() -> None:
+def test_a_line_of_two_px_with_a_rim() -> None:
     level = class_outlines((16, 20), padded(labels()), numbers, um_per_px=0.5)
     row = level[5, :].tolist()
-    assert row == [0, 0, 0, RIM_NUMBER, 1, 0, 0, 0, 0, 1, 2, 0, 0, 0, 2, RIM_NUMBER, 0, 0, 0, 0]
+    assert row == [0, 0, 0, RIM_NUMBER, 1, 1, 0, 0, 1, 1, 2, 2, 0, 2, 2, RIM_NUMBER, 0, 0, 0, 0]
 
 
-def test_far_out_there_is_no_rim_and_close_up_a_line_of_two_px() -> None:
+def test_far_out_there_is_no_rim_and_close_up_the_line_is_three_px() -> None:
     far = class_outlines((16, 20), padded(labels()), numbers, um_per_px=1.0)
     assert far[5, :].tolist()[2:6] == [0, 0, 1, 0]
-    close = class_outlines((32, 40), padded(labels()), numbers, um_per_px=0.25, times=2)
-    assert close[10, :].tolist()[5:14] == [0, 0, RIM_NUMBER, 1, 1, 0, 0, 0, 0]
+    close = class_outlines((32, 40), padded(labels()), numbers, um_per_px=0.125, times=2)
+    assert close[10, :].tolist()[5:14] == [0, 0, RIM_NUMBER, 1, 1, 1, 0, 0, 0]
     # A window is the same as that part of all.
     np.testing.assert_array_equal(close[3:17, 5:22], close[:, :][3:17, 5:22])
 
@@ -55,7 +55,7 @@ def test_far_out_there_is_no_rim_and_close_up_a_line_of_two_px() -> None:
 def test_hidden_classes_have_neither_line_nor_rim() -> None:
     level = class_outlines((16, 20), padded(labels()), lambda ids: np.where(ids == 7, 1, 0), um_per_px=0.5)
     row = level[5, :].tolist()
-    assert row[3:11] == [RIM_NUMBER, 1, 0, 0, 0, 0, 1, RIM_NUMBER]
+    assert row[3:11] == [RIM_NUMBER, 1, 1, 0, 0, 1, 1, RIM_NUMBER]
     assert not any(row[11:])
 
 
