@@ -17,7 +17,7 @@ from wsipipe.stages.nuclei.relabel import NUCLEI
 from wsipipe.store.arrays import read_region
 
 SIDE_UM = 120.0
-"""Side of the place, about; it is so many px that the picture is a whole number of times as large."""
+"""Side of the place, about; the picture is a whole number of times as large."""
 _LINE_PX, _RIM_PX = 2, 1
 _DAB_NAMES = ("negative", "1+", "2+", "3+")
 
@@ -130,7 +130,7 @@ def _times(mpp: float) -> int:
 
 
 def _colours(plan: Plan, table: Path, labels: Array) -> tuple[Array, list[tuple[str, Rgb]]]:
-    """Return the colour of each label, and the legend of types or of positivity, where there are any."""
+    """Return the colour of each label, and the legend of types or positivity."""
     colours = np.full((int(labels.max(initial=0)) + 1, 3), NUCLEUS, np.uint8)
     column, shown = _classes(plan)
     if not column:
@@ -145,7 +145,7 @@ def _colours(plan: Plan, table: Path, labels: Array) -> tuple[Array, list[tuple[
 
 
 def _classes(plan: Plan) -> tuple[str, dict[object, tuple[str, Rgb]]]:
-    """Return the column of the nuclei's classes, and name and colour of each value; empty for none."""
+    """Return the column of classes, and name and colour of each value."""
     about: Any = next(write.about for _, write in plan.published("label") if write.name == NUCLEI)
     if types := about.get("types"):
         return "type", {

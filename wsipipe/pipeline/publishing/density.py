@@ -33,19 +33,29 @@ def density_map(y: Array, x: Array, shape: tuple[int, int], mpp: float, size: tu
     row, column = ((at / cell_px).astype(int) for at in (y, x))
     counts = np.bincount(row * cells[1] + column, minlength=cells[0] * cells[1]).reshape(cells).astype(float)
     sd = max(SMOOTHED_UM / cell_um, _LEAST_CELLS_SD)
-    smooth = _smoothed(_smoothed(counts, sd).T, sd).T / (cell_um / 1000) ** 2
+    # The last cells may reach beyond the slide.
+    rows, columns = (
+        np.minimum(1, side / cell_px - np.arange(n)) for side, n in zip(shape, cells, strict=True)
+    )
+    smooth = _smoothed(_smoothed(counts, rows, sd).T, columns, sd).T / (cell_um / 1000) ** 2
     picture = Image.fromarray(smooth.astype(np.float32))
     box = (0, 0, shape[1] / cell_px, shape[0] / cell_px)
     return np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR, box))
 
 
-def _smoothed(values: Array, sd: float) -> Array:
-    """Return means along axis 0 with weights of a Gaussian; weights beyond the ends are left out."""
-    reach = min(math.ceil(_REACH_SD * sd), len(values) - 1)
-    total, weights = np.zeros_like(values), np.zeros((len(values), 1))
+def _smoothed(counts: Array, covered: Array, sd: float) -> Array:
+    """Return counts per cell along axis 0, smoothed inside the array only.
+
+    Args:
+        counts: Counts (n, m).
+        covered: Share (n,) of each cell that is inside the slide.
+        sd: Standard deviation in cells.
+    """
+    reach = min(math.ceil(_REACH_SD * sd), len(counts) - 1)
+    total, weights = np.zeros_like(counts), np.zeros(len(counts))
     for by in range(-reach, reach + 1):
         weight = math.exp(-0.5 * (by / sd) ** 2)
-        start, stop = max(0, -by), len(values) - max(0, by)
-        total[start:stop] += weight * values[start + by : stop + by]
-        weights[start:stop] += weight
-    return total / weights
+        start, stop = max(0, -by), len(counts) - max(0, by)
+        total[start:stop] += weight * counts[start + by : stop + by]
+        weights[start:stop] += weight * covered[start + by : stop + by]
+    return total / weights[:, None]

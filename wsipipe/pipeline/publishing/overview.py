@@ -111,7 +111,7 @@ def _thumbnail(plan: Plan, inputs: ShardInputs) -> Array:
 
 
 def _fine_downsample(plan: Plan) -> int:
-    """Return the downsample of the slide's picture: the coarsest that is at least as fine as the panel.
+    """Return the coarsest downsample that is as fine as the panel.
 
     On a large slide it is that of the tissue, whose pixels have been read before.
     """
@@ -133,7 +133,7 @@ def _every(shape: tuple[int, int]) -> int:
 
 
 def _tissue_panel(plan: Plan, slide: _Slide, tissue: zarr.Array, place: Region | None) -> Panel:
-    """Return the slide with the outline of its tissue, and the frame of a place in px of the nuclei."""
+    """Return the slide with the outline of its tissue and a frame, in px of the nuclei."""
     shown = Image.fromarray(_outlined(slide.rgb, _thinned(tissue) == 1))
     if place is not None:
         scale = plan.facts.grid.mpp * plan.downsample(NUCLEI) / slide.um_per_px

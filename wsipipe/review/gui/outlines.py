@@ -23,8 +23,8 @@ Numbers = Callable[[Array], Array]
 
 
 def finer_factors(mpp: float) -> list[int]:
-    """Return by how much the levels are finer that are added in front of labels of ``mpp`` um per px."""
-    factors = []
+    """Return the factors of the levels that are finer than labels of ``mpp``."""
+    factors: list[int] = []
     while mpp / (2 << len(factors)) >= FINEST_UM:
         factors.append(2 << len(factors))
     return factors[::-1]

@@ -66,7 +66,7 @@ def test_density_is_that_of_evenly_spread_nuclei_up_to_the_edges() -> None:
 def test_density_falls_where_there_are_no_nuclei() -> None:
     y, x = (at.ravel() * 20 + 10.0 for at in np.mgrid[:60, :20])
     found = density_map(y, x, (1200, 800), 0.5, (300, 200))
-    assert found[:, 30].min() > 9000
+    assert found[:, 30].min() > 9500
     assert found[:, 199].max() < 10
     # Half at the border of the nuclei.
     np.testing.assert_allclose(found[:, 99:101].mean(), 5000, rtol=0.1)
