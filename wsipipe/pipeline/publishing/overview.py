@@ -133,7 +133,7 @@ def _every(shape: tuple[int, int]) -> int:
 
 
 def _tissue_panel(plan: Plan, slide: _Slide, tissue: zarr.Array, place: Region | None) -> Panel:
-    """Return the slide with the outline of its tissue and a frame, in px of the nuclei."""
+    """Return the slide with the outline of its tissue and a frame."""
     shown = Image.fromarray(_outlined(slide.rgb, _thinned(tissue) == 1))
     if place is not None:
         scale = plan.facts.grid.mpp * plan.downsample(NUCLEI) / slide.um_per_px
