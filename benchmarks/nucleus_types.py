@@ -14,6 +14,7 @@ import torch
 from scipy import ndimage
 from torch import nn
 
+from wsipipe.common.colours import QUPATH_TYPES
 from wsipipe.geometry import Region
 from wsipipe.models.networks.registry import load
 from wsipipe.models.predictor import Predictor
@@ -21,11 +22,11 @@ from wsipipe.stages.nuclei.positivity import MeasureParams
 from wsipipe.stages.nuclei.table import measure
 from wsipipe.stages.nuclei.types import TypeMaps
 from wsipipe.store.tables import Table
-from wsipipe.training.nucleus_types import COLOURS, type_outputs
+from wsipipe.training.nucleus_types import type_outputs
 
 SIDE_PX = 1024
 REPEATS = 5
-NAMES = tuple(COLOURS)
+NAMES = tuple(QUPATH_TYPES)
 
 
 def fastest(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:

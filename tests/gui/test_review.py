@@ -4,6 +4,7 @@
 ``WSIPIPE_SCREENSHOTS`` keeps the pictures.
 """
 
+import json
 import os
 import shutil
 import time
@@ -25,6 +26,11 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
+ALBUM = os.environ.get("WSIPIPE_SCREENSHOTS")
+WINDOW_PX = (1240, 960) if ALBUM else (900, 640)
+"""Small, since each drawing takes time in proportion to the window."""
+
+
 @pytest.fixture
 def result(finished, tmp_path):
     """A result for one test."""
@@ -34,41 +40,32 @@ def result(finished, tmp_path):
     )
 
 
-@pytest.fixture
-def album(tmp_path):
-    """Folder of screenshots."""
-    folder = Path(os.environ.get("WSIPIPE_SCREENSHOTS", tmp_path))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 class Person:
     """A person at a napari window with the review panel."""
 
-    def __init__(self, window, result, album):
-        from wsipipe.review.gui.widget import ReviewWidget
-
-        self.viewer = window
-        self.panel = ReviewWidget(self.viewer, user="ann")
-        self.viewer.window.add_dock_widget(self.panel, name="review", area="right")
+    def __init__(self, panel, result):
+        self.panel, self.viewer = panel, panel.viewer
         self.panel.open_folder(result.folder.parent)
-        self.album = album
         self.settle()
 
     def settle(self):
-        """Let the window draw."""
+        """Let the window handle what was done."""
         from qtpy.QtWidgets import QApplication
 
-        for _ in range(5):
+        for _ in range(3):
             QApplication.processEvents()
-            time.sleep(0.02)
+            time.sleep(0.002)
 
     def look(self, name):
-        """Return the pixels of the window, and save them as a picture."""
+        """Save the window as a picture, where someone wants to see it."""
         self.settle()
-        pixels = self.viewer.screenshot(canvas_only=False, flash=False)[..., :3]
-        Image.fromarray(pixels).save(self.album / f"{name}.png")
-        return pixels.astype(int)
+        if ALBUM:
+            Path(ALBUM).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(self.pixels(canvas_only=False)).save(Path(ALBUM) / f"{name}.png")
+
+    def pixels(self, canvas_only=True):
+        """Return the pixels of the canvas, or of the window."""
+        return self.viewer.screenshot(canvas_only=canvas_only, flash=False)[..., :3]
 
     def click(self, name):
         """Click a button of the panel."""
@@ -127,39 +124,47 @@ class Person:
             QApplication.processEvents()
         self.settle()
 
-    def close(self):
-        """Close the panel, and with it the slide."""
-        self.panel.close()
+    def leave(self):
+        """Close the slide."""
+        self.panel.close_session()
         assert self.panel.session is None
-        self.viewer.window.remove_dock_widget(self.panel)
         assert not len(self.viewer.layers)
 
 
 @pytest.fixture(scope="module")
 def window(display):
-    """napari on the virtual display; each test brings its own panel."""
+    """napari on the virtual display."""
     import napari
 
     viewer = napari.Viewer(title="review")
-    viewer.window.resize(1240, 960)
+    viewer.window.resize(*WINDOW_PX)
     yield viewer
     viewer.close()
 
 
+@pytest.fixture(scope="module")
+def shared_panel(window):
+    """The panel, docked once; each test opens its own result."""
+    from wsipipe.review.gui.widget import ReviewWidget
+
+    panel = ReviewWidget(window, user="ann")
+    window.window.add_dock_widget(panel, name="review", area="right")
+    return panel
+
+
 @pytest.fixture
-def person(window, result, album):
+def person(shared_panel, result):
     """Ann at the panel."""
-    someone = Person(window, result, album)
+    someone = Person(shared_panel, result)
     yield someone
-    if someone.panel.session is not None:
-        someone.close()
+    someone.leave()
 
 
 def centre(region):
     return region.y + region.height / 2, region.x + region.width / 2
 
 
-def test_ten_items_rejecting_splitting_painting_and_relabelling(person, result, album) -> None:
+def test_ten_items_rejecting_splitting_painting_and_relabelling(person, result) -> None:
     panel, session = person.panel, person.panel.session
     whole = Region(0, 0, *session.shape)
     published = session.labels(whole).copy()
@@ -203,7 +208,8 @@ def test_ten_items_rejecting_splitting_painting_and_relabelling(person, result, 
     assert [entry.edit.kind for entry in session.history.done][-1] == "tissue"
     person.click("select")
     after, tissue_after = session.labels(whole).copy(), session.tissue().copy()
-    person.close()
+    assert person.panel.slide_list.item(0).text() == f"ann 6 edits · {session.published.slide_id}"
+    person.leave()
 
     assert open_result(result.folder).damaged() == []
     with Session.open(result.folder, "ann") as again:
@@ -219,16 +225,15 @@ def test_ten_items_rejecting_splitting_painting_and_relabelling(person, result, 
         np.testing.assert_array_equal(derived != published, changed)
         assert 0 < changed.sum() < 0.01 * changed.size + 2000
         assert (tissue_after != tissue).any()
-    reopened = Person(person.viewer, result, album)
+    reopened = Person(panel, result)
     assert [entry.edit.kind for entry in reopened.panel.session.history.done] == [*acts, "tissue"]
     for _ in range(2):
         reopened.click("next")
     reopened.look("12_reopened")
     assert "rejected" in reopened.panel.queue_label.text()
-    reopened.close()
 
 
-def test_clicking_cutting_drawing_and_undoing(person, album) -> None:
+def test_clicking_cutting_drawing_and_undoing(person) -> None:
     panel, session = person.panel, person.panel.session
     whole = Region(0, 0, *session.shape)
     published = session.labels(whole).copy()
@@ -273,8 +278,9 @@ def test_clicking_cutting_drawing_and_undoing(person, album) -> None:
     person.settle()
     coarse = reviewed_levels(session, "nuclei")[1]
     assert coarse.store_path.store.root.is_relative_to(session.folder)
-    shown = panel.view.layers["nuclei"].data[1][:, :]
-    assert 0 < (shown > 0).sum() < (coarse[...] > 0).sum()
+    shown = panel.view.layers["nuclei"].data[-1]
+    assert shown.shape == coarse.shape
+    assert 0 < (shown[:, :] > 0).sum() < (coarse[...] > 0).sum()
 
 
 def test_a_drag_too_quick_for_napari_cuts_and_a_trembling_hand_selects(person) -> None:
@@ -301,18 +307,105 @@ def test_legend_hides_classes_and_sliders_fade(person) -> None:
     panel = person.panel
     person.click("next")
     name = panel.session.class_of(panel.queue.items[0].identity)
-    shown = person.look("30_all_classes")
+    shown = person.pixels()
     for box in panel.legend.boxes.values():
         box.setChecked(False)
-    panel.legend.sliders["tissue_class"].setValue(0)
-    hidden = person.look("31_no_classes")
+    panel.opacities.sliders["tissue_class"].setValue(0)
+    person.look("31_no_classes")
+    hidden = person.pixels()
     assert (shown != hidden).any()
-    assert name in panel.legend.boxes[name].text()
-    numbers = panel.view.layers["nuclei"].data[0][:, :]
-    assert not numbers.any()
+    native = panel.view.layers["nuclei"].data[-2]
+    assert not native[:, :].any()
     panel.legend.boxes[name].setChecked(True)
-    assert panel.view.layers["nuclei"].data[0][:, :].any()
+    assert native[:, :].any()
     assert not panel.view.layers["tissue_class"].visible
+
+
+def test_probabilities_are_added_when_they_are_wanted(person) -> None:
+    panel, names = person.panel, [layer.name for layer in person.viewer.layers]
+    assert not any(name.startswith("p(") for name in names)
+    panel.opacities.sliders["p"].setValue(40)
+    more = [layer.name for layer in person.viewer.layers]
+    assert [name for name in more if not name.startswith("p(")] == names
+    assert sorted(more[1:4]) == ["p(gland)", "p(nucleus)", "p(stroma)"]
+    assert {layer.opacity for layer in person.viewer.layers if layer.name.startswith("p(")} == {0.4}
+    panel.opacities.sliders["p"].setValue(0)
+    assert not any(layer.visible for layer in person.viewer.layers if layer.name.startswith("p("))
+
+
+def test_counts_of_classes_and_edits_follow_at_once(person) -> None:
+    panel = person.panel
+    person.click("next")
+    name = panel.session.class_of(panel.view.selected[0])
+    count = panel.view.palette.counts()[name]
+    assert panel.legend.boxes[name].text() == f"{name}  {count}"
+    assert panel.slide_list.item(0).text().startswith("no edits")
+    person.click("reject")
+    assert panel.legend.boxes[name].text() == f"{name}  {count - 1}"
+    assert panel.slide_list.item(0).text().startswith("ann 1 edits")
+    person.click("undo")
+    assert panel.legend.boxes[name].text() == f"{name}  {count}"
+    assert panel.slide_list.item(0).text().startswith("ann 0 edits")
+
+
+def test_an_item_is_shown_with_its_surroundings(person) -> None:
+    person.click("next")
+    mpp = person.panel.session.published.mpp
+    assert min(person.panel.view.visible.shape) * mpp == pytest.approx(120, abs=2)
+    (box,) = (person.panel.session.box(one) for one in person.panel.view.selected)
+    middle = centre(person.panel.view.visible)
+    assert middle == pytest.approx(centre(box), abs=max(box.shape))
+
+
+def test_differences_are_stepped_through(shared_panel, result) -> None:
+    from wsipipe.review.published import open_published
+    from wsipipe.store.names import COMPARISON, COMPARISONS
+
+    folder = result.folder / COMPARISONS / "bob"
+    folder.mkdir(parents=True)
+    extra, missed = {"id": 3, "y": 300.0, "x": 500.0}, {"id": 1, "y": 200.0, "x": 400.0}
+    found = {"plan": open_published(result.folder).plan, "missed": [missed], "extra": [extra]}
+    (folder / COMPARISON).write_text(json.dumps(found))
+    person = Person(shared_panel, result)
+    panel = person.panel
+    layer = panel.view.layers["missed: bob"]
+    # Level 0 has two px per px, and napari counts from the middle of the first px.
+    assert layer.data.tolist() == [[99.5, 199.5]]
+    assert layer.visible
+    panel.queue_kind.setCurrentText("missed: bob")
+    person.click("next")
+    assert centre(panel.view.visible) == pytest.approx((100, 200), abs=2)
+    assert panel.view.selected == []
+    panel.queue_kind.setCurrentText("extra: bob")
+    person.click("next")
+    assert panel.view.selected == [3]
+    person.look("50_differences")
+    person.leave()
+
+
+def test_other_nuclei_are_a_layer_of_their_own(shared_panel, result) -> None:
+    from wsipipe.review.gui.outlines import RIM_NUMBER
+    from wsipipe.review.gui.reference import Reference
+
+    labels = np.zeros((512, 512), np.uint8)
+    labels[100:120, 200:220] = 1
+    shared_panel._reference = Reference("reference: bob", lambda region: labels[region.slices])
+    person = Person(shared_panel, result)
+    shared_panel._reference = None
+    layer = person.panel.view.layers["reference: bob"]
+    native = layer.data[2][:, :]
+    assert set(np.unique(native)) == {0, 1, RIM_NUMBER}
+    assert (native == 1).sum() == 20**2 - 16**2
+    assert np.allclose(layer.data_to_world((0, 0)), person.panel.view.layers["nuclei"].data_to_world((0, 0)))
+    person.leave()
+    assert not len(person.viewer.layers)
+
+
+def test_the_panel_fits_a_window_of_900_px(person) -> None:
+    from qtpy.QtWidgets import QScrollArea
+
+    scroll = person.panel.findChild(QScrollArea)
+    assert scroll.widget().minimumSizeHint().height() <= 900 - 90
 
 
 def test_mistakes_are_told_and_nothing_is_recorded(person) -> None:
@@ -369,13 +462,11 @@ def test_ids_above_what_float32_holds_are_painted_exactly(person) -> None:
     assert numbers[2] == person.panel.view.palette.number(session.class_of(1))
 
 
-def test_a_panel_for_another_reviewer_at_once_is_refused_with_words(person, result) -> None:
-    from wsipipe.review.gui.widget import ReviewWidget
-
-    second = ReviewWidget(person.viewer, user="ann")
-    second.open_folder(result.folder)
-    assert "another window" in second.message.text()
-    second.close_session()
+def test_a_panel_for_another_reviewer_at_once_is_refused_with_words(shared_panel, result) -> None:
+    with Session.open(result.folder, "ann"):
+        shared_panel.open_folder(result.folder)
+    assert "another window" in shared_panel.message.text()
+    assert shared_panel.session is None
 
 
 def test_the_panel_takes_up_a_result_that_napari_opened(window, result) -> None:

@@ -34,7 +34,7 @@ def window(display):
     import napari
 
     viewer = napari.Viewer()
-    viewer.window.resize(900, 700)
+    viewer.window.resize(700, 560)
     yield viewer
     viewer.close()
 
@@ -157,19 +157,24 @@ def test_class_zero_is_a_class_and_is_seen(window, finished, tmp_path):
         assert (np.abs(pixels - colour).max(-1) < 3).mean() > 0.1
 
 
-def test_view_opens_a_window_that_names_the_slide_and_the_notice(display, finished, monkeypatch):
+def test_view_opens_a_window_that_names_the_slide_and_the_notice(window, finished, monkeypatch):
     import napari
 
-    seen = []
+    seen, said = [], []
 
-    def look_and_close():
-        viewer = napari.current_viewer()
-        seen.append((viewer.window._qt_window.windowTitle(), len(viewer.layers)))
-        viewer.close()
+    def opened(title):
+        window.layers.clear()
+        window.title = title
+        return window
 
-    monkeypatch.setattr(napari, "run", look_and_close)
-    review.view(finished.folder, review=False)
+    def look():
+        seen.append((window.window._qt_window.windowTitle(), len(window.layers)))
+
+    monkeypatch.setattr(napari, "Viewer", opened)
+    monkeypatch.setattr(napari, "run", look)
+    review.view(finished.folder, review=False, say=said.append)
     assert seen == [(f"synthetic-3 - {RESEARCH_USE_NOTICE}", len(LAYERS))]
+    assert said == ["Starting napari ...", "Opening the window ..."]
 
 
 def test_missing_napari_tells_what_to_install(finished, monkeypatch):

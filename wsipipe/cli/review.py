@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wsipipe.cli.shared import AsJson, app, console, print_json
+from wsipipe.cli.shared import AsJson, app, console, print_json, stderr
+
+if TYPE_CHECKING:
+    from wsipipe.review.gui.reference import Reference
 
 review = typer.Typer(no_args_is_help=True, help="Review of finished slides: journals, merging, export.")
 app.add_typer(review, name="review")
@@ -28,11 +31,39 @@ def view(
     user: User = None,
     reviews: Reviews = None,
     review: Annotated[bool, typer.Option(help="Show the review panel.")] = True,
+    other: Annotated[
+        Path | None,
+        typer.Option(
+            "--with",
+            help="Other nuclei of the slide as a second layer: a result, a label file or GeoJSON, as for "
+            "compare.",
+        ),
+    ] = None,
 ) -> None:
     """Open results or a slide in napari, with the review panel."""
+    stderr.print(f"Opening {path} ...", soft_wrap=True)
     from wsipipe.review.gui.viewer import view as open_window
 
-    open_window(path, user, reviews, review)
+    reference = _reference(path, other) if other else None
+    open_window(path, user, reviews, review, reference, lambda text: stderr.print(text, soft_wrap=True))
+
+
+def _reference(path: Path, other: Path) -> "Reference":
+    """Open the nuclei of another source on the grid of a result.
+
+    Raises:
+        ConfigError: They cannot be read, or the folder is not that of one slide.
+    """
+    from wsipipe.errors import ConfigError
+    from wsipipe.results.compare.nuclei_map import open_other
+    from wsipipe.review.gui.reference import Reference
+    from wsipipe.review.published import open_published
+    from wsipipe.review.recognise import is_result
+
+    if not is_result(path):
+        raise ConfigError(f"--with cannot be shown: {path} is not the result of one slide. Name OUT/SLIDE.")
+    found = open_other(other, open_published(path))
+    return Reference(f"reference: {other.name}", found.read)
 
 
 @review.command()

@@ -10,6 +10,7 @@ from typing import Any
 import zarr
 
 from wsipipe.errors import NoResultError, StorageError
+from wsipipe.review.differences import Differences, read_differences
 from wsipipe.review.published_nuclei import NucleiIndex, read_nuclei_index
 from wsipipe.review.recognise import is_result
 from wsipipe.stages.nuclei.positivity import MeasureParams
@@ -84,6 +85,11 @@ class PublishedSlide:
             for item in label["image-label"]["colors"]
             if item["label-value"] != NOT_COMPUTED
         )
+
+    @cached_property
+    def differences(self) -> tuple[Differences, ...]:
+        """Nuclei that comparisons found in one of two sets only."""
+        return read_differences(self.folder, self.plan, self.affine)
 
     @cached_property
     def nucleus_types(self) -> dict[str, tuple[int, int, int]]:

@@ -1,11 +1,12 @@
 """Queues of nuclei and places to review first, with reasons."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Array, Region
+from wsipipe.review.differences import MEANINGS, Differences
 from wsipipe.review.published import PublishedSlide
 from wsipipe.store.arrays import read_region
 from wsipipe.store.encoding import PROBABILITY_MAX
@@ -15,6 +16,7 @@ KINDS = ("uncertain", "uncertain tissue", "orientation", "seams", "random")
 CLASS_PREFIX = "class: "
 _BLOCK_PX = 2048
 _CELL_PX = 256
+_PLACE_PX = 24
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ def queue_kinds(published: PublishedSlide) -> tuple[str, ...]:
         kinds.append("uncertain tissue")
     if DISAGREEMENT in probabilities:
         kinds.append("orientation")
+    kinds += [differences.title for differences in published.differences]
     return (*kinds, *(f"{CLASS_PREFIX}{name}" for name in published.nuclei.class_names if name))
 
 
@@ -57,7 +60,8 @@ def make_queue(published: PublishedSlide, kind: str, count: int, seed: int = 0) 
         kind: ``uncertain`` (nuclei of the lowest probability), ``uncertain tissue`` (class map cells whose
             best class has the lowest probability), ``orientation`` (places where nuclei change most at 45
             degrees, see ``wsipipe certify --slide --angles``), ``seams`` (nuclei across shard borders),
-            ``random``, or ``class: NAME`` (a random sample of one class).
+            ``random``, ``missed: NAME`` or ``extra: NAME`` (of a comparison, in raster order), or
+            ``class: NAME`` (a random sample of one class).
         count: Largest number of items.
         seed: Seed of the random samples.
 
@@ -73,6 +77,9 @@ def make_queue(published: PublishedSlide, kind: str, count: int, seed: int = 0) 
         return _uncertain_tissue(published, count)
     if kind == "orientation":
         return _disagreeing(published, count)
+    for differences in published.differences:
+        if kind == differences.title:
+            return _differing(published, differences)
     return [_nucleus(published, kind, int(row)) for row in _rows(published, kind, count, seed)]
 
 
@@ -113,6 +120,24 @@ def _nucleus(published: PublishedSlide, kind: str, row: int) -> QueueItem:
     side = 2 * int(np.ceil(np.sqrt(nuclei.area_px[row]))) + 1
     region = Region(int(nuclei.y[row]) - side // 2, int(nuclei.x[row]) - side // 2, side, side)
     return QueueItem(kind, int(nuclei.ids[row]), region, why)
+
+
+def _differing(published: PublishedSlide, differences: Differences) -> list[QueueItem]:
+    """Return all differences, since each is to be judged."""
+    items = []
+    for identity, y, x in zip(
+        *(a.tolist() for a in (differences.ids, differences.y, differences.x)), strict=True
+    ):
+        row = published.nuclei.row(identity) if differences.side == "extra" else None
+        place = Region(int(y) - _PLACE_PX // 2, int(x) - _PLACE_PX // 2, _PLACE_PX, _PLACE_PX)
+        why = f"{differences.side}: {MEANINGS[differences.side]}"
+        found = None if row is None else _nucleus(published, differences.title, row)
+        items.append(
+            QueueItem(differences.title, 0, place, why)
+            if found is None
+            else replace(found, why=f"{why}; {found.why}")
+        )
+    return items
 
 
 def _uncertain_tissue(published: PublishedSlide, count: int) -> list[QueueItem]:

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from wsipipe.common.colours import UNKNOWN
 from wsipipe.geometry import Array
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.weights import check_known
@@ -24,7 +25,6 @@ from wsipipe.store.ome_metadata import LabelClass
 
 CLASS_MAP = "labels/tissue_class/0"
 CLASS_PROBABILITIES = "probabilities/tissue_class/0"
-UNKNOWN = ("unknown", (128, 128, 128))
 _PASS_BYTES = 250 << 20
 SMALL_SHARD_CELLS = 64
 FEWEST_SHARDS = 4
@@ -111,7 +111,7 @@ def class_legend(card: ModelCard, params: ClassifyParams) -> tuple[LabelClass, .
     """Return names and colours of the network's classes and ``unknown``."""
     classes = [LabelClass(value, output.name, output.color) for value, output in enumerate(card.outputs)]
     if has_unknown(card, params):
-        classes.append(LabelClass(len(classes), *UNKNOWN))
+        classes.append(LabelClass(len(classes), "unknown", UNKNOWN))
     return tuple(classes)
 
 

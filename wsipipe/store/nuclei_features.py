@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
+from wsipipe.common.colours import NUCLEUS
 from wsipipe.geometry import Array
 from wsipipe.store.compiled_geojson import measurement_texts, polygon_texts
 from wsipipe.store.nuclei_table import class_column
 
 RGB = tuple[int, int, int]
-NUCLEUS_COLOR: RGB = (220, 40, 90)
+NUCLEUS_COLOR: RGB = NUCLEUS
 NAMESPACE = uuid.UUID("6d1a3c8e-54b7-5f0e-9a86-0b8f6d2f7c11")
 
 

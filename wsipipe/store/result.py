@@ -60,17 +60,17 @@ class StoredArrays:
 
     store: Path
 
-    @property
+    @cached_property
     def image(self) -> list[zarr.Array]:
         """Image levels (3, y, x) uint8, finest first; empty for ``--image none``."""
         return _levels(self.store)
 
-    @property
+    @cached_property
     def labels(self) -> dict[str, list[zarr.Array]]:
         """Levels (y, x) of each label image by name, finest first."""
         return {path.name: _levels(path) for path in _groups(self.store / "labels")}
 
-    @property
+    @cached_property
     def probabilities(self) -> dict[str, zarr.Array]:
         """Probability maps by name, uint8."""
         return {path.name: open_array(path / "0") for path in _groups(self.store / "probabilities")}
@@ -88,7 +88,7 @@ class Result:
 
     folder: Path
 
-    @property
+    @cached_property
     def store(self) -> Path:
         """The OME-Zarr group."""
         return self.folder / "slide.zarr"
@@ -104,7 +104,7 @@ class Result:
         """Manifest: hashes of all files and of the pixels of all arrays."""
         return manifest.read(self.folder)
 
-    @property
+    @cached_property
     def arrays(self) -> StoredArrays:
         """The same arrays as Zarr arrays, for code that reads them by slicing."""
         return StoredArrays(self.store)

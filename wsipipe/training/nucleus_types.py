@@ -1,9 +1,9 @@
 """Types of nuclei in training: meanings and colours of their names.
 
-CoNSeP has the four types of :data:`COLOURS` under the same names. NuCLS (10 fields here, breast) has
-``tumour``, which is epithelial in carcinoma of the breast, and ``non_tumour``, which may be anything else:
-these nuclei are found, but no type is learned from them. Types of other sources count where a network has one
-of the same name.
+CoNSeP has the four types of :data:`wsipipe.common.colours.QUPATH_TYPES` under the same names. NuCLS (10
+fields here, breast) has ``tumour``, which is epithelial in carcinoma of the breast, and ``non_tumour``, which
+may be anything else: these nuclei are found, but no type is learned from them. Types of other sources count
+where a network has one of the same name.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from wsipipe.common.colours import QUPATH_TYPES, further
 from wsipipe.errors import ConfigError
 from wsipipe.models.cards.card import Output
 from wsipipe.training.samples import Field
@@ -18,20 +19,12 @@ from wsipipe.training.samples import Field
 RESERVED = {"nucleus", "centre", "detection"}
 MEANINGS = {"nucls": {"tumour": "epithelial", "non_tumour": ""}}
 """Type by the name in the data set, by source; an empty name is unknown."""
-COLOURS = {
-    "epithelial": (200, 0, 0),
-    "inflammatory": (160, 90, 160),
-    "spindle": (150, 200, 150),
-    "other": (255, 200, 0),
-}
-"""Colours of QuPath's standard classes Tumor, Immune cells, Stroma and Other (``PathClass``, QuPath 0.5)."""
 MEANING_TEXTS = {
     "epithelial": "epithelium, benign and malignant",
     "inflammatory": "lymphocyte, plasma cell, granulocyte, macrophage",
     "spindle": "fibroblast, muscle, endothelium",
     "other": "mitotic, necrotic, or of no other type",
 }
-FURTHER = ((0, 150, 200), (120, 90, 40), (230, 120, 200), (90, 160, 30))
 
 
 def type_outputs(names: Sequence[str]) -> tuple[Output, ...]:
@@ -49,7 +42,7 @@ def type_outputs(names: Sequence[str]) -> tuple[Output, ...]:
         Output(
             name=name,
             description=f"type: {MEANING_TEXTS.get(name, name)}",
-            color=COLOURS.get(name, FURTHER[place % len(FURTHER)]),
+            color=QUPATH_TYPES.get(name, further(place)),
         )
         for place, name in enumerate(names)
     )

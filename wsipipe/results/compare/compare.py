@@ -16,10 +16,9 @@ from wsipipe.results.compare.tally import Instances, Tally, tally
 from wsipipe.results.export.source import open_source
 from wsipipe.results.export.target import check_not_published, check_target, new_target
 from wsipipe.review.published import PublishedSlide
+from wsipipe.store.names import COMPARISON, COMPARISONS
 
-FIGURES, PICTURE = "comparison.json", "differences.png"
-FOLDER = "comparisons"
-"""Folder in ``OUT/SLIDE`` of comparisons without ``--to``."""
+FIGURES, PICTURE = COMPARISON, "differences.png"
 _MASK_IDS = (1, 255)
 
 
@@ -122,7 +121,7 @@ def check_folder(slide: str | Path, other: Path, to: Path | None = None, *, over
     result = open_source(slide).result
     resolved = other.resolve()
     name = resolved.parent.name if resolved.name == "slide.zarr" else resolved.name
-    path = to or result.folder / FOLDER / name
+    path = to or result.folder / COMPARISONS / name
     check_not_published(path, result.folder, result.manifest)
     check_target(path, overwrite=overwrite, marker=FIGURES)
     return path

@@ -6,24 +6,20 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from wsipipe.common.about import RESEARCH_USE_NOTICE
+from wsipipe.common.colours import BLACK, EXTRA, MATCHED, MISSED, WHITE
 from wsipipe.geometry import Region
-from wsipipe.results.compare.window import Colour, draw_window, worst_window
+from wsipipe.results.compare.window import draw_window, worst_window
 from wsipipe.store.arrays import read_region
 
 if TYPE_CHECKING:
     from wsipipe.results.compare.compare import Comparison
 
-MATCHED: Colour = (0, 158, 115)
-MISSED: Colour = (213, 94, 0)
-EXTRA: Colour = (0, 114, 178)
-"""Okabe and Ito's colours, which readers tell apart with every kind of colour vision."""
 PANEL_PX = 900
 WINDOW_UM = 150.0
 _MARGIN_PX, _TOP_PX, _BOTTOM_PX, _LEAST_RADIUS_PX = 20, 110, 60, 1.5
 _MOST_READ_PX = 4096
 _PALE = 0.55
 _BAR_UM = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
-_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
 def draw_differences(found: "Comparison") -> Image.Image:
@@ -38,7 +34,7 @@ def draw_differences(found: "Comparison") -> Image.Image:
     zoom = _zoom(found, window)
     width = 3 * _MARGIN_PX + overview.width + zoom.width
     height = _TOP_PX + max(overview.height, zoom.height) + _BOTTOM_PX
-    picture = Image.new("RGB", (width, height), _WHITE)
+    picture = Image.new("RGB", (width, height), WHITE)
     draw = ImageDraw.Draw(picture)
     _draw_head(draw, found)
     for left, panel, region in (
@@ -46,7 +42,7 @@ def draw_differences(found: "Comparison") -> Image.Image:
         (2 * _MARGIN_PX + overview.width, zoom, window),
     ):
         picture.paste(panel, (left, _TOP_PX))
-        draw.rectangle((left - 1, _TOP_PX - 1, left + panel.width, _TOP_PX + panel.height), outline=_BLACK)
+        draw.rectangle((left - 1, _TOP_PX - 1, left + panel.width, _TOP_PX + panel.height), outline=BLACK)
         _draw_bar(draw, (left, _TOP_PX + panel.height + 14), panel.width / region.width / found.slide.mpp)
     return picture
 
@@ -70,7 +66,7 @@ def grey_image(found: "Comparison", region: Region, size: tuple[int, int]) -> Im
             grey = np.asarray(Image.fromarray(pixels).convert("L").resize(size, Image.Resampling.BOX))
             pale = np.rint(255 - (255.0 - grey) * _PALE).astype(np.uint8)
             return Image.fromarray(pale).convert("RGB")
-    return Image.new("RGB", size, _WHITE)
+    return Image.new("RGB", size, WHITE)
 
 
 def _overview(found: "Comparison", part: Region, window: Region) -> Image.Image:
@@ -97,7 +93,7 @@ def _overview(found: "Comparison", part: Region, window: Region) -> Image.Image:
         for x, y, radius in places:
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
     box = ((window.x - part.x), (window.y - part.y), (window.end_x - part.x), (window.end_y - part.y))
-    draw.rectangle(tuple(round(edge * scale) for edge in box), outline=_BLACK, width=2)
+    draw.rectangle(tuple(round(edge * scale) for edge in box), outline=BLACK, width=2)
     return picture
 
 
@@ -119,10 +115,10 @@ def _zoom(found: "Comparison", window: Region) -> Image.Image:
 def _draw_head(draw: ImageDraw.ImageDraw, found: "Comparison") -> None:
     scores = found.scores
     title = f"{found.slide.slide_id} compared with {found.other.name.rpartition('/')[2]}"
-    draw.text((_MARGIN_PX, 12), title, _BLACK, _font(20))
+    draw.text((_MARGIN_PX, 12), title, BLACK, _font(20))
     names = {"Dice": "dice", "AJI": "aji", "PQ": "pq", "F1": "f1"}
     figures = "   ".join(f"{name} {scores[key]:.3f}" for name, key in names.items())
-    draw.text((_MARGIN_PX, 42), f"{figures}   {RESEARCH_USE_NOTICE}", _BLACK, _font(16))
+    draw.text((_MARGIN_PX, 42), f"{figures}   {RESEARCH_USE_NOTICE}", BLACK, _font(16))
     left = float(_MARGIN_PX)
     for key, colour, meaning in (
         ("matched", MATCHED, "matched (IoU > 0.5)"),
@@ -130,8 +126,8 @@ def _draw_head(draw: ImageDraw.ImageDraw, found: "Comparison") -> None:
         ("extra", EXTRA, "extra: in the result alone"),
     ):
         text = f"{int(scores[key]):,} {meaning}"
-        draw.rectangle((left, 76, left + 22, 92), fill=colour, outline=_BLACK)
-        draw.text((left + 30, 74), text, _BLACK, _font(16))
+        draw.rectangle((left, 76, left + 22, 92), fill=colour, outline=BLACK)
+        draw.text((left + 30, 74), text, BLACK, _font(16))
         left += 30 + draw.textlength(text, _font(16)) + 28
 
 
@@ -139,9 +135,9 @@ def _draw_bar(draw: ImageDraw.ImageDraw, corner: tuple[float, float], px_per_um:
     fitting = [length for length in _BAR_UM if length * px_per_um <= PANEL_PX / 3]
     length_um = fitting[-1] if fitting else _BAR_UM[0]
     x, y = corner
-    draw.rectangle((x, y, x + length_um * px_per_um, y + 5), fill=_BLACK)
+    draw.rectangle((x, y, x + length_um * px_per_um, y + 5), fill=BLACK)
     text = f"{length_um} um" if length_um < 1000 else f"{length_um / 1000:g} mm"
-    draw.text((x, y + 9), text, _BLACK, _font(16))
+    draw.text((x, y + 9), text, BLACK, _font(16))
 
 
 def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

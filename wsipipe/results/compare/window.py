@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import numpy as np
 from scipy import ndimage
 
+from wsipipe.common.colours import Rgb
 from wsipipe.geometry import Array, Region
 from wsipipe.results.compare.tally import Tally
 from wsipipe.results.export.overlay import outlines
 
-Colour = tuple[int, int, int]
 FILL_SHARE = 0.45
 
 
@@ -44,7 +44,7 @@ def worst_window(tally: Tally, part: Region, side_px: int) -> Region:
     return Region(part.y + top, part.x + left, height, width)
 
 
-def draw_window(background: Array, layers: Iterable[tuple[Array, Colour, bool]], times: int) -> Array:
+def draw_window(background: Array, layers: Iterable[tuple[Array, Rgb, bool]], times: int) -> Array:
     """Draw outlines of nuclei, two px wide, and fill some of them.
 
     Args:

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import zarr
 
+from wsipipe.common.colours import NUCLEUS
 from wsipipe.geometry import Array, Region
 from wsipipe.store.arrays import read_region
 from wsipipe.store.encoding import NOT_COMPUTED
 from wsipipe.store.ome_metadata import LabelClass
 
-OUTLINE = (0, 240, 255)
-"""Cyan: it stands out on haematoxylin and eosin, also for readers who do not tell red from green."""
 CLASS_SHARE = 0.25
 _WHITE = 255
 
@@ -46,7 +45,7 @@ class Overlay:
             self._tint(picture, region, self.classes)
         if self.nuclei is not None:
             labels = read_region(self.nuclei, region.grown(1), 0)
-            picture[outlines(labels)] = OUTLINE
+            picture[outlines(labels)] = NUCLEUS
         return np.rint(picture).astype(np.uint8)
 
     def _tint(self, picture: Array, region: Region, classes: zarr.Array) -> None:

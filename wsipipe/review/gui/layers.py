@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
+from wsipipe.common.colours import NUCLEUS
 from wsipipe.geometry import Array, Region
 from wsipipe.review.gui.lazy_arrays import LazyArray, outlined, plane, rgb, thinned
 from wsipipe.review.slide import ReviewedSlide
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
 LayerData = tuple[LazyArray | list[LazyArray], dict[str, Any], str]
 """Data, settings and kind of a layer, as napari's readers return them."""
-NUCLEUS_COLOUR = (0.0, 0.9, 0.2, 1.0)
-"""Green, since neither haematoxylin nor eosin is green."""
+NUCLEUS_COLOUR = (*(part / 255 for part in NUCLEUS), 1.0)
 CLASS_OPACITY = 0.25
 TRANSPARENT = (0.0, 0.0, 0.0, 0.0)
 _LONGEST_PX = 1024
@@ -93,7 +93,7 @@ def _labels(result: Result, name: str, arrays: list[zarr.Array], outlines: bool)
     about = _attributes(result, group)["image-label"]
     settings = {
         "name": name,
-        "visible": name != "tissue",
+        "visible": name not in ("tissue", "quality"),
         "opacity": 1.0 if name == "nuclei" else CLASS_OPACITY,
         "colormap": _colours(about),
         "features": _names(about),

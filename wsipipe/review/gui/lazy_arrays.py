@@ -137,23 +137,3 @@ def _every_second(finer: LazyArray) -> LazyArray:
         return finer[wide.y : wide.end_y, wide.x : wide.end_x][::2, ::2]
 
     return LazyArray((*shape, *finer.shape[2:]), finer.dtype, read)
-
-
-def class_outlines(shape: tuple[int, int], read: Read, number_of: Callable[[Array], Array]) -> LazyArray:
-    """Return outlines as class numbers, uint8.
-
-    With classes in place of ids, no two ids share a colour by chance.
-
-    Args:
-        shape: Shape of the level.
-        read: Function that returns the labels of a region, which may extend beyond the level.
-        number_of: Function that returns the class numbers (n,) of ids, 0 for hidden classes.
-    """
-
-    def read_classes(region: Region) -> Array:
-        lines = edges(read(region.grown(1)))
-        ids, at = np.unique(lines, return_inverse=True)
-        numbers = np.where(ids == 0, 0, number_of(ids))
-        return numbers.astype(np.uint8)[at].reshape(lines.shape)
-
-    return LazyArray(shape, np.uint8, read_classes)

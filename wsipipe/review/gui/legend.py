@@ -1,4 +1,4 @@
-"""Legend of the classes, and overview map of the slide."""
+"""Legend of the classes, sliders of opacity, and overview map of the slide."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -6,55 +6,40 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import QPointF, QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPen, QPixmap
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
+from wsipipe.common.colours import RIM, Rgb
 from wsipipe.geometry import Array, Region
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QMouseEvent
 
-RGB = tuple[int, int, int]
+_SWATCH_PX = 12
+_SLIDERS = (("nuclei", "nuclei", 100), ("tissue_class", "tissue", 25), ("p", "probabilities", 0))
 
 
 class Legend(QWidget):
-    """Colour, visibility and count of each class, and sliders of opacity.
+    """Colour, visibility and count of each class.
 
     Attributes:
         toggled: Emitted with a class and whether it is shown.
-        faded: Emitted with ``nuclei``, ``tissue_class`` or ``p`` and an opacity in [0, 1].
     """
 
     toggled = Signal(str, bool)
-    faded = Signal(str, float)
 
     def __init__(self) -> None:
         super().__init__()
         self.boxes: dict[str, QCheckBox] = {}
-        self.sliders: dict[str, QSlider] = {}
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        self._rows = QVBoxLayout()
-        layout.addLayout(self._rows)
-        sliders = QFormLayout()
-        for name, shown, start in (
-            ("nuclei", "nuclei", 100),
-            ("tissue_class", "tissue", 25),
-            ("p", "probabilities", 0),
-        ):
-            slider = QSlider(Qt.Orientation.Horizontal)
-            slider.setRange(0, 100)
-            slider.setValue(start)
-            slider.valueChanged.connect(lambda value, name=name: self.faded.emit(name, value / 100))
-            self.sliders[name] = slider
-            sliders.addRow(f"{shown}:", slider)
-        layout.addLayout(sliders)
+        self._rows = QGridLayout(self)
+        self._rows.setContentsMargins(0, 0, 0, 0)
+        self._rows.setVerticalSpacing(0)
 
-    def show_counts(self, colours: Mapping[str, RGB], counts: Mapping[str, int]) -> None:
+    def show_counts(self, colours: Mapping[str, Rgb], counts: Mapping[str, int]) -> None:
         """Update the rows; add rows of new classes."""
         for name, colour in colours.items():
             if name not in self.boxes:
                 self._add_row(name, colour)
-            self.boxes[name].setText(f"{name}  ({counts.get(name, 0):,})")
+            self.boxes[name].setText(f"{name}  {counts.get(name, 0):,}")
 
     def clear(self) -> None:
         """Remove all rows."""
@@ -63,15 +48,44 @@ class Legend(QWidget):
             box.deleteLater()
         self.boxes.clear()
 
-    def _add_row(self, name: str, colour: RGB) -> None:
+    def _add_row(self, name: str, colour: Rgb) -> None:
         box = QCheckBox(name)
-        swatch = QPixmap(12, 12)
-        swatch.fill(QColor(*colour))
+        swatch = QPixmap(_SWATCH_PX, _SWATCH_PX)
+        swatch.fill(QColor(*RIM))
+        painter = QPainter(swatch)
+        painter.fillRect(1, 1, _SWATCH_PX - 2, _SWATCH_PX - 2, QColor(*colour))
+        painter.end()
         box.setIcon(QIcon(swatch))
         box.setChecked(True)
+        box.setToolTip(f"show or hide {name}")
         box.toggled.connect(lambda shown, name=name: self.toggled.emit(name, shown))
+        self._rows.addWidget(box, *divmod(len(self.boxes), 2))
         self.boxes[name] = box
-        self._rows.addWidget(box)
+
+
+class Opacities(QWidget):
+    """Sliders of opacity.
+
+    Attributes:
+        faded: Emitted with ``nuclei``, ``tissue_class`` or ``p`` and an opacity in [0, 1].
+    """
+
+    faded = Signal(str, float)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sliders: dict[str, QSlider] = {}
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for name, shown, start in _SLIDERS:
+            slider = QSlider(Qt.Orientation.Horizontal)
+            slider.setRange(0, 100)
+            slider.setValue(start)
+            slider.valueChanged.connect(lambda value, name=name: self.faded.emit(name, value / 100))
+            self.sliders[name] = slider
+            layout.addWidget(QLabel(shown))
+            layout.addWidget(slider)
+        layout.addStretch()
 
 
 class OverviewMap(QLabel):
@@ -82,8 +96,8 @@ class OverviewMap(QLabel):
     """
 
     clicked = Signal(float, float)
-    WIDTH_PX = 260
-    MAX_HEIGHT_PX = 220
+    WIDTH_PX = 150
+    MAX_HEIGHT_PX = 150
 
     def __init__(self) -> None:
         super().__init__()

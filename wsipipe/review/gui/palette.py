@@ -4,13 +4,11 @@ from collections import Counter
 
 import numpy as np
 
+from wsipipe.common.colours import NUCLEUS, Rgb, further, on_slide
 from wsipipe.geometry import Array
 from wsipipe.review.slide import ReviewedSlide
 
-RGB = tuple[int, int, int]
 NO_CLASS = "no class"
-_NO_CLASS_RGB: RGB = (0, 230, 50)
-_SPARE: tuple[RGB, ...] = ((255, 140, 0), (0, 200, 220), (230, 60, 200), (250, 230, 60), (130, 90, 250))
 
 
 class Palette:
@@ -81,13 +79,23 @@ class Palette:
             self.names.append(name)
         return self.names.index(name or NO_CLASS) + 1
 
-    def colour(self, name: str) -> RGB:
+    def colour(self, name: str) -> Rgb:
         """Return the colour of a class."""
-        known = {item.name: item.rgb for item in self._slide.published.classes}
-        known |= self._slide.published.nucleus_types
+        published = self._slide.published
+        known = {item.name: item.rgb for item in published.classes}
+        known |= {one: on_slide(one, rgb) for one, rgb in published.nucleus_types.items()}
         if name in known:
             return known[name]
-        return _NO_CLASS_RGB if name == NO_CLASS else _SPARE[self.names.index(name) % len(_SPARE)]
+        return NUCLEUS if name == NO_CLASS else further(self.names.index(name))
+
+    def outline_colour(self, name: str) -> Rgb:
+        """Return the colour of the outlines of a class.
+
+        It is that of nuclei without a class where the class is that of the tissue: the pink, purple and grey
+        of tissue classes are not seen on the slide.
+        """
+        is_tissue = name in {item.name for item in self._slide.published.classes}
+        return NUCLEUS if is_tissue and name not in self._slide.published.nucleus_types else self.colour(name)
 
     def shown_numbers(self, ids: Array) -> Array:
         """Return class numbers (n,) uint8, 0 for hidden classes."""

@@ -1,6 +1,7 @@
 """Parts of the review panel: lists, buttons, keys, legend and overview."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
@@ -17,7 +18,8 @@ from qtpy.QtWidgets import (
 )
 
 from wsipipe.errors import WsipipeError
-from wsipipe.review.gui.legend import Legend, OverviewMap
+from wsipipe.review.gui import keys_help
+from wsipipe.review.gui.legend import Legend, Opacities, OverviewMap
 from wsipipe.review.gui.slide_list import SlideList
 from wsipipe.review.gui.tools import TOOLS
 
@@ -38,6 +40,10 @@ EDITS = {
 }
 """Key of each edit."""
 STEPS = {"previous": (-1, "H"), "next": (1, "N")}
+KEYS = {name: key for name, (_, key) in STEPS.items()} | EDITS
+"""Key of each button that has one."""
+HELP = "keys"
+_MARGINS_PX, _SPACING_PX = (4, 2, 4, 2), 3
 
 
 class Panel(QWidget):
@@ -50,12 +56,14 @@ class Panel(QWidget):
 
     Attributes:
         folder_requested: Emitted by the button for another folder.
+        folder_chosen: Emitted with the folder to open.
         step_requested: Emitted with 1 for the next item of the queue, -1 for the previous one.
         edit_requested: Emitted with a name in :data:`EDITS`.
         tool_requested: Emitted with a name in :data:`wsipipe.review.gui.tools.TOOLS`.
     """
 
     folder_requested = Signal()
+    folder_chosen = Signal(Path)
     step_requested = Signal(int)
     edit_requested = Signal(str)
     tool_requested = Signal(str)
@@ -65,7 +73,7 @@ class Panel(QWidget):
         self.viewer = napari_viewer
         self.buttons: dict[str, QPushButton] = {}
         self._build()
-        for name, key in (EDITS | {name: key for name, (_, key) in STEPS.items()}).items():
+        for name, key in (KEYS | {HELP: keys_help.KEY}).items():
             napari_viewer.bind_key(key, self._pressing(name), overwrite=True)
 
     def connect_slot(self, signal: "SignalInstance", slot: Callable[..., None]) -> None:
@@ -107,7 +115,7 @@ class Panel(QWidget):
     def _build(self) -> None:
         self.message = QLabel("Open a folder of results.")
         self.message.setWordWrap(True)
-        self.legend, self.overview = Legend(), OverviewMap()
+        self.legend, self.opacities, self.overview = Legend(), Opacities(), OverviewMap()
         inside = QWidget()
         layout = QVBoxLayout(inside)
         for title, part in (
@@ -115,28 +123,35 @@ class Panel(QWidget):
             ("queue", self._queue_part()),
             ("edit the selected nuclei", self._edits_part()),
             ("tools", self._tools_part()),
-            ("overview", self.overview),
+            ("overview and opacity", _row(self.overview, self.opacities)),
             ("classes", self.legend),
         ):
             group = QGroupBox(title)
             box = QVBoxLayout(group)
-            box.setContentsMargins(4, 4, 4, 4)
+            box.setContentsMargins(*_MARGINS_PX)
             box.addWidget(part)
             layout.addWidget(group)
         layout.addStretch()
+        layout.setSpacing(_SPACING_PX)
+        layout.setContentsMargins(*_MARGINS_PX)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inside)
         panel = QVBoxLayout(self)
         panel.setContentsMargins(0, 0, 0, 0)
+        panel.setSpacing(_SPACING_PX)
         panel.addWidget(scroll)
         panel.addWidget(self.message)
         self.setMinimumWidth(300)
 
     def _slides_part(self) -> QWidget:
         self.slide_list = SlideList()
-        return _column(self._button("open folder", self.folder_requested.emit), self.slide_list)
+        buttons = _row(
+            self._button("open folder", self.folder_requested.emit),
+            self._button(HELP, lambda: keys_help.show_keys(self, KEYS), keys_help.KEY),
+        )
+        return _column(self.slide_list, buttons)
 
     def _queue_part(self) -> QWidget:
         self.queue_kind, self.queue_label = QComboBox(), QLabel("")
@@ -165,7 +180,8 @@ class Panel(QWidget):
         return _grid(buttons)
 
     def _button(self, name: str, clicked: Callable[[], None], key: str = "") -> QPushButton:
-        button = QPushButton(name)
+        shown = key.replace("Control", "Ctrl").replace("Shift", "⇧")
+        button = QPushButton(f"{name}  {shown}" if key else name)
         button.setToolTip(f"{name} ({key})" if key else name)
         button.clicked.connect(lambda: clicked())
         self.buttons[name] = button
@@ -188,6 +204,7 @@ def _boxed(kind: type[QHBoxLayout | QVBoxLayout], parts: tuple[QWidget, ...]) ->
     box = QWidget()
     layout = kind(box)
     layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(_SPACING_PX)
     for part in parts:
         layout.addWidget(part)
     return box
@@ -197,6 +214,7 @@ def _grid(buttons: Mapping[str, QPushButton]) -> QWidget:
     box = QWidget()
     layout = QGridLayout(box)
     layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(_SPACING_PX)
     for number, button in enumerate(buttons.values()):
         layout.addWidget(button, number // 3, number % 3)
     return box

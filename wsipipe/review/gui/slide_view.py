@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from napari.utils.events import Event
 
 _MARGIN = 6
-_MIN_FIELD_PX = 120
+CONTEXT_UM = 120.0
+"""Least side of the field around an item of a queue."""
 _CLICK_PX = 3
 """A click may move the pointer by up to this many px of the window."""
 
@@ -95,10 +96,10 @@ class SlideView:
 
     def go_to(self, region: Region) -> None:
         """Show a region with its surroundings."""
-        side = max(_MIN_FIELD_PX, _MARGIN * max(region.shape))
-        self.centre_on(region.y + region.height / 2 - 0.5, region.x + region.width / 2 - 0.5)
         camera, mpp = self._viewer.scene.camera, self._session.published.mpp
-        camera.zoom = min(self._viewer.canvas.size) / (side * mpp)
+        side_um = max(CONTEXT_UM, _MARGIN * max(region.shape) * mpp)
+        self.centre_on(region.y + region.height / 2 - 0.5, region.x + region.width / 2 - 0.5)
+        camera.zoom = min(self._viewer.canvas.size) / side_um
         if self.tool in PAINT_MODES:
             self.paint_layer.open(self.visible)
 

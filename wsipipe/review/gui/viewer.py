@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -16,11 +17,19 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from wsipipe.review.gui.layers import LayerData
+    from wsipipe.review.gui.reference import Reference
 
 CONTOUR_PX = 1
 
 
-def view(path: Path, user: str | None = None, reviews: Path | None = None, review: bool = True) -> None:
+def view(
+    path: Path,
+    user: str | None = None,
+    reviews: Path | None = None,
+    review: bool = True,
+    reference: "Reference | None" = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> None:
     """Open results or a slide in napari.
 
     Return when the window is closed.
@@ -30,6 +39,8 @@ def view(path: Path, user: str | None = None, reviews: Path | None = None, revie
         user: Name of the reviewer; the login name by default.
         reviews: Folder of journals, if not that of the result.
         review: Whether to show the review panel.
+        reference: Other nuclei of the slide, shown as a layer of their own.
+        say: Called with what is being done, before it is done.
 
     Raises:
         NoResultError: There is no result or slide.
@@ -41,19 +52,25 @@ def view(path: Path, user: str | None = None, reviews: Path | None = None, revie
     if not (path.is_dir() and results):
         _view_slide(path)
         return
-    result = open_published(results[0]).result
+    published = open_published(results[0])
+    say("Starting napari ...")
     napari = need_napari(path)
-    viewer = napari.Viewer(title=f"{result.attributes['slide_id']} - {RESEARCH_USE_NOTICE}")
+    say("Opening the window ...")
+    viewer = napari.Viewer(title=f"{published.slide_id} - {RESEARCH_USE_NOTICE}")
     panel = None
     if review:
         from wsipipe.review.gui.widget import ReviewWidget
 
-        panel = ReviewWidget(viewer, user=user, reviews=reviews)
+        panel = ReviewWidget(viewer, user=user, reviews=reviews, reference=reference)
         viewer.window.add_dock_widget(panel, name="review", area="right")
-        panel.open_folder(path)
+        panel.open_soon(path)
     else:
-        add_layers(viewer, result)
-    viewer.reset_view()
+        add_layers(viewer, published.result)
+        if reference:
+            from wsipipe.review.gui.reference import add_reference
+
+            add_reference(viewer, published, reference)
+        viewer.reset_view()
     napari.run()
     if panel:
         panel.release()

@@ -1,6 +1,5 @@
 """The review panel that docks in napari."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,10 +7,12 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from wsipipe.errors import WsipipeError
+from wsipipe.review.gui.button_edits import SELECTION_EDITS, TOOL
 from wsipipe.review.gui.label_writer import LabelWriter
 from wsipipe.review.gui.layers import take_layers, thumbnail
 from wsipipe.review.gui.panel import Panel
 from wsipipe.review.gui.queue_cursor import QueueCursor
+from wsipipe.review.gui.reference import Reference
 from wsipipe.review.gui.slide_view import SlideView
 from wsipipe.review.gui.tools import SELECT
 from wsipipe.review.queue import queue_kinds
@@ -23,16 +24,8 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent
 
 QUEUE_COUNT = 50
-_TOOL = "button"
-_SELECTION_EDITS: dict[str, Callable[[Session, list[int], str], object]] = {
-    "accept": lambda session, ids, _: session.accept(ids, _TOOL),
-    "reject": lambda session, ids, _: session.reject(ids, _TOOL),
-    "relabel": lambda session, ids, class_name: session.relabel(ids, class_name, _TOOL),
-    "delete": lambda session, ids, _: session.delete(ids, _TOOL),
-    "split": lambda session, ids, _: session.split(ids[0], None, _TOOL),
-    "merge": lambda session, ids, _: session.merge(ids, _TOOL),
-}
-"""Edits of the selected nuclei, given the class in the box."""
+_DRAWN_MS = 50
+"""Time in which the window is drawn, before a slide is opened."""
 
 
 class ReviewWidget(Panel):
@@ -42,13 +35,18 @@ class ReviewWidget(Panel):
         napari_viewer: The viewer of the window.
         user: Name of the reviewer; the login name by default.
         reviews: Folder of journals, if not that of the result.
+        reference: Other nuclei of the slide, for a folder of one slide.
     """
 
     def __init__(
-        self, napari_viewer: "napari.Viewer", user: str | None = None, reviews: Path | None = None
+        self,
+        napari_viewer: "napari.Viewer",
+        user: str | None = None,
+        reviews: Path | None = None,
+        reference: Reference | None = None,
     ) -> None:
         super().__init__(napari_viewer)
-        self._user, self._reviews = user, reviews
+        self._user, self._reviews, self._reference = user, reviews, reference
         self.session: Session | None = None
         self.view: SlideView | None = None
         self.queue = QueueCursor()
@@ -64,6 +62,7 @@ class ReviewWidget(Panel):
     def _connect(self) -> None:
         for signal, slot in (
             (self.folder_requested, self._ask_folder),
+            (self.folder_chosen, self.open_folder),
             (self.slide_list.slide_chosen, self.open_slide),
             (self.queue_kind.currentTextChanged, self.load_queue),
             (self.step_requested, self.step),
@@ -71,10 +70,15 @@ class ReviewWidget(Panel):
             (self.tool_requested, self.set_tool),
             (self.class_box.currentTextChanged, self._choose_class),
             (self.legend.toggled, self._show_class),
-            (self.legend.faded, self._fade),
+            (self.opacities.faded, self._fade),
             (self.overview.clicked, self._go_to),
         ):
             self.connect_slot(signal, slot)
+
+    def open_soon(self, path: Path) -> None:
+        """Open a folder when the window has been drawn, which says so meanwhile."""
+        self.show_message(f"Opening {path} ...")
+        QTimer.singleShot(_DRAWN_MS, lambda: self.folder_chosen.emit(path))
 
     def open_folder(self, path: Path) -> None:
         """List the results in a folder and open the first."""
@@ -87,6 +91,8 @@ class ReviewWidget(Panel):
         session = Session.open(path, self._user, self._reviews)
         self.session = session
         self.view = SlideView(self.viewer, session, self._after_edit, self.show_message)
+        if self._reference:
+            self.view.layers.add_reference(self._reference)
         self.overview.set_image(thumbnail(session))
         self.legend.clear()
         self.show_queues(queue_kinds(session.published))
@@ -151,7 +157,7 @@ class ReviewWidget(Panel):
 
     def edit(self, name: str) -> None:
         """Carry out an edit, named as in :data:`wsipipe.review.gui.panel.EDITS`."""
-        if name in _SELECTION_EDITS:
+        if name in SELECTION_EDITS:
             self._edit_selected(name)
         elif name == "comment":
             self._comment()
@@ -163,7 +169,7 @@ class ReviewWidget(Panel):
         if not view.selected:
             self.show_message("Select a nucleus first: click it, or step through the queue.")
             return
-        _SELECTION_EDITS[name](session, list(view.selected), self.class_box.currentText())
+        SELECTION_EDITS[name](session, list(view.selected), self.class_box.currentText())
         self._refresh()
 
     def _undo_or_redo(self, name: str) -> None:
@@ -177,7 +183,7 @@ class ReviewWidget(Panel):
         text, given = QInputDialog.getText(self, "Comment", "Note on this place:")
         if given and text:
             field = view.visible
-            session.comment(field.y + field.height / 2, field.x + field.width / 2, text, _TOOL)
+            session.comment(field.y + field.height / 2, field.x + field.width / 2, text, TOOL)
             self._refresh()
 
     def set_tool(self, tool: str) -> None:
@@ -213,7 +219,9 @@ class ReviewWidget(Panel):
             self.writer.schedule(self.session)
 
     def _show_edit_count(self, session: Session) -> None:
-        self.show_message(f"{session.published.slide_id}, {session.user}: {len(session.history.done)} edits")
+        count = len(session.history.done)
+        self.slide_list.show_edits(session.user, count)
+        self.show_message(f"{session.published.slide_id}, {session.user}: {count} edits")
 
     def _show_all(self) -> None:
         session, view = self._current()

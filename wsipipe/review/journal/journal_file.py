@@ -9,6 +9,7 @@ dropped.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,12 @@ from typing import Any, cast
 from wsipipe.common.about import __version__
 from wsipipe.common.atomic_files import storage_errors
 from wsipipe.errors import NoResultError, StorageError
-from wsipipe.review.journal.edit import JournalEntry, StoredEdit, edit_from
+from wsipipe.review.journal.edit import UNDOABLE, JournalEntry, StoredEdit, edit_from
 
 SCHEMA = 1
 SUFFIX = ".journal"
 _SUM_DIGITS = 16
+_KIND = re.compile(rb'\{"act":"(\w+)"')
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,15 @@ def read_journal(path: Path) -> JournalContents:
     header = _header(intact[0], path)
     entries = tuple(_entry(stored) for stored in intact[1:])
     return JournalContents(header, entries, length, len(data) - length, last)
+
+
+def count_edits(path: Path) -> int:
+    """Return the number of edits in force, without checking the journal.
+
+    A line is not decoded beyond its first word, so a long list of slides appears at once.
+    """
+    kinds = [found[1].decode() for found in map(_KIND.match, path.read_bytes().split(b"\n")) if found]
+    return sum((kind in UNDOABLE) + (kind == "redo") - (kind == "undo") for kind in kinds)
 
 
 def check_belongs(found: JournalHeader, wanted: JournalHeader, path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wsipipe.common.block_mean import block_mean
+from wsipipe.common.colours import BLUE, GREEN, PURPLE, VERMILLION, YELLOW
 from wsipipe.geometry import Array
 from wsipipe.stages.grid import CanvasGrid, tissue_downsample
 from wsipipe.stages.quality.focus import MARGIN_PX, WINDOW_HALF_CELLS, focus_scores
@@ -27,12 +28,12 @@ COARSEST_FOCUS_UM = 0.71
 """Um per px from which a canvas is too coarse to measure focus."""
 CLASSES = {
     "good tissue": LabelClass(1, "good tissue", (170, 200, 120)),
-    "blue": LabelClass(2, "blue ink", (0, 114, 178)),
-    "green": LabelClass(3, "green ink", (0, 158, 115)),
-    "red": LabelClass(4, "red ink", (213, 94, 0)),
+    "blue": LabelClass(2, "blue ink", BLUE),
+    "green": LabelClass(3, "green ink", GREEN),
+    "red": LabelClass(4, "red ink", VERMILLION),
     "black": LabelClass(5, "black ink", (40, 40, 40)),
-    "fold": LabelClass(6, "fold", (204, 121, 167)),
-    "blur": LabelClass(7, "blur", (240, 228, 66)),
+    "fold": LabelClass(6, "fold", PURPLE),
+    "blur": LabelClass(7, "blur", YELLOW),
 }
 
 

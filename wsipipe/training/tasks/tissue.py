@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from wsipipe.common.colours import TISSUE_CLASSES, further
 from wsipipe.errors import ConfigError
 from wsipipe.models.cards.card import ModelCard, Output, StainReference
 from wsipipe.models.cards.training_range import TrainingRange
@@ -30,21 +31,19 @@ from wsipipe.training.tasks.losses import tissue_loss
 from wsipipe.training.tasks.task import Activation
 from wsipipe.training.training_range import training_range
 
-KNOWN_CLASSES = {
-    "ADI": ("adipose", (245, 222, 120)),
-    "BACK": ("glass", (230, 230, 230)),
-    "DEB": ("debris", (150, 130, 90)),
-    "LYM": ("lymphocytes", (70, 90, 200)),
-    "MUC": ("mucus", (120, 200, 220)),
-    "MUS": ("smooth muscle", (200, 90, 90)),
-    "NORM": ("normal mucosa", (90, 180, 90)),
-    "STR": ("stroma", (240, 150, 190)),
-    "TUM": ("tumour epithelium", (150, 40, 120)),
-    "gland_benign": ("benign gland", (90, 180, 90)),
-    "gland_malignant": ("malignant gland", (150, 40, 120)),
-    "stroma": ("stroma", (240, 150, 190)),
+MEANINGS = {
+    "ADI": "adipose",
+    "BACK": "glass",
+    "DEB": "debris",
+    "LYM": "lymphocytes",
+    "MUC": "mucus",
+    "MUS": "smooth muscle",
+    "NORM": "normal mucosa",
+    "STR": "stroma",
+    "TUM": "tumour epithelium",
+    "gland_benign": "benign gland",
+    "gland_malignant": "malignant gland",
 }
-COLOURS = ((31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189), (140, 86, 75))
 BATCH = 16
 
 
@@ -190,5 +189,8 @@ def _join(predictions: Sequence[TilePredictions]) -> TilePredictions:
 
 
 def _output(name: str, index: int) -> Output:
-    description, colour = KNOWN_CLASSES.get(name, (name, COLOURS[index % len(COLOURS)]))
-    return Output(name=name, description=description, color=colour)
+    return Output(
+        name=name,
+        description=MEANINGS.get(name, name),
+        color=TISSUE_CLASSES.get(name, further(index)),
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wsipipe.pipeline.publishing import overview
-from wsipipe.pipeline.publishing.overview import _histogram, _thinned, _thumbnail
+from wsipipe.pipeline.publishing.overview import _fine_downsample, _histogram, _thinned, _thumbnail
 
 SHAPE = (90, 70)
 
@@ -29,11 +29,13 @@ class Canvas:
 @pytest.fixture
 def canvas(monkeypatch: pytest.MonkeyPatch) -> Canvas:
     monkeypatch.setattr(overview, "LONGEST_SIDE_PX", 30)
+    monkeypatch.setattr(overview, "panel_shape", lambda shape: (15, 15))
     return Canvas()
 
 
 def thumbnail(canvas: Canvas) -> np.ndarray:
-    grid = SimpleNamespace(shape_at=lambda downsample: canvas.pixels.shape[:2])
+    shape = canvas.pixels.shape[:2]
+    grid = SimpleNamespace(shape=tuple(16 * side for side in shape), shape_at=lambda downsample: shape)
     plan: Any = SimpleNamespace(facts=SimpleNamespace(grid=grid), downsample=lambda name: 16)
     inputs: Any = SimpleNamespace(canvas=canvas)
     return _thumbnail(plan, inputs)
@@ -70,3 +72,13 @@ def test_classes_are_thinned_for_the_eye_and_counted_whole(canvas: Canvas) -> No
     classes = np.random.default_rng(1).integers(0, 5, (1300, 40), np.uint8)
     assert _thinned(classes).shape == (30, 1)
     np.testing.assert_array_equal(_histogram(classes), np.bincount(classes.ravel(), minlength=256))
+
+
+@pytest.mark.parametrize(
+    ("shape", "downsample"), [((3008, 2240), 4), ((65_536, 65_536), 16), ((640, 460), 1), ((60, 40), 1)]
+)
+def test_the_slide_is_read_as_fine_as_it_is_drawn(shape: tuple[int, int], downsample: int) -> None:
+    plan: Any = SimpleNamespace(
+        facts=SimpleNamespace(grid=SimpleNamespace(shape=shape)), downsample=lambda name: 16
+    )
+    assert _fine_downsample(plan) == downsample

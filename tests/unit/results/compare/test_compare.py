@@ -11,10 +11,10 @@ import tifffile
 import zarr
 from PIL import Image
 
+from wsipipe.common.colours import EXTRA, MATCHED, MISSED
 from wsipipe.errors import ConfigError, ExitCode, NoResultError, WsipipeError
 from wsipipe.results.compare import compare as module
 from wsipipe.results.compare.compare import compare, write_comparison
-from wsipipe.results.compare.picture import EXTRA, MATCHED, MISSED
 from wsipipe.results.compare.window import worst_window
 from wsipipe.results.export.formats import export_result
 from wsipipe.store.names import NUCLEI_GEOJSON

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from wsipipe.common.colours import NUCLEUS
 from wsipipe.errors import ConfigError, NoResultError
 from wsipipe.geometry import Region
 from wsipipe.results.export import ome_tiff
-from wsipipe.results.export.overlay import OUTLINE, outlines
+from wsipipe.results.export.overlay import outlines
 from wsipipe.results.export.source import ExportOptions, ExportSource, open_source
 from wsipipe.review.sample import CLASSES, MPP
 from wsipipe.store.encoding import NOT_COMPUTED
@@ -69,8 +70,8 @@ def test_the_overlay_is_a_slide_of_the_right_scale(pristine: Result, tmp_path: P
     labels = np.pad(np.asarray(pristine.arrays.labels["nuclei"][0][...]), 1)
     lines = outlines(labels)
     # JPEG changes colours a little.
-    assert np.abs(picture[lines].astype(int).mean(axis=0) - OUTLINE).max() < 25
-    assert np.abs(picture[~lines].astype(int).mean(axis=0) - OUTLINE).max() > 60
+    assert np.abs(picture[lines].astype(int).mean(axis=0) - NUCLEUS).max() < 25
+    assert np.abs(picture[~lines].astype(int).mean(axis=0) - NUCLEUS).max() > 60
 
 
 def test_colours_of_the_overlay_are_exact(pristine: Result) -> None:
@@ -88,7 +89,7 @@ def test_colours_of_the_overlay_are_exact(pristine: Result) -> None:
     share = np.where(classes == NOT_COMPUTED, 0, 0.25)[..., None]
     wanted = image[100:400, 200:512]
     wanted = np.rint(wanted + share * (colours - wanted)).astype(np.uint8)
-    wanted[lines[100:400, 200:512]] = OUTLINE
+    wanted[lines[100:400, 200:512]] = NUCLEUS
     np.testing.assert_array_equal(picture, wanted)
     # The sister: without the margin the edge of a tile would be drawn as an outline.
     assert (outlines(np.pad(labels[100:400, 200:512], 1)) != lines[100:400, 200:512]).any()

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from wsipipe.common.colours import NUCLEUS, SHOWN_TYPES
 from wsipipe.geometry import Region
 from wsipipe.review import Session
-from wsipipe.review.gui.lazy_arrays import class_outlines, edges
+from wsipipe.review.gui.lazy_arrays import edges
+from wsipipe.review.gui.outlines import class_outlines
 from wsipipe.review.gui.palette import NO_CLASS, Palette
 
 WHOLE = Region(0, 0, 512, 512)
@@ -60,3 +62,19 @@ def test_hidden_classes_have_no_outlines(session: Session) -> None:
     palette.hidden = {"gland"}
     assert palette.number("gland") not in np.unique(level[:, :])
     np.testing.assert_array_equal(level[10:200:2, 7], level[:, :][10:200:2, 7])
+
+
+def test_outlines_of_tissue_classes_are_green_and_others_keep_their_colour(session: Session) -> None:
+    palette = Palette(session)
+    session.relabel([1], "mitosis")
+    palette.refresh()
+    assert [palette.outline_colour(name) for name in (NO_CLASS, "gland")] == [NUCLEUS] * 2
+    assert palette.colour("gland") == (40, 90, 240)
+    assert palette.outline_colour("mitosis") == palette.colour("mitosis") != NUCLEUS
+
+
+def test_types_have_the_colours_of_the_slide_and_not_of_files(session: Session) -> None:
+    session.published.__dict__["nucleus_types"] = {"inflammatory": (160, 90, 160), "gland": (1, 2, 3)}
+    palette = Palette(session)
+    assert palette.outline_colour("inflammatory") == SHOWN_TYPES["inflammatory"]
+    assert palette.outline_colour("gland") == (1, 2, 3)

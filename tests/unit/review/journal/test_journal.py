@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsipipe.errors import LockedError, StorageError
+from wsipipe.geometry import Region
 from wsipipe.review.journal.edit import Edit
 from wsipipe.review.journal.journal import Journal
-from wsipipe.review.journal.journal_file import JournalHeader, read_journal
+from wsipipe.review.journal.journal_file import JournalHeader, count_edits, read_journal
 
 HEADER = JournalHeader("slide-1", "p" * 64, "ann", (512, 512))
 
@@ -37,6 +38,18 @@ def test_edits_come_back_in_order_with_user_and_time(path: Path) -> None:
     assert [entry.edit.ids for entry in entries[:5]] == [(1,), (2,), (3,), (4,), (5,)]
     assert entries[-1].edit.value == "grüße"
     assert all(entry.user == "ann" and entry.at.endswith("+00:00") for entry in entries)
+
+
+def test_edits_in_force_are_counted_without_decoding(path: Path) -> None:
+    journal = filled(path)
+    journal.append(Edit(kind="visit", region=Region(0, 0, 9, 9)))
+    for number in (5, 4):
+        journal.append(Edit(kind="undo", of=number))
+    journal.append(Edit(kind="redo", of=4))
+    # The text of a comment is never taken for a kind.
+    journal.append(Edit(kind="comment", value='\n{"act":"accept"'))
+    journal.close()
+    assert count_edits(path) == 5
 
 
 @settings(deadline=None, max_examples=40)
