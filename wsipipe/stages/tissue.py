@@ -73,5 +73,5 @@ def tissue_stage(
 def tissue_write(name: str) -> Write:
     """Declare an array of tissue, published or not."""
     if name == TISSUE:
-        return Write(name, "label", "uint8", NOT_COMPUTED, legend=LEGEND)
+        return Write(name, "label", "uint8", NOT_COMPUTED, legend=LEGEND, polygons=True)
     return Write(name, "scratch", "uint8", NOT_COMPUTED)

@@ -79,9 +79,10 @@ class Workflow(BaseModel):
         The extents of patches do not affect it.
         """
         values: dict[str, Any] = self.model_dump(mode="json")
-        if not self.measure.positivity:
-            # Nothing is measured then, and plans stay those of workflows without the section.
+        if self.segment is None:
             del values["measure"]
+        elif not self.measure.positivity:
+            values["measure"] = {"positivity": False}
         values |= {name: params.causes() for name, params in self.networks().items()}
         return values | {name: {**values[name], "package": _package_of(name)} for name in self.further()}
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from wsipipe.geometry import Array
+from wsipipe.stages.quality.bubbles import find_bubbles
 from wsipipe.stages.quality.folds import find_blur, find_folds
 from wsipipe.stages.quality.ink import INKS, find_inks
 from wsipipe.stages.quality.measures import focus_measures, quality_measures
@@ -16,7 +17,7 @@ from wsipipe.tiling.optical_density import density_of
 def find_faults(
     rgb: Array, labels: Array, scores: Array, mpp: float, params: QualityParams
 ) -> tuple[dict[str, Array], Table]:
-    """Find ink, folds and blur, and measure the slide.
+    """Find ink, folds, blur and bubbles, and measure the slide.
 
     Args:
         rgb: Overview, (H, W, 3) uint8, at about 8 um/px.
@@ -26,21 +27,23 @@ def find_faults(
         params: Thresholds.
 
     Returns:
-        Masks (H, W) bool of each ink, ``pen``, ``fold``, ``blur``, ``tissue`` and ``good`` tissue; and the
-        numbers by name, see :func:`quality_measures`.
+        Masks (H, W) bool of each ink, ``pen``, ``fold``, ``blur``, ``bubble``, ``tissue`` and ``good``
+        tissue; and the numbers by name, see :func:`quality_measures`.
     """
     scanned, tissue = labels != NOT_COMPUTED, labels == 1
     fine, coarse = scores
     if not scanned.any():
         none = np.zeros(labels.shape, np.bool_)
-        return dict.fromkeys((*INKS, "pen", "fold", "blur", "tissue", "good"), none), {}
+        return dict.fromkeys((*INKS, "pen", "fold", "blur", "bubble", "tissue", "good"), none), {}
     glass = glass_colour(rgb, scanned)
     density = density_of(rgb, scanned, glass)
     masks = find_inks(density, scanned, mpp, params)
     masks["pen"] = np.any([masks[name] for name in INKS], axis=0)
     masks["tissue"] = tissue
-    masks["fold"] = find_folds(density, tissue & ~masks["pen"], mpp, params)
-    masks["blur"] = find_blur(fine, coarse, tissue & ~masks["pen"] & ~masks["fold"], mpp, params)
-    masks["good"] = tissue & ~masks["pen"] & ~masks["fold"] & ~masks["blur"]
+    masks["bubble"] = find_bubbles(density, scanned & ~masks["pen"], mpp, params)
+    left = tissue & ~masks["pen"] & ~masks["bubble"]
+    masks["fold"] = find_folds(density, left, mpp, params)
+    masks["blur"] = find_blur(fine, coarse, left & ~masks["fold"], mpp, params)
+    masks["good"] = left & ~masks["fold"] & ~masks["blur"]
     measures = quality_measures(masks, density, glass, mpp)
     return masks, measures | focus_measures(fine, coarse, tissue & ~masks["pen"])
