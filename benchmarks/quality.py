@@ -70,7 +70,8 @@ def main() -> None:
 def scored(marked: Array, truth: Array, true_tissue: Array, tissue: Array) -> "Counter[tuple[str, str]]":
     """Return pixels by fault: true, found, hit, near (found within one px of the truth)."""
     # The mask of tissue has a margin, in which nothing can be blurred or folded.
-    marked = np.where(~true_tissue & (marked >= VALUES["fold"]), 0, marked)
+    outside = ~true_tissue & np.isin(marked, [VALUES["fold"], VALUES["blur"]])
+    marked = np.where(outside, 0, marked)
     counts: Counter[tuple[str, str]] = Counter()
     for name, value in VALUES.items():
         found, true = marked == value, truth == value

@@ -32,7 +32,7 @@ def finest_image(source: ExportSource) -> Any:
     path = source.options.dicom or _recorded(source)
     folder = path if path.is_dir() else path.parent
     headers = list(_headers(sorted(folder.iterdir()) if folder.is_dir() else []))
-    if path.is_file():
+    if not path.is_dir():
         series = [each.SeriesInstanceUID for name, each in headers if name == path]
         headers = [(name, each) for name, each in headers if each.SeriesInstanceUID in series]
     if not headers:

@@ -12,67 +12,84 @@ from scipy import ndimage
 
 from wsipipe.geometry import Array
 from wsipipe.stages.quality.params import QualityParams
-from wsipipe.tiling.morphology import closed
+from wsipipe.tiling.morphology import dilated, eroded, opened
 from wsipipe.tiling.optical_density import OpticalDensity
 
-LINE_UM = 40.0
+LINE_UM = 56.0
 """Width from which a dark structure is no line."""
-GAP_UM = 16.0
+GAP_UM = 32.0
+"""Gap in an outline that is closed."""
 LARGEST_UM = 5000.0
-_NEUTRAL = 3
-"""Least part of the densest channel that every other has: a third more in one is the colour of a dye."""
+_SHAPE_UM = 24.0
+_NEUTRAL_PERCENT = 60
+"""Least density of every channel in percent of the densest: dyes absorb one channel far less."""
 _ROUND_PERCENT = 75
 """Least area in percent of the circle around its centre that holds all of it."""
 _EIGHT = np.ones((3, 3), np.bool_)
 
 
-def find_bubbles(density: OpticalDensity, clear: Array, mpp: float, params: QualityParams) -> Array:
+def find_bubbles(density: OpticalDensity, scanned: Array, mpp: float, params: QualityParams) -> Array:
     """Return the areas within round, dark, neutral lines.
 
     Args:
         density: Optical densities of the overview, thousandths.
-        clear: Scanned pixels without ink, (H, W) bool.
+        scanned: Scanned pixels, (H, W) bool.
         mpp: Um per px of the overview.
         params: Thresholds.
 
     Returns:
         (H, W) bool, lines included.
     """
-    found = np.zeros_like(clear)
+    found = np.zeros_like(scanned)
     # No line is darker than the pixel itself: most slides end here.
     lowest = np.minimum(np.minimum(density.red, density.green), density.blue)
-    if not (clear & (lowest >= 1000 * params.bubble_od)).any():
+    if not (scanned & (lowest >= 1000 * params.bubble_od)).any():
         return found
-    lines = closed(_lines(density, mpp, params) & clear, GAP_UM / mpp)
-    labels, _ = ndimage.label(lines, _EIGHT)
+    lines = _lines(density, mpp, params) & scanned
+    reach = GAP_UM / 2 / mpp
+    labels, _ = ndimage.label(dilated(lines, reach), _EIGHT)
     most_px, least_px = LARGEST_UM / mpp, 2 * np.sqrt(params.min_bubble_um2 / np.pi) / mpp
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         sides = [part.stop - part.start for part in box]
-        if least_px <= min(sides) and max(sides) <= most_px:
-            own = labels[box] == number
-            filled = ndimage.binary_fill_holes(own)
-            if _is_bubble(own, filled, params.min_bubble_um2 / mpp**2):
-                found[box] |= filled
-    return found
+        if least_px <= min(sides) and max(sides) <= most_px + 2 * reach:
+            within = _within(labels[box] == number, reach, mpp)
+            if _is_bubble(lines[box] & within, within, params.min_bubble_um2 / mpp**2):
+                found[box] |= within
+    return found & scanned
 
 
 def _lines(density: OpticalDensity, mpp: float, params: QualityParams) -> Array:
-    side = 2 * round(LINE_UM / mpp / 2) + 1
+    """Return pixels of thin structures that are darker in all channels alike."""
+    side = 2 * round(LINE_UM / mpp / 2 - 0.5) + 1
     hats = [
         channel - ndimage.grey_opening(channel, (side, side))
         for channel in (density.red, density.green, density.blue)
     ]
     lowest, highest = np.minimum.reduce(hats), np.maximum.reduce(hats)
-    neutral = (_NEUTRAL + 1) * lowest >= _NEUTRAL * highest
+    neutral = 100 * lowest >= _NEUTRAL_PERCENT * highest
     return np.asarray((lowest >= 1000 * params.bubble_od) & neutral, np.bool_)
 
 
-def _is_bubble(line: Array, filled: Array, least_px: float) -> bool:
-    """Return whether a line is closed and round."""
-    area = int(filled.sum())
+def _within(line: Array, reach: float, mpp: float) -> Array:
+    """Return what a line encloses, without strands.
+
+    Args:
+        line: Line that was dilated by ``reach``, (h, w) bool.
+        reach: Px by which the result is smaller.
+        mpp: Um per px.
+    """
+    margin = int(reach + _SHAPE_UM / mpp) + 1
+    filled = ndimage.binary_fill_holes(np.pad(line, margin))
+    inner = np.s_[margin:-margin, margin:-margin]
+    return np.asarray(opened(eroded(filled, reach), _SHAPE_UM / mpp)[inner], np.bool_)
+
+
+def _is_bubble(line: Array, within: Array, least_px: float) -> bool:
+    """Return whether an area is large and round, and more than its outline."""
+    area = int(within.sum())
     if area < least_px or 5 * int(line.sum()) > 4 * area:
         return False
-    y, x = (each.astype(np.int64) for each in np.nonzero(filled))
+    y, x = (each.astype(np.int64) for each in np.nonzero(within))
     # Distances from the centre, times the number of pixels: whole numbers, however the slide lies.
     farthest = int(((area * y - y.sum()) ** 2 + (area * x - x.sum()) ** 2).max())
     return bool(100 * area**3 >= _ROUND_PERCENT * np.pi * farthest)

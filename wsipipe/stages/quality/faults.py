@@ -11,7 +11,11 @@ from wsipipe.stages.quality.params import QualityParams
 from wsipipe.store.encoding import NOT_COMPUTED
 from wsipipe.store.tables import Table
 from wsipipe.tiling.glass import glass_colour
+from wsipipe.tiling.morphology import dilated
 from wsipipe.tiling.optical_density import density_of
+
+_FRINGE_UM = 16.0
+"""Width of the darker fringe around a bubble."""
 
 
 def find_faults(
@@ -37,10 +41,12 @@ def find_faults(
         return dict.fromkeys((*INKS, "pen", "fold", "blur", "bubble", "tissue", "good"), none), {}
     glass = glass_colour(rgb, scanned)
     density = density_of(rgb, scanned, glass)
-    masks = find_inks(density, scanned, mpp, params)
+    bubble = find_bubbles(density, scanned, mpp, params)
+    # Outlines of bubbles are as dark and neutral as black ink, but thinner.
+    masks = find_inks(density, scanned & ~dilated(bubble, _FRINGE_UM / mpp), mpp, params)
+    masks["bubble"] = bubble
     masks["pen"] = np.any([masks[name] for name in INKS], axis=0)
     masks["tissue"] = tissue
-    masks["bubble"] = find_bubbles(density, scanned & ~masks["pen"], mpp, params)
     left = tissue & ~masks["pen"] & ~masks["bubble"]
     masks["fold"] = find_folds(density, left, mpp, params)
     masks["blur"] = find_blur(fine, coarse, left & ~masks["fold"], mpp, params)

@@ -166,7 +166,7 @@ def without_faults(labels: Array, masks: dict[str, Array], params: QualityParams
 
 
 def classes_of(masks: dict[str, Array], labels: Array) -> Array:
-    """Return the class of each pixel; ink hides bubbles, they folds, and folds blur."""
+    """Return the class of each pixel; ink hides folds, and folds hide blur."""
     classes = (labels == 1).astype(np.uint8)
     for name in ("blur", "fold", "bubble", "black", "red", "green", "blue"):
         classes[masks[name]] = CLASSES[name].value
