@@ -77,7 +77,7 @@ def find_cores(tissue: Mask, mpp: float, diameter_um: float | None = None) -> li
     names = [f"{_letters(row)}{column + 1}" for row, column in zip(rows, columns, strict=True)]
     _check_names(names)
     order = np.lexsort((columns, rows))
-    return [Core(names[i], *map(float, centres[i]), size) for i in order]
+    return [Core(names[i], float(centres[i, 0]), float(centres[i, 1]), size) for i in order]
 
 
 def _usual_diameter(tissue: Mask, mpp: float) -> float:

@@ -46,6 +46,7 @@ def library() -> ctypes.CDLL | None:
     found.own_labels.argtypes = [POINTER, NUMBER, NUMBER, POINTER, NUMBER, POINTER, NUMBER, NUMBER]
     found.moments.argtypes = [POINTER, NUMBER, NUMBER, NUMBER, POINTER]
     found.colour_sums.argtypes = [POINTER, POINTER, NUMBER, NUMBER, POINTER]
+    found.density_sums.argtypes = [POINTER, POINTER, POINTER, NUMBER, NUMBER, POINTER]
     found.texture_sums.argtypes = [POINTER, POINTER, POINTER, NUMBER, NUMBER, NUMBER, POINTER]
     found.count_sides.argtypes = [POINTER, NUMBER, NUMBER]
     found.trace.argtypes = [POINTER, POINTER, NUMBER, NUMBER, POINTER, POINTER]
@@ -107,6 +108,32 @@ def colour_sums(labels: Array, image: Array, count: int) -> Array | None:
         return None
     image, sums = np.ascontiguousarray(image), np.zeros((4, count + 1), np.int64)
     done = functions.colour_sums(labels.ctypes.data, image.ctypes.data, labels.size, count, sums.ctypes.data)
+    return sums[:, 1:] if done else None
+
+
+def density_sums(labels: Array, image: Array, count: int, tables: Array) -> Array | None:
+    """Return sums of the densities of two dyes in each label, and its area, or None.
+
+    Args:
+        labels: Labels (H, W) int32, 0..count.
+        image: RGB (H, W, 3) uint8.
+        count: Number of labels.
+        tables: Part of each colour value in each density, (2, 3, 256) int64.
+
+    Returns:
+        (3, count) int64: both sums, area.
+    """
+    functions = library()
+    usable = _is_usable(labels) and image.dtype == np.uint8 and image.shape == (*labels.shape, 3)
+    if functions is None or not usable:
+        return None
+    image, tables, sums = (
+        np.ascontiguousarray(image),
+        np.ascontiguousarray(tables),
+        np.zeros((3, count + 1), np.int64),
+    )
+    places = (array.ctypes.data for array in (labels, image, tables))
+    done = functions.density_sums(*places, labels.size, count, sums.ctypes.data)
     return sums[:, 1:] if done else None
 
 

@@ -101,6 +101,23 @@ int colour_sums(const int32_t* labels, const uint8_t* image, int64_t size, int64
     return 1;
 }
 
+// Sums of two densities by label; tables[(dye * 3 + channel) * 256 + value] is the part of a colour value in a density.
+// Rows of `sums` are the dyes and the area. Returns 0 where a label is too large.
+int density_sums(const int32_t* labels, const uint8_t* image, const int64_t* tables, int64_t size, int64_t count,
+                 int64_t* sums) {
+    for (int64_t i = 0; i < size; i++, image += 3) {
+        const int64_t label = labels[i];
+        if (!label) continue;
+        if (label < 0 || label > count) return 0;
+        for (int64_t dye = 0; dye < 2; dye++) {
+            const int64_t* const own = tables + 768 * dye;
+            sums[dye * (count + 1) + label] += own[image[0]] + own[256 + image[1]] + own[512 + image[2]];
+        }
+        sums[2 * (count + 1) + label]++;
+    }
+    return 1;
+}
+
 // Sums of grey levels, (red + 2 green + blue) / 4, by label. A label has 25 sums: area, grey, grey grey; of its pairs
 // of pixels that touch (also at a corner): number, squared difference, homogeneity[difference], sum, sum of squares,
 // product; then the pixels in each sixteenth of the grey levels. Returns 0 where a label is too large.

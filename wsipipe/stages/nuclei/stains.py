@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 
 from wsipipe.geometry import Array
+from wsipipe.stages.nuclei.compiled_outlines import density_sums
 
 Vector = tuple[float, float, float]
 HAEMATOXYLIN: Vector = (0.65111, 0.70119, 0.29049)
@@ -54,12 +55,16 @@ def mean_densities(labels: Array, image: Array, count: int, second: Vector) -> A
         count: Number of labels.
         second: Colour of the dye beside haematoxylin, :data:`EOSIN` or :data:`DAB`.
     """
+    tables = density_tables(second)
+    found = density_sums(labels, image, count, tables)
+    sums = _density_sums(labels, image, count, tables) if found is None else found
+    return (sums[:2] / sums[2] / UNIT).astype(np.float32)
+
+
+def _density_sums(labels: Array, image: Array, count: int, tables: Array) -> Array:
+    """Return the sums of :func:`density_sums` without compiled code."""
     place = np.flatnonzero(labels)
     label, pixels = labels.ravel()[place], image.reshape(-1, 3)[place]
-    areas = np.bincount(label, minlength=count + 1)[1:]
-    means = []
-    for tables in density_tables(second):
-        density = sum(table[pixels[:, channel]] for channel, table in enumerate(tables))
-        # Sums of integers below 2**53 are exact in float64.
-        means.append(np.bincount(label, density, count + 1)[1:] / areas / UNIT)
-    return np.stack(means).astype(np.float32)
+    densities = (sum(table[pixels[:, i]] for i, table in enumerate(dye)) for dye in tables)
+    # Sums of integers below 2**53 are exact in float64.
+    return np.stack([np.bincount(label, each, count + 1)[1:] for each in (*densities, None)])

@@ -86,8 +86,8 @@ def _texture_sums(labels: Array, image: Array, count: int) -> Array:
     label, level = labels.ravel()[place], grey.ravel()[place]
     sums = [_sum(label, each, count) for each in (np.ones_like(level), level, level**2)]
     first, one, two = (np.concatenate(each) for each in zip(*_neighbours(labels, grey), strict=True))
-    pairs = (np.ones_like(one), (one - two) ** 2, HOMOGENEITY[np.abs(one - two)])
-    pairs += (one + two, one**2 + two**2, one * two)
+    pairs = [np.ones_like(one), (one - two) ** 2, HOMOGENEITY[np.abs(one - two)]]
+    pairs += [one + two, one**2 + two**2, one * two]
     sums += [_sum(first, each, count) for each in pairs]
     bins = np.bincount(label * BINS + level * BINS // 256, minlength=(count + 1) * BINS)
     return np.concatenate([np.stack(sums), bins.reshape(-1, BINS)[1:].T.astype(np.int64)])

@@ -51,7 +51,8 @@ def blockiness(sums: Table) -> Table:
     median = (means[:, SIDE_PX // 2 - 1] + means[:, SIDE_PX // 2]) / 2
     if not median.all():
         return {}
-    return {"blockiness": np.float64((means[:, -1] / median - 1).max())}
+    strength = np.asarray((means[:, -1] / median - 1).max())
+    return {"blockiness": strength}
 
 
 def _line_sums(grey: Array, tissue: Array, cell_px: int) -> tuple[Array, Array]:

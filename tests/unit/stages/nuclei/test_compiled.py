@@ -20,6 +20,7 @@ from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.stages.nuclei.relabel import relabel
 from wsipipe.stages.nuclei.seeds import find_seeds
 from wsipipe.stages.nuclei.shape import mean_colours, shapes
+from wsipipe.stages.nuclei.stains import EOSIN, mean_densities
 from wsipipe.stages.nuclei.table import measure
 from wsipipe.stages.nuclei.texture import textures
 
@@ -135,6 +136,7 @@ def test_moments_colours_and_texture(seed, shape):
     image = np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
     assert_same(*both_ways(lambda: tuple(shapes(labels, count, (5, 6)))))
     assert_same(*both_ways(lambda: mean_colours(labels, image, count)))
+    assert_same(*both_ways(lambda: mean_densities(labels, image, count, EOSIN)))
     assert_same(*both_ways(lambda: tuple(textures(labels, image, count))))
 
 
