@@ -1,6 +1,6 @@
-"""Score ink, folds and blur found on synthetic slides against their exact truth.
+"""Score ink, folds, blur and bubbles found on synthetic slides against their exact truth.
 
-    python benchmarks/quality.py [--seeds N] [--height PX] [--width PX]
+    python benchmarks/quality.py [--seeds N] [--first-seed N] [--height PX] [--width PX]
 
 Prints for each fault the share of its area that was found (recall), the shares of what was found that are
 right (precision) or within one px of the truth; the healthy tissue marked by mistake, and the CPU time of
@@ -44,12 +44,13 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Score the faults found on synthetic slides.")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--height", type=int, default=2048)
     parser.add_argument("--width", type=int, default=3072)
     given = parser.parse_args()
     counts: Counter[tuple[str, str]] = Counter()
     seconds = 0.0
-    for seed in range(given.seeds):
+    for seed in range(given.first_seed, given.first_seed + given.seeds):
         slide = FaultySlide(seed, (given.height, given.width), MPP)
         marked, tissue, spent = classes(slide.rgb(Region(0, 0, *slide.shape)))
         seconds += spent
@@ -70,7 +71,8 @@ def main() -> None:
 def scored(marked: Array, truth: Array, true_tissue: Array, tissue: Array) -> "Counter[tuple[str, str]]":
     """Return pixels by fault: true, found, hit, near (found within one px of the truth)."""
     # The mask of tissue has a margin, in which nothing can be blurred or folded.
-    marked = np.where(~true_tissue & (marked >= VALUES["fold"]), 0, marked)
+    outside = ~true_tissue & np.isin(marked, [VALUES["fold"], VALUES["blur"]])
+    marked = np.where(outside, 0, marked)
     counts: Counter[tuple[str, str]] = Counter()
     for name, value in VALUES.items():
         found, true = marked == value, truth == value

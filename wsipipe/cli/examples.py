@@ -65,12 +65,23 @@ HELP_ENDS = {
         ),
         _LATER,
     ),
+    "import": HelpEnd(
+        (
+            "import labels.tif --slide slide.svs --out imported --labels-mpp 0.5",
+            "import qupath.geojson --slide slide.svs --out imported",
+        ),
+        _RUN,
+    ),
     "compare": HelpEnd(
         ("compare results/SLIDE --with other/SLIDE", "compare results/SLIDE --with labels.tif --json"), _LATER
     ),
     "verify": HelpEnd(("verify results", "verify results/SLIDE"), {1: "files are damaged or missing"}),
     "clean": HelpEnd(("clean results", "clean results --yes"), _LATER),
     "info": HelpEnd(("info slide.svs", "info slide.tif --mpp 0.5 --json"), {2: "the slide cannot be read"}),
+    "cores": HelpEnd(
+        ("cores microarray.svs --to cores", "cores slides/ --to cores --diameter-um 1000"),
+        {2: "some slides have no grid of cores"},
+    ),
     "index": HelpEnd(
         ("index slides/", "index slides.csv --to SHA256SUMS"), {2: "some slides cannot be read", **_LATER}
     ),
@@ -86,10 +97,11 @@ HELP_ENDS = {
     "certify": HelpEnd(
         (
             "certify nuclei_gmr_unet_0.5 --tiled",
+            "certify --slide results/SLIDE --sample 3",
             "certify my_weights.safetensors --write --picture certificate.png",
             "certify package.module:factory --json -",
         ),
-        {1: "the network failed"},
+        {1: "the network or the slide failed"},
     ),
     "train": HelpEnd(
         (

@@ -14,7 +14,8 @@ def export(
     format_name: Annotated[
         str,
         typer.Argument(
-            metavar="FORMAT", help="Format: csv, geojson, ome-tiff, wsinfer, coco, ome-zarr or anndata."
+            metavar="FORMAT",
+            help="Format: csv, geojson, ome-tiff, wsinfer, coco, ome-zarr, anndata, dicom-ann or dicom-seg.",
         ),
     ],
     slide: Annotated[
@@ -37,6 +38,10 @@ def export(
         Literal["nuclei", "tissue", "tissue_class", "image", "overlay"],
         typer.Option(help="Picture of an OME-TIFF."),
     ] = "nuclei",
+    dicom: Annotated[
+        Path | None,
+        typer.Option(help="DICOM slide that DICOM exports refer to (default: the one that was computed)."),
+    ] = None,
     old_tile: Annotated[bool, typer.Option("--tile", hidden=True)] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -53,7 +58,7 @@ def export(
             "No result was named. Name the folder of one slide, OUT/SLIDE, after the format; to export a "
             "network, run wsipipe models export WEIGHTS --to FILE."
         )
-    options = ExportOptions(tuple(only_class or ()), min_probability, layer)
+    options = ExportOptions(tuple(only_class or ()), min_probability, layer, dicom=dicom)
     written = export_result(format_name, slide, to, options, overwrite=overwrite)
     if as_json:
         found = {"path": str(written.path), "format": format_name, "size_bytes": written.size_bytes}

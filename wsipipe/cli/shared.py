@@ -16,7 +16,7 @@ from wsipipe.common.about import RESEARCH_USE_NOTICE
 
 ORDER = (
     *("run", "demo", "plan", "status", "retry", "view", "review", "export", "import", "compare", "verify"),
-    *("clean", "info", "index", "workflow", "models", "certify", "train", "evaluate", "synth"),
+    *("clean", "info", "index", "cores", "workflow", "models", "certify", "train", "evaluate", "synth"),
     *("doctor", "version"),
 )
 """Commands in the order in which people need them."""

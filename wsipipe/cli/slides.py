@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from wsipipe.cli.certify_slide import print_result
-from wsipipe.cli.shared import AsJson, Mpp, app, console, print_json, print_rows
+from wsipipe.cli.shared import AsJson, Mpp, app, console, print_json, print_rows, stderr
+from wsipipe.errors import ExitCode
 from wsipipe.store.manifest import MANIFEST
 
 
@@ -71,13 +72,39 @@ def info(
 
 
 @app.command()
+def cores(
+    slides: Annotated[list[str], typer.Argument(help="Files, folders, globs, or a manifest CSV.")],
+    to: Annotated[Path, typer.Option("--to", file_okay=False, help="Folder of the files NAME.geojson.")],
+    diameter_um: Annotated[
+        float | None, typer.Option(min=50, help="Diameter of a core in um (default: measured).")
+    ] = None,
+    mpp: Mpp = None,
+) -> int:
+    """Find the cores of tissue micro-arrays.
+
+    Writes them as regions A1, A2 and so on, for run --regions.
+    """
+    from wsipipe.pipeline.planning.core_files import write_cores
+    from wsipipe.tiling.collect import collect
+
+    failed: list[str] = []
+    for found in write_cores(collect(list(slides), mpp), to, diameter_um, failed.append):
+        console.print(
+            f"{found.path}: {len(found.names)} cores, {found.names[0]} to {found.names[-1]}", soft_wrap=True
+        )
+    for text in failed:
+        stderr.print(text, style="red", soft_wrap=True)
+    return int(ExitCode.SOME_SLIDES_FAILED if failed else ExitCode.OK)
+
+
+@app.command()
 def synth(
     out: Annotated[Path, typer.Argument(dir_okay=False, help="Slide to write, .svs or .tif.")],
     size: Annotated[int, typer.Option(min=256, help="Side of level 0 in px.")] = 4096,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     mpp: Annotated[float, typer.Option(help="um/px of level 0.")] = 0.25,
     faults: Annotated[
-        str, typer.Option(help="Faults, separated by commas: pen, fold, blur, pale, dark.")
+        str, typer.Option(help="Faults, separated by commas: pen, fold, blur, bubble, pale, dark.")
     ] = "",
 ) -> None:
     """Write a synthetic H&E-like slide with exact truth.

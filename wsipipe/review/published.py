@@ -61,10 +61,14 @@ class PublishedSlide:
 
     @cached_property
     def shape(self) -> tuple[int, int]:
-        """(height, width) of the nuclei, else of the image."""
-        labels = self.result.arrays.labels
-        array = labels["nuclei"][0] if "nuclei" in labels else self.result.arrays.image[0]
-        return int(array.shape[-2]), int(array.shape[-1])
+        """(height, width) of the canvas: of the nuclei, the image, or the tissue at its own scale."""
+        labels, image = self.result.arrays.labels, self.result.arrays.image
+        if "nuclei" in labels or image:
+            array = labels["nuclei"][0] if "nuclei" in labels else image[0]
+            return int(array.shape[-2]), int(array.shape[-1])
+        step = round(self.result.scale_um("labels/tissue")[0] / self.mpp)
+        height, width = labels["tissue"][0].shape
+        return int(height) * step, int(width) * step
 
     @cached_property
     def nuclei(self) -> NucleiIndex:
@@ -104,7 +108,8 @@ class PublishedSlide:
     def positivity(self) -> MeasureParams | None:
         """Thresholds of DAB; None where it was not measured."""
         workflow: Any = self.result.attributes.get("workflow", {})
-        return MeasureParams(**workflow["measure"]) if "measure" in workflow else None
+        measure = workflow.get("measure", {})
+        return MeasureParams(**measure) if measure.get("positivity") else None
 
     @cached_property
     def class_downsample(self) -> int:

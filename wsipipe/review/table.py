@@ -170,4 +170,8 @@ def _with_review(slide: ReviewedSlide, table: pa.Table) -> pa.Table:
     for field in REVIEW_FIELDS:
         table = table.append_column(field, pa.array(columns[field.name], field.type))
     schema = measured_schema(slide)
+    for field in schema:
+        # Results of earlier versions lack columns.
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     return table.select(schema.names).cast(schema)

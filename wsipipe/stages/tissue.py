@@ -15,6 +15,7 @@ from wsipipe.tiling.tissue_params import TissueParams
 TISSUE, TISSUE_FOUND = "labels/tissue/0", "scratch/tissue_found"
 OVERVIEW = "scratch/overview"
 """RGB that tissue was found in, for later stages: (3, y, x), white where nothing was scanned."""
+REGION_MARGIN_UM = 32.0
 LEGEND = (LabelClass(1, "tissue", (255, 200, 0)),)
 
 
@@ -43,6 +44,7 @@ def tissue_stage(
     downsample = tissue_downsample(grid.mpp)
     names: tuple[str, ...] = ("given_mask", "scanned") if given else ("overview", "scanned")
     names += ("overview",) if given and keep_overview else ()
+    names += ("regions",) if params.only_regions else ()
     reads = tuple(Read(each, downsample) for each in names)
 
     def kernel(shard: ShardInput) -> ShardOutput:
@@ -58,6 +60,12 @@ def tissue_stage(
             inside = np.zeros_like(computed)
             inside[region.scaled(1, downsample).clipped(computed.shape).slices] = True
             computed &= inside
+        if params.only_regions:
+            # Without a margin, nuclei on the outline of a region would be cut.
+            from wsipipe.tiling.morphology import dilated
+
+            near = dilated(shard.read("regions").pixels, REGION_MARGIN_UM / (grid.mpp * downsample))
+            computed &= near
         labels = np.where(computed, found, np.uint8(NOT_COMPUTED)).astype(np.uint8)
         arrays = {name: labels}
         if keep_overview:
@@ -73,5 +81,5 @@ def tissue_stage(
 def tissue_write(name: str) -> Write:
     """Declare an array of tissue, published or not."""
     if name == TISSUE:
-        return Write(name, "label", "uint8", NOT_COMPUTED, legend=LEGEND)
+        return Write(name, "label", "uint8", NOT_COMPUTED, legend=LEGEND, polygons=True)
     return Write(name, "scratch", "uint8", NOT_COMPUTED)

@@ -94,9 +94,10 @@ class Workflow(BaseModel):
         The extents of patches do not affect it.
         """
         values: dict[str, Any] = self.model_dump(mode="json")
-        if not self.measure.positivity:
-            # Nothing is measured then, and plans stay those of workflows without the section.
+        if self.segment is None and self.imported is None:
             del values["measure"]
+        elif not self.measure.positivity:
+            values["measure"] = {"positivity": False}
         if self.imported is None:
             del values["imported"]
         else:

@@ -5,6 +5,10 @@ import pyarrow as pa
 Affine = tuple[float, float, float]
 """(offset y, offset x, step): level-0 px = offset + step * px, in continuous px."""
 
+STAINS = ("haematoxylin_od_mean", "eosin_od_mean")
+"""Mean optical densities of dyes; that of eosin is null where DAB is measured instead."""
+TEXTURE = ("grey_std", "grey_entropy", "grey_contrast", "grey_homogeneity", "grey_correlation")
+"""Texture of the grey levels, see :mod:`wsipipe.stages.nuclei.texture`."""
 _FLOAT32 = (
     *(
         "area_um2",
@@ -16,6 +20,7 @@ _FLOAT32 = (
         "circularity",
     ),
     *("probability", "mean_red", "mean_green", "mean_blue"),
+    *(*STAINS, *TEXTURE),
 )
 
 ADDED = (
@@ -36,7 +41,7 @@ SCHEMA = pa.schema(
 )
 """Columns that are always measured in a shard.
 
-Colours are null without an image, the tissue class where none was computed.
+Colours, densities and texture are null without an image, the tissue class where none was computed.
 """
 
 TYPE_FIELDS = (pa.field("type", pa.string()), pa.field("type_probability", pa.float32()))

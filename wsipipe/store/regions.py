@@ -17,6 +17,13 @@ Regions = Mapping[str, shapely.Geometry]
 
 def write_regions(folder: Path, regions: Regions) -> Path:
     """Write the regions of a slide as GeoJSON into its folder; return the file."""
+    path = folder / REGIONS
+    path.write_text(regions_text(regions), encoding="ascii", newline="\n")
+    return path
+
+
+def regions_text(regions: Regions) -> str:
+    """Return the regions as GeoJSON of locked annotations."""
     features = [
         {
             "type": "Feature",
@@ -25,11 +32,7 @@ def write_regions(folder: Path, regions: Regions) -> Path:
         }
         for name, polygon in regions.items()
     ]
-    path = folder / REGIONS
-    path.write_text(
-        json.dumps({"type": "FeatureCollection", "features": features}), encoding="ascii", newline="\n"
-    )
-    return path
+    return json.dumps({"type": "FeatureCollection", "features": features})
 
 
 def published_regions(folder: Path) -> Regions:

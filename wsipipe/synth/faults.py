@@ -21,8 +21,8 @@ Mask = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.float64]
 Shape = Callable[[Places, Places], Mask]
 
-FAULTS = ("pen", "fold", "blur", "pale", "dark")
-VALUES = {"blue ink": 2, "green ink": 3, "red ink": 4, "black ink": 5, "fold": 6, "blur": 7}
+FAULTS = ("pen", "fold", "blur", "bubble", "pale", "dark")
+VALUES = {"blue ink": 2, "green ink": 3, "red ink": 4, "black ink": 5, "fold": 6, "blur": 7, "bubble": 8}
 """Values of the truth, those of ``labels/quality``."""
 BLUR_UM = 1.5
 """Standard deviation of the blur."""
@@ -34,6 +34,8 @@ _INKS = {
 }
 _FOLD_ENDS, _FOLD_SHIFT_UM = ((0.35, 0.15), (0.65, 0.45)), (40, -60)
 _BLUR_CENTRE, _BLUR_SHARE = (0.5, 0.7), 0.17
+_BUBBLE_CENTRE, _BUBBLE_SHARE = (0.12, 0.5), 0.09
+_BUBBLE_LINE_UM, _BUBBLE_LIGHT = 16.0, 0.35
 _STRENGTHS = {"pale": 0.12, "dark": 2.2}
 _NOISE_LEVELS = 3.0
 
@@ -77,7 +79,7 @@ class FaultySlide(SyntheticSlide):
     """
 
     def __init__(
-        self, seed: int, size_px: int | tuple[int, int], mpp: float = 0.25, faults: Iterable[str] = FAULTS[:3]
+        self, seed: int, size_px: int | tuple[int, int], mpp: float = 0.25, faults: Iterable[str] = FAULTS[:4]
     ) -> None:
         asked = check_faults(faults)
         super().__init__(seed, size_px, mpp)
@@ -89,6 +91,8 @@ class FaultySlide(SyntheticSlide):
         pixels = self._folded(region)
         for part, inside, _ in self._meeting(region, "blur"):
             _put(pixels, region, part, inside, self._blurred(part))
+        for part, inside, _ in self._meeting(region, "bubble"):
+            _put(pixels, region, part, inside, self._under_air(part))
         for part, inside, area in self._meeting(region, *_INKS):
             light = (np.array(_INKS[area.name][2]) + 1) / 246
             here = pixels[part.relative_to(region).slices]
@@ -124,10 +128,32 @@ class FaultySlide(SyntheticSlide):
         yield self._area(
             "blur", lambda y, x: np.hypot(y - centre[0], x - centre[1]) < radius, centre, centre, radius
         )
+        yield self._area("bubble", self._bubble(0), *self._bubble_box())
         wide = float(np.clip(0.03 * least, 25, 90))
         yield self._stroke("fold", extent * _FOLD_ENDS[0], extent * _FOLD_ENDS[1], wide)
         for name, (start, end, _) in _INKS.items():
             yield self._stroke(name, extent * start, extent * end, float(np.clip(0.03 * least, 30, 250)))
+
+    def _bubble(self, inset_um: float) -> Shape:
+        """Return the shape of the bubble, or of what lies within its outline."""
+        centre, _, radius = self._bubble_box()
+
+        def shape(y: Places, x: Places) -> Mask:
+            return np.hypot(y - centre[0], x - centre[1]) < radius - inset_um
+
+        return shape
+
+    def _bubble_box(self) -> tuple[Places, Places, float]:
+        extent = np.array(self.shape) * self.mpp
+        centre = extent * _BUBBLE_CENTRE
+        return centre, centre, _BUBBLE_SHARE * float(extent.min())
+
+    def _under_air(self, part: Region) -> Pixels:
+        """Return the pixels of a bubble: out of focus, with a dark outline."""
+        pixels = self._blurred(part)
+        line = ~self._bubble(_BUBBLE_LINE_UM)(*_centres(part, self.mpp))
+        pixels[line] = (pixels[line] * _BUBBLE_LIGHT).astype(np.uint8)
+        return pixels
 
     def _stroke(self, name: str, start: Places, end: Places, half_um: float) -> _Area:
         along = end - start

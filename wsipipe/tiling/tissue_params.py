@@ -16,6 +16,7 @@ class TissueParams(BaseModel):
         min_area_um2: Area below which pieces are removed.
         hole_um2: Area below which holes are filled.
         margin_um: Margin added around tissue, so that nuclei at its edge are inside.
+        only_regions: Whether only the regions of interest are computed, with a margin of 32 um.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,3 +30,4 @@ class TissueParams(BaseModel):
     min_area_um2: float = Field(default=10_000, ge=0)
     hole_um2: float = Field(default=40_000, ge=0)
     margin_um: float = Field(default=16, ge=0, le=500)
+    only_regions: bool = False

@@ -6,8 +6,9 @@ import pytest
 from wsipipe.geometry import Array, Region
 from wsipipe.stages.grid import CanvasGrid, tissue_downsample
 from wsipipe.stages.stage import Patch, ShardInput
-from wsipipe.stages.tissue import TISSUE, tissue_stage
+from wsipipe.stages.tissue import REGION_MARGIN_UM, TISSUE, tissue_stage
 from wsipipe.store.encoding import NOT_COMPUTED
+from wsipipe.tiling.morphology import dilated
 from wsipipe.tiling.tissue import TissueParams
 
 GRID = CanvasGrid((1024, 2048), 0.5, (0.0, 0.0), 2.0)
@@ -67,6 +68,20 @@ def test_a_mask_of_the_users_takes_the_place_of_the_computed_one() -> None:
     given = np.zeros((64, 128), bool)
     given[5:9, 100:110] = True
     np.testing.assert_array_equal(labels(given=given), given.astype(np.uint8))
+
+
+def test_only_regions_and_their_margin_are_computed() -> None:
+    stage = tissue_stage(TissueParams(only_regions=True), GRID, 256, None, given=False)
+    regions = np.zeros((64, 128), bool)
+    regions[20:30, 40:80] = True
+    pixels = {"overview": overview(), "scanned": np.ones((64, 128), bool), "regions": regions}
+    core = stage.core(GRID, (0, 0))
+    shard = ShardInput((0, 0), core, lambda name, around=None: Patch(pixels[name], core))
+    found = stage.kernel(shard).arrays[TISSUE]
+    near = dilated(regions, REGION_MARGIN_UM / 8)
+    assert near.sum() > regions.sum()
+    np.testing.assert_array_equal(found[near], labels()[near])
+    assert (found[~near] == NOT_COMPUTED).all()
 
 
 @pytest.mark.parametrize(

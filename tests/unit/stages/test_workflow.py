@@ -118,5 +118,5 @@ def test_quality_is_on_where_networks_run_and_one_key_switches_it() -> None:
     assert added is not None
     assert asked is not None
     assert (added.leave_out, asked.leave_out) == ((), ("pen",))
-    with pytest.raises(ConfigError, match="'pen', 'fold' or 'blur'"):
+    with pytest.raises(ConfigError, match="'pen', 'fold', 'blur' or 'bubble'"):
         load_workflow("nuclei", ["quality.leave_out=[dust]"])

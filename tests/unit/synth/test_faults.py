@@ -56,6 +56,7 @@ def test_any_region_is_a_crop_of_the_whole(slide, faulty, truth, box: tuple[int,
 
 def test_ink_multiplies_light_and_a_fold_has_two_sheets(plain, faulty, truth) -> None:
     blue = truth == VALUES["blue ink"]
+    blue[:, 430:] = False  # There it lies over the bubble.
     assert np.array_equal(faulty[blue], (plain[blue] * (np.array((31, 61, 151)) / 246)).astype(np.uint8))
     fold = truth == VALUES["fold"]
     density = [-np.log((pixels[fold].astype(float) + 1) / 246).mean() for pixels in (plain, faulty)]

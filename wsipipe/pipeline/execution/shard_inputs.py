@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import zarr
 
-from wsipipe.errors import ConfigError, InternalError
+from wsipipe.errors import ConfigError, InternalError, SlideError
 from wsipipe.geometry import Array, Region
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.stages.imported import GIVEN_LABELS, GIVEN_TYPES
@@ -101,6 +101,8 @@ class ShardInputs:
             return self._given_mask(read.downsample)
         if read.name in (GIVEN_LABELS, GIVEN_TYPES):
             return read_region(self._prepared(read.name), region, 0)
+        if read.name == "regions":
+            return self._regions(read.downsample)
         if read.name.startswith("image/"):
             pixels = self._image(read, region)
             # A copy only where the image is not stored.
@@ -139,13 +141,37 @@ class ShardInputs:
         path = self.plan.slide.mask_path
         if path is None:
             raise InternalError("A stage reads a given mask, but the slide has none. Plan the slide again.")
+        return read_given_mask(path, self.plan.facts.grid.extent_px0, *self._centres(downsample))
+
+    def _regions(self, downsample: int) -> Array:
+        """Return which px centres lie in a region of interest, (h, w) bool."""
+        # They import shapely, which is not needed to read slides.
+        from wsipipe.store.regions import within_regions
+        from wsipipe.tiling.regions import read_regions
+
+        path = self.plan.slide.regions_path
+        if path is None:
+            raise SlideError(
+                "only regions of interest are computed (tissue.only_regions), but the slide has none. Give "
+                "them with --regions or the manifest's column regions_path, or set tissue.only_regions=false."
+            )
+        regions = read_regions(path, self.plan.facts.grid.extent_px0)
+        y, x = self._centres(downsample)
+        found = np.zeros((y.size, x.size), np.bool_)
+        for row, centre in enumerate(y):
+            places = np.stack([np.full(x.size, centre), x], axis=1)
+            found[row] = np.any([*within_regions(regions, places).values()], axis=0)
+        return found
+
+    def _centres(self, downsample: int) -> tuple[Array, Array]:
+        """Return y (h,) and x (w,) of px centres in level-0 px."""
         grid = self.plan.facts.grid
         *offsets, step = grid.affine_at(downsample)
         y, x = (
             (np.arange(count) + 0.5) * step + offset
             for count, offset in zip(grid.shape_at(downsample), offsets, strict=True)
         )
-        return read_given_mask(path, grid.extent_px0, y, x)
+        return y, x
 
 
 def _channels_last(pixels: Array) -> Array:

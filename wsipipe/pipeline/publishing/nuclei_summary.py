@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from wsipipe.pipeline.execution.nuclei_part import nucleus_types
 from wsipipe.pipeline.planning.plan import Plan
-from wsipipe.stages.nuclei.positivity import h_score
+from wsipipe.pipeline.publishing.nuclei_counts import count_positivity, count_types
 
 NO_TYPE = "no type"
 INTENSITIES = ("negative", "1+", "2+", "3+")
@@ -38,24 +36,19 @@ def summarise_nuclei(plan: Plan, table: Path, tissue_mm2: float) -> dict[str, An
 
 
 def _by_type(table: Path, names: list[str], tissue_mm2: float) -> dict[str, dict[str, float | None]]:
-    column = pq.read_table(table, columns=["type"])["type"].fill_null(NO_TYPE)
-    counts = {item["values"]: item["counts"] for item in pc.value_counts(column).to_pylist()}
-    listed = [*names, *([NO_TYPE] if NO_TYPE in counts else [])]
+    column = pq.read_table(table, columns=["type"])["type"]
+    counts = count_types(column, names)
+    counts |= {NO_TYPE: column.null_count} if column.null_count else {}
     return {
-        name: {
-            "nuclei": counts.get(name, 0),
-            "per_mm2": round(counts.get(name, 0) / tissue_mm2, 2) if tissue_mm2 else None,
-        }
-        for name in listed
+        name: {"nuclei": count, "per_mm2": round(count / tissue_mm2, 2) if tissue_mm2 else None}
+        for name, count in counts.items()
     }
 
 
 def _positivity(table: Path) -> dict[str, Any]:
-    column = pq.read_table(table, columns=["dab_class"])["dab_class"].drop_null()
-    counts = np.bincount(column.to_numpy(), minlength=len(INTENSITIES))
-    total = int(counts.sum())
+    found = count_positivity(pq.read_table(table, columns=["dab_class"])["dab_class"])
     return {
-        "nuclei": dict(zip(INTENSITIES, counts.tolist(), strict=True)),
-        "positive_percent": round(float(100 * counts[1:].sum() / total), 2) if total else None,
-        "h_score": round(h_score(counts), 2) if total else None,
+        "nuclei": dict(zip(INTENSITIES, found.counts.tolist(), strict=True)),
+        "positive_percent": None if found.percent is None else round(found.percent, 2),
+        "h_score": None if found.score is None else round(found.score, 2),
     }

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator
 
 from wsipipe.pipeline.reporting.outcome import SlideWarning
 
-PEN_SHARE, FOLD_SHARE, BLUR_SHARE = 0.01, 0.05, 0.1
-"""Shares of the tissue from which ink, folds and blur are reported."""
+PEN_SHARE, FOLD_SHARE, BLUR_SHARE, BUBBLE_SHARE = 0.01, 0.05, 0.1, 0.02
+"""Shares of the tissue from which ink, folds, blur and bubbles are reported."""
 PALE_OD, DARK_OD = 0.12, 1.4
 """Medians of optical density (red + green + blue) of tissue beyond which a stain is reported."""
 GLASS_SPREAD, GLASS_LEAST = 16, 190
@@ -24,6 +24,7 @@ def quality_warnings(quality: dict[str, float], leave_out: Collection[str]) -> t
 
 def _area_warnings(quality: dict[str, float], leave_out: Collection[str]) -> Iterator[SlideWarning]:
     found = {"pen": ("ink", PEN_SHARE), "fold": ("folds", FOLD_SHARE), "blur": ("blur", BLUR_SHARE)}
+    found["bubble"] = ("air bubbles", BUBBLE_SHARE)
     for name, (words, most) in found.items():
         share = quality.get(f"{name}_share", 0.0)
         if share < most:

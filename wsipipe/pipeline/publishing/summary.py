@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -13,9 +14,9 @@ from wsipipe.pipeline.execution.nuclei_part import nucleus_types
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.publishing.checks import tissue_area, value_counts
+from wsipipe.pipeline.publishing.nuclei_counts import count_positivity, count_types
 from wsipipe.pipeline.reporting.batch_summary import ALL_TISSUE
 from wsipipe.stages.classify import CLASS_MAP
-from wsipipe.stages.nuclei.positivity import h_score
 from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.names import NUCLEI_TABLE, SUMMARY
 from wsipipe.store.regions import Regions, within_regions
@@ -31,9 +32,9 @@ def write_summary(plan: Plan, inputs: ShardInputs, folder: Path, regions: Region
     """Write ``summary.csv`` of a slide.
 
     There is a row for all tissue, for each tissue class, and for the tissue in each region of interest.
-    Columns are ``class``, ``area_mm2``, ``nuclei``, ``nuclei_per_mm2``, and for each measure of the nuclei
-    ``NAME_mean``, ``NAME_p10``, ``NAME_median``, ``NAME_p90``. Values are the same for every orientation of
-    the slide.
+    Columns are ``class``, ``area_mm2``, ``area_share`` (of all tissue), ``nuclei``, ``nuclei_per_mm2``,
+    ``nuclei_area_share``, and for each measure of the nuclei ``NAME_mean``, ``NAME_p10``, ``NAME_median``,
+    ``NAME_p90``. Values are the same for every orientation of the slide.
 
     Args:
         plan: Plan of the slide.
@@ -42,6 +43,9 @@ def write_summary(plan: Plan, inputs: ShardInputs, folder: Path, regions: Region
         regions: Regions of interest by name.
     """
     rows = [*_areas(plan, inputs), *_region_areas(plan, inputs, regions)]
+    tissue = float(rows[0]["area_mm2"] or 0)
+    for row in rows:
+        row["area_share"] = round(float(row["area_mm2"] or 0) / tissue, 6) if tissue else None
     if any(stage.nuclei_rows for stage in plan.stages):
         _add_nuclei(plan, rows, folder / NUCLEI_TABLE, regions)
     with (folder / SUMMARY).open("w", newline="", encoding="utf-8") as file:
@@ -97,6 +101,7 @@ def _add_nuclei(plan: Plan, rows: list[Row], table: Path, regions: Regions) -> N
         area = row["area_mm2"]
         row["nuclei"] = count
         row["nuclei_per_mm2"] = round(count / float(area), 3) if area else None
+    _add_nuclei_area(rows, chosen, table)
     _add_types([*nucleus_types(plan)], rows, chosen, table)
     _add_positivity(rows, chosen, table)
     for name in _measures(table):
@@ -112,25 +117,34 @@ def _add_types(names: list[str], rows: list[Row], chosen: dict[object, Array | N
     if not names:
         return
     types = pq.read_table(table, columns=["type"])["type"]
-    for name in names:
-        of_type = _is(types, name)
-        for row in rows:
-            here = chosen[row["class"]]
-            row[f"nuclei: {name}"] = int((of_type if here is None else of_type & here).sum())
+    for row in rows:
+        counts = count_types(_chosen(types, chosen[row["class"]]), names)
+        row |= {f"nuclei: {name}": count for name, count in counts.items()}
 
 
 def _add_positivity(rows: list[Row], chosen: dict[object, Array | None], table: Path) -> None:
     """Add the share of positive nuclei and the H-score, where DAB was measured."""
     if "dab_class" not in pq.read_schema(table).names:
         return
-    classes = pq.read_table(table, columns=["dab_class"])["dab_class"].cast("float64").to_numpy()
+    classes = pq.read_table(table, columns=["dab_class"])["dab_class"]
     for row in rows:
-        here = chosen[row["class"]]
-        found = classes if here is None else classes[here]
-        counts = np.bincount(found[~np.isnan(found)].astype(np.int64), minlength=4)
-        total = int(counts.sum())
-        row["positive_percent"] = round(100 * int(counts[1:].sum()) / total, 3) if total else None
-        row["h_score"] = round(h_score(counts), 3) if total else None
+        found = count_positivity(_chosen(classes, chosen[row["class"]]))
+        row["positive_percent"] = None if found.percent is None else round(found.percent, 3)
+        row["h_score"] = None if found.score is None else round(found.score, 3)
+
+
+def _add_nuclei_area(rows: list[Row], chosen: dict[object, Array | None], table: Path) -> None:
+    """Add the share of each area that its nuclei cover."""
+    areas = pq.read_table(table, columns=["area_um2"])["area_um2"].cast("float64").to_numpy()
+    for row in rows:
+        here, mm2 = chosen[row["class"]], float(row["area_mm2"] or 0)
+        # In order of size, so that the sum does not depend on the order of the nuclei.
+        covered = np.sort(areas if here is None else areas[here]).sum()
+        row["nuclei_area_share"] = float(f"{covered / 1e6 / mm2:.6g}") if mm2 else None
+
+
+def _chosen(column: pa.ChunkedArray, here: Array | None) -> pa.ChunkedArray:
+    return column if here is None else column.filter(pa.array(here))
 
 
 def _measures(table: Path) -> list[str]:

@@ -51,8 +51,29 @@ FORMATS = {
     "anndata": ExportFormat(
         "anndata_table", "nuclei.h5ad", "nuclei", _SELECTION, needs="anndata", extra="anndata"
     ),
+    "dicom-ann": ExportFormat(
+        "dicom_annotations",
+        "nuclei.dcm",
+        "nuclei",
+        _SELECTION | {"dicom"},
+        needs="highdicom",
+        extra="dicom",
+    ),
+    "dicom-seg": ExportFormat(
+        "dicom_segmentation",
+        "tissue.dcm",
+        "segments",
+        frozenset({"dicom"}),
+        needs="highdicom",
+        extra="dicom",
+    ),
 }
-_SPELT = {"classes": "--class", "min_probability": "--min-probability", "layer": "--layer"}
+_SPELT = {
+    "classes": "--class",
+    "min_probability": "--min-probability",
+    "layer": "--layer",
+    "dicom": "--dicom",
+}
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,14 @@ class ExportOptions:
         min_probability: Least mean probability of a nucleus, in [0, 1].
         layer: Picture of an OME-TIFF; see ``ome_tiff.LAYERS``.
         compressed: Whether GeoJSON is gzipped.
+        dicom: DICOM slide that the result refers to; None for the path in ``run.json``.
     """
 
     classes: tuple[str, ...] = ()
     min_probability: float = 0.0
     layer: str = "nuclei"
     compressed: bool = True
+    dicom: Path | None = None
 
     @property
     def selects(self) -> bool:

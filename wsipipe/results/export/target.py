@@ -1,7 +1,10 @@
 """Write an export in one step: whole, or not at all."""
 
+import hashlib
 import os
+import re
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +14,9 @@ from wsipipe.common.atomic_files import make_folders, storage_errors, sync_file
 from wsipipe.common.disk_sync import move, sync_folder
 from wsipipe.errors import ConfigError
 from wsipipe.store.manifest import Manifest
+
+_PARTIAL = re.compile(r"\.(\d+)-([0-9a-f]{8})-[0-9a-f]{32}(\.plain)?\.partial")
+"""Name of a temporary file: process, hash of the host's name, a random number."""
 
 
 def check_target(path: Path, *, overwrite: bool, marker: str = "") -> None:
@@ -64,19 +70,42 @@ def check_not_published(path: Path, slide: Path, manifest: Manifest) -> None:
 def new_target(path: Path) -> Iterator[Path]:
     """Provide a temporary path beside the target, renamed when all is written.
 
-    Whatever ends the block early, nothing is left, and an earlier export stays as it was.
+    Whatever ends the block early, nothing is left, and an earlier export stays as it was. What a killed
+    process left in the same folder is deleted.
 
     Raises:
         StorageError: Writing failed; names the target.
     """
-    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
+    partial = path.with_name(f".{os.getpid()}-{_host()}-{uuid.uuid4().hex}.partial")
     with storage_errors(path):
         make_folders(path.parent)
+        for left in _left_behind(path.parent):
+            _remove(left)
         try:
             yield partial
             _put(partial, path)
         finally:
             _remove(partial)
+
+
+def _left_behind(folder: Path) -> list[Path]:
+    """Return temporary files of processes of this host that no longer run."""
+    found = ((path, _PARTIAL.fullmatch(path.name)) for path in folder.glob(".*.partial"))
+    return [path for path, name in found if name and name[2] == _host() and not _runs(int(name[1]))]
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
 def _put(partial: Path, path: Path) -> None:

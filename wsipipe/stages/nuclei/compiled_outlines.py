@@ -1,4 +1,4 @@
-"""Compiled outlines, moments and colours of labels.
+"""Compiled outlines, moments, colours and texture of labels.
 
 Each function returns None where it cannot be used; callers then compute the same with NumPy and shapely, more
 slowly.
@@ -16,6 +16,7 @@ from wsipipe.common.compiled import NUMBER, POINTER, load
 from wsipipe.geometry import Array
 
 SOURCE = Path(__file__).with_name("outlines.cpp")
+TEXTURE_SUMS, TEXTURE_BINS = 9, 16
 
 
 class Traced(NamedTuple):
@@ -45,6 +46,8 @@ def library() -> ctypes.CDLL | None:
     found.own_labels.argtypes = [POINTER, NUMBER, NUMBER, POINTER, NUMBER, POINTER, NUMBER, NUMBER]
     found.moments.argtypes = [POINTER, NUMBER, NUMBER, NUMBER, POINTER]
     found.colour_sums.argtypes = [POINTER, POINTER, NUMBER, NUMBER, POINTER]
+    found.density_sums.argtypes = [POINTER, POINTER, POINTER, NUMBER, NUMBER, POINTER]
+    found.texture_sums.argtypes = [POINTER, POINTER, POINTER, NUMBER, NUMBER, NUMBER, POINTER]
     found.count_sides.argtypes = [POINTER, NUMBER, NUMBER]
     found.trace.argtypes = [POINTER, POINTER, NUMBER, NUMBER, POINTER, POINTER]
     found.count_sides.restype = found.trace.restype = ctypes.c_int64
@@ -106,6 +109,56 @@ def colour_sums(labels: Array, image: Array, count: int) -> Array | None:
     image, sums = np.ascontiguousarray(image), np.zeros((4, count + 1), np.int64)
     done = functions.colour_sums(labels.ctypes.data, image.ctypes.data, labels.size, count, sums.ctypes.data)
     return sums[:, 1:] if done else None
+
+
+def density_sums(labels: Array, image: Array, count: int, tables: Array) -> Array | None:
+    """Return sums of the densities of two dyes in each label, and its area, or None.
+
+    Args:
+        labels: Labels (H, W) int32, 0..count.
+        image: RGB (H, W, 3) uint8.
+        count: Number of labels.
+        tables: Part of each colour value in each density, (2, 3, 256) int64.
+
+    Returns:
+        (3, count) int64: both sums, area.
+    """
+    functions = library()
+    usable = _is_usable(labels) and image.dtype == np.uint8 and image.shape == (*labels.shape, 3)
+    if functions is None or not usable:
+        return None
+    image, tables, sums = (
+        np.ascontiguousarray(image),
+        np.ascontiguousarray(tables),
+        np.zeros((3, count + 1), np.int64),
+    )
+    places = (array.ctypes.data for array in (labels, image, tables))
+    done = functions.density_sums(*places, labels.size, count, sums.ctypes.data)
+    return sums[:, 1:] if done else None
+
+
+def texture_sums(labels: Array, image: Array, count: int, homogeneity: Array) -> Array | None:
+    """Return sums of the grey levels of each label, or None.
+
+    Args:
+        labels: Labels (H, W) int32, 0..count.
+        image: RGB (H, W, 3) uint8; grey is (red + 2 green + blue) / 4, rounded down.
+        count: Number of labels.
+        homogeneity: Weight of each difference of grey levels, (256,) int64.
+
+    Returns:
+        (25, count) int64: area, sums of grey and its square; of the pairs of pixels that touch, also at a
+        corner: number, sums of squared difference, weight, sum, sum of squares and product; then the number
+        of pixels in each sixteenth of the grey levels.
+    """
+    functions = library()
+    usable = _is_usable(labels) and image.dtype == np.uint8 and image.shape == (*labels.shape, 3)
+    if functions is None or not usable:
+        return None
+    image, sums = np.ascontiguousarray(image), np.zeros((count + 1, TEXTURE_SUMS + TEXTURE_BINS), np.int64)
+    places = (array.ctypes.data for array in (labels, image, homogeneity))
+    done = functions.texture_sums(*places, *labels.shape, count, sums.ctypes.data)
+    return np.ascontiguousarray(sums[1:].T) if done else None
 
 
 def traced(labels: Array) -> Traced | None:

@@ -1,7 +1,8 @@
-// Outlines, moments and colours of labels, in whole numbers: the same bits as with NumPy and GEOS.
+// Outlines, moments, colours and texture of labels, in whole numbers: the same bits as with NumPy and GEOS.
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -102,6 +103,61 @@ EXPORT int colour_sums(const int32_t* labels, const uint8_t* image, int64_t size
         if (label < 0 || label > count) return 0;
         sums[label]++;
         for (int c = 0; c < 3; c++) sums[(c + 1) * (count + 1) + label] += image[3 * i + c];
+    }
+    return 1;
+}
+
+// Sums of two densities by label; tables[(dye * 3 + channel) * 256 + value] is the part of a colour value in a density.
+// Rows of `sums` are the dyes and the area. Returns 0 where a label is too large.
+int density_sums(const int32_t* labels, const uint8_t* image, const int64_t* tables, int64_t size, int64_t count,
+                 int64_t* sums) {
+    for (int64_t i = 0; i < size; i++, image += 3) {
+        const int64_t label = labels[i];
+        if (!label) continue;
+        if (label < 0 || label > count) return 0;
+        for (int64_t dye = 0; dye < 2; dye++) {
+            const int64_t* const own = tables + 768 * dye;
+            sums[dye * (count + 1) + label] += own[image[0]] + own[256 + image[1]] + own[512 + image[2]];
+        }
+        sums[2 * (count + 1) + label]++;
+    }
+    return 1;
+}
+
+// Sums of grey levels, (red + 2 green + blue) / 4, by label. A label has 25 sums: area, grey, grey grey; of its pairs
+// of pixels that touch (also at a corner): number, squared difference, homogeneity[difference], sum, sum of squares,
+// product; then the pixels in each sixteenth of the grey levels. Returns 0 where a label is too large.
+int texture_sums(const int32_t* labels, const uint8_t* image, const int64_t* homogeneity, int64_t height, int64_t width,
+                 int64_t count, int64_t* sums) {
+    std::vector<uint8_t> above((size_t)width), row((size_t)width);
+    for (int64_t y = 0; y < height; y++, labels += width, image += 3 * width) {
+        for (int64_t x = 0; x < width; x++)
+            row[(size_t)x] = (uint8_t)((image[3 * x] + 2 * image[3 * x + 1] + image[3 * x + 2]) >> 2);
+        for (int64_t x = 0; x < width; x++) {
+            const int64_t label = labels[x];
+            if (!label) continue;
+            if (label < 0 || label > count) return 0;
+            int64_t* const own = sums + 25 * label;
+            const int64_t grey = row[(size_t)x];
+            own[0]++;
+            own[1] += grey;
+            own[2] += grey * grey;
+            own[9 + grey / 16]++;
+            const auto pair = [&](int64_t other) {
+                const int64_t difference = grey - other;
+                own[3]++;
+                own[4] += difference * difference;
+                own[5] += homogeneity[std::abs(difference)];
+                own[6] += grey + other;
+                own[7] += grey * grey + other * other;
+                own[8] += grey * other;
+            };
+            if (x && labels[x - 1] == label) pair(row[(size_t)x - 1]);
+            if (!y) continue;
+            for (int64_t at = std::max<int64_t>(x - 1, 0); at <= std::min(x + 1, width - 1); at++)
+                if (labels[at - width] == label) pair(above[(size_t)at]);
+        }
+        std::swap(above, row);
     }
     return 1;
 }

@@ -13,15 +13,17 @@ from wsipipe.stages.grid import CanvasGrid
 from wsipipe.stages.nuclei.compiled_outlines import numbered
 from wsipipe.stages.nuclei.number import NUMBERED, nuclei_in, patch_of
 from wsipipe.stages.nuclei.outline import outer_lengths, polygon_column, solidity, trace
-from wsipipe.stages.nuclei.positivity import MeasureParams, dab_classes, mean_density
+from wsipipe.stages.nuclei.positivity import MeasureParams, dab_classes
 from wsipipe.stages.nuclei.relabel import NUCLEI
 from wsipipe.stages.nuclei.shape import circularity, classes_at, eccentricity, mean_colours, shapes
+from wsipipe.stages.nuclei.stains import DAB, EOSIN, mean_densities
+from wsipipe.stages.nuclei.texture import textures
 from wsipipe.stages.nuclei.types import TypeMaps, type_sums, types_of
 from wsipipe.stages.segment import TYPE_MAP
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage
 from wsipipe.stages.tile import image_name
 from wsipipe.store.encoding import NOT_COMPUTED, PROBABILITY_MAX
-from wsipipe.store.nuclei_table import POSITIVITY_FIELDS, Affine, nuclei_schema
+from wsipipe.store.nuclei_table import POSITIVITY_FIELDS, STAINS, TEXTURE, Affine, nuclei_schema
 from wsipipe.store.tables import Table
 
 
@@ -153,7 +155,8 @@ def measure(
         "tissue_class": _class_names(y_px0, x_px0, tissue),
         "polygon": polygon_column(rings, (patch.y, patch.x), affine),
         **_types(own, types, count),
-        **_positivity(own, image, positivity, count),
+        **_stains(own, image, positivity, count),
+        **_texture(own, image, count),
     }
     return pa.table([_column(columns[field.name], field, count) for field in schema], schema=schema)
 
@@ -165,14 +168,26 @@ def _types(own: Array, types: TypeMaps | None, count: int) -> dict[str, object]:
     return {"type": names, "type_probability": pa.array(share, pa.float32(), from_pandas=True)}
 
 
-def _positivity(
-    own: Array, image: Array | None, params: MeasureParams | None, count: int
-) -> dict[str, object]:
-    if params is None or image is None:
-        return dict.fromkeys(field.name for field in POSITIVITY_FIELDS)
-    density = mean_density(own, image, count)
-    classes = dab_classes(density, params)
-    return {"dab_od_mean": density, "dab_class": classes, "positive": classes > 0}
+def _stains(own: Array, image: Array | None, params: MeasureParams | None, count: int) -> dict[str, object]:
+    empty: dict[str, object] = dict.fromkeys([*STAINS, *(field.name for field in POSITIVITY_FIELDS)])
+    if image is None:
+        return empty
+    haematoxylin, other = mean_densities(own, image, count, DAB if params else EOSIN)
+    empty["haematoxylin_od_mean"] = haematoxylin
+    if params is None:
+        return empty | {"eosin_od_mean": other}
+    classes = dab_classes(other, params)
+    return empty | {"dab_od_mean": other, "dab_class": classes, "positive": classes > 0}
+
+
+def _texture(own: Array, image: Array | None, count: int) -> dict[str, object]:
+    if image is None:
+        return dict.fromkeys(TEXTURE)
+    found = textures(own, image, count)
+    return {
+        name: pa.array(values, pa.float32(), from_pandas=True)
+        for name, values in zip(TEXTURE, found, strict=True)
+    }
 
 
 def _own_labels(labels: Array, ids: Array) -> Array:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from wsipipe.geometry import Array
+from wsipipe.stages.quality.bubbles import find_bubbles
 from wsipipe.stages.quality.folds import find_blur, find_folds
 from wsipipe.stages.quality.ink import INKS, find_inks
 from wsipipe.stages.quality.measures import focus_measures, quality_measures
@@ -10,13 +11,17 @@ from wsipipe.stages.quality.params import QualityParams
 from wsipipe.store.encoding import NOT_COMPUTED
 from wsipipe.store.tables import Table
 from wsipipe.tiling.glass import glass_colour
+from wsipipe.tiling.morphology import dilated
 from wsipipe.tiling.optical_density import density_of
+
+_FRINGE_UM = 16.0
+"""Width of the darker fringe around a bubble."""
 
 
 def find_faults(
     rgb: Array, labels: Array, scores: Array, mpp: float, params: QualityParams
 ) -> tuple[dict[str, Array], Table]:
-    """Find ink, folds and blur, and measure the slide.
+    """Find ink, folds, blur and bubbles, and measure the slide.
 
     Args:
         rgb: Overview, (H, W, 3) uint8, at about 8 um/px.
@@ -26,21 +31,25 @@ def find_faults(
         params: Thresholds.
 
     Returns:
-        Masks (H, W) bool of each ink, ``pen``, ``fold``, ``blur``, ``tissue`` and ``good`` tissue; and the
-        numbers by name, see :func:`quality_measures`.
+        Masks (H, W) bool of each ink, ``pen``, ``fold``, ``blur``, ``bubble``, ``tissue`` and ``good``
+        tissue; and the numbers by name, see :func:`quality_measures`.
     """
     scanned, tissue = labels != NOT_COMPUTED, labels == 1
     fine, coarse = scores
     if not scanned.any():
         none = np.zeros(labels.shape, np.bool_)
-        return dict.fromkeys((*INKS, "pen", "fold", "blur", "tissue", "good"), none), {}
+        return dict.fromkeys((*INKS, "pen", "fold", "blur", "bubble", "tissue", "good"), none), {}
     glass = glass_colour(rgb, scanned)
     density = density_of(rgb, scanned, glass)
-    masks = find_inks(density, scanned, mpp, params)
+    bubble = find_bubbles(density, scanned, mpp, params)
+    # Outlines of bubbles are as dark and neutral as black ink, but thinner.
+    masks = find_inks(density, scanned & ~dilated(bubble, _FRINGE_UM / mpp), mpp, params)
+    masks["bubble"] = bubble
     masks["pen"] = np.any([masks[name] for name in INKS], axis=0)
     masks["tissue"] = tissue
-    masks["fold"] = find_folds(density, tissue & ~masks["pen"], mpp, params)
-    masks["blur"] = find_blur(fine, coarse, tissue & ~masks["pen"] & ~masks["fold"], mpp, params)
-    masks["good"] = tissue & ~masks["pen"] & ~masks["fold"] & ~masks["blur"]
+    left = tissue & ~masks["pen"] & ~masks["bubble"]
+    masks["fold"] = find_folds(density, left, mpp, params)
+    masks["blur"] = find_blur(fine, coarse, left & ~masks["fold"], mpp, params)
+    masks["good"] = left & ~masks["fold"] & ~masks["blur"]
     measures = quality_measures(masks, density, glass, mpp)
     return masks, measures | focus_measures(fine, coarse, tissue & ~masks["pen"])

@@ -48,7 +48,7 @@ def focus_scores(rgb: Array, tissue: Array, cell_px: int) -> tuple[Array, Array]
         first, end, count = int(columns[0]), int(columns[-1]) + 1, len(tissue[rows])
         y, x = row * cell_px, first * cell_px
         band = rgb[y : y + count * cell_px + 2 * MARGIN_PX, x : x + (end - first) * cell_px + 2 * MARGIN_PX]
-        grey = _grey(band)
+        grey = grey_of(band)
         inner = MARGIN_PX - 1
         sums[0, :, rows, first:end] = _cell_sums(grey[inner:-inner, inner:-inner], cell_px)
         sums[1, :, rows, first:end] = _cell_sums(block_mean(grey, COARSE_PX), cell_px // COARSE_PX)
@@ -68,7 +68,7 @@ def score_of(ratio: float) -> int:
     return 1 + int(np.searchsorted(LEVELS[:-1], ratio))
 
 
-def _grey(rgb: Array) -> Array:
+def grey_of(rgb: Array) -> Array:
     """Return (red + 2 green + blue) / 4, uint8."""
     total = rgb[..., 1].astype(np.uint16)
     total <<= 1

@@ -16,7 +16,7 @@ def quality_measures(masks: Masks, density: OpticalDensity, glass: tuple[int, ..
     """Return the numbers of a slide.
 
     Args:
-        masks: ``tissue``, ``good`` tissue, ``fold``, ``blur`` and one for each ink, (H, W) bool.
+        masks: ``tissue``, ``good`` tissue, ``fold``, ``blur``, ``bubble`` and one for each ink, (H, W) bool.
         density: Optical densities of the overview, thousandths.
         glass: Grey levels of bare glass.
         mpp: Um per px of the masks.
@@ -32,9 +32,11 @@ def quality_measures(masks: Masks, density: OpticalDensity, glass: tuple[int, ..
         f"glass_{name}": float(level) for name, level in zip(("red", "green", "blue"), glass, strict=True)
     }
     found |= {f"ink_{name}_mm2": float(masks[name].sum() * mm2) for name in INKS}
+    found["bubble_mm2"] = float(masks["bubble"].sum() * mm2)
     found |= {"tissue_mm2": number * mm2, "good_tissue_mm2": float(good.sum() * mm2)}
     if number:
         shares = {"pen": pen & tissue, "fold": masks["fold"], "blur": masks["blur"]}
+        shares["bubble"] = masks["bubble"] & tissue
         found |= {f"{name}_share": float(mask.sum() / number) for name, mask in shares.items()}
     if good.any():
         found |= _stain(density, good)

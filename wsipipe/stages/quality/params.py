@@ -12,7 +12,7 @@ def _several(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-Fault = Literal["pen", "fold", "blur"]
+Fault = Literal["pen", "fold", "blur", "bubble"]
 Faults = Annotated[tuple[Fault, ...], BeforeValidator(_several)]
 
 
@@ -31,6 +31,8 @@ class QualityParams(BaseModel):
         blur_coarse: Energy of coarse details, per variance, below which tissue is blurred.
         min_ink_um2: Area below which the core of ink is not marked.
         min_area_um2: Area below which folds and blurred areas are not marked.
+        bubble_od: Least optical density that the outline of a bubble adds to every channel.
+        min_bubble_um2: Area below which bubbles are not marked.
         margin_um: Margin added around ink and folds.
     """
 
@@ -46,4 +48,6 @@ class QualityParams(BaseModel):
     blur_coarse: float = Field(default=0.55, ge=0, le=20)
     min_ink_um2: float = Field(default=640, ge=0)
     min_area_um2: float = Field(default=2500, ge=0)
+    bubble_od: float = Field(default=0.15, gt=0, le=2)
+    min_bubble_um2: float = Field(default=5000, ge=0)
     margin_um: float = Field(default=0, ge=0, le=500)

@@ -5,23 +5,26 @@ computed. Focus is measured shard by shard; the rest needs the colour of the sli
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from wsipipe.common.block_mean import block_mean
-from wsipipe.common.colours import BLUE, GREEN, PURPLE, VERMILLION, YELLOW
+from wsipipe.common.colours import BLUE, GREEN, PURPLE, SKY_BLUE, VERMILLION, YELLOW
 from wsipipe.geometry import Array
 from wsipipe.stages.grid import CanvasGrid, tissue_downsample
-from wsipipe.stages.quality.focus import MARGIN_PX, WINDOW_HALF_CELLS, focus_scores
+from wsipipe.stages.quality.blocks import block_sums, blockiness
+from wsipipe.stages.quality.focus import MARGIN_PX, WINDOW_HALF_CELLS, focus_scores, grey_of
 from wsipipe.stages.quality.params import QualityParams
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write
 from wsipipe.stages.tile import image_name
 from wsipipe.stages.tissue import OVERVIEW, TISSUE, tissue_write
 from wsipipe.store.encoding import NOT_COMPUTED
 from wsipipe.store.ome_metadata import LabelClass
+from wsipipe.store.tables import Table
 
-QUALITY, FOCUS = "quality", "scratch/focus"
+QUALITY, FOCUS_STAGE, FOCUS = "quality", "focus", "scratch/focus"
 LABELS = "labels/quality/0"
 FOCUS_UM = 0.5
 COARSEST_FOCUS_UM = 0.71
@@ -34,6 +37,7 @@ CLASSES = {
     "black": LabelClass(5, "black ink", (40, 40, 40)),
     "fold": LabelClass(6, "fold", PURPLE),
     "blur": LabelClass(7, "blur", YELLOW),
+    "bubble": LabelClass(8, "bubble", SKY_BLUE),
 }
 
 
@@ -77,16 +81,35 @@ def focus_stage(focus: FocusGrid, grid: CanvasGrid, shard_px: int, tissue: str) 
 
     def kernel(shard: ShardInput) -> ShardOutput:
         scores = np.zeros((2, *shard.core.shape), np.uint8)
-        inside = shard.read(tissue).pixels == 1
+        inside, blocks = shard.read(tissue).pixels == 1, {}
         if inside.any():
             pixels = shard.read(image.name).pixels
             for _ in range(halving):
                 pixels = block_mean(pixels)
             scores[:] = focus_scores(pixels, inside, focus.cell_px)
-        return ShardOutput({FOCUS: scores})
+            blocks = _block_sums(pixels, inside, focus.cell_px)
+        return ShardOutput({FOCUS: scores}, partial=blocks)
+
+    def reduce(partials: dict[tuple[int, int], Table], _: Mapping[str, Table]) -> Table:
+        kept = [partial for partial in partials.values() if partial]
+        return {name: np.sum([each[name] for each in kept], axis=0) for name in (kept[0] if kept else {})}
 
     write = Write(FOCUS, "scratch", "uint8", 0, ("fine", "coarse"))
-    return Stage("focus", downsample, max(1, shard_px // downsample), (image, cells), (write,), kernel)
+    side = max(1, shard_px // downsample)
+    return Stage(FOCUS_STAGE, downsample, side, (image, cells), (write,), kernel, reduce)
+
+
+def _block_sums(pixels: Array, tissue: Array, cell_px: int) -> Table:
+    """Return the steps between the pixels of a shard; see :func:`block_sums`.
+
+    Args:
+        pixels: RGB uint8 of the cells and the margin of the stage.
+        tissue: Tissue of the cells and ``WINDOW_HALF_CELLS`` on each side, (h, w) bool.
+        cell_px: Side of a cell, px.
+    """
+    before = WINDOW_HALF_CELLS * cell_px + MARGIN_PX
+    inner, half = np.s_[before - 1 : -before], WINDOW_HALF_CELLS
+    return block_sums(grey_of(pixels[inner, inner]), tissue[half - 1 : -half, half - 1 : -half], cell_px)
 
 
 def quality_stage(params: QualityParams, grid: CanvasGrid, shard_px: int, tissue: str, focus: bool) -> Stage:
@@ -111,6 +134,7 @@ def quality_stage(params: QualityParams, grid: CanvasGrid, shard_px: int, tissue
         scores = shard.read(FOCUS).pixels if focus else np.zeros((2, *labels.shape), np.uint8)
         overview = np.ascontiguousarray(np.moveaxis(shard.read(OVERVIEW).pixels, 0, 2))
         masks, measures = find_faults(overview, labels, scores, grid.mpp * downsample, params)
+        measures |= blockiness(shard.tables.get(FOCUS_STAGE, {}))
         arrays = {LABELS: classes_of(masks, labels)}
         if tissue != TISSUE:
             arrays[TISSUE] = without_faults(labels, masks, params)
@@ -135,7 +159,7 @@ def without_faults(labels: Array, masks: dict[str, Array], params: QualityParams
 
     Args:
         labels: Tissue found, (H, W) uint8.
-        masks: Masks of ``pen``, ``fold`` and ``blur``, (H, W) bool.
+        masks: Masks of ``pen``, ``fold``, ``blur`` and ``bubble``, (H, W) bool.
         params: Parameters.
     """
     left_out = np.any([np.zeros(labels.shape, bool), *(masks[name] for name in params.leave_out)], axis=0)
@@ -145,7 +169,7 @@ def without_faults(labels: Array, masks: dict[str, Array], params: QualityParams
 def classes_of(masks: dict[str, Array], labels: Array) -> Array:
     """Return the class of each pixel; ink hides folds, and folds hide blur."""
     classes = (labels == 1).astype(np.uint8)
-    for name in ("blur", "fold", "black", "red", "green", "blue"):
+    for name in ("blur", "fold", "bubble", "black", "red", "green", "blue"):
         classes[masks[name]] = CLASSES[name].value
     classes[labels == NOT_COMPUTED] = NOT_COMPUTED
     return classes

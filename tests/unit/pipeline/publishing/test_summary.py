@@ -36,6 +36,10 @@ def test_areas_and_counts_are_those_of_maps_and_table(finished: Result) -> None:
         assert int(found[name]["nuclei"]) == len(here)
         if area:
             assert float(found[name]["nuclei_per_mm2"]) == pytest.approx(len(here) / area, rel=1e-3)
+            covered = here["area_um2"].sum() / 1e6 / area
+            assert float(found[name]["nuclei_area_share"]) == pytest.approx(covered, rel=1e-3)
+        whole = float(found[ALL_TISSUE]["area_mm2"])
+        assert float(found[name]["area_share"]) == pytest.approx(area / whole, abs=1e-5)
         if len(here):
             assert float(found[name]["area_um2_mean"]) == pytest.approx(here["area_um2"].mean(), rel=1e-5)
             assert float(found[name]["nearest_nucleus_um_median"]) == pytest.approx(
@@ -46,7 +50,7 @@ def test_areas_and_counts_are_those_of_maps_and_table(finished: Result) -> None:
 def test_a_workflow_without_nuclei_has_areas_alone(tiled: Result) -> None:
     found = rows(tiled.folder)
     assert list(found) == [ALL_TISSUE]
-    assert list(found[ALL_TISSUE]) == ["class", "area_mm2"]
+    assert list(found[ALL_TISSUE]) == ["class", "area_mm2", "area_share"]
     assert float(found[ALL_TISSUE]["area_mm2"]) > 0
 
 

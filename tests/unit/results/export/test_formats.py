@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from wsipipe.errors import ConfigError, ExitCode, NoResultError, StorageError, StorageFullError
 from wsipipe.results.export.formats import FORMATS, export_result, find_format
 from wsipipe.results.export.source import ExportOptions
-from wsipipe.results.export.target import check_target, new_target
+from wsipipe.results.export.target import _host, check_target, new_target
 from wsipipe.store.names import NUCLEI_TABLE
 from wsipipe.store.result import Result
 
@@ -89,6 +90,24 @@ def test_a_folder_is_replaced_in_whole(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert everything(tmp_path) == ["old", "old/new"]
+
+
+def test_what_a_killed_export_left_is_deleted(tmp_path: Path) -> None:
+    killed = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True)
+    name, host = "0" * 32, _host()
+    gone = tmp_path / f".{int(killed.stdout)}-{host}-{name}.partial"
+    gone.mkdir()
+    (gone / "part").touch()
+    kept = [
+        tmp_path / f".{os.getpid()}-{host}-{name}.partial",
+        tmp_path / f".{int(killed.stdout)}-{'f' * 8}-{name}.partial",
+        tmp_path / ".notes.partial",
+    ]
+    for path in kept:
+        path.touch()
+    with new_target(tmp_path / "new") as partial:
+        partial.touch()
+    assert everything(tmp_path) == sorted(["new", *(path.name for path in kept)])
 
 
 @pytest.mark.parametrize("name", ["csv", "geojson"])

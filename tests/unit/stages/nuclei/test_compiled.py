@@ -20,7 +20,9 @@ from wsipipe.stages.nuclei.params import InstanceParams
 from wsipipe.stages.nuclei.relabel import relabel
 from wsipipe.stages.nuclei.seeds import find_seeds
 from wsipipe.stages.nuclei.shape import mean_colours, shapes
+from wsipipe.stages.nuclei.stains import EOSIN, mean_densities
 from wsipipe.stages.nuclei.table import measure
+from wsipipe.stages.nuclei.texture import textures
 
 FEW = settings(max_examples=40, deadline=None)
 PARAMS = InstanceParams(grow_um=2, min_seed_um2=0, min_area_um2=0, min_seedless_um2=1)
@@ -129,11 +131,13 @@ def test_rings_and_polygons(seed, shape):
 
 @FEW
 @given(st.integers(0, 2**31), shapes_px)
-def test_moments_and_colours(seed, shape):
+def test_moments_colours_and_texture(seed, shape):
     labels, count = labelled(seed, shape)
     image = np.random.default_rng(seed).integers(0, 256, (*shape, 3), np.uint8)
     assert_same(*both_ways(lambda: tuple(shapes(labels, count, (5, 6)))))
     assert_same(*both_ways(lambda: mean_colours(labels, image, count)))
+    assert_same(*both_ways(lambda: mean_densities(labels, image, count, EOSIN)))
+    assert_same(*both_ways(lambda: tuple(textures(labels, image, count))))
 
 
 def test_rows_of_the_table():

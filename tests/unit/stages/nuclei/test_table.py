@@ -11,8 +11,9 @@ from scipy import ndimage
 from wsipipe.errors import InternalError
 from wsipipe.geometry import Array, Region
 from wsipipe.stages.nuclei.number import nuclei_in, patch_of
+from wsipipe.stages.nuclei.positivity import MeasureParams
 from wsipipe.stages.nuclei.table import TissueMap, measure
-from wsipipe.store.nuclei_table import SCHEMA
+from wsipipe.store.nuclei_table import SCHEMA, STAINS, TEXTURE
 from wsipipe.store.tables import Table
 
 LABELS = np.zeros((12, 20), np.uint32)
@@ -77,6 +78,7 @@ def test_without_image_and_classes_those_columns_are_null():
     table = whole()
     assert table.schema == SCHEMA
     assert table["mean_red"].null_count == table["tissue_class"].null_count == 3
+    assert all(table[name].null_count == 3 for name in (*STAINS, *TEXTURE))
 
 
 def test_image_and_class_map_fill_their_columns():
@@ -84,6 +86,11 @@ def test_image_and_class_map_fill_their_columns():
     classes = np.array([[4, 255]], np.uint8)
     table = whole(image=image, tissue=TissueMap(classes, {4: "STR"}, (100.0, 200.0, 16.0)))
     assert table["mean_blue"].to_pylist() == [30] * 3
+    assert table["grey_std"].to_pylist() == table["grey_contrast"].to_pylist() == [0] * 3
+    assert table["grey_correlation"].null_count == 3
+    with_dab = whole(image=image, positivity=MeasureParams(positivity=True))
+    assert with_dab["eosin_od_mean"].null_count == table["haematoxylin_od_mean"].null_count + 3 == 3
+    assert with_dab["haematoxylin_od_mean"] != table["haematoxylin_od_mean"]
     assert table["tissue_class"].to_pylist() == ["STR", None, "STR"]
 
 

@@ -52,7 +52,7 @@ def inked(rgb: Array, colour: str) -> tuple[Array, Array]:
 
 def test_a_clean_slide_has_no_fault() -> None:
     masks = found(*overview())
-    assert not any(masks[name].any() for name in (*INKS, "pen", "fold", "blur"))
+    assert not any(masks[name].any() for name in (*INKS, "pen", "fold", "blur", "bubble"))
     assert (masks["good"] == (overview()[1] == 1)).all()
 
 
@@ -89,6 +89,21 @@ def test_two_sheets_of_tissue_are_a_fold_and_dark_epithelium_is_none() -> None:
     # As dense, but more of its density in red: haematoxylin alone.
     purple[part] = (80, 75, 130)
     assert not found(purple, labels)["fold"].any()
+
+
+def test_a_bubble_is_no_ink() -> None:
+    rgb, labels = overview()
+    y, x = np.ogrid[: SHAPE[0], : SHAPE[1]]
+    distance = np.hypot(y - 60, x - 70)
+    ring = (distance < 22) & (distance >= 20)
+    drawn = rgb.copy()
+    drawn[ring] = (drawn[ring] * 0.3).astype(np.uint8)
+    masks, numbers = find_faults(drawn, labels, scores_of(), 8.0, PARAMS)
+    assert masks["bubble"][distance < 22].mean() > 0.97
+    assert (masks["bubble"] & (distance > 24)).sum() == masks["pen"].sum() == 0
+    assert not (masks["good"] & masks["bubble"]).any()
+    assert numbers["bubble_mm2"] == masks["bubble"].sum() * 6.4e-5
+    assert numbers["bubble_share"] == masks["bubble"].sum() / (90 * 130)
 
 
 def test_blur_is_where_fine_details_are_missing() -> None:
@@ -150,12 +165,13 @@ def test_a_slide_without_tissue_has_numbers_of_its_glass() -> None:
 
 
 def test_classes_hide_each_other_in_a_fixed_order() -> None:
-    labels = np.array([[1, 1, 1, 0, 255]], np.uint8)
-    masks = {name: np.zeros((1, 5), bool) for name in (*INKS, "fold", "blur")}
-    masks["blur"][0, :3] = True
-    masks["fold"][0, :2] = True
-    masks["blue"][0, [0, 3, 4]] = True
-    values = [CLASSES[name].value for name in ("blue", "fold", "blur", "blue")]
+    labels = np.array([[1, 1, 1, 1, 0, 255]], np.uint8)
+    masks = {name: np.zeros((1, 6), bool) for name in (*INKS, "bubble", "fold", "blur")}
+    masks["blur"][0, :4] = True
+    masks["fold"][0, :3] = True
+    masks["bubble"][0, :2] = True
+    masks["blue"][0, [0, 4, 5]] = True
+    values = [CLASSES[name].value for name in ("blue", "bubble", "fold", "blur", "blue")]
     assert classes_of(masks, labels).tolist() == [[*values, 255]]
 
 

@@ -82,9 +82,9 @@ def test_scores_commute_with_the_eight_orientations(turned: Orientation) -> None
 
 
 def test_sister_a_picture_that_changes_when_turned_has_other_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    grey_of = module._grey
+    grey_of = module.grey_of
     monkeypatch.setattr(
-        module, "_grey", lambda rgb: grey_of(rgb) // (1 + np.arange(rgb.shape[1]) % 2).astype("u1")
+        module, "grey_of", lambda rgb: grey_of(rgb) // (1 + np.arange(rgb.shape[1]) % 2).astype("u1")
     )
     rgb = picture((7, 10), seed=3)
     found = [scores(each)[0] for each in (rgb, rgb.swapaxes(0, 1))]
