@@ -26,7 +26,7 @@ from wsipipe.pipeline.publishing.page.pictures import (
     tissue_outline,
 )
 from wsipipe.pipeline.publishing.page.request import settings_of, weights_of
-from wsipipe.pipeline.publishing.panels import colours_of, tick_values
+from wsipipe.pipeline.publishing.panel_marks import colours_of, tick_values
 from wsipipe.stages.stage import Stage, Write
 from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.names import NUCLEI_TABLE, SUMMARY

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from wsipipe.geometry import Array
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
-from wsipipe.pipeline.publishing.panels import colours_of
+from wsipipe.pipeline.publishing.panel_marks import colours_of
 from wsipipe.stages.tissue import TISSUE
 
 SMOOTHING_UM = 64.0
