@@ -59,9 +59,11 @@ def test_sister_a_module_that_starts_a_thread_is_seen(tmp_path: Path) -> None:
 
 def test_a_variable_that_was_set_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WSIPIPE_TRIAL", "before")
-    with process_server._set({"WSIPIPE_TRIAL": "now", "WSIPIPE_OTHER": "new"}):
+    with process_server._changed({"WSIPIPE_TRIAL": "now", "WSIPIPE_OTHER": "new", "HOME": None}):
         assert os.environ["WSIPIPE_TRIAL"] == "now"
+        assert "HOME" not in os.environ
     assert os.environ["WSIPIPE_TRIAL"] == "before"
+    assert "HOME" in os.environ
     assert "WSIPIPE_OTHER" not in os.environ
 
 
