@@ -3,13 +3,17 @@
 import os
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from wsipipe.geometry import Region
-from wsipipe.pipeline.cluster.client import connect
+from wsipipe.pipeline.cluster.client import SERVER_ENVIRONMENT, connect
+from wsipipe.pipeline.cluster.process_server import start_server
+from wsipipe.pipeline.execution.warm_up import shard_modules
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.slide_facts import inspect_slide
 from wsipipe.pipeline.run import Resources, run
@@ -81,6 +85,31 @@ def write_dicom() -> WriteDicom:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _process_server() -> None:
+    """Start the process that forks workers with all that any test's workers import."""
+    start_server(("distributed.worker", *shard_modules(has_networks=True)), SERVER_ENVIRONMENT)
+
+
+def worker_processes() -> list[psutil.Process]:
+    """Return the worker processes of this process's clusters, including those that are starting."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        # One that is just dying cannot be asked.
+        with suppress(psutil.NoSuchProcess):
+            words = " ".join(process.cmdline())
+            is_forked = "multiprocessing.forkserver" in words and process.ppid() != os.getpid()
+            if "spawn_main" in words or is_forked:
+                found.append(process)
+    return found
+
+
+@pytest.fixture(scope="session")
+def workers() -> Callable[[], list[psutil.Process]]:
+    """Finds the worker processes of this process's clusters."""
+    return worker_processes
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,22 +24,11 @@ SMALL = ["tile.shard_px=256", "tile.chunk_px=128"]
 TWO = Resources(workers=2, device="cpu")
 
 
-def workers() -> list[psutil.Process]:
-    """Worker processes of this process's cluster, including those that are starting."""
-    found = []
-    for child in psutil.Process().children():
-        # One that is just dying cannot be asked.
-        with suppress(psutil.NoSuchProcess):
-            if any("spawn_main" in word for word in child.cmdline()):
-                found.append(child)
-    return found
-
-
 class Killer(NullReporter):
     """Kills a worker at regular intervals, and once suspends one for a while."""
 
-    def __init__(self, every: int, most: int) -> None:
-        self.every, self.most = every, most
+    def __init__(self, workers: Callable[[], list[psutil.Process]], every: int, most: int) -> None:
+        self.workers, self.every, self.most = workers, every, most
         self.shards = self.kills = 0
         self.notes: list[str] = []
 
@@ -49,7 +39,7 @@ class Killer(NullReporter):
         self.shards += 1
         if self.shards % self.every or self.kills >= self.most:
             return
-        victims = workers()
+        victims = self.workers()
         if not victims:
             return
         victim = victims[self.shards % len(victims)]
@@ -69,10 +59,10 @@ def go_on(stopped: psutil.Process) -> None:
 
 
 def test_workers_killed_under_load_change_nothing(
-    small_slide: Path, tiny_workflow: Workflow, tmp_path: Path
+    small_slide: Path, tiny_workflow: Workflow, tmp_path: Path, workers: Callable[[], list[psutil.Process]]
 ) -> None:
     plain = run(tiny_workflow, small_slide, tmp_path / "plain", resources=TWO)
-    killer = Killer(every=8, most=7)
+    killer = Killer(workers, every=8, most=7)
     killed = run(tiny_workflow, small_slide, tmp_path / "killed", resources=TWO, reporter=killer)
     failures = [(slide.code, slide.message) for slide in killed.slides]
     assert [killed.exit_code, plain.exit_code] == [ExitCode.OK, ExitCode.OK], (failures, killer.notes)

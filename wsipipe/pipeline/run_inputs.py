@@ -17,6 +17,7 @@ from wsipipe.pipeline.checked_resources import check_slurm_run, gpu_processes
 from wsipipe.pipeline.cluster.machine import threads_each, worker_count
 from wsipipe.pipeline.cluster.script_guard import check_guard
 from wsipipe.pipeline.cluster.start import ClusterStart
+from wsipipe.pipeline.execution.warm_up import shard_modules
 from wsipipe.pipeline.finished import FinishedSlides
 from wsipipe.pipeline.options import Resources, RunPolicy
 from wsipipe.pipeline.parts import BatchEntry, Part
@@ -84,8 +85,9 @@ class _Run:
             return connect_slurm(
                 resources.slurm, worker_count(resources.workers), threads, slurm_folder(self.out)
             )
+        imports = shard_modules(bool(self.planner.workflow.networks()))
         return connect(
-            resources.scheduler, resources.workers, resources.threads, self.gpus, self.memory_bytes
+            resources.scheduler, resources.workers, resources.threads, self.gpus, self.memory_bytes, imports
         )
 
     def finder(self) -> FinishedSlides | None:

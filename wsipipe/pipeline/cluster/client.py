@@ -4,7 +4,7 @@ import ipaddress
 import logging
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 
 import dask
@@ -15,6 +15,7 @@ from wsipipe.pipeline.cluster.machine import gpu_names as gpu_names
 from wsipipe.pipeline.cluster.machine import threads_each as threads_each
 from wsipipe.pipeline.cluster.machine import worker_count as worker_count
 from wsipipe.pipeline.cluster.nanny import RetryingNanny, UnguardedScriptError
+from wsipipe.pipeline.cluster.process_server import METHOD, start_server, worker_environment
 from wsipipe.pipeline.cluster.script_guard import MESSAGE, check_guard
 
 LOOPBACK = "127.0.0.1"
@@ -23,19 +24,22 @@ _IGNORE_INTERRUPT = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)
 _BEGIN_IDLE_TIME = "import wsipipe.pipeline.cluster.idle\n"
 # Dask takes an address without protocol for tcp.
 _ADDRESS = re.compile(r"(?:(?P<protocol>tcp|tls|ucx|wss?)://)?(?P<host>[^/\s]+):\d{1,5}")
+# Activations of a network are large and short-lived; returning each to the system costs page faults.
+_ALLOCATION = {
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TOP_PAD_": str(1 << 26),
+    # With one heap for all threads, the computing thread reuses memory freed by the reading thread: a
+    # worker that tiles 32,768 px peaks at 304 MB instead of 384.
+    "MALLOC_ARENA_MAX": "1",
+}
+_THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+SERVER_ENVIRONMENT = _ALLOCATION | dict.fromkeys(_THREAD_COUNTS, "1")
+"""Of the process that forks the workers: a process with threads must not fork."""
 _CONFIG = {
-    # Activations of a network are large and short-lived; returning each to the system costs page faults.
-    "distributed.nanny.pre-spawn-environ": {
-        "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
-        "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-        "MALLOC_TOP_PAD_": str(1 << 26),
-        # With one heap for all threads, the computing thread reuses memory freed by the reading thread: a
-        # worker that tiles 32,768 px peaks at 304 MB instead of 384.
-        "MALLOC_ARENA_MAX": "1",
-    },
+    "distributed.nanny.pre-spawn-environ": _ALLOCATION,
     "logging": {"distributed": "error"},
-    # Spawned processes never inherit open handles or locks.
-    "distributed.worker.multiprocessing-method": "spawn",
+    "distributed.worker.multiprocessing-method": METHOD,
     "distributed.worker.daemon": True,
     "distributed.comm.timeouts.connect": "30s",
     # By default Dask closes the nanny of a worker that is away for 15 s, even while it is being restarted.
@@ -89,7 +93,7 @@ def _check_private(address: str) -> None:
 
 
 def _worker(name: str, threads: int, resource: str, gpus: str, memory_bytes: int) -> dict[str, object]:
-    limits = {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    limits = dict.fromkeys(_THREAD_COUNTS, str(threads))
     return {
         "cls": RetryingNanny,
         "options": {
@@ -99,7 +103,7 @@ def _worker(name: str, threads: int, resource: str, gpus: str, memory_bytes: int
             "resources": {resource: 1},
             "memory_limit": memory_bytes,
             "dashboard": False,
-            "env": {**limits, "CUDA_VISIBLE_DEVICES": gpus},
+            "env": {**worker_environment(), **_ALLOCATION, **limits, "CUDA_VISIBLE_DEVICES": gpus},
             # Ctrl-C on a terminal reaches every process; only the main process acts on it.
             "preload": [_IGNORE_INTERRUPT, _BEGIN_IDLE_TIME],
             "silence_logs": logging.CRITICAL,
@@ -164,6 +168,7 @@ def connect(
     threads: int | None = None,
     gpus: int = 0,
     memory_bytes: int | None = None,
+    imports: Sequence[str] = (),
 ) -> Iterator[Client]:
     """Connect to an existing cluster, or start a local one.
 
@@ -175,6 +180,7 @@ def connect(
         threads: Threads of a network per process; None divides the cores.
         gpus: Number of processes with the resource ``GPU``, each with one computing thread.
         memory_bytes: Memory limit per worker; a task that exceeds it is rerun with smaller patches.
+        imports: Modules that are imported once and shared by all local workers.
 
     Raises:
         ConfigError: No scheduler answers at the address, or it listens off loopback without TLS.
@@ -204,6 +210,7 @@ def connect(
             for i, name in enumerate(gpu_names()[:gpus])
         },
     }
+    start_server(("distributed.worker", *imports), SERVER_ENVIRONMENT)
     with (
         dask.config.set(_CONFIG),
         _local(specification) as cluster,

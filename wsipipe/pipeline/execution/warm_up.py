@@ -8,6 +8,15 @@ _NETWORKS = "wsipipe.models.predictor"
 """Importing torch takes seconds and hundreds of MB; only workers that run a network do it."""
 
 
+def shard_modules(has_networks: bool) -> tuple[str, ...]:
+    """Return the modules that the shards of a workflow need.
+
+    None of them may start a thread, since workers are forked from a process that has imported them; pyarrow
+    does.
+    """
+    return (_SHARDS, _NETWORKS) if has_networks else (_SHARDS,)
+
+
 def start_imports(has_networks: bool, runs_networks: bool) -> None:
     """Import the modules of shards in a thread of this worker.
 
@@ -18,7 +27,7 @@ def start_imports(has_networks: bool, runs_networks: bool) -> None:
         runs_networks: Whether this worker runs those of a workflow that has some.
     """
     # Not a daemon: one that still loads libraries while its process ends may abort it.
-    modules = (_SHARDS, _NETWORKS) if has_networks and runs_networks else (_SHARDS,)
+    modules = shard_modules(has_networks and runs_networks)
     threading.Thread(target=_import, args=(modules,), name="imports").start()
 
 
