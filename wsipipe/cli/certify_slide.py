@@ -1,12 +1,13 @@
 """The part of ``certify`` for finished slides, and how a certificate is shown."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wsipipe.cli.shared import console, print_json, print_rows, stderr
-from wsipipe.errors import ExitCode
+from wsipipe.errors import ExitCode, NoResultError
 
 if TYPE_CHECKING:
     from wsipipe.pipeline.certificate.record import SlideCertificate
@@ -42,6 +43,7 @@ def certify_finished(
 
     found = certify_slide(folder, sample or SAMPLE, device, worker_count(None), angles, report)
     path = write_certificate(folder, found)
+    show_in_page(folder, found)
     if json_file == Path("-"):
         print_json(found.model_dump(mode="json"))
     elif json_file is not None:
@@ -50,6 +52,22 @@ def certify_finished(
         print_certificate(found)
         console.print(f"Written to {path}", soft_wrap=True)
     return int(ExitCode.OK if found.passed else ExitCode.FAILED)
+
+
+def show_in_page(folder: Path, found: "SlideCertificate") -> None:
+    """Show a certificate in the page of the slide, if it has one."""
+    from wsipipe.pipeline.reporting.slide_page import add_certificate
+
+    facts: dict[str, object] = {
+        "passed": found.passed,
+        "blocks computed again": f"{len(found.blocks)} of {found.blocks_with_tissue} with tissue",
+        "arrays compared": len(found.layers),
+        "px that differ": sum(layer.worst_px for layer in found.layers),
+    }
+    if found.reasons:
+        facts["reasons"] = "; ".join(found.reasons)
+    with suppress(NoResultError):
+        add_certificate(folder.parent, found.slide_id, facts)
 
 
 def print_certificate(found: "SlideCertificate", is_current: bool = True) -> None:
