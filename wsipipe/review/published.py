@@ -61,7 +61,7 @@ class PublishedSlide:
 
     @cached_property
     def shape(self) -> tuple[int, int]:
-        """(height, width) of the canvas: of the nuclei, the image, or the tissue at its own scale."""
+        """(height, width) of the nuclei, the image, or the tissue on the canvas."""
         labels, image = self.result.arrays.labels, self.result.arrays.image
         if "nuclei" in labels or image:
             array = labels["nuclei"][0] if "nuclei" in labels else image[0]

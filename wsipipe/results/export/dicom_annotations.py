@@ -22,7 +22,9 @@ _COLUMNS = ["area_um2", "probability", "tissue_class", "polygon"]
 
 
 def write(source: ExportSource, path: Path) -> int:
-    """Write a group for each tissue class, with a polygon, area and probability for each nucleus.
+    """Write a group of outlines for each tissue class.
+
+    Each nucleus has its area and its probability.
 
     Args:
         source: Result to write.
@@ -62,7 +64,10 @@ def write(source: ExportSource, path: Path) -> int:
 
 
 def outer_rings(polygons: pa.ChunkedArray) -> list[Array]:
-    """Return the outer ring of each polygon, (n, 2) float32 (x, y) in level-0 px; not closed."""
+    """Return the outer ring of each polygon, not closed.
+
+    Corners are (n, 2) float32 (x, y) in level-0 px.
+    """
     rings = shapely.get_exterior_ring(shapely.from_wkb(polygons.to_numpy(zero_copy_only=False)))
     points = shapely.get_coordinates(rings).astype(np.float32)
     ends = np.cumsum(shapely.get_num_coordinates(rings))

@@ -77,7 +77,7 @@ def find_folds(density: OpticalDensity, tissue: Array, mpp: float, params: Quali
 def _with_edges(
     folds: Array, tissue: Array, density: OpticalDensity, around: dict[str, Array], mpp: float
 ) -> Array:
-    """Return folds with the pixels at their edges, which the mean over 3 x 3 px makes paler."""
+    """Return folds with their edges, which the mean over 3 x 3 px makes paler."""
     if not folds.any():
         return folds
     edge = tissue & dilated(folds, _EDGE_UM / mpp)
