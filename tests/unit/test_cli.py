@@ -125,7 +125,7 @@ def test_versions_name_the_native_parts(
     code, out, stderr = typed("--version")
     assert (code, stderr) == (ExitCode.OK, "")
     found = {line.split("  ")[0]: line.split("  ")[-1].strip() for line in out.splitlines()}
-    assert found["wsipipe"] == version("wsipipe")
+    assert found["wsipipe"] == version("wsipipe-gmr")
     assert found["torch"] == version("torch")
     assert found["openslide"].startswith(version("openslide-bin"))
     assert "libtiff" in found["imagecodecs"]
