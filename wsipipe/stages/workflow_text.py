@@ -69,7 +69,8 @@ def as_yaml(workflow: Workflow) -> str:
         lines += ["", *_comment(texts.get(name, ""), ""), f"{name}:"]
         inner = key_texts(section)
         lines += [line for key in value for line in _entry(key, value[key], inner.get(key, ""), "  ")]
-    absent = [name for name, value in values.items() if value is None]
+    # Only the command ``import`` sets that section.
+    absent = [name for name, value in values.items() if value is None and name != "imported"]
     if absent:
         lines += ["", *_comment(f"Sections that this workflow does not have: {', '.join(absent)}.", "")]
     return "\n".join(lines) + "\n"
