@@ -25,18 +25,18 @@ PAIR = ("R0", "M90")
 
 def drawn(result: wsipipe.Result) -> Array:
     """Return the image (height, width, 3) with outlines, shrunk from twice its size for smooth lines."""
-    rgb = np.moveaxis(result.image[0][...], 0, -1)
+    rgb = np.moveaxis(result.arrays.image[0][...], 0, -1)
     twice = (2 * rgb.shape[1], 2 * rgb.shape[0])
     large = np.asarray(Image.fromarray(rgb).resize(twice, Image.Resampling.BICUBIC))
-    labels = np.kron(result.labels["nuclei"][0][...], np.ones((2, 2), np.uint32))
+    labels = np.kron(result.arrays.labels["nuclei"][0][...], np.ones((2, 2), np.uint32))
     picture = np.where(find_boundaries(labels, mode="thick")[..., None], OUTLINE, large)
     return picture.astype(np.uint8)
 
 
 def differing_px(result: wsipipe.Result, straight: wsipipe.Result, orientation: Orientation) -> int:
     """Return the number of px whose nucleus is another one than in the straight slide."""
-    back = orientation.undo(result.labels["nuclei"][0][...]).ravel()
-    want = straight.labels["nuclei"][0][...].ravel()
+    back = orientation.undo(result.arrays.labels["nuclei"][0][...]).ravel()
+    want = straight.arrays.labels["nuclei"][0][...].ravel()
     return max(outside_partner(back, want), outside_partner(want, back))
 
 

@@ -179,8 +179,8 @@ def test_angles_give_the_review_queue_its_places(copy: Path) -> None:
     assert 0 < found.mean < 0.5
     assert verify(copy) == []
     result = open_published(copy)
-    stored = result.result.probabilities["disagreement"][...]
-    assert ((stored <= 250) == (result.result.labels["tissue"][0][...] == 1)).all()
+    stored = result.result.arrays.probabilities["disagreement"][...]
+    assert ((stored <= 250) == (result.result.arrays.labels["tissue"][0][...] == 1)).all()
     items = {item.region: item.why for item in make_queue(result, "orientation", 5)}
     known = np.where(stored <= 250, stored, 0)[:16, :16]
     assert items[Region(0, 0, 256, 256)] == f"orientations differ by {known.mean() / 250:.3f}"

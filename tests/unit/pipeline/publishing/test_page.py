@@ -179,7 +179,7 @@ def test_a_run_writes_the_page_of_each_slide(finished: Result) -> None:
     whole = rows[0]
     assert f'<td class="number">{float(whole["area_mm2"]):,.3f}</td>' in text
     assert f'<td class="number">{int(whole["nuclei"]):,}</td>' in text
-    nuclei = finished.nuclei()
+    nuclei = finished.nuclei
     lowest = nuclei.sort_values(["probability", "id"], kind="stable")["id"].head(12)
     doubtful = text.partition("Most doubtful")[2]
     assert [int(found) for found in re.findall(r"<p>#(\d+)", doubtful)] == lowest.tolist()

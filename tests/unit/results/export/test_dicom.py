@@ -71,7 +71,7 @@ def opened(pristine: Result, tmp_path: Path) -> ExportSource:
 
 
 def test_annotations_are_the_outlines_of_the_nuclei(opened: ExportSource, tmp_path: Path) -> None:
-    nuclei = opened.result.nuclei()
+    nuclei = opened.result.nuclei
     assert dicom_annotations.write(opened, tmp_path / "n.dcm") == len(nuclei)
     found = pydicom.dcmread(tmp_path / "n.dcm")
     assert found.PatientID == "somebody"

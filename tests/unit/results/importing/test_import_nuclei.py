@@ -71,8 +71,8 @@ def test_a_label_map_becomes_a_result(published: Any, tmp_path: Path) -> None:
     expected = np.zeros((SIDE, SIDE), np.uint32)
     for number, old in enumerate((30, 7, 9), start=1):
         expected[labels() == old] = number
-    assert (result.labels["nuclei"][0][...] == expected).all()
-    table = result.nuclei()
+    assert (result.arrays.labels["nuclei"][0][...] == expected).all()
+    table = result.nuclei
     assert table["id"].tolist() == [1, 2, 3]
     assert table["area_um2"].tolist() == [200 * MPP**2, 200 * MPP**2, 144 * MPP**2]
     assert table["centroid_y_px0"].tolist() == [105, 120, 506]
@@ -108,11 +108,11 @@ def test_a_part_of_the_slide_has_an_offset(published: Any, tmp_path: Path) -> No
     np.save(tmp_path / "part.npy", part)
     result = published(tmp_path / "part.npy", offset_px0=(300.0, 100.0), labels_mpp=2 * MPP)
     # 0.5 um/px: a px of the map is 2 level-0 px, and one px of the canvas.
-    found = result.labels["nuclei"][0][...]
+    found = result.arrays.labels["nuclei"][0][...]
     assert found.shape == (SIDE // 2, SIDE // 2)
     assert np.argwhere(found).min(axis=0).tolist() == [150 + 10, 50 + 5]
     assert np.argwhere(found).max(axis=0).tolist() == [150 + 19, 50 + 24]
-    assert result.nuclei()["centroid_y_px0"].tolist() == [300 + 2 * 15]
+    assert result.nuclei["centroid_y_px0"].tolist() == [300 + 2 * 15]
 
 
 def test_geojson_keeps_its_classes(published: Any, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_geojson_keeps_its_classes(published: Any, tmp_path: Path) -> None:
         )
     )
     result = published(source, labels_mpp=MPP)
-    table = result.nuclei()
+    table = result.nuclei
     assert table["type"].fillna("").tolist() == ["Tumour", "Immune", "", "Tumour", "Immune"]
     assert table["area_um2"].tolist()[:3] == [400 * MPP**2] * 3
     # The last one is cut at the edge of the slide.
@@ -203,7 +203,7 @@ def test_the_largest_part_of_a_nucleus_is_kept(published: Any, tmp_path: Path) -
     np.save(tmp_path / "peer.npy", pixels)
     result = published(tmp_path / "peer.npy")
     assert published.warnings == ["reduced to the largest of several parts: 1 nuclei, first 7"]
-    assert not result.labels["nuclei"][0][150:153, 150:153].any()
+    assert not result.arrays.labels["nuclei"][0][150:153, 150:153].any()
 
 
 def test_a_computed_result_is_not_replaced(published: Any, slide: Path, tmp_path: Path) -> None:
