@@ -97,7 +97,7 @@ def test_a_segmentation_is_the_class_map_on_the_glass(opened: ExportSource, tmp_
     classes = opened.slide.classes
     assert dicom_segmentation.write(opened, tmp_path / "s.dcm") == len(classes)
     found = pydicom.dcmread(tmp_path / "s.dcm")
-    labels = opened.result.labels["tissue_class"][0][...]
+    labels = opened.result.arrays.labels["tissue_class"][0][...]
     assert (found.TotalPixelMatrixRows, found.TotalPixelMatrixColumns) == labels.shape
     drawn = np.full((labels.shape[0] + 256, labels.shape[1] + 256), 255, np.uint8)
     frames = found.pixel_array.reshape(-1, found.Rows, found.Columns)
