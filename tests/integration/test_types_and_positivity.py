@@ -13,6 +13,7 @@ import shapely
 import torch
 from PIL import Image
 
+from wsipipe.common.colours import SHOWN_TYPES
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Orientation, Region
 from wsipipe.models.cards.card import ModelCard
@@ -161,14 +162,17 @@ def test_types_turned_off_leave_the_nuclei_as_they_are(
     plain = finished(pixels, chosen, tmp_path / "plain")
     table = pq.read_table(plain / "nuclei.parquet")
     assert table.schema.names == published_schema(SCHEMA).names
-    assert table.equals(pq.read_table(upright / "nuclei.parquet").select(table.schema.names))
+    other = pq.read_table(upright / "nuclei.parquet").select(table.schema.names)
+    # With positivity the dyes are haematoxylin and DAB.
+    differing = [name for name in table.schema.names if not table[name].equals(other[name])]
+    assert differing == ["haematoxylin_od_mean", "eosin_od_mean"]
     assert read_nuclei_summary(plain) == {}
 
 
 def test_without_types_plans_and_cards_do_not_name_them() -> None:
     plain = load_workflow("nuclei")
     causes = plain.causes()
-    assert "measure" not in causes
+    assert causes["measure"] == {"positivity": False}
     assert "types" not in causes["segment"]  # type: ignore[operator]
     card = next(iter(workflow_cards(plain).values()))
     assert "types" not in card.model_dump(mode="json")
@@ -199,7 +203,8 @@ def test_a_review_keeps_types_and_shows_them_as_classes(upright: Path, tmp_path:
     assert [session.class_of(number) for number in (1, 2, 3)] == types[:3]
     palette = Palette(session)
     assert palette.counts()["other"] == types.count("other")
-    assert palette.colour("inflammatory") == TYPES["inflammatory"]
+    # QuPath's purple is that of haematoxylin, so the outlines have another colour.
+    assert palette.colour("inflammatory") == SHOWN_TYPES["inflammatory"]
     session.relabel([1], "epithelial")
     session.accept([2])
     table = pq.read_table(export_review(session).folder / "nuclei_reviewed.parquet")
