@@ -47,7 +47,7 @@ def certify_finished(
     if json_file == Path("-"):
         print_json(found.model_dump(mode="json"))
     elif json_file is not None:
-        json_file.write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        json_file.write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8", newline="\n")
     if json_file != Path("-"):
         print_certificate(found)
         console.print(f"Written to {path}", soft_wrap=True)

@@ -104,7 +104,7 @@ def write_slide_page(out: Path, content: Path, slide: SlideEntry, run: MachineEn
     Raises:
         StorageError: Writing failed.
     """
-    page = json.loads(content.read_text())
+    page = json.loads(content.read_text(encoding="utf-8"))
     text = slide_page(page, slide, run, datetime.now(UTC).isoformat(sep=" ", timespec="minutes"))
     write_durable(page_path(out, slide["slide_id"]), printable(text).encode())
     small = page["thumbnail"].partition(",")[2]

@@ -68,7 +68,7 @@ def write_page_content(plan: Plan, inputs: ShardInputs, folder: Path, path: Path
         "version": __version__,
     }
     # The driver makes a page of it at once, so it need not survive a power failure.
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="ascii", newline="\n")
 
 
 def _slide(plan: Plan, pixels: Array) -> dict[str, object]:
