@@ -11,7 +11,7 @@ from wsipipe.errors import NoResultError
 from wsipipe.results.export import wsinfer
 from wsipipe.results.export.source import ExportSource
 from wsipipe.review.published import PublishedSlide
-from wsipipe.store.result import StoredArrays
+from wsipipe.store.result import Result, StoredArrays
 
 
 def table_of(folder: Path) -> pd.DataFrame:
