@@ -11,7 +11,7 @@ from wsipipe.errors import NoResultError
 from wsipipe.results.export import wsinfer
 from wsipipe.results.export.source import ExportSource
 from wsipipe.review.published import PublishedSlide
-from wsipipe.store.result import Result, StoredArrays
+from wsipipe.store.result import Result
 
 
 def table_of(folder: Path) -> pd.DataFrame:
@@ -63,7 +63,7 @@ def test_metadata_have_the_keys_of_wsinfer(source: ExportSource, tmp_path: Path)
 def test_without_classes_nothing_is_written(
     source: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StoredArrays, "probabilities", {})
+    monkeypatch.setitem(vars(source.result.arrays), "probabilities", {})
     with pytest.raises(NoResultError, match="holds no tissue classes"):
         wsinfer.write(source, tmp_path / "out")
     assert not (tmp_path / "out").exists()
