@@ -59,8 +59,8 @@ def jobs(tiny_workflow: Workflow, tmp_path_factory: pytest.TempPathFactory) -> J
 def test_kills_power_cuts_and_bad_disks_end_in_one_manifest(jobs: Jobs) -> None:
     """A sample of the points; ``benchmarks/soak.py crashes`` tries all of them."""
     shares = (
-        ["crashes:0/2:12", "kills:0/1:200"],
-        ["crashes:1/2:12", "disk:0/1:197"],
+        ["crashes:0/2:20", "kills:0/1:320"],
+        ["crashes:1/2:20", "disk:0/1:311"],
     )
     with ThreadPoolExecutor(2) as both:
         found = [job for part in both.map(lambda share: jobs(*share), shares) for job in part]
