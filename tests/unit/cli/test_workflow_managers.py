@@ -65,7 +65,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.skipif(
-    shutil.which("snakemake") is None, reason="snakemake is not installed: pip install snakemake"
+    shutil.which("snakemake") is None, reason="LOUD SKIP: the rule is NOT run: pip install snakemake"
 )
 def test_the_rule_runs(slides: Path, environment: dict[str, str], tmp_path: Path) -> None:
     command = ["snakemake", "--snakefile", FILES[0], "--cores", "2", "--directory", tmp_path, "--config"]
@@ -77,7 +77,7 @@ def test_the_rule_runs(slides: Path, environment: dict[str, str], tmp_path: Path
 
 
 @pytest.mark.skipif(
-    shutil.which("nextflow") is None, reason="nextflow is not installed: see https://www.nextflow.io"
+    shutil.which("nextflow") is None, reason="LOUD SKIP: the module is NOT run: see https://www.nextflow.io"
 )
 def test_the_module_runs(slides: Path, environment: dict[str, str], tmp_path: Path) -> None:
     command = ["nextflow", "run", EXAMPLES / "nextflow" / "main.nf", "--slides", f"{slides}/*.svs"]

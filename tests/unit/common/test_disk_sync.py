@@ -70,7 +70,10 @@ def test_elsewhere_a_refusal_is_final(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(calls) == 1
 
 
-@pytest.mark.skipif(not hasattr(disk_sync.os, "O_DIRECTORY"), reason="folders cannot be synced here")
+@pytest.mark.skipif(
+    not hasattr(disk_sync.os, "O_DIRECTORY"),
+    reason="LOUD SKIP: folders cannot be synced here; that is NOT tested",
+)
 def test_names_are_synced_where_that_is_possible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[bool] = []
     monkeypatch.setattr(
@@ -103,7 +106,9 @@ def test_windows_opens_for_writing_what_it_syncs(tmp_path: Path, monkeypatch: py
     assert accepts == [True, False]
 
 
-@pytest.mark.skipif(not hasattr(disk_sync.os, "O_DIRECTORY"), reason="there is no fcntl")
+@pytest.mark.skipif(
+    not hasattr(disk_sync.os, "O_DIRECTORY"), reason="LOUD SKIP: there is no fcntl; F_FULLFSYNC is NOT tested"
+)
 @pytest.mark.parametrize(("supported", "calls"), [(True, ["drive"]), (False, ["drive", "fsync"])])
 def test_macos_syncs_the_drive_or_else_the_file(
     supported: bool, calls: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
