@@ -212,4 +212,4 @@ def _density_panel(slide: _Slide, plan: Plan, nuclei: dict[str, Array]) -> Panel
     most = float(density.max()) or 1.0
     pixels = _blended(slide.pale, colours_of(density / most), np.where(slide.tissue, BAR_SHARE, 0))
     note = f"{nuclei['id'].size:,} nuclei"
-    return Panel("nuclei per mm² of tissue, smoothed", pixels, slide.um_per_px, note=note, bar=most)
+    return Panel("nuclei per mm², smoothed", pixels, slide.um_per_px, note=note, bar=most)
