@@ -4,8 +4,11 @@ Jobs run as ``python -m peer_parts.worker``, in the environment of the project o
 A job reads a request (JSON) and writes a result (JSON), so no environment imports from another.
 """
 
+import contextlib
+import ctypes
 import json
 import os
+import resource
 import signal
 import subprocess
 import tempfile
@@ -19,6 +22,8 @@ from peer_parts.table import Run
 BENCHMARKS = Path(__file__).resolve().parents[1]
 CHECKOUT = BENCHMARKS.parent
 LAST_LINES = 4
+ORPHANS_END_S = 10.0
+_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of Linux
 
 
 class ToolError(Exception):
@@ -60,7 +65,9 @@ def timed(command: list[str], variables: dict[str, str], limit_s: float) -> Run:
     Raises:
         ToolError: It ends with an error, cannot be started, or takes longer than ``limit_s``.
     """
+    _adopt_orphans(True)
     with tempfile.TemporaryFile() as said:
+        before = _cpu_of_children()
         began = time.perf_counter()
         try:
             process = subprocess.Popen(
@@ -76,6 +83,7 @@ def timed(command: list[str], variables: dict[str, str], limit_s: float) -> Run:
         _, status, used = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)  # it is waited for here, for its resources
+        _collect_orphans(process.pid)
         said.seek(0)
         text = said.read().decode(errors="replace")
     if late:
@@ -83,7 +91,31 @@ def timed(command: list[str], variables: dict[str, str], limit_s: float) -> Run:
     if process.returncode:
         last = " / ".join(line.strip() for line in text.splitlines()[-LAST_LINES:] if line.strip())
         raise ToolError(f"exit code {process.returncode}: {last}")
-    return Run(wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    return Run(wall_s, _cpu_of_children() - before, used.ru_maxrss / 1024)
+
+
+def _adopt_orphans(adopt: bool) -> None:
+    """Become the parent of processes that a tool leaves behind, so that their CPU seconds count.
+
+    wsipipe forks its workers from a process that ends only after the command has.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_SUBREAPER, int(adopt), 0, 0, 0)
+
+
+def _collect_orphans(group: int) -> None:
+    """Wait until the processes that a tool left behind have ended, for some seconds."""
+    end = time.monotonic() + ORPHANS_END_S
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < end:
+            if os.waitpid(-group, os.WNOHANG) == (0, 0):
+                time.sleep(0.02)
+    _adopt_orphans(False)
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def waited(process: subprocess.Popen[bytes], limit_s: float) -> bool:

@@ -148,6 +148,15 @@ def test_packages_are_looked_for_by_importing_them() -> None:
     }
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")
+def test_cpu_of_a_process_that_outlives_the_command_counts() -> None:
+    busy = "import time\nwhile time.process_time() < 0.3: pass"
+    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-S', '-c', {busy!r}])"
+    done = processes.timed([sys.executable, "-S", "-c", code], HERE.variables(1), 60)
+    assert done.cpu_s > 0.3
+    assert done.wall_s < 60
+
+
 def test_a_process_is_timed_or_its_error_told() -> None:
     def run(code: str, limit_s: float = 60):
         return processes.timed([sys.executable, "-S", "-c", code], HERE.variables(1), limit_s)
