@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As many processes as cores run tests: more threads would wait for each other. Libraries read it once.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
 import numpy as np
 import psutil
 import pytest
@@ -28,6 +33,29 @@ from wsipipe.store.result import Result
 from wsipipe.synth.writer import make_slide
 from wsipipe.tiling.collect import collect
 from wsipipe.tiling.slide import open_slide
+
+TESTS = Path(__file__).parent
+LONG = (
+    "integration/test_crashes.py",
+    "integration/test_workers.py",
+    "integration/test_scripts.py",
+    "gui/test_review.py",
+    "integration/test_other_systems.py",
+    "integration/test_orientations.py",
+    "integration/test_same_bytes.py",
+    "unit/models/kernels/test_build.py",
+    "unit/models/certificate/test_certify.py",
+    "unit/models/conversion/test_to_gmr.py",
+    "unit/test_notebooks.py",
+    "integration/test_real_slides.py",
+)
+"""Files that take longest; of the files that begin last, a long one would leave the other processes idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run long files first; all others keep their order."""
+    places = {TESTS / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
 
 
 @pytest.fixture(scope="session")

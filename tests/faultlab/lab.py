@@ -195,8 +195,8 @@ def keep(tree: Tree, copy: Path) -> None:
 
 
 def crashes(lab: Lab, share: "Share") -> dict[str, Any]:
-    """Every state of the disk before and after every rename, fsync, unlink and mkdir, after a kill there and
-    after a power cut there; each state that differs is resumed.
+    """States of the disk before and after every rename, fsync, unlink and mkdir, and at the end, after a kill
+    there and after a power cut there; each state that differs is resumed. ``every`` leaves out some points.
     """
     lab.shim.lab_synced.restype = ctypes.c_void_p
     synced = ctypes.cast(lab.shim.lab_synced(), ctypes.c_char_p)
@@ -207,22 +207,27 @@ def crashes(lab: Lab, share: "Share") -> dict[str, Any]:
     disk = Disk(out)
     disk.sync(out)
 
-    def stopped() -> None:
-        nonlocal points
-        if synced.value:
-            disk.sync(Path(os.fsdecode(synced.value)))
-            ctypes.memset(synced, 0, 1)
+    def look() -> None:
         for kind in ("kill", "power"):
             tree = disk.tree(after_cut=kind == "power")
             name = found.setdefault(disk.hash(tree), f"{points}-{kind}")
             if name == f"{points}-{kind}":
                 keep(tree, states / name)
+
+    def stopped() -> None:
+        nonlocal points
+        if synced.value:
+            disk.sync(Path(os.fsdecode(synced.value)))
+            ctypes.memset(synced, 0, 1)
+        if points % share.every == 0:
+            look()
         points += 1
 
     ended = lab.fork(out, STOP, at_stop=stopped)
+    look()
     faults = [] if ended.get("code") == "OK" else [f"the traced run: {ended}"]
     # From the end, where a slide is published: a broken rule shows there first.
-    mine = share.of(list(found.values())[::-1])
+    mine = list(found.values())[::-1][share.part :: share.parts]
     tried = 0
     for name in mine:
         faults += resumed(lab, states / name, name, wanted)

@@ -16,6 +16,21 @@ from wsipipe.store.result import Result
 FOLDER = Path(__file__).parents[1] / "other_systems"
 COMMAND = "from wsipipe.cli import main; main()"
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems lack it by themselves")
+# One process, since Python and the libraries take most of the time of a command.
+COMMANDS = """
+import contextlib, io, json, sys
+from wsipipe.cli import main
+if __name__ == "__main__":
+    ends = []
+    for command in json.loads(sys.argv[1]):
+        sys.argv[1:] = command
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            try:
+                main()
+            except SystemExit as end:
+                ends.append([end.code, out.getvalue()])
+    print(json.dumps(ends))
+"""
 SMALL = ("--set", "tile.shard_px=256", "--set", "tile.chunk_px=128")
 
 
@@ -61,20 +76,16 @@ def test_the_names_are_hidden_from_this_package_alone() -> None:
 def test_a_run_is_killed_resumed_and_ends_in_the_same_bytes(
     small_slide: Path, tiled: Result, tmp_path: Path
 ) -> None:
-    run = ("run", "tiling_only", small_slide, "--out", tmp_path, "--workers", 1, *SMALL)
+    run = ["run", "tiling_only", str(small_slide), "--out", str(tmp_path), "--workers", "1", *SMALL]
     killed = python(COMMAND, *run, WSIPIPE_TEST="1", WSIPIPE_FAULT="ledger.after_commit:2")
     # SIGKILL is hidden too.
     assert killed.returncode == -signal.SIGTERM, killed.stderr
-    (slide,) = json.loads(python(COMMAND, "status", tmp_path, "--json").stdout)["slides"]
+    commands = [["--help"], ["version"], ["status", str(tmp_path), "--json"], run, ["verify", str(tmp_path)]]
+    done = python(COMMANDS, json.dumps(commands))
+    assert done.returncode == 0, done.stderr
+    ends = json.loads(done.stdout)
+    assert [code for code, _ in ends] == [ExitCode.OK] * len(commands), ends
+    (slide,) = json.loads(ends[2][1])["slides"]
     assert (slide["status"], slide["shards_done"]) == ("interrupted", 2)
-    resumed = python(COMMAND, *run)
-    assert resumed.returncode == ExitCode.OK, resumed.stderr
-    assert python(COMMAND, "verify", tmp_path).returncode == ExitCode.OK
     published = tmp_path / tiled.folder.name / MANIFEST
     assert published.read_bytes() == (tiled.folder / MANIFEST).read_bytes()
-
-
-@pytest.mark.parametrize("command", [("--help",), ("version",)])
-def test_commands_start(command: tuple[str, ...]) -> None:
-    done = python(COMMAND, *command)
-    assert done.returncode == ExitCode.OK, done.stderr

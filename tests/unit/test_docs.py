@@ -64,9 +64,15 @@ def commands_of(text: str) -> Iterator[list[str]]:
                 yield shlex.split(words.replace("[", "").replace("]", ""), comments=True)
 
 
+@cache
+def root_command() -> Any:
+    """Return the command line as an object; making it takes longer than all checks of a page."""
+    return typer.main.get_command(app)
+
+
 def wrong_words(words: list[str]) -> list[str]:
     """Verbs and options of a command line that are not there; settings that no model has."""
-    command: Any = typer.main.get_command(app)
+    command = root_command()
     verbs = []
     while words and words[0] in getattr(command, "commands", {}):
         verbs.append(words[0])
@@ -85,12 +91,13 @@ def wrong_words(words: list[str]) -> list[str]:
     return wrong
 
 
+@cache
 def every_option() -> set[str]:
     def of(command: Any) -> set[str]:
         own = {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
         return own.union(*map(of, getattr(command, "commands", {}).values()))
 
-    return of(typer.main.get_command(app))
+    return of(root_command())
 
 
 @pytest.mark.parametrize("page", PRESENT, ids=lambda path: path.name)
