@@ -2,6 +2,7 @@
 
 Run ``python benchmarks/exports.py [NUCLEI] [FORMAT ...]``. The table is that of a small slide, repeated.
 Each format runs in a process of its own; the first line is the memory of the program before any work.
+Formats whose packages are not installed are left out.
 """
 
 import json
@@ -18,16 +19,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wsipipe.common.atomic_files import json_bytes, sha256_of
+from wsipipe.errors import ConfigError
 from wsipipe.geometry import Array, Region
 from wsipipe.results.compare.scores import scores_of
 from wsipipe.results.compare.tally import tally
-from wsipipe.results.export.formats import export_result
+from wsipipe.results.export.formats import export_result, find_format
+from wsipipe.results.export.source import ExportOptions, open_source
 from wsipipe.review.sample import make_sample
 from wsipipe.store import manifest
 from wsipipe.store.geoparquet import write_parquet
 from wsipipe.store.names import NUCLEI_TABLE
 
-FORMATS = ("none", "csv", "geojson", "coco", "compare")
+FORMATS = ("none", "csv", "geojson", "coco", "compare", "anndata", "spatialdata", "dicom-ann")
 BATCH_ROWS = 4096
 SIDE_PX = 24
 
@@ -37,9 +40,49 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     with tempfile.TemporaryDirectory() as folder:
         slide = large_result(Path(folder), count)
-        for name in sys.argv[2:] or FORMATS:
+        for name in sys.argv[2:] or filter(installed, FORMATS):
             line = [sys.executable, __file__, "--child", name, str(slide), str(count)]
             print(subprocess.run(line, capture_output=True, text=True, check=True).stdout.strip(), flush=True)
+
+
+def installed(name: str) -> bool:
+    """Return whether the packages of a format are there."""
+    try:
+        return name in ("none", "compare") or bool(find_format(name))
+    except ConfigError:
+        return False
+
+
+def dicom_slide(slide: Path) -> Path:
+    """Write the header of a DICOM slide of the size of a result; return its folder."""
+    from pydicom import Dataset
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    source = open_source(slide).slide
+    (offset_y, offset_x, step), (height, width) = source.affine, source.shape
+    image, measures, shared = Dataset(), Dataset(), Dataset()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.6"
+    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    image.ImageType, image.Modality = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], "SM"
+    for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
+        setattr(image, name, generate_uid())
+    for name in (
+        *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"),
+        *("StudyDate", "StudyTime", "ReferringPhysicianName", "PositionReferenceIndicator"),
+    ):
+        setattr(image, name, "")
+    image.TotalPixelMatrixRows = round(height * step + 2 * offset_y)
+    image.TotalPixelMatrixColumns = round(width * step + 2 * offset_x)
+    measures.PixelSpacing, measures.SliceThickness = [0.00025, 0.00025], 0.001
+    shared.PixelMeasuresSequence = [measures]
+    image.SharedFunctionalGroupsSequence = [shared]
+    folder = slide.parent / "dicom"
+    folder.mkdir(exist_ok=True)
+    image.save_as(folder / "slide.dcm", enforce_file_format=True)
+    return folder
 
 
 def large_result(folder: Path, count: int) -> Path:
@@ -89,10 +132,11 @@ def child(name: str, slide: Path, count: int) -> None:
     elif name == "none":
         about = ""
     else:
-        about = f"{export_result(name, slide).size_bytes / 1e6:.0f} MB"
+        options = ExportOptions(dicom=dicom_slide(slide) if name == "dicom-ann" else None)
+        about = f"{export_result(name, slide, options=options).size_bytes / 1e6:.0f} MB"
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds = time.process_time() - start
-    print(f"{name:<8} {count:,} nuclei  {seconds:6.1f} s CPU  peak {peak_mb:5.0f} MB  {about}")
+    print(f"{name:<11} {count:,} nuclei  {seconds:6.1f} s CPU  peak {peak_mb:5.0f} MB  {about}")
 
 
 if __name__ == "__main__":

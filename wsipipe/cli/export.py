@@ -15,7 +15,10 @@ def export(
         str,
         typer.Argument(
             metavar="FORMAT",
-            help="Format: csv, geojson, ome-tiff, wsinfer, coco, ome-zarr, anndata, dicom-ann or dicom-seg.",
+            help=(
+                "Format: csv, geojson, ome-tiff, wsinfer, coco, ome-zarr, anndata, spatialdata, dicom-ann or "
+                "dicom-seg."
+            ),
         ),
     ],
     slide: Annotated[

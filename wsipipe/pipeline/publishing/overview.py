@@ -74,8 +74,9 @@ def draw_overview(
         if write.legend and write.name != TISSUE:
             panels.append(_class_panel(slide, write, inputs.array(write.name)))
     if place is not None:
-        panels.append(_density_panel(slide, plan, nuclei))
-        panels.append(closeup_panel(plan, inputs, place, path.parent / NUCLEI_TABLE))
+        table = path.parent / NUCLEI_TABLE
+        panels.append(_density_panel(slide, plan, inputs, table, nuclei["id"].size))
+        panels.append(closeup_panel(plan, inputs, place, table))
     codes = ", ".join(dict.fromkeys(warning.code for warning in warnings))
     warning = f"WARNING: {codes}" if codes else ""
     figure = draw_panels(panels, plan.slide.slide_id, RESEARCH_USE_NOTICE, warning)
@@ -202,14 +203,10 @@ def _histogram(classes: zarr.Array) -> Array:
     return np.sum([np.bincount(band.ravel(), minlength=256) for band in bands], axis=0)
 
 
-def _density_panel(slide: _Slide, plan: Plan, nuclei: dict[str, Array]) -> Panel:
-    downsample = plan.downsample(NUCLEI)
-    y, x = ((nuclei[f"min_{axis}"] + nuclei[f"max_{axis}"] + 1) / 2 for axis in "yx")
-    density = density_map(
-        y, x, plan.facts.grid.shape_at(downsample), plan.facts.grid.mpp * downsample, slide.rgb.shape[:2]
-    )
-    density = np.where(slide.tissue, density, 0)
-    most = float(density.max()) or 1.0
-    pixels = _blended(slide.pale, colours_of(density / most), np.where(slide.tissue, BAR_SHARE, 0))
-    note = f"{nuclei['id'].size:,} nuclei"
-    return Panel("nuclei per mm², smoothed", pixels, slide.um_per_px, note=note, bar=most)
+def _density_panel(slide: _Slide, plan: Plan, inputs: ShardInputs, table: Path, nuclei: int) -> Panel:
+    found = density_map(plan, inputs, table)
+    shape, most = slide.tissue.shape, found.most if found else 1.0
+    shares = found.shares((shape[0], shape[1]), plan.facts.grid.shape) if found else np.zeros(shape)
+    pixels = _blended(slide.pale, colours_of(shares), np.where(slide.tissue, BAR_SHARE, 0))
+    note = f"{nuclei:,} nuclei"
+    return Panel("nuclei per mm² of tissue, smoothed", pixels, slide.um_per_px, note=note, bar=most)

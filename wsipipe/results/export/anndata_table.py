@@ -1,6 +1,7 @@
 """Write the measures of nuclei as an AnnData file."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,7 @@ _POSITIONS = [f"centroid_{axis}_{unit}" for unit in ("px0", "um") for axis in "x
 
 
 def write(source: ExportSource, path: Path) -> int:
-    """Write one observation per nucleus.
-
-    ``X`` has the measures as float32, ``obs`` id and class, ``obsm["spatial"]`` the centroids (x, y) in
-    level-0 px and ``obsm["spatial_um"]`` those in um. Unknown measures are NaN.
+    """Write one observation per nucleus; see :func:`measures_of`.
 
     Args:
         source: Result to write.
@@ -23,6 +21,20 @@ def write(source: ExportSource, path: Path) -> int:
 
     Returns:
         Number of nuclei.
+    """
+    found = measures_of(source)
+    found.write_h5ad(path, compression="gzip")
+    return int(found.n_obs)
+
+
+def measures_of(source: ExportSource) -> Any:
+    """Return the measures of nuclei as AnnData, one observation per nucleus.
+
+    ``X`` has the measures as float32, ``obs`` id and class, ``obsm["spatial"]`` the centroids (x, y) in
+    level-0 px and ``obsm["spatial_um"]`` those in um. Unknown measures are NaN.
+
+    Args:
+        source: Result to read.
     """
     import anndata
 
@@ -37,15 +49,13 @@ def write(source: ExportSource, path: Path) -> int:
     if "tissue_class" in frame:
         observed["tissue_class"] = pd.Categorical(frame["tissue_class"].to_numpy(dtype=object))
     spatial = frame[_POSITIONS].to_numpy(np.float64)
-    found = anndata.AnnData(
+    return anndata.AnnData(
         frame[measures].to_numpy(np.float32),
         obs=observed,
         var=pd.DataFrame(index=measures),
         obsm={"spatial": spatial[:, :2], "spatial_um": spatial[:, 2:]},
         uns={"wsipipe": _about(source)},
     )
-    found.write_h5ad(path, compression="gzip")
-    return len(frame)
 
 
 def _about(source: ExportSource) -> dict[str, object]:

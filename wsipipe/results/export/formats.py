@@ -51,6 +51,15 @@ FORMATS = {
     "anndata": ExportFormat(
         "anndata_table", "nuclei.h5ad", "nuclei", _SELECTION, needs="anndata", extra="anndata"
     ),
+    "spatialdata": ExportFormat(
+        "spatialdata_store",
+        "slide.spatialdata.zarr",
+        "nuclei",
+        _SELECTION,
+        marker="shapes/nuclei",
+        needs="spatialdata",
+        extra="spatialdata",
+    ),
     "dicom-ann": ExportFormat(
         "dicom_annotations",
         "nuclei.dcm",

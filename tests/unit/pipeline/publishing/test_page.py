@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from wsipipe.geometry import Region
-from wsipipe.pipeline.publishing.page import density, pictures
-from wsipipe.pipeline.publishing.page.density import density_map, rounded_up
+from wsipipe.pipeline.publishing import density
+from wsipipe.pipeline.publishing.density import DensityMap, density_map, rounded_up
+from wsipipe.pipeline.publishing.page import pictures
 from wsipipe.pipeline.publishing.page.gallery import doubtful_rows, random_rows, svg_path, typical_rows
 from wsipipe.pipeline.publishing.page.pictures import (
     jpeg_uri,
@@ -120,6 +121,23 @@ def test_density_is_per_area_of_tissue(inputs: Inputs, tmp_path: Any) -> None:
     alpha = found.pixels()[..., 3]
     assert set(np.unique(alpha)) == {0, 200}
     assert ((alpha > 0) == inside).all()
+
+
+def test_the_overview_has_the_densities_of_the_page(inputs: Inputs, tmp_path: Any) -> None:
+    """One pixel of the picture per cell has the cell's own value."""
+    places = [(y + 0.5, x + 0.5) for y in range(32, 128, 4) for x in range(32, 64, 4)]
+    found = density_map(plan_of(), inputs, table(tmp_path / "n.parquet", places))  # type: ignore[arg-type]
+    assert found is not None
+    shares = found.shares((6, 4), SHAPE)
+    np.testing.assert_allclose(shares * found.most, found.values, rtol=1e-5)
+
+
+def test_cells_that_reach_beyond_the_slide_are_cut() -> None:
+    found = DensityMap(np.array([[0.0], [1000.0]]), np.ones((2, 1)), 1000.0, 32, 64.0)
+    # The slide is one and a half cells high: pixels of its picture have their centres at 0.25, 0.75 and 1.25.
+    np.testing.assert_allclose(found.shares((3, 1), (48, 32))[:, 0], [0, 0.25, 0.75], atol=1e-6)
+    # The sister: of two whole cells the pixels lie elsewhere.
+    np.testing.assert_allclose(found.shares((3, 1), (64, 32))[:, 0], [0, 0.5, 1], atol=1e-6)
 
 
 def test_sister_per_area_of_all_the_density_is_too_low(

@@ -13,7 +13,7 @@ from wsipipe.geometry import Array
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan, origin
 from wsipipe.pipeline.publishing.checks import value_counts
-from wsipipe.pipeline.publishing.page.density import MOST_CELLS, density_map
+from wsipipe.pipeline.publishing.density import MOST_CELLS, density_map
 from wsipipe.pipeline.publishing.page.gallery import galleries
 from wsipipe.pipeline.publishing.page.pictures import (
     data_uri,
