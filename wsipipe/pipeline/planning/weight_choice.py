@@ -6,7 +6,7 @@ part of the plan, and a run that is resumed chooses the same.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -60,7 +60,7 @@ class WeightChooser:
         quality: What the user prefers, ``fast`` or ``fine``.
         default: Weights for slides that are stained like the training data.
         adapting: Weights for slides with another stain.
-        fine: Weights for slides of a finer scale; None where ``fast`` is preferred.
+        fine: Weights for slides of a finer scale, whatever their stain; None where ``fast`` is preferred.
         tissue: Parameters of tissue detection, since the stain is that of the tissue.
     """
 
@@ -78,23 +78,26 @@ class WeightChooser:
             hue_share: Share of the tissue's colour that has hues of the default weights' training data; None
                 where there is too little tissue to judge.
         """
-        trained = self.default.card
-        if hue_share is not None and hue_share < LEAST_HUE_SHARE:
-            why = f"only {hue_share:.0%} of the tissue's colour has hues that {trained.name} was trained on"
-            return self._choice(self.adapting, f"{why}, as on slides with another stain than {trained.stain}")
-        stain = "too little stained tissue was found to judge the stain"
-        if hue_share is not None:
-            stain = f"{hue_share:.0%} of the tissue's colour has hues of the training data ({trained.stain})"
         if self.fine is None:
-            return self._choice(self.default, stain)
-        has = f"the slide has {slide_mpp:.4g} um/px"
-        if slide_mpp <= self.fine.card.mpp * (1 + MPP_TOLERANCE):
-            return self._choice(self.fine, f"{stain}, and {has}")
-        needed = f"{self.fine.card.name} needs about {self.fine.card.mpp:g}"
-        return self._choice(self.default, f"{stain}, and {has}, but {needed}")
+            return self._by_stain(hue_share)
+        fine, scale = self.fine.card, f"the slide has {slide_mpp:.4g} um/px"
+        # These weights adapt colours, so they are right for any stain.
+        if slide_mpp <= fine.mpp * (1 + MPP_TOLERANCE):
+            return WeightChoice(fine.name, self.quality, scale)
+        found = self._by_stain(hue_share)
+        return replace(found, why=f"{scale}, but {fine.name} needs about {fine.mpp:g}; {found.why}")
 
-    def _choice(self, candidate: Candidate, why: str) -> WeightChoice:
-        return WeightChoice(candidate.card.name, self.quality, why)
+    def _by_stain(self, hue_share: float | None) -> WeightChoice:
+        trained, name = self.default.card, self.default.card.name
+        if hue_share is None:
+            why = "too little stained tissue was found to judge the stain"
+        elif hue_share < LEAST_HUE_SHARE:
+            name = self.adapting.card.name
+            why = f"only {hue_share:.0%} of the tissue's colour has hues that {trained.name} was trained on"
+            why += f", as on slides with another stain than {trained.stain}"
+        else:
+            why = f"{hue_share:.0%} of the tissue's colour has hues of the training data ({trained.stain})"
+        return WeightChoice(name, self.quality, why)
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:

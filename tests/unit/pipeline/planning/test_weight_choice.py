@@ -44,10 +44,12 @@ def chooser(*settings: str) -> WeightChooser:
         (FAST, 0.5, 1 / 3, DEFAULT_NUCLEI, "33% of"),
         (FAST, 0.5, 0.33, ADAPTING_NUCLEI, "only 33% of"),
         (FAST, 0.5, None, DEFAULT_NUCLEI, "too little stained tissue"),
-        (FINE, 0.25, 0.9, FINE_NUCLEI, "and the slide has 0.25 um/px"),
-        (FINE, 0.28, None, FINE_NUCLEI, "too little stained tissue"),
-        (FINE, 0.281, 0.9, DEFAULT_NUCLEI, f"0.281 um/px, but {FINE_NUCLEI} needs about 0.25"),
-        (FINE, 0.25, 0.0, ADAPTING_NUCLEI, "only 0% of"),
+        (FINE, 0.25, 0.9, FINE_NUCLEI, "the slide has 0.25 um/px"),
+        (FINE, 0.28, None, FINE_NUCLEI, "the slide has 0.28 um/px"),
+        # They adapt colours, whatever the stain is.
+        (FINE, 0.25, 0.0, FINE_NUCLEI, "the slide has 0.25 um/px"),
+        (FINE, 0.281, 0.9, DEFAULT_NUCLEI, f"0.281 um/px, but {FINE_NUCLEI} needs about 0.25; 90% of"),
+        (FINE, 0.5, 0.0, ADAPTING_NUCLEI, "needs about 0.25; only 0% of"),
     ],
 )
 def test_the_rule(setting: str, mpp: float, share: float | None, weights: str, says: str) -> None:
@@ -133,9 +135,12 @@ def test_made_slides_get_weights_for_their_colours_and_scale(pixels: np.ndarray,
     }
     assert [plan.facts.grid.mpp for plan in plain.values()] == [0.5, 0.25]
     assert weights_of(planned(save(pixels, mpp=0.5), FINE)) == DEFAULT_NUCLEI
-    for setting in (FAST, FINE):
-        other = planned(save(brown(pixels)), setting)
-        assert (weights_of(other), other.facts.grid.mpp) == (ADAPTING_NUCLEI, 0.5)
+    other = {setting: planned(save(brown(pixels)), setting) for setting in (FAST, FINE)}
+    assert {setting: (weights_of(plan), plan.facts.grid.mpp) for setting, plan in other.items()} == {
+        FAST: (ADAPTING_NUCLEI, 0.5),
+        FINE: (FINE_NUCLEI, 0.25),
+    }
+    assert read_card(FINE_NUCLEI).stain_reference is not None
 
 
 @pytest.mark.parametrize("setting", [FAST, FINE])
@@ -155,7 +160,7 @@ def test_the_plan_is_that_of_the_weights_by_name(setting: str, pixels: np.ndarra
 def shares(picture: np.ndarray, save: Save) -> list[float | None]:
     found = []
     for orientation in Orientation:
-        slide, rule = save(orientation.apply(picture)), chooser(FAST)
+        slide, rule = save(orientation.apply(picture[::2, ::2]), 0.5), chooser(FAST)
         trained = rule.default.card.training_range
         assert trained is not None
         with open_slide(slide.path, slide.mpp) as opened:
