@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -163,7 +164,7 @@ def _request(plan: Plan) -> dict[str, object]:
         "sample_id": plan.slide.sample_id,
         "extra": plan.slide.extra,
     }
-    chosen = workflow.chosen()
+    chosen: dict[str, Any] = dict(workflow.chosen())
     if plan.choice:
         # What was asked for; the weights themselves have a table of their own.
         chosen[SECTION] = {**chosen[SECTION], "weights": AUTO_WEIGHTS, "quality": plan.choice.quality}
