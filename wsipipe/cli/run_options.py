@@ -43,7 +43,8 @@ Settings = Annotated[
 WorkflowName = Annotated[
     str,
     typer.Argument(
-        help="nuclei, tissue, nuclei_and_tissue, nuclei_hdab, tiling_only, quality_only, or a YAML file."
+        help="nuclei, nuclei_fine, nuclei_and_tissue, nuclei_hdab, tissue, tiling_only, quality_only, "
+        "or a YAML file."
     ),
 ]
 SlidePaths = Annotated[list[str], typer.Argument(help="Files, folders, globs, or a manifest CSV.")]
@@ -57,6 +58,13 @@ Regions = Annotated[
 ]
 Precision = Annotated[
     str | None, typer.Option(help="auto, float32 (same bits on all x86 processors) or bfloat16.")
+]
+Quality = Annotated[
+    str | None,
+    typer.Option(
+        metavar="fast|fine",
+        help="Choose the weights for nuclei by scale and stain of each slide; fine takes four times as long.",
+    ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of a network per process.")]
 Budget = Annotated[
@@ -87,6 +95,7 @@ class RequestOptions:
         region: Part to compute, as typed.
         regions: Folder of regions of interest.
         precision: Precision of every network.
+        quality: Which weights for nuclei are preferred; short for a setting.
     """
 
     workflow: WorkflowName
@@ -97,11 +106,13 @@ class RequestOptions:
     region: RegionText = None
     regions: Regions = None
     precision: Precision = None
+    quality: Quality = None
 
     @property
     def all_settings(self) -> list[str]:
-        """Settings of the workflow, ``--image`` included."""
-        return [*(self.settings or []), *([f"tile.image={self.image}"] if self.image else [])]
+        """Settings of the workflow, ``--image`` and ``--quality`` included."""
+        short = {"tile.image": self.image, "segment.quality": self.quality}
+        return [*(self.settings or []), *(f"{key}={value}" for key, value in short.items() if value)]
 
     @property
     def part_px(self) -> tuple[int, int, int, int] | None:

@@ -31,16 +31,17 @@ def list_(as_json: AsJson = False) -> None:
 def show(name: NameOrFile, settings: Settings = None, as_json: AsJson = False) -> None:
     """Print a workflow with every value and a comment for every key.
 
-    Values that the file leaves open are those of the card of the weights. The text is itself a workflow file.
+    Values that the file leaves open are those of the card of the weights; where weights are chosen for each
+    slide, values that follow from them stay open. The text is itself a workflow file.
     """
     from wsipipe.stages.flow import completed, workflow_cards
     from wsipipe.stages.workflow import load_workflow
-    from wsipipe.stages.workflow_text import as_yaml
+    from wsipipe.stages.workflow_text import as_yaml, shown_values
 
     chosen = load_workflow(name, settings)
     resolved = completed(chosen, workflow_cards(chosen))
     if as_json:
-        print_json(resolved.model_dump(mode="json"))
+        print_json(shown_values(resolved))
         return
     typer.echo(as_yaml(resolved), nl=False)
 
@@ -48,13 +49,17 @@ def show(name: NameOrFile, settings: Settings = None, as_json: AsJson = False) -
 @workflow.command()
 def check(file: NameOrFile, settings: Settings = None) -> None:
     """Check a workflow file and its weights; name the line of each error."""
+    from wsipipe.pipeline.planning.weight_choice import SECTION, weight_chooser
     from wsipipe.stages.flow import completed, workflow_cards
     from wsipipe.stages.workflow import load_workflow
 
     chosen = load_workflow(file, settings)
     cards = workflow_cards(chosen)
     completed(chosen, cards)
-    weights = ", ".join(f"{name} with {card.name}" for name, card in cards.items()) or "no network"
+    names = {section: card.name for section, card in cards.items()}
+    if chooser := weight_chooser(chosen, cards):
+        names[SECTION] = " or ".join(each.card.name for each in chooser.candidates)
+    weights = ", ".join(f"{section} with {name}" for section, name in names.items()) or "no network"
     console.print(f"{file}: the workflow {chosen.name} is valid: {weights}", soft_wrap=True)
 
 

@@ -61,10 +61,11 @@ class FinishedSlides:
 
     def _outcome(self, slide: SlideInput) -> SlideOutcome | None:
         receipt = read_receipt(self.out, slide.slide_id)
-        basis = opened_with(slide, self.planner.workflow.tile.mpp, self.planner.lattice)
+        planner = self.planner
+        basis = opened_with(slide, planner.workflow.tile.mpp, planner.lattice, planner.chooser)
         if receipt is None or basis is None or receipt.opened_with != basis:
             return None
-        plan, warnings = self.planner.plan_of(slide, found_again(receipt, slide, self.precision))
+        plan, warnings = planner.plan_of(slide, found_again(receipt, slide, self.precision))
         if receipt.summary["plan"] != plan.id or not is_published(self.out, plan):
             return None
         if self.sums is not None:

@@ -151,6 +151,8 @@ class SlideRunner:
             pool.call(f"{slide.slide_id}.checksum", check_slide, slide.path, self.sums)
         plan, partial.warnings = self.planner.plan(pool, slide, self.device.name)
         partial.plan = plan.summary()
+        if plan.choice:
+            log.message(f"weights {plan.choice.weights} (quality {plan.choice.quality}): {plan.choice.why}")
         if self.record is None:
             self.plans[slide.slide_id] = plan
             return partial.outcome("planned")
@@ -171,7 +173,8 @@ class SlideRunner:
         seconds = run_slide(pool, plan, self.out, self.device, callbacks, self.restart)
         found = _found(self.out / slide.slide_id)
         if self.with_receipts:
-            write_receipt(self.out, plan, tuple(each.message for each in partial.warnings), found["nuclei"])
+            texts = tuple(each.message for each in partial.warnings)
+            write_receipt(self.out, plan, texts, found["nuclei"], self.planner.chooser)
         return partial.outcome("done" if seconds else "kept", seconds=seconds, **found)
 
 

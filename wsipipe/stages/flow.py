@@ -22,7 +22,7 @@ from wsipipe.stages.quality.params import QualityParams
 from wsipipe.stages.quality.stages import focus_grid, focus_stage, quality_stage
 from wsipipe.stages.segment import SegmentParams, segment_stage
 from wsipipe.stages.stage import Stage
-from wsipipe.stages.stage_params import StageContext
+from wsipipe.stages.stage_params import NetworkParams, StageContext
 from wsipipe.stages.stain import stain_stage
 from wsipipe.stages.tile import image_write, tile_stage
 from wsipipe.stages.tissue import TISSUE, TISSUE_FOUND, tissue_stage
@@ -32,22 +32,34 @@ from wsipipe.stages.workflow import Workflow
 def workflow_cards(workflow: Workflow) -> dict[str, ModelCard]:
     """Return the cards of a workflow's networks, by section.
 
+    Where weights are chosen for each slide, it is the card of the default weights.
+
     Raises:
         ConfigError: Weights are missing or their card is not readable; names the key.
     """
-    cards: dict[str, ModelCard] = {}
-    for name, params in workflow.networks().items():
-        try:
-            cards[name] = verified_card(params.weights)
-            params.check_card(cards[name])
-            cards[name].check_runnable()
-        except ModelError as error:
-            raise ConfigError(f"{name}.weights: {error}") from error
-    return cards
+    networks = workflow.networks().items()
+    return {name: network_card(name, params, params.card_weights) for name, params in networks}
+
+
+def network_card(section: str, params: NetworkParams, weights: str) -> ModelCard:
+    """Return the card of weights after checking that a section can run them.
+
+    Raises:
+        ConfigError: They are missing, their card is not readable or does not fit; names the key.
+    """
+    try:
+        card = verified_card(weights)
+        params.check_card(card)
+        card.check_runnable()
+    except ModelError as error:
+        raise ConfigError(f"{section}.weights: {error}") from error
+    return card
 
 
 def completed(workflow: Workflow, cards: Mapping[str, ModelCard]) -> Workflow:
     """Return the workflow with open values filled in from the cards of its weights.
+
+    The parameters of nuclei stay open where weights are chosen for each slide.
 
     Raises:
         ConfigError: Workflow and card together make no valid parameters.
@@ -59,7 +71,8 @@ def completed(workflow: Workflow, cards: Mapping[str, ModelCard]) -> Workflow:
         for name, params in sections
         if isinstance(cards.get(name), OnnxCard)
     }
-    if workflow.instances is not None:
+    is_auto = workflow.segment is not None and workflow.segment.is_auto
+    if workflow.instances is not None and not is_auto:
         update["instances"] = with_card(workflow.instances, cards["segment"])
     return workflow.model_copy(update=update)
 

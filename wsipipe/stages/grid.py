@@ -4,7 +4,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from wsipipe.errors import ConfigError
+from wsipipe.geometry import Array
 from wsipipe.models.cards.card import ModelCard
 
 MPP_TOLERANCE = 0.12
@@ -46,6 +49,15 @@ class CanvasGrid:
             (offset y, offset x, step): level-0 px = offset + step * px of the array.
         """
         return (*self.offset_px0, self.step_px0 * downsample)
+
+    def centres_px0(self, downsample: int) -> tuple[Array, Array]:
+        """Return y (h,) and x (w,) of the px centres of a downsampled array, level-0 px."""
+        *offsets, step = self.affine_at(downsample)
+        y, x = (
+            (np.arange(count) + 0.5) * step + offset
+            for count, offset in zip(self.shape_at(downsample), offsets, strict=True)
+        )
+        return y, x
 
 
 def tissue_downsample(mpp: float) -> int:

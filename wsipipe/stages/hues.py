@@ -16,6 +16,10 @@ Rgb = tuple[int, int, int]
 
 HUES_UM = 2.0
 """Um per px at which hues are counted: coarse enough to be fast, fine enough to resolve nuclei."""
+FEWEST_DENSE_UM2 = 8000.0
+"""Least area of dense tissue whose colours are judged, um2."""
+LEAST_HUE_SHARE = 1 / 3
+"""Least share of a slide's colour in the hues of the training data."""
 WHITE_SHARE = 0.995
 """White of a channel is the value that this share of the tissue's pixels does not exceed."""
 _DARKEST_MILLI = 2000

@@ -4,13 +4,14 @@ It reads image and tissue, and writes ``probabilities/nucleus`` and ``probabilit
 with types of nuclei also give ``scratch/types``, one channel per type, where there is foreground.
 """
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wsipipe.errors import ModelError
 from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.shipped import DEFAULT_NUCLEI
 from wsipipe.stages.grid import CanvasGrid, network_level, tissue_downsample
 from wsipipe.stages.passes import PassSizes, passes
 from wsipipe.stages.stage import Read, ShardInput, ShardOutput, Stage, Write, upsampled
@@ -21,6 +22,7 @@ from wsipipe.stages.tissue import TISSUE
 from wsipipe.stages.windows import windows_of
 from wsipipe.store.encoding import NOT_COMPUTED, quantise
 
+AUTO_WEIGHTS = "auto"
 TYPE_MAP = "scratch/types"
 MAPS = ("nucleus", "centre")
 SMALLEST_PATCH_PX = 64
@@ -33,7 +35,10 @@ class SegmentParams(NetworkParams):
     """Parameters of nuclei segmentation.
 
     Attributes:
-        weights: Name of shipped weights, or path of a ``.safetensors`` or ``.onnx`` file with its card.
+        weights: Name of shipped weights, or path of a ``.safetensors`` or ``.onnx`` file with its card, or
+            ``auto`` to choose between shipped weights by the scale and the stain of each slide.
+        quality: What ``auto`` prefers, ``fast`` or ``fine`` (0.25 um/px where the slide has it); fast where
+            it is left open. Without weights it means ``auto``.
         precision: ``auto`` (bfloat16 where the processor has it), ``float32``, ``bfloat16``, ``float64``.
         patch_px: Side of the core of one pass of the network; bounds memory, never changes the result.
         types: Whether each nucleus gets a type, where the weights know types.
@@ -41,14 +46,42 @@ class SegmentParams(NetworkParams):
 
     patch_key: ClassVar[str] = "patch_px"
 
-    weights: str = "nuclei_gmr_unet_0.5"
+    weights: str = DEFAULT_NUCLEI
+    quality: Literal["fast", "fine"] | None = None
     patch_px: int = Field(default=1024, ge=SMALLEST_PATCH_PX, le=4096, multiple_of=SMALLEST_PATCH_PX)
     types: bool = True
 
+    @model_validator(mode="before")
+    @classmethod
+    def _quality_is_of_auto(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("quality") is None:
+            return values
+        weights = values.get("weights", AUTO_WEIGHTS)
+        if weights != AUTO_WEIGHTS:
+            raise ValueError(
+                f"quality={values['quality']} chooses between shipped weights, but weights={weights} are "
+                "given. Leave out one of the two, or set weights=auto"
+            )
+        return values | {"weights": weights}
+
     def causes(self) -> dict[str, object]:
-        """Return the values that affect the result; types only where they are turned off."""
+        """Return the values that affect the result.
+
+        Types are among them only where they are turned off; the quality has led to the weights.
+        """
         values = super().causes()
+        del values["quality"]
         return {name: value for name, value in values.items() if name != "types" or not value}
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether the weights are chosen for each slide."""
+        return self.weights == AUTO_WEIGHTS
+
+    @property
+    def card_weights(self) -> str:
+        """Weights whose card stands for these parameters before a slide is opened."""
+        return DEFAULT_NUCLEI if self.is_auto else self.weights
 
     def types_of(self, card: ModelCard) -> tuple[str, ...]:
         """Return the types that nuclei get from these weights; empty for none."""

@@ -89,6 +89,11 @@ class NetworkParams(StageParams):
         return self.model_dump(mode="json", exclude={self.patch_key})
 
     @property
+    def card_weights(self) -> str:
+        """Weights whose card stands for these parameters before a slide is opened."""
+        return self.weights
+
+    @property
     def finds_unknown(self) -> bool:
         """Whether the network reports tissue that is unlike its training data."""
         return False

@@ -57,7 +57,7 @@ def as_yaml(workflow: Workflow) -> str:
     Loading the text gives an equal workflow.
     """
     model = type(workflow)
-    values, texts = workflow.model_dump(mode="json"), key_texts(model)
+    values, texts = shown_values(workflow), key_texts(model)
     lines: list[str] = []
     for name, value in values.items():
         section = section_of(model.model_fields[name].annotation)
@@ -69,11 +69,27 @@ def as_yaml(workflow: Workflow) -> str:
         lines += ["", *_comment(texts.get(name, ""), ""), f"{name}:"]
         inner = key_texts(section)
         lines += [line for key in value for line in _entry(key, value[key], inner.get(key, ""), "  ")]
+        if left_out := [key for key in section.model_fields if key not in value]:
+            lines += _comment(f"Follow from the weights of each slide: {', '.join(left_out)}.", "  ")
     # Only the command ``import`` sets that section.
     absent = [name for name, value in values.items() if value is None and name != "imported"]
     if absent:
         lines += ["", *_comment(f"Sections that this workflow does not have: {', '.join(absent)}.", "")]
     return "\n".join(lines) + "\n"
+
+
+def shown_values(workflow: Workflow) -> dict[str, Any]:
+    """Return every value of a workflow as JSON.
+
+    Where weights are chosen for each slide, values are left out that follow from the weights.
+    """
+    values = workflow.model_dump(mode="json")
+    if workflow.segment is not None and workflow.segment.is_auto:
+        if workflow.instances is not None:
+            values["instances"] = workflow.instances.model_dump(mode="json", exclude_unset=True)
+        if "mpp" not in workflow.tile.model_fields_set:
+            del values["tile"]["mpp"]
+    return values
 
 
 def _entry(key: str, value: object, text: str, indent: str) -> Iterator[str]:

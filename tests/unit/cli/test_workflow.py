@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from wsipipe.errors import ConfigError, ExitCode
+from wsipipe.models.cards.shipped import ADAPTING_NUCLEI, DEFAULT_NUCLEI, FINE_NUCLEI
 from wsipipe.stages.flow import completed, workflow_cards
 from wsipipe.stages.tile import TileParams
 from wsipipe.stages.workflow import load_workflow, workflow_names
@@ -92,8 +93,23 @@ def test_a_check_finds_missing_weights_and_passes_what_is_right(typed: Any, tmp_
     code, out, _ = typed("workflow", "check", path)
     assert (code, out) == (
         ExitCode.OK,
-        f"{path}: the workflow mine is valid: segment with nuclei_gmr_unet_0.5\n",
+        f"{path}: the workflow mine is valid: segment with {DEFAULT_NUCLEI}\n",
     )
+    path.write_text("name: mine\nsegment: {quality: fine}\ninstances:\n")
+    names = f"{DEFAULT_NUCLEI} or {ADAPTING_NUCLEI} or {FINE_NUCLEI}"
+    assert (
+        typed("workflow", "check", path)[1] == f"{path}: the workflow mine is valid: segment with {names}\n"
+    )
+
+
+def test_values_that_follow_from_chosen_weights_are_not_shown(typed: Any) -> None:
+    _, out, _ = typed("workflow", "show", "nuclei_fine")
+    assert "  # Follow from the weights of each slide: mpp.\n" in out
+    shown = yaml.safe_load(out)
+    assert (shown["instances"], shown["segment"]["weights"], "mpp" in shown["tile"]) == (None, "auto", False)
+    settings = ("--set", "tile.mpp=0.25", "--set", "instances.grow_um=3", "--json")
+    shown = json.loads(typed("workflow", "show", "nuclei_fine", *settings)[1])
+    assert (shown["instances"], shown["tile"]["mpp"]) == ({"grow_um": 3.0}, 0.25)
 
 
 def test_the_schema_accepts_what_loads_and_refuses_what_does_not(typed: Any, tmp_path: Path) -> None:

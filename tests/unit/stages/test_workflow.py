@@ -10,7 +10,8 @@ from wsipipe.stages.workflow import Workflow, load_workflow, workflow_names
 
 
 @pytest.mark.parametrize(
-    "name", ["nuclei", "nuclei_and_tissue", "nuclei_hdab", "quality_only", "tiling_only", "tissue"]
+    "name",
+    ["nuclei", "nuclei_and_tissue", "nuclei_fine", "nuclei_hdab", "quality_only", "tiling_only", "tissue"],
 )
 def test_the_workflows_that_come_along_load(name: str) -> None:
     assert name in workflow_names()
@@ -110,7 +111,7 @@ def test_a_workflow_is_frozen() -> None:
 
 def test_quality_is_on_where_networks_run_and_one_key_switches_it() -> None:
     on = {name for name in workflow_names() if load_workflow(name).quality is not None}
-    assert on == {"nuclei", "nuclei_and_tissue", "quality_only", "tissue"}
+    assert on == {"nuclei", "nuclei_and_tissue", "nuclei_fine", "quality_only", "tissue"}
     assert load_workflow("nuclei", ["quality=null"]).quality is None
     added, asked = (
         load_workflow("tiling_only", [text]).quality for text in ("quality={}", "quality={leave_out: [pen]}")

@@ -141,7 +141,8 @@ class ShardInputs:
         path = self.plan.slide.mask_path
         if path is None:
             raise InternalError("A stage reads a given mask, but the slide has none. Plan the slide again.")
-        return read_given_mask(path, self.plan.facts.grid.extent_px0, *self._centres(downsample))
+        grid = self.plan.facts.grid
+        return read_given_mask(path, grid.extent_px0, *grid.centres_px0(downsample))
 
     def _regions(self, downsample: int) -> Array:
         """Return which px centres lie in a region of interest, (h, w) bool."""
@@ -156,22 +157,12 @@ class ShardInputs:
                 "them with --regions or the manifest's column regions_path, or set tissue.only_regions=false."
             )
         regions = read_regions(path, self.plan.facts.grid.extent_px0)
-        y, x = self._centres(downsample)
+        y, x = self.plan.facts.grid.centres_px0(downsample)
         found = np.zeros((y.size, x.size), np.bool_)
         for row, centre in enumerate(y):
             places = np.stack([np.full(x.size, centre), x], axis=1)
             found[row] = np.any([*within_regions(regions, places).values()], axis=0)
         return found
-
-    def _centres(self, downsample: int) -> tuple[Array, Array]:
-        """Return y (h,) and x (w,) of px centres in level-0 px."""
-        grid = self.plan.facts.grid
-        *offsets, step = grid.affine_at(downsample)
-        y, x = (
-            (np.arange(count) + 0.5) * step + offset
-            for count, offset in zip(grid.shape_at(downsample), offsets, strict=True)
-        )
-        return y, x
 
 
 def _channels_last(pixels: Array) -> Array:

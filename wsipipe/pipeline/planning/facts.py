@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from wsipipe.pipeline.planning.weight_choice import WeightChoice
 from wsipipe.stages.grid import CanvasGrid
 
 
@@ -38,8 +39,10 @@ class InspectedSlide:
         facts: Facts about the slide.
         precision: Best precision of networks where they run.
         warnings: Texts of the warnings raised while it was opened, each once.
+        choice: Weights that were chosen for it; None where the workflow names them.
     """
 
     facts: SlideFacts
     precision: str
     warnings: tuple[str, ...] = ()
+    choice: WeightChoice | None = None

@@ -13,6 +13,7 @@ from wsipipe.common.atomic_files import sha256_of
 from wsipipe.geometry import Region
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.pipeline.planning.facts import SlideFacts
+from wsipipe.pipeline.planning.weight_choice import WeightChoice
 from wsipipe.pipeline.reporting.run_json import PlanEntry
 from wsipipe.stages.flow import completed, flow_levels, flow_stages
 from wsipipe.stages.stage import Kind, Stage, Write
@@ -35,6 +36,8 @@ class Plan:
         workflow: The workflow as chosen.
         cards: Cards of its networks, by section.
         region: Part of the canvas that is computed (y, x, height, width in canvas px); None for all.
+        choice: Why the weights were chosen; None where the workflow named them. The weights themselves are in
+            ``workflow`` and ``cards``.
     """
 
     slide: SlideInput
@@ -42,6 +45,7 @@ class Plan:
     workflow: Workflow
     cards: dict[str, ModelCard]
     region: Region | None = None
+    choice: WeightChoice | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what every process derives for itself; stages contain closures."""
@@ -131,7 +135,7 @@ class Plan:
     def summary(self) -> PlanEntry:
         """Return a summary of the plan for dry runs and ``run.json``."""
         grid = self.facts.grid
-        return {
+        entry: PlanEntry = {
             "slide_id": self.slide.slide_id,
             "path": str(self.slide.path),
             "plan": self.id,
@@ -145,6 +149,9 @@ class Plan:
             "classes_of": "; ".join(filter(None, (origin(write) for _, write in self.published("label")))),
             "shards": {stage.name: math.prod(stage.grid_shape(grid)) for stage in self.stages},
         }
+        if self.choice:
+            entry["choice"] = asdict(self.choice)
+        return entry
 
 
 def origin(write: Write) -> str:

@@ -10,6 +10,7 @@ from wsipipe.geometry import Region
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.pipeline.planning.facts import InspectedSlide, SlideFacts
 from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.pipeline.planning.weight_choice import WeightChooser, weight_chooser
 from wsipipe.pipeline.reporting.outcome import SlideWarning
 from wsipipe.stages.flow import workflow_cards
 from wsipipe.stages.grid import lattice_px
@@ -33,6 +34,7 @@ class RunPlanner:
         lattice: Unit of canvas sides, px.
         region: Region to compute (y, x, height, width), level-0 px; None for all.
         auto: Precision that ``auto`` means; None for the best where the networks run.
+        chooser: Rule by which weights are chosen for each slide; None where the workflow names them.
     """
 
     workflow: Workflow
@@ -40,6 +42,7 @@ class RunPlanner:
     lattice: int
     region: Level0Region | None
     auto: str | None = None
+    chooser: WeightChooser | None = None
 
     def plan(self, pool: "TaskPool", slide: SlideInput, device: str) -> tuple[Plan, tuple[SlideWarning, ...]]:
         """Open a slide in a worker and plan it.
@@ -53,7 +56,7 @@ class RunPlanner:
         from wsipipe.pipeline.planning.slide_facts import inspect_slide
 
         name = f"{slide.slide_id}.open"
-        arguments = (slide, self.workflow.tile.mpp, self.lattice, device, self.coarsest_mpp)
+        arguments = (slide, self.workflow.tile.mpp, self.lattice, device, self.coarsest_mpp, self.chooser)
         return self.plan_of(slide, pool.call(name, inspect_slide, *arguments))
 
     def plan_of(self, slide: SlideInput, found: InspectedSlide) -> tuple[Plan, tuple[SlideWarning, ...]]:
@@ -66,9 +69,12 @@ class RunPlanner:
             ConfigError: The region lies outside the slide.
         """
         part = canvas_part(self.region, found.facts, slide) if self.region else None
-        workflow = self.workflow.in_precision(self.auto or found.precision, only_auto=True)
+        workflow, cards = self.workflow, self.cards
+        if self.chooser and found.choice:
+            workflow, cards = self.chooser.applied(found.choice, workflow, cards)
+        workflow = workflow.in_precision(self.auto or found.precision, only_auto=True)
         warnings = tuple(SlideWarning(OPENED_WITH_WARNING, text) for text in found.warnings)
-        return Plan(slide, found.facts, workflow, self.cards, part), warnings
+        return Plan(slide, found.facts, workflow, cards, part, found.choice), warnings
 
     def check_region(self, slides: Sequence[SlideInput]) -> None:
         """Check that the region meets at least one slide.
@@ -107,12 +113,14 @@ class RunPlanner:
 
     def notices(self) -> list[str]:
         """Return messages about weights and region."""
+        chosen = [candidate.card for candidate in self.chooser.candidates] if self.chooser else []
+        cards = {card.name: card for card in [*self.cards.values(), *chosen]}.values()
         messages = [
             f"The weights {card.name} are for non-commercial research only ({card.licence})."
-            for card in self.cards.values()
+            for card in cards
             if card.non_commercial
         ]
-        if self.region and any(card.stain_reference for card in self.cards.values()):
+        if self.region and any(card.stain_reference for card in cards):
             messages.append(
                 "Colours are counted in the region alone, so nuclei may differ from a run of the whole slide."
             )
@@ -134,7 +142,8 @@ def make_planner(
             f"Invalid --region {_typed(region)}. Give y,x,height,width in level-0 px, with y and x >= 0 and "
             f"height and width > 0."
         )
-    return RunPlanner(chosen, cards, lattice_px(chosen.tile.mpp, cards), region)
+    lattice = lattice_px(chosen.tile.mpp, cards)
+    return RunPlanner(chosen, cards, lattice, region, chooser=weight_chooser(chosen, cards))
 
 
 def canvas_part(region: Level0Region, facts: SlideFacts, slide: SlideInput) -> Region:

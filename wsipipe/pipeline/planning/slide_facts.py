@@ -7,11 +7,13 @@ from wsipipe.errors import MppError, SlideChangedError
 from wsipipe.models.precision import best_precision
 from wsipipe.pipeline.planning.facts import InspectedSlide
 from wsipipe.pipeline.planning.facts import SlideFacts as SlideFacts
+from wsipipe.pipeline.planning.stain_share import stain_share
+from wsipipe.pipeline.planning.weight_choice import WeightChoice, WeightChooser
 from wsipipe.stages.grid import CanvasGrid
 from wsipipe.tiling.canvas import Canvas
 from wsipipe.tiling.collect import SlideInput
 from wsipipe.tiling.readers.files import fingerprint
-from wsipipe.tiling.slide import open_slide
+from wsipipe.tiling.slide import Slide, open_slide
 
 MAX_UPSAMPLING = 1.5
 """Largest um per px of a slide over that of the workflow."""
@@ -23,6 +25,7 @@ def inspect_slide(
     lattice: int,
     device: str,
     coarsest_mpp: float | None = None,
+    chooser: WeightChooser | None = None,
     attempt: int = 0,
 ) -> InspectedSlide:
     """Open a slide and collect what planning needs.
@@ -33,6 +36,7 @@ def inspect_slide(
         lattice: Unit of canvas sides, px.
         device: ``cpu`` or ``cuda`` for networks.
         coarsest_mpp: Largest um per px at which all networks of the workflow work; None without networks.
+        chooser: Rule by which weights are chosen, which also decides the canvas; None for named weights.
         attempt: Number of earlier attempts.
 
     Raises:
@@ -41,12 +45,18 @@ def inspect_slide(
     """
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always", UserWarning)
-        facts = _facts(slide, mpp, lattice, coarsest_mpp)
+        facts, choice = _facts(slide, mpp, lattice, coarsest_mpp, chooser)
     texts = [str(each.message) for each in raised if issubclass(each.category, UserWarning)]
-    return InspectedSlide(facts, best_precision(device), tuple(dict.fromkeys(texts)))
+    return InspectedSlide(facts, best_precision(device), tuple(dict.fromkeys(texts)), choice)
 
 
-def _facts(slide: SlideInput, mpp: float, lattice: int, coarsest_mpp: float | None) -> SlideFacts:
+def _facts(
+    slide: SlideInput,
+    mpp: float,
+    lattice: int,
+    coarsest_mpp: float | None,
+    chooser: WeightChooser | None,
+) -> tuple[SlideFacts, WeightChoice | None]:
     with open_slide(slide.path, slide.mpp) as opened:
         if opened.mpp > MAX_UPSAMPLING * mpp:
             raise MppError(
@@ -54,6 +64,10 @@ def _facts(slide: SlideInput, mpp: float, lattice: int, coarsest_mpp: float | No
                 f"{opened.mpp:.4g} um/px (from: {opened.mpp_source}), and wsipipe does not upsample by "
                 f"more than a factor of {MAX_UPSAMPLING:g}. {_coarse_remedy(opened.mpp, coarsest_mpp)}"
             )
+        choice = _chosen(opened, slide, chooser) if chooser else None
+        if chooser and choice:
+            candidate = chooser.candidate(choice.weights)
+            mpp, lattice = candidate.mpp, candidate.lattice_px
         canvas = Canvas(opened, mpp, lattice)
         grid = CanvasGrid(canvas.shape, canvas.mpp, canvas.offset_px, canvas.step)
         if slide.regions_path:
@@ -61,7 +75,7 @@ def _facts(slide: SlideInput, mpp: float, lattice: int, coarsest_mpp: float | No
             from wsipipe.tiling.regions import read_regions
 
             read_regions(slide.regions_path, grid.extent_px0)
-        return SlideFacts(
+        facts = SlideFacts(
             fingerprint=opened.fingerprint(),
             vendor=opened.vendor,
             mpp=opened.mpp,
@@ -71,6 +85,16 @@ def _facts(slide: SlideInput, mpp: float, lattice: int, coarsest_mpp: float | No
             lattice_px=lattice,
             decoder=opened.decoder,
         )
+        return facts, choice
+
+
+def _chosen(opened: Slide, slide: SlideInput, chooser: WeightChooser) -> WeightChoice:
+    """Choose the weights of an opened slide."""
+    candidate, share = chooser.default, None
+    if trained := candidate.card.training_range:
+        canvas = Canvas(opened, candidate.mpp, candidate.lattice_px)
+        share = stain_share(canvas, chooser.tissue, slide.mask_path, trained)
+    return chooser.choose(opened.mpp, share)
 
 
 def _coarse_remedy(slide_mpp: float, coarsest_mpp: float | None) -> str:

@@ -15,11 +15,20 @@ from wsipipe.common.block_mean import block_mean
 from wsipipe.errors import MppError
 from wsipipe.geometry import Array, Region
 from wsipipe.models.cards.card import ModelCard
+from wsipipe.models.cards.shipped import ADAPTING_NUCLEI
 from wsipipe.models.cards.training_range import Range, TrainingRange
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.reporting.outcome import SlideWarning
-from wsipipe.stages.hues import HUES_UM, channel_counts, hue_counts, share_within, white_of
+from wsipipe.stages.hues import (
+    FEWEST_DENSE_UM2,
+    HUES_UM,
+    LEAST_HUE_SHARE,
+    channel_counts,
+    hue_counts,
+    share_within,
+    white_of,
+)
 from wsipipe.stages.nuclei.number import NUMBERED
 from wsipipe.stages.nuclei.relabel import NUCLEI
 from wsipipe.stages.stage import Read, upsampled
@@ -31,10 +40,8 @@ from wsipipe.tiling.slide import open_slide
 
 Measures = dict[str, float]
 _BAND_PX = 512
-FEWEST_DENSE_PX = 2000
-"""Fewest dense pixels whose colours are judged: 0.008 mm2 at 2 um/px."""
-LEAST_HUE_SHARE = 1 / 3
-"""Least share of a slide's colour in the hues of the training data."""
+FEWEST_DENSE_PX = round(FEWEST_DENSE_UM2 / HUES_UM**2)
+"""Fewest dense pixels whose colours are judged."""
 FEWEST_EXPECTED, FEWEST_NUCLEI = 50, 20
 """Fewest nuclei expected before their number is judged, and found before their size is judged."""
 DENSITY_FACTOR, AREA_FACTOR, BRIGHTNESS_FACTOR, MPP_FACTOR = 4.0, 2.0, 2.0, 1.5
@@ -205,7 +212,7 @@ def _stain_remedy(stage: str, card: ModelCard) -> str:
     if card.stain_reference:
         return "Use weights that were trained on this stain (wsipipe train)."
     return (
-        f"Try weights that adapt the colours: --set {stage}.weights=nuclei_gmr_unet_0.5_restained, and "
+        f"Try weights that adapt the colours: --set {stage}.weights={ADAPTING_NUCLEI}, and "
         "check overview.png."
     )
 

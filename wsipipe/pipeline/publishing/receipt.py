@@ -15,6 +15,7 @@ from wsipipe.common.atomic_files import write_json
 from wsipipe.errors import StorageError
 from wsipipe.pipeline.planning.facts import InspectedSlide, SlideFacts
 from wsipipe.pipeline.planning.plan import Plan
+from wsipipe.pipeline.planning.weight_choice import WeightChoice, WeightChooser
 from wsipipe.pipeline.reporting.run_json import PlanEntry
 from wsipipe.pipeline.work_folders import WORK
 from wsipipe.stages.grid import CanvasGrid
@@ -37,6 +38,7 @@ class Receipt:
         nuclei: Number of rows of the nuclei table; None without a table.
         table: State of the nuclei table, see :func:`table_state`.
         opened_with: What the facts depend on besides the file, see :func:`opened_with`.
+        choice: Weights that were chosen for the slide; None where the workflow names them.
     """
 
     facts: SlideFacts
@@ -45,6 +47,7 @@ class Receipt:
     nuclei: int | None
     table: list[int] | None
     opened_with: dict[str, Any]
+    choice: WeightChoice | None = None
 
 
 def receipt_path(out: Path, slide_id: str) -> Path:
@@ -52,13 +55,17 @@ def receipt_path(out: Path, slide_id: str) -> Path:
     return out / WORK / RECEIPTS / f"{slide_id}.json"
 
 
-def opened_with(slide: SlideInput, canvas_mpp: float, lattice_px: int) -> dict[str, Any] | None:
+def opened_with(
+    slide: SlideInput, canvas_mpp: float, lattice_px: int, chooser: WeightChooser | None = None
+) -> dict[str, Any] | None:
     """Return what the facts about a slide depend on.
 
-    Its files are left out, since a fingerprint stands for them. None if it cannot be known.
+    Its files are left out, since a fingerprint stands for them. None if it cannot be known. Where weights are
+    chosen, the canvas depends on the choice.
     """
     readers = reader_environment()
-    given = {"given_mpp": slide.mpp, "canvas_mpp": canvas_mpp, "lattice_px": lattice_px}
+    given: dict[str, Any] = {"given_mpp": slide.mpp}
+    given |= chooser.causes() if chooser else {"canvas_mpp": canvas_mpp, "lattice_px": lattice_px}
     return None if readers is None else given | {"readers": readers}
 
 
@@ -71,16 +78,22 @@ def table_state(folder: Path) -> list[int] | None:
     return [found.st_size, found.st_mtime_ns]
 
 
-def write_receipt(out: Path, plan: Plan, warnings: tuple[str, ...], nuclei: int | None) -> None:
+def write_receipt(
+    out: Path,
+    plan: Plan,
+    warnings: tuple[str, ...],
+    nuclei: int | None,
+    chooser: WeightChooser | None = None,
+) -> None:
     """Write the receipt of a slide that was finished or kept by this run.
 
     An error of the disk is ignored: the slide is finished without a receipt, too.
     """
-    basis = opened_with(plan.slide, plan.workflow.tile.mpp, plan.facts.lattice_px)
+    basis = opened_with(plan.slide, plan.workflow.tile.mpp, plan.facts.lattice_px, chooser)
     if basis is None:
         return
     state = table_state(out / plan.slide.slide_id)
-    receipt = Receipt(plan.facts, warnings, plan.summary(), nuclei, state, basis)
+    receipt = Receipt(plan.facts, warnings, plan.summary(), nuclei, state, basis, plan.choice)
     with suppress(StorageError):
         write_json(receipt_path(out, plan.slide.slide_id), asdict(receipt))
 
@@ -93,8 +106,9 @@ def read_receipt(out: Path, slide_id: str) -> Receipt | None:
         grid = facts.pop("grid")
         canvas = CanvasGrid(**{name: _as_tuple(value) for name, value in grid.items()})
         levels = tuple(_as_tuple(shape) for shape in facts.pop("levels"))
-        texts = tuple(content.pop("warnings"))
-        return Receipt(SlideFacts(grid=canvas, levels=levels, **facts), texts, **content)
+        texts, chosen = tuple(content.pop("warnings")), content.pop("choice")
+        choice = WeightChoice(**chosen) if chosen else None
+        return Receipt(SlideFacts(grid=canvas, levels=levels, **facts), texts, choice=choice, **content)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -110,4 +124,4 @@ def found_again(receipt: Receipt, slide: SlideInput, precision: str) -> Inspecte
         SlideError: A file of the slide cannot be read.
     """
     facts = replace(receipt.facts, fingerprint=fingerprint(slide.path))
-    return InspectedSlide(facts, precision, receipt.warnings)
+    return InspectedSlide(facts, precision, receipt.warnings, receipt.choice)

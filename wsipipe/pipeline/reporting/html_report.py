@@ -67,6 +67,7 @@ def write_report(out: Path, run: RunEntry) -> None:
         has_scores=any(row.measures.get("h_score") for row in rows),
         requests=[_request(each) for each in run.get("asked", {}).values()],
         weights=_weights(slides),
+        choices=Counter(slide["plan"]["choice"]["weights"] for slide in slides if "choice" in slide["plan"]),
         networks=_networks(slides),
         classes_of=sorted({slide["plan"].get("classes_of", "") for slide in slides} - {""}),
         stages=stage_rows(slides),

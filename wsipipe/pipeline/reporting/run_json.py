@@ -28,6 +28,7 @@ class PlanEntry(TypedDict, total=False):
     stages: list[str]
     classes_of: str
     shards: dict[str, int]
+    choice: dict[str, str]
 
 
 class UsageEntry(TypedDict):

@@ -102,3 +102,14 @@ def test_a_library_of_another_name_is_not_known(monkeypatch: pytest.MonkeyPatch)
     versions = machine_facts()["versions"]
     assert versions["no-such-package"] == "not known"
     assert versions["numpy"][0].isdigit()
+
+
+def test_chosen_weights_are_counted(tmp_path: Path, entry: Make, run_of: Make, parsed: Make) -> None:
+    slides = [entry(f"s-{number}") for number in range(4)]
+    for slide, name in zip(slides, ["a", "b", "a"], strict=False):
+        slide["plan"]["choice"] = {"weights": name, "quality": "fast", "why": "so"}
+    rows = parsed(report(tmp_path, run_of(*slides))).tables["Requests and weights"]
+    counted = "a: 2 slides, b: 1 slide; the page of each slide says why"
+    assert ["weights chosen for each slide", counted] in rows
+    plain = parsed(report(tmp_path, run_of(entry()))).tables["Requests and weights"]
+    assert [row for row in plain if row[0].startswith("weights chosen")] == []

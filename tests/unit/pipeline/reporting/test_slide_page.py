@@ -144,3 +144,14 @@ def test_a_certificate_is_added_and_replaced(page: Make, tmp_path: Path, parsed:
 def test_a_certificate_in_the_record_is_shown(page: Make, entry: Make, parsed: Make) -> None:
     found = parsed(page(entry(nuclei=1) | {"certificate": {"passed": True, "shards": 4}}))
     assert found.tables["Parts of the slide that were computed again"] == [["shards", "4"]]
+
+
+def test_the_page_says_why_weights_were_chosen(page: Make, content: dict[str, Any], parsed: Make) -> None:
+    why = "only 2% of the tissue's colour has hues"
+    chosen = {"weights": "w", "quality": "fine", "why": why}
+    table = parsed(page(request=content["request"] | {"choice": chosen})).tables[
+        "Weights and their certificate"
+    ]
+    assert ["chosen because", f"{why} (quality fine)"] in table
+    assert "chosen because" not in page()
+    assert "chosen because" not in page(request=content["request"] | {"choice": chosen | {"weights": "v"}})

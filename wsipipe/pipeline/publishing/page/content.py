@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,6 +13,7 @@ from wsipipe.common.about import RESEARCH_USE_NOTICE, __version__
 from wsipipe.geometry import Array
 from wsipipe.pipeline.execution.shard_inputs import ShardInputs
 from wsipipe.pipeline.planning.plan import Plan, origin
+from wsipipe.pipeline.planning.weight_choice import SECTION
 from wsipipe.pipeline.publishing.checks import value_counts
 from wsipipe.pipeline.publishing.density import MOST_CELLS, density_map
 from wsipipe.pipeline.publishing.page.gallery import galleries
@@ -27,6 +29,7 @@ from wsipipe.pipeline.publishing.page.pictures import (
 )
 from wsipipe.pipeline.publishing.page.request import settings_of, weights_of
 from wsipipe.pipeline.publishing.panel_marks import colours_of, tick_values
+from wsipipe.stages.segment import AUTO_WEIGHTS
 from wsipipe.stages.stage import Stage, Write
 from wsipipe.stages.tissue import TISSUE
 from wsipipe.store.names import NUCLEI_TABLE, SUMMARY
@@ -161,8 +164,13 @@ def _request(plan: Plan) -> dict[str, object]:
         "sample_id": plan.slide.sample_id,
         "extra": plan.slide.extra,
     }
+    chosen: dict[str, Any] = dict(workflow.chosen())
+    if plan.choice:
+        # What was asked for; the weights themselves have a table of their own.
+        chosen[SECTION] = {**chosen[SECTION], "weights": AUTO_WEIGHTS, "quality": plan.choice.quality}
     return given | {
-        "chosen": [*settings_of(workflow.chosen())],
+        "choice": asdict(plan.choice) if plan.choice else None,
+        "chosen": [*settings_of(chosen)],
         "parameters": [*settings_of(parameters)],
         "weights": [asdict(facts) for facts in weights_of(plan)],
     }
