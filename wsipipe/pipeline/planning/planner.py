@@ -11,7 +11,7 @@ from wsipipe.models.cards.card import ModelCard
 from wsipipe.pipeline.planning.facts import InspectedSlide, SlideFacts
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.reporting.outcome import SlideWarning
-from wsipipe.stages.flow import workflow_cards
+from wsipipe.stages.flow import with_absolute_weights, workflow_cards
 from wsipipe.stages.grid import lattice_px
 from wsipipe.stages.workflow import Workflow, load_workflow
 from wsipipe.tiling.collect import SlideInput
@@ -134,7 +134,7 @@ def make_planner(
             f"Invalid --region {_typed(region)}. Give y,x,height,width in level-0 px, with y and x >= 0 and "
             f"height and width > 0."
         )
-    return RunPlanner(chosen, cards, lattice_px(chosen.tile.mpp, cards), region)
+    return RunPlanner(with_absolute_weights(chosen), cards, lattice_px(chosen.tile.mpp, cards), region)
 
 
 def canvas_part(region: Level0Region, facts: SlideFacts, slide: SlideInput) -> Region:
