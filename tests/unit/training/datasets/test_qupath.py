@@ -138,7 +138,7 @@ def test_annotations_may_lie_in_another_folder(small_slide: Path, tmp_path: Path
         read_fields(AnnotatedSlides((slides,), exported))
 
 
-def test_corrections_are_learnt_beside_annotated_slides(tmp_path: Path) -> None:
+def test_corrections_count_beside_annotated_slides(tmp_path: Path) -> None:
     slides, exported, corrections = (tmp_path / name for name in ("slides", "exported", "corrections"))
     for name in ("images", "labels"):
         (corrections / name).mkdir(parents=True)
