@@ -104,7 +104,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
     if not inner or name == "wsipipe":
         yield from _parameters(name, command)
     if command.epilog:
-        yield from ("```text", *command.epilog.splitlines(), "```", "")
+        yield from ("```text", *command.epilog.replace("\b\n", "").splitlines(), "```", "")
     for verb, each in sorted(inner.items()):
         yield from _command(f"{name} {verb}", each)
 

@@ -439,9 +439,9 @@ def test_the_overview_takes_one_there_and_shows_what_was_seen(person) -> None:
 
 
 def test_a_comment_is_asked_for_and_shown(person, monkeypatch) -> None:
-    from wsipipe.review.gui import widget
+    from wsipipe.review.gui import dialogs
 
-    monkeypatch.setattr(widget.QInputDialog, "getText", lambda *_: ("fold?", True))
+    monkeypatch.setattr(dialogs.QInputDialog, "getText", lambda *_: ("fold?", True))
     person.click("next")
     person.click("comment")
     assert [text for _, text, _ in person.panel.session.history.comments] == ["fold?"]

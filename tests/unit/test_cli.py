@@ -136,7 +136,7 @@ def test_versions_name_what_is_absent(typed: object, monkeypatch: pytest.MonkeyP
     def absent(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr("wsipipe.cli.versions.version", absent)
+    monkeypatch.setattr("importlib.metadata.version", absent)
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     code, out, _ = typed("--version")
@@ -148,7 +148,7 @@ def test_versions_name_what_is_absent(typed: object, monkeypatch: pytest.MonkeyP
 
 def test_help_lists_the_commands_as_people_need_them(typed: object) -> None:
     _, out, _ = typed("--help")
-    places = [out.index(f"│ {name} ") for name in ORDER]
+    places = [out.index(f"\n  {name} ") for name in ORDER]
     assert places == sorted(places)
     assert set(get_command(cli.app).commands) == set(ORDER)
 

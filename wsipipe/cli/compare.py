@@ -30,7 +30,7 @@ def compare(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier comparison.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score the nuclei of a result against a reference, and draw the differences."""
+    """Score the nuclei of a result against a reference."""
     from wsipipe.cli.quantities import region_px
     from wsipipe.results.compare.compare import FIGURES, PICTURE, check_folder, write_comparison
     from wsipipe.results.compare.compare import compare as measure

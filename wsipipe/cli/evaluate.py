@@ -47,7 +47,10 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Score weights on labelled fields (nuclei) or tiles (tissue); see docs/evaluation.md."""
+    """Score weights on labelled fields (nuclei) or tiles (tissue).
+
+    All scores are explained in docs/evaluation.md.
+    """
     from wsipipe.training.evaluation.card_update import put_into_card
     from wsipipe.training.evaluation.evaluate import evaluate as measure
     from wsipipe.training.evaluation.report import as_markdown, write_report

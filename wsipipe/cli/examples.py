@@ -129,7 +129,12 @@ def add_examples(app: typer.Typer) -> None:
     """Put examples and exit codes below the help of the program and of every command."""
     for name, info in _infos(app):
         if name in HELP_ENDS:
-            info.epilog = HELP_ENDS[name].text()
+            info.epilog = as_written(HELP_ENDS[name].text())
+
+
+def as_written(text: str) -> str:
+    """Mark each paragraph of a text so that the help does not wrap its lines."""
+    return "\b\n" + text.replace("\n\n", "\n\n\b\n")
 
 
 def _infos(app: typer.Typer, above: str = "") -> Iterator[tuple[str, CommandInfo | TyperInfo]]:

@@ -109,7 +109,7 @@ def certify(
     angles: Angles = False,
     device: DeviceName = "cpu",
 ) -> int:
-    """Measure whether a network, or a finished slide, is independent of orientation and tiling.
+    """Measure whether results depend on orientation or tiling.
 
     A network is tested in all eight orientations. Of a slide, with --slide, a sample of blocks is computed
     again. Exits with an error code if the network or the slide fails.

@@ -132,7 +132,7 @@ def merge(
 
 @review.command()
 def export(slide: Slide, user: User = None, reviews: Reviews = None, as_json: AsJson = False) -> None:
-    """Export labels, table, GeoJSON, summary and training set to reviews/USER."""
+    """Export labels, table, GeoJSON and training set to reviews/USER."""
     from wsipipe.review.export import export_review
     from wsipipe.review.slide import ReviewedSlide
 

@@ -55,6 +55,8 @@ app = typer.Typer(
     cls=_OrderedCommands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Help in boxes would import a parser of Markdown, and take twice as long.
+    rich_markup_mode=None,
     help="Nuclei segmentation and tissue classification for whole-slide images, with results that do not "
     f"depend on slide orientation or tiling. {RESEARCH_USE_NOTICE}",
 )

@@ -69,7 +69,7 @@ def train(
     If the exit code is 75, training is not finished: run the same command again.
     """
     from wsipipe.training.cross_validation import cross_validate
-    from wsipipe.training.datasets.annotated_slides import AnnotatedSlides
+    from wsipipe.training.datasets.annotated_slides import sources_of
     from wsipipe.training.fit import FitStatus
     from wsipipe.training.recipe import read_recipe
     from wsipipe.training.train import TrainingResources
@@ -83,7 +83,7 @@ def train(
     chosen = read_recipe(recipe, [*(settings or []), *left_out])
     if not resume:
         delete_progress(out)
-    sources = [AnnotatedSlides(tuple(data), annotations)] if annotations else data
+    sources = sources_of(data, annotations)
     deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
     resources = TrainingResources(device, threads or chosen.threads, workers, deadline)
     stream = stderr if as_json else console

@@ -1,7 +1,6 @@
 """Options of the whole program: versions of wsipipe and its libraries, and log messages."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Literal
 
 import typer
@@ -32,6 +31,9 @@ def versions() -> dict[str, str]:
 
 
 def _of(package: str) -> str:
+    # It takes a tenth of the time of --help to import.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:

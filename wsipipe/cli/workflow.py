@@ -48,7 +48,7 @@ def show(name: NameOrFile, settings: Settings = None, as_json: AsJson = False) -
 
 @workflow.command()
 def check(file: NameOrFile, settings: Settings = None) -> None:
-    """Check a workflow file and its weights; name the line of each error."""
+    """Check a workflow file and its weights."""
     from wsipipe.pipeline.planning.weight_choice import SECTION, weight_chooser
     from wsipipe.stages.flow import completed, workflow_cards
     from wsipipe.stages.workflow import load_workflow

@@ -36,6 +36,18 @@ def check_slurm_run(resources: Resources, out: Path, dry_run: bool) -> Resources
     return replace(resources, threads=resources.threads or int(resources.slurm.cpus))
 
 
+def check_scheduler(resources: Resources) -> None:
+    """Check that the given scheduler, if any, can be reached.
+
+    Raises:
+        ConfigError: It is not encrypted, or does not answer.
+    """
+    if resources.scheduler is not None:
+        from wsipipe.pipeline.cluster import client
+
+        client.check_scheduler(resources.scheduler)
+
+
 def gpu_processes(resources: Resources) -> int:
     """Return the number of GPU processes to start.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from wsipipe.common.atomic_files import make_folders
 from wsipipe.models.precision import best_precision, processor_name
-from wsipipe.pipeline.checked_resources import check_slurm_run, gpu_processes
+from wsipipe.pipeline.checked_resources import check_scheduler, check_slurm_run, gpu_processes
 from wsipipe.pipeline.cluster.machine import threads_each, worker_count
 from wsipipe.pipeline.cluster.script_guard import check_guard
 from wsipipe.pipeline.cluster.start import ClusterStart
@@ -133,7 +133,8 @@ def run_inputs(
     resources = check_slurm_run(resources, out, dry_run)
     gpus = gpu_processes(resources)
     batch = part.batch(inputs) if part else None
-    inputs = part.share(inputs) if part else inputs
+    # Workers may have another working directory.
+    inputs = [slide.absolute() for slide in (part.share(inputs) if part else inputs)]
     sums = read_sums(policy.checksums) if policy.checksums else None
     most_failures = policy.most_failures(len(inputs))
     memory_bytes = None
@@ -149,15 +150,12 @@ def run_inputs(
         reporter.message(f"part {batch['part']}: {len(inputs)} of {batch['slides']} slides")
     reporter.slides(len(inputs))
     facts = (sums, most_failures, gpus, memory_bytes, dry_run, batch)
-    request = _Run(planner, inputs, out, resources, policy, reporter, *facts)
-    if resources.scheduler is not None:
-        from wsipipe.pipeline.cluster.client import check_scheduler
-
-        check_scheduler(resources.scheduler)
+    request = _Run(planner, inputs, out.absolute(), resources, policy, reporter, *facts)
+    check_scheduler(resources)
     log = None if dry_run else out / f"{part.stem if part else 'run'}{SUFFIX}"
     # The log is opened once OUT is locked, so no other process writes to it.
     with (
-        _out_folder(out, dry_run, part) as markers,
+        _out_folder(request.out, dry_run, part) as markers,
         reporter.log_to(log),
         ClusterStart(request.connect) as cluster,
     ):

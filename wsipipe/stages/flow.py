@@ -3,6 +3,7 @@
 Tissue comes first because it decides which shards are computed.
 """
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,7 +12,7 @@ from wsipipe.errors import ConfigError, ModelError
 from wsipipe.geometry import Region
 from wsipipe.models.cards.card import ModelCard
 from wsipipe.models.cards.onnx_card import OnnxCard
-from wsipipe.models.cards.weights import verified_card
+from wsipipe.models.cards.weights import find_weights, known_models, verified_card
 from wsipipe.stages.classify import CLASS_MAP, ClassifyParams, classify_stage
 from wsipipe.stages.grid import CanvasGrid, network_level
 from wsipipe.stages.imported import imported_stages
@@ -54,6 +55,19 @@ def network_card(section: str, params: NetworkParams, weights: str) -> ModelCard
     except ModelError as error:
         raise ConfigError(f"{section}.weights: {error}") from error
     return card
+
+
+def with_absolute_weights(workflow: Workflow) -> Workflow:
+    """Return the workflow with absolute paths of weights that are files.
+
+    Workers, and a later ``retry``, may have another working directory. Names of models stay names.
+    """
+    files = {
+        name: params.model_copy(update={"weights": os.path.abspath(find_weights(params.weights))})
+        for name, params in workflow.networks().items()
+        if params.card_weights not in known_models()
+    }
+    return workflow.model_copy(update=files)
 
 
 def completed(workflow: Workflow, cards: Mapping[str, ModelCard]) -> Workflow:

@@ -45,6 +45,11 @@ class SlideInput:
     extra: dict[str, str] = field(default_factory=dict, hash=False)
     regions_path: Path | None = None
 
+    def absolute(self) -> "SlideInput":
+        """Return the slide with absolute paths, for processes in another working directory."""
+        mask, regions = (path and path.absolute() for path in (self.mask_path, self.regions_path))
+        return replace(self, path=self.path.absolute(), mask_path=mask, regions_path=regions)
+
 
 def collect(
     inputs: Sequence[str | Path], mpp: float | None = None, regions: Path | None = None

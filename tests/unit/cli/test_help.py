@@ -10,7 +10,7 @@ from typer import TyperException
 from typer.main import get_command
 
 from wsipipe.cli import app
-from wsipipe.cli.examples import HELP_ENDS, HelpEnd
+from wsipipe.cli.examples import HELP_ENDS, HelpEnd, as_written
 from wsipipe.cli.shared import program_options_first
 from wsipipe.errors import ConfigError, ExitCode
 
@@ -46,7 +46,7 @@ def test_the_text_is_exact() -> None:
 def test_every_command_has_examples_and_exit_codes() -> None:
     assert set(HELP_ENDS) == set(ALL)
     for name, command in ALL.items():
-        assert command.epilog == HELP_ENDS[name].text(), name
+        assert command.epilog == as_written(HELP_ENDS[name].text()), name
         assert set(HELP_ENDS[name].codes) <= set(map(int, ExitCode)), name
 
 
@@ -75,8 +75,17 @@ def test_the_help_shows_them_as_written(typed: Any, monkeypatch: pytest.MonkeyPa
     code, out, _ = typed("verify", "--help")
     assert code == ExitCode.OK
     shown = "\n".join(line.rstrip() for line in out.splitlines())
-    assert "\n Examples:\n   wsipipe verify results\n   wsipipe verify results/SLIDE\n" in shown
-    assert "\n   1    files are damaged or missing\n" in shown
+    assert "\n  Examples:\n    wsipipe verify results\n    wsipipe verify results/SLIDE\n" in shown
+    assert "\n    1    files are damaged or missing\n" in shown
+
+
+def test_no_line_of_the_list_of_commands_is_cut(typed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in ((), ("models",), ("review",), ("workflow",)):
+        _, out, _ = typed(*words, "--help")
+        listed = out.partition("Commands:")[2].partition("Examples:")[0]
+        assert "  " in listed
+        assert "..." not in listed, words
 
 
 def test_options_of_the_program_may_stand_anywhere() -> None:

@@ -12,7 +12,7 @@ from wsipipe.pipeline.planning.facts import InspectedSlide, SlideFacts
 from wsipipe.pipeline.planning.plan import Plan
 from wsipipe.pipeline.planning.weight_choice import WeightChooser, weight_chooser
 from wsipipe.pipeline.reporting.outcome import SlideWarning
-from wsipipe.stages.flow import workflow_cards
+from wsipipe.stages.flow import with_absolute_weights, workflow_cards
 from wsipipe.stages.grid import lattice_px
 from wsipipe.stages.workflow import Workflow, load_workflow
 from wsipipe.tiling.collect import SlideInput
@@ -142,8 +142,8 @@ def make_planner(
             f"Invalid --region {_typed(region)}. Give y,x,height,width in level-0 px, with y and x >= 0 and "
             f"height and width > 0."
         )
-    lattice = lattice_px(chosen.tile.mpp, cards)
-    return RunPlanner(chosen, cards, lattice, region, chooser=weight_chooser(chosen, cards))
+    absolute, lattice = with_absolute_weights(chosen), lattice_px(chosen.tile.mpp, cards)
+    return RunPlanner(absolute, cards, lattice, region, chooser=weight_chooser(absolute, cards))
 
 
 def canvas_part(region: Level0Region, facts: SlideFacts, slide: SlideInput) -> Region:

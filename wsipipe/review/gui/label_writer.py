@@ -50,6 +50,16 @@ class LabelWriter(QObject):
         if self._thread:
             self._thread.join()
 
+    def finish(self, session: Session) -> None:
+        """Wait until writing has ended, then write the labels of a changed session.
+
+        Raises:
+            WsipipeError: The labels cannot be written.
+        """
+        self.wait()
+        if session.writable and session.history.done:
+            write_reviewed_labels(session)
+
     def _write(self, session: Session) -> None:
         try:
             write_reviewed_labels(session)

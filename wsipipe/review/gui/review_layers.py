@@ -154,8 +154,9 @@ class ReviewLayers:
         if "nuclei" in self:
             self["nuclei"].data = self._nuclei_levels()
 
-    def show_classes(self) -> None:
-        """Show or hide classes as in ``palette.hidden``."""
+    def show_class(self, name: str, shown: bool) -> None:
+        """Show or hide the tissue and the nuclei of a class."""
+        (self._palette.hidden.discard if shown else self._palette.hidden.add)(name)
         if "tissue_class" in self:
             self._colour_tissue()
         self.refresh_nuclei()

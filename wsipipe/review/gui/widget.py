@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from wsipipe.errors import WsipipeError
 from wsipipe.review.gui.button_edits import SELECTION_EDITS, TOOL
+from wsipipe.review.gui.dialogs import ask_comment, ask_folder
 from wsipipe.review.gui.label_writer import LabelWriter
 from wsipipe.review.gui.layers import take_layers, thumbnail
 from wsipipe.review.gui.panel import Panel
@@ -16,7 +16,6 @@ from wsipipe.review.gui.reference import Reference
 from wsipipe.review.gui.slide_view import SlideView
 from wsipipe.review.gui.tools import SELECT
 from wsipipe.review.queue import queue_kinds
-from wsipipe.review.reviewed_store import write_reviewed_labels
 from wsipipe.review.session import Session
 
 if TYPE_CHECKING:
@@ -99,8 +98,7 @@ class ReviewWidget(Panel):
         self.viewer.reset_view()
         self._show_all()
         self._watch.start()
-        if self.queue_kind.count():
-            self.load_queue(self.queue_kind.currentText())
+        self.load_queue(self.queue_kind.currentText())
         self._show_edit_count(session)
 
     def close_session(self) -> None:
@@ -118,12 +116,9 @@ class ReviewWidget(Panel):
         """
         session, self.session, self.view = self.session, None, None
         self.queue = QueueCursor()
-        if session is None:
-            return
-        self.writer.wait()
-        if session.writable and session.history.done:
-            write_reviewed_labels(session)
-        session.close()
+        if session:
+            self.writer.finish(session)
+            session.close()
 
     def closeEvent(self, event: "QCloseEvent") -> None:
         """Close the session."""
@@ -131,9 +126,8 @@ class ReviewWidget(Panel):
         super().closeEvent(event)
 
     def _ask_folder(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Folder of results")
-        if chosen:
-            self.open_folder(Path(chosen))
+        if chosen := ask_folder(self):
+            self.open_folder(chosen)
 
     def load_queue(self, kind: str) -> None:
         """Fill the queue; :meth:`step` shows the first item."""
@@ -180,8 +174,7 @@ class ReviewWidget(Panel):
 
     def _comment(self) -> None:
         session, view = self._current()
-        text, given = QInputDialog.getText(self, "Comment", "Note on this place:")
-        if given and text:
+        if text := ask_comment(self):
             field = view.visible
             session.comment(field.y + field.height / 2, field.x + field.width / 2, text, TOOL)
             self._refresh()
@@ -237,8 +230,7 @@ class ReviewWidget(Panel):
 
     def _show_class(self, name: str, shown: bool) -> None:
         if self.view:
-            (self.view.palette.hidden.discard if shown else self.view.palette.hidden.add)(name)
-            self.view.layers.show_classes()
+            self.view.layers.show_class(name, shown)
 
     def _fade(self, name: str, opacity: float) -> None:
         if self.view:

@@ -1,6 +1,7 @@
 """Slides whose annotations lie in another folder, as training data."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,3 +63,18 @@ def _name_in(files: dict[str, Path], slide: Path) -> str:
 
 DataSource = Path | AnnotatedSlides
 """Folder of a known layout, or slides with annotations elsewhere."""
+
+
+def sources_of(data: Sequence[Path], annotations: Path | None) -> list[DataSource]:
+    """Return the sources of training data that a user names.
+
+    Args:
+        data: Folders with training data; with ``annotations`` also slides and folders of slides. A folder
+            with ``images`` and ``labels``, such as the corrections of a review, needs no annotations.
+        annotations: GeoJSON files of the slides, or None.
+    """
+    if annotations is None:
+        return list(data)
+    folders = [path for path in data if (path / "images").is_dir() and (path / "labels").is_dir()]
+    slides = tuple(path for path in data if path not in folders)
+    return [AnnotatedSlides(slides, annotations), *folders]

@@ -12,7 +12,7 @@ import pytest
 from wsipipe.errors import ConfigError
 from wsipipe.geometry import Region
 from wsipipe.training.datasets import qupath, read_fields, read_tiles
-from wsipipe.training.datasets.annotated_slides import AnnotatedSlides
+from wsipipe.training.datasets.annotated_slides import AnnotatedSlides, sources_of
 from wsipipe.training.datasets.polygons import filled
 
 
@@ -136,6 +136,18 @@ def test_annotations_may_lie_in_another_folder(small_slide: Path, tmp_path: Path
     (exported / "other.geojson").write_text("[]")
     with pytest.warns(UserWarning, match=r"1 of the files in .*exported fit no slide: other\.geojson"):
         read_fields(AnnotatedSlides((slides,), exported))
+
+
+def test_corrections_count_beside_annotated_slides(tmp_path: Path) -> None:
+    slides, exported, corrections = (tmp_path / name for name in ("slides", "exported", "corrections"))
+    for name in ("images", "labels"):
+        (corrections / name).mkdir(parents=True)
+    data = [corrections, slides]
+    assert sources_of(data, exported) == [AnnotatedSlides((slides,), exported), corrections]
+    assert sources_of(data, None) == data
+    # The sister: without label maps it is a folder of slides.
+    (corrections / "labels").rmdir()
+    assert sources_of(data, exported) == [AnnotatedSlides((corrections, slides), exported)]
 
 
 def test_annotations_of_other_slides_are_refused(small_slide: Path, tmp_path: Path) -> None:
