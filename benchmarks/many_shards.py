@@ -58,8 +58,8 @@ def measure(client: Client, workers: int, shards: int, seconds: float) -> None:
         wall_s, cpu_s = time.perf_counter() - began, time.process_time() - cpu
     least_s = done * seconds / workers
     print(
-        f"{done} shards of {seconds:g} s on {workers} workers: {wall_s:.1f} s, {wall_s / least_s - 1:.1%} more "
-        f"than {least_s:.1f} s; {1000 * cpu_s / done:.2f} ms of CPU a shard (scheduler, driver and workers), "
+        f"{done} shards of {seconds:g} s on {workers} workers: {wall_s:.1f} s, {wall_s / least_s - 1:.1%} "
+        f"more than {least_s:.1f}; {1000 * cpu_s / done:.2f} ms of CPU a shard (all threads), "
         f"{own.memory_info().rss / 1e6:.0f} MB"
     )
 
