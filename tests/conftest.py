@@ -45,7 +45,6 @@ LONG = (
     "integration/test_same_bytes.py",
     "unit/models/kernels/test_build.py",
     "unit/models/certificate/test_certify.py",
-    "unit/models/conversion/test_to_gmr.py",
     "unit/test_notebooks.py",
     "integration/test_real_slides.py",
 )

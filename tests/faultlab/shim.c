@@ -92,22 +92,22 @@ static int fails(void) {
 
 static size_t cut(size_t size) { return mode == SHORT && atomic_load(&writes) == at + 1 && size > 1 ? size / 2 : size; }
 
-/* Record which file or folder is synced. The disk itself has no part in it: the machine is never cut off, and a
-   real sync would take most of the time. */
-static int recorded(int fd) {
+/* Record which file or folder was synced, also the folder itself. What lies below it is not synced in truth: the
+   machine is never cut off, and real syncs would take most of the time. */
+static int recorded(int fd, int result) {
     if (mode == STOP && synced) path_of(fd, synced);
-    return 0;
+    return result;
 }
 
 int fsync(int fd) {
-    if (!fd_below(fd)) return REAL(fsync)(fd);
+    if (!fd_below(fd)) return recorded(fd, REAL(fsync)(fd));
     if (fails()) return -1;
-    SYNC(1, recorded(fd));
+    SYNC(1, recorded(fd, 0));
 }
 int fdatasync(int fd) {
-    if (!fd_below(fd)) return REAL(fdatasync)(fd);
+    if (!fd_below(fd)) return recorded(fd, REAL(fdatasync)(fd));
     if (fails()) return -1;
-    SYNC(1, recorded(fd));
+    SYNC(1, recorded(fd, 0));
 }
 ssize_t write(int fd, const void *data, size_t size) {
     if (!fd_below(fd)) return REAL(write)(fd, data, size);

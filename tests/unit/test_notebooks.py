@@ -1,69 +1,80 @@
 """The notebooks of the docs run, cell by cell, and are stored without outputs."""
 
+import ast
 import importlib.util
 import json
-import os
-import subprocess
-import sys
+import warnings
+from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
+import matplotlib.pyplot
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "docs" / "notebooks").glob("*.ipynb"))
 WORKERS = 'wsipipe.Resources(workers=1, device="cpu")'
-# As a notebook does, the value of a cell's last line is shown. All notebooks run in one process, and their
-# runs use the cluster that all tests share: imports and starts of processes take longer than the work.
-RUNNER = """
-import ast, json, os, sys
-address = f'wsipipe.Resources(scheduler="{sys.argv[1]}", device="cpu")'
-home = os.getcwd()
-for path in sys.argv[2:]:
-    print("notebook", path, flush=True)
-    folder = os.path.join(home, os.path.basename(path) + ".run")
-    os.mkdir(folder)
-    os.chdir(folder)
-    names = {"__name__": "__main__"}
-    for cell in json.load(open(path, encoding="utf-8"))["cells"]:
-        if cell["cell_type"] != "code":
-            continue
-        source = "".join(cell["source"]).replace('@WORKERS@', address)
-        *body, last = ast.parse(source).body
-        shown = isinstance(last, ast.Expr)
-        exec(compile(ast.Module([*body, *([] if shown else [last])], []), "cell", "exec"), names)
-        value = eval(compile(ast.Expression(last.value), "cell", "eval"), names) if shown else None
-        if value is not None:
-            print(getattr(value, "_repr_html_", value.__repr__)())
-"""
+SIZES = {"cohort": ("(path, 512,", "(path, 320,"), "first_slide": ("(path, 768,", "(path, 640,")}
+"""Smaller slides, where the sizes do not matter to what the cells show."""
 
 
-def execute(notebooks: list[Path], folder: Path, scheduler: str) -> subprocess.CompletedProcess[str]:
-    """Run the code cells of notebooks in order, in a process of its own."""
-    runner = RUNNER.replace("@WORKERS@", WORKERS)
-    command = [sys.executable, "-c", runner, scheduler, *map(str, notebooks)]
-    environment = os.environ | {"MPLBACKEND": "Agg", "WSIPIPE_MODELS": str(folder / "models")}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=280)
+def execute(notebook: Path, folder: Path, changes: dict[str, str]) -> list[str]:
+    """Run the code cells in order, as a notebook does; return what is shown of the last line of each cell.
+
+    Args:
+        notebook: The notebook.
+        folder: Folder of the notebook's files, which is made.
+        changes: Texts that are replaced in the cells; each must be there.
+    """
+    folder.mkdir()
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    sources = ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"]
+    for old in changes:
+        assert any(old in source for source in sources), old
+    names: dict[str, Any] = {"__name__": "__main__"}
+    shown = []
+    with chdir(folder), warnings.catch_warnings():
+        warnings.simplefilter("default")
+        for source in sources:
+            for old, new in changes.items():
+                source = source.replace(old, new)
+            *body, last = ast.parse(source).body
+            ends = isinstance(last, ast.Expr)
+            exec(compile(ast.Module([*body, *([] if ends else [last])], []), "cell", "exec"), names)
+            value = eval(compile(ast.Expression(last.value), "cell", "eval"), names) if ends else None
+            if value is not None:
+                shown.append(str(getattr(value, "_repr_html_", value.__repr__)()))
+    return shown
 
 
-def test_every_cell_runs(scheduler: str, tmp_path: Path) -> None:
+def test_there_are_three() -> None:
     assert [path.stem for path in NOTEBOOKS] == ["cohort", "first_slide", "own_training"]
-    for notebook in NOTEBOOKS:
-        assert WORKERS in notebook.read_text(encoding="utf-8").replace('\\"', '"')
-    done = execute(NOTEBOOKS, tmp_path, scheduler)
-    assert done.returncode == 0, f"{done.stdout[-300:]}{done.stderr}"
-    shown = done.stdout.split("notebook ")[1:]
-    for text in shown:
-        assert "<strong>Run in " in text
-        assert "FAILED" not in text
-    assert "<strong>Result of slide-" in shown[1]
-    assert "<strong>Weights nuclei_own</strong>" in shown[2]
+
+
+@pytest.mark.parametrize(
+    ("notebook", "head"),
+    list(zip(NOTEBOOKS, ["Run in ", "Result of slide-", "Weights nuclei_own</strong>"], strict=True)),
+    ids=lambda value: getattr(value, "stem", ""),
+)
+def test_every_cell_runs(
+    notebook: Path, head: str, scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process and on the cluster that all tests share: to start others takes longer than the work."""
+    monkeypatch.setenv("WSIPIPE_MODELS", str(tmp_path / "models"))
+    matplotlib.use("Agg")
+    changes = {WORKERS: f'wsipipe.Resources(scheduler="{scheduler}", device="cpu")'}
+    old, new = SIZES.get(notebook.stem, ("", ""))
+    shown = "\n".join(execute(notebook, tmp_path / "run", changes | ({old: new} if old else {})))
+    assert "<strong>Run in " in shown
+    assert f"<strong>{head}" in shown
+    assert "FAILED" not in shown
+    matplotlib.pyplot.close("all")
 
 
 def test_sister_a_wrong_cell_is_seen(tmp_path: Path) -> None:
     cells = [{"cell_type": "code", "source": [text]} for text in ("x = 1", "assert x == 2")]
     (tmp_path / "wrong.ipynb").write_text(json.dumps({"cells": cells}))
-    done = execute([tmp_path / "wrong.ipynb"], tmp_path, "")
-    assert done.returncode == 1
-    assert "AssertionError" in done.stderr
+    with pytest.raises(AssertionError):
+        execute(tmp_path / "wrong.ipynb", tmp_path / "run", {})
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
