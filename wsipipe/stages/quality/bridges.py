@@ -15,7 +15,9 @@ Offset = tuple[int, int]
 
 
 def bridged(mask: Array, reach_px: int) -> Array:
-    """Return a mask with the pixels that lie on a short line between two of its own.
+    """Return a mask with its gaps closed along lines.
+
+    A pixel belongs to it if it lies on a short line between two of the mask.
 
     Args:
         mask: (H, W) bool.

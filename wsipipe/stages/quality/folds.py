@@ -76,7 +76,10 @@ def find_folds(density: OpticalDensity, tissue: Array, mpp: float, params: Quali
 
 
 def _dense(density: OpticalDensity, tissue: Array, mpp: float, params: QualityParams) -> Array:
-    """Return tissue that is denser than single sheets and most of the slide, in no bluer hue."""
+    """Return tissue that is as dense as two sheets.
+
+    It is denser than single sheets near it and most of the slide, in no bluer hue.
+    """
     half = max(1, int(SURROUNDINGS_UM / mpp))
     number = box_sum(tissue, half)
     mean = box_sum(np.where(tissue, density.total, 0), half) // np.maximum(number, 1)
