@@ -20,6 +20,7 @@ import zarr
 from wsipipe.errors import NoResultError
 from wsipipe.results.export.anndata_table import measures_of
 from wsipipe.results.export.source import ExportSource
+from wsipipe.store.lazy_arrays import lazy
 
 if TYPE_CHECKING:
     import geopandas
@@ -94,7 +95,6 @@ def _raster(levels: list[zarr.Array], dims: tuple[str, ...], affine: tuple[float
         dims: Names of their axes.
         affine: (offset y, offset x, step) with level-0 px = offset + step * px.
     """
-    import dask.array
     from spatialdata.transformations import Affine, set_transformation
     from xarray import DataArray, Dataset, DataTree
 
@@ -102,7 +102,7 @@ def _raster(levels: list[zarr.Array], dims: tuple[str, ...], affine: tuple[float
     coords = {"c": ["r", "g", "b"]} if "c" in dims else {}
     scales = {}
     for number, level in enumerate(levels):
-        pixels = dask.array.from_zarr(level, chunks=(*level.shape[:-2], CHUNK_PX, CHUNK_PX))
+        pixels = lazy(level).rechunk((*level.shape[:-2], CHUNK_PX, CHUNK_PX))
         scales[f"scale{number}"] = Dataset({"image": DataArray(pixels, dims=dims, coords=coords)})
     found = DataTree.from_dict(scales)
     to_level0 = Affine([[step, 0, offset_x], [0, step, offset_y], [0, 0, 1]], ("x", "y"), ("x", "y"))

@@ -1,8 +1,10 @@
 """Find folds and blurred areas in tissue, at about 8 um per px.
 
 In a fold two sheets lie over each other: every dye absorbs about twice as much as around it, and the hue
-stays. Density and saturation are the measures of Bautista and Yagi 2009 and of Kothari et al. 2013
-(doi:10.4103/2153-3539.117448); here both follow from optical densities. Blur is decided by the scores of
+stays. Density and saturation are the measures of Bautista and Yagi 2010 (doi:10.4103/2153-3539.73320) and of
+Kothari et al. 2013 (doi:10.4103/2153-3539.117448), whose thresholds follow the slide, as here; both follow
+from optical densities. Cores of folds are found first, then their edges, which are half as dense again as one
+sheet, and then the gaps between pieces in a line. Blur is decided by the scores of
 :mod:`wsipipe.stages.quality.focus`. Values are whole numbers and windows are squares, so masks commute with
 the eight orientations.
 """
@@ -13,6 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from wsipipe.geometry import Array
+from wsipipe.stages.quality.bridges import bridged
 from wsipipe.stages.quality.focus import STEPS_PER_OCTAVE, score_of
 from wsipipe.stages.quality.params import QualityParams
 from wsipipe.tiling.morphology import closed, dilated, opened, without_specks
@@ -27,9 +30,18 @@ _DENSEST_PERCENT = 115
 _STAINED = 60
 """Density of tissue, thousandths; gaps and the margin of the mask have less."""
 _SHAPE_UM = 8.0
-_EDGE_UM = 24.0
-_EDGE_PERCENT = {"total": 165, "red": 140, "green": 140, "blue": 140}
-"""Least density in percent of that around it, of pixels at the edge of a fold."""
+_EDGE_UM, _NEAR_UM = 24.0, 48.0
+"""Width of an edge, and half the width of the square whose core an edge is compared with."""
+_EDGE_PERCENT = 77
+"""Least density of an edge in percent of the core near it; that of one sheet is half."""
+_BESIDE_UM = (24.0, 96.0)
+"""Distance of the tissue beside a fold."""
+_BESIDE_PERCENT, _SPREAD_PERCENT = 130, 90
+"""Least density of a fold in percent of what a tenth of the tissue beside it exceeds, and least difference
+of the two in percent of the range of the middle 80 % of that tissue."""
+_GAP_UM = 200.0
+"""Longest gap in a fold, where the tissue has holes."""
+_CHANNELS = ("red", "green", "blue", "total")
 _BLUR_SHAPE_UM = 24.0
 _EDGE_OCTAVES = 2
 _BLUR_EDGE_UM = 16.0
@@ -47,9 +59,27 @@ def find_folds(density: OpticalDensity, tissue: Array, mpp: float, params: Quali
     Returns:
         (H, W) bool.
     """
-    tissue = tissue & (density.total >= _STAINED)
-    if not tissue.any():
-        return tissue
+    stained = tissue & (density.total >= _STAINED)
+    if not stained.any():
+        return stained
+    # A part of a fold may be smaller than a fold.
+    least_px = params.min_area_um2 / mpp**2
+    dense = _dense(density, stained, mpp, params)
+    cores = opened(closed(dense, _SHAPE_UM / mpp), _SHAPE_UM / mpp) & stained
+    cores = without_specks(cores, least_px / 2)
+    if not cores.any():
+        return cores
+    pieces = without_specks(_with_edges(cores, dense, stained, density, mpp), least_px / 2)
+    kept = _denser_than_beside(pieces, stained, density, mpp)
+    folds = without_specks(bridged(kept, int(_GAP_UM / mpp)) & tissue, least_px)
+    return dilated(folds, params.margin_um / mpp) & tissue
+
+
+def _dense(density: OpticalDensity, tissue: Array, mpp: float, params: QualityParams) -> Array:
+    """Return tissue that is as dense as two sheets.
+
+    It is denser than single sheets near it and most of the slide, in no bluer hue.
+    """
     half = max(1, int(SURROUNDINGS_UM / mpp))
     number = box_sum(tissue, half)
     mean = box_sum(np.where(tissue, density.total, 0), half) // np.maximum(number, 1)
@@ -60,31 +90,49 @@ def find_folds(density: OpticalDensity, tissue: Array, mpp: float, params: Quali
     percent = np.int64(round(100 * params.fold_ratio))
     dense = tissue.copy()
     own, around = {}, {}
-    for name in ("red", "green", "blue", "total"):
+    for name in _CHANNELS:
         values = getattr(density, name)
         own[name] = (box_sum(np.where(tissue, values, 0), 1) // own_number).astype(np.int64)
         around[name] = (box_sum(np.where(plain, values, 0), half) // number).astype(np.int64)
         dense &= 100 * own[name] >= percent * np.maximum(around[name], 1)
     densest = int(np.quantile(density.total[tissue], 0.9, method="lower"))
     dense &= own["total"] >= max(1000 * params.fold_od, _DENSEST_PERCENT * densest // 100)
-    dense &= 100 * own["red"] * around["total"] <= _HUE_PERCENT * around["red"] * own["total"]
-    shaped = opened(closed(dense, _SHAPE_UM / mpp), _SHAPE_UM / mpp)
-    shaped = without_specks(shaped, params.min_area_um2 / mpp**2)
-    shaped = _with_edges(shaped, tissue, density, around, mpp)
-    return dilated(shaped, params.margin_um / mpp) & tissue
+    return dense & (100 * own["red"] * around["total"] <= _HUE_PERCENT * around["red"] * own["total"])
 
 
-def _with_edges(
-    folds: Array, tissue: Array, density: OpticalDensity, around: dict[str, Array], mpp: float
-) -> Array:
-    """Return folds with their edges, which the mean over 3 x 3 px makes paler."""
-    if not folds.any():
-        return folds
-    edge = tissue & dilated(folds, _EDGE_UM / mpp)
-    for name, percent in _EDGE_PERCENT.items():
-        edge &= 100 * getattr(density, name).astype(np.int64) >= percent * np.maximum(around[name], 1)
-    grown = ndimage.binary_propagation(folds, np.ones((3, 3), np.bool_), mask=edge | folds)
-    return closed(grown, _SHAPE_UM / mpp)
+def _with_edges(cores: Array, dense: Array, tissue: Array, density: OpticalDensity, mpp: float) -> Array:
+    """Return folds up to where their density falls towards that of one sheet."""
+    half, inner = max(1, int(_NEAR_UM / mpp)), cores & dense
+    number = box_sum(inner, half)
+    edge = tissue & dilated(cores, _EDGE_UM / mpp) & (number > 0)
+    for name in _CHANNELS:
+        values = getattr(density, name)
+        level = box_sum(np.where(inner, values, 0), half) // np.maximum(number, 1)
+        edge &= 100 * values.astype(np.int64) >= _EDGE_PERCENT * level.astype(np.int64)
+    grown = ndimage.binary_propagation(cores & edge, np.ones((3, 3), np.bool_), mask=edge)
+    return opened(closed(grown, _SHAPE_UM / mpp), _SHAPE_UM / mpp)
+
+
+def _denser_than_beside(pieces: Array, tissue: Array, density: OpticalDensity, mpp: float) -> Array:
+    """Return the pieces that stand out from the tissue beside them.
+
+    Keratin and epithelium lie beside tissue of several densities, up to their own.
+    """
+    kept = np.zeros_like(pieces)
+    solid = tissue & (2 * density.total >= int(np.quantile(density.total[tissue], 0.5, method="lower")))
+    near, far = (distance / mpp for distance in _BESIDE_UM)
+    labels, _ = ndimage.label(pieces, np.ones((3, 3), np.bool_))
+    for number, place in enumerate(ndimage.find_objects(labels), start=1):
+        box = tuple(slice(max(0, part.start - int(far) - 1), part.stop + int(far) + 1) for part in place)
+        piece, total = labels[box] == number, density.total[box]
+        beside = dilated(piece, far) & ~dilated(pieces[box], near) & solid[box]
+        if not beside.any():
+            continue
+        low, high = (int(np.quantile(total[beside], share, method="lower")) for share in (0.1, 0.9))
+        least = max(_BESIDE_PERCENT * high, 100 * high + _SPREAD_PERCENT * (high - low))
+        if 100 * int(total[piece].sum(dtype=np.int64)) >= least * int(piece.sum()):
+            kept[box] |= piece
+    return kept
 
 
 def find_blur(fine: Array, coarse: Array, tissue: Array, mpp: float, params: QualityParams) -> Array:

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from scipy.ndimage import gaussian_filter
 
 from wsipipe.geometry import Array, Orientation
+from wsipipe.stages.quality import folds
 from wsipipe.stages.quality.faults import find_faults
 from wsipipe.stages.quality.folds import box_sum
 from wsipipe.stages.quality.ink import INKS
@@ -89,6 +90,33 @@ def test_two_sheets_of_tissue_are_a_fold_and_dark_epithelium_is_none() -> None:
     # As dense, but more of its density in red: haematoxylin alone.
     purple[part] = (80, 75, 130)
     assert not found(purple, labels)["fold"].any()
+
+
+def two_sheets(rgb: Array, *rows: slice) -> Array:
+    """The picture with a second sheet in columns 60 to 71 of some rows."""
+    folded = rgb.copy()
+    for part in rows:
+        folded[part, 60:72] = np.rint(rgb[part, 60:72] * (rgb[part, 40:52] / np.array(GLASS)))
+    return folded
+
+
+def test_a_hole_in_a_fold_is_bridged(monkeypatch: pytest.MonkeyPatch) -> None:
+    rgb, labels = overview()
+    rgb[55:65, 60:72] = GLASS
+    folded = two_sheets(rgb, np.s_[30:55], np.s_[65:90])
+    assert found(folded, labels)["fold"][32:88, 62:70].all()
+    monkeypatch.setattr(folds, "bridged", lambda mask, reach_px: mask)
+    assert not found(folded, labels)["fold"][57:63, 62:70].any()
+
+
+def test_tissue_that_is_dense_beside_a_dark_band_too_makes_it_no_fold() -> None:
+    """As keratin beside epithelium; without it the band would be a fold."""
+    rgb, labels = overview()
+    banded = two_sheets(rgb, np.s_[30:90])
+    assert found(banded, labels)["fold"].any()
+    beside = np.s_[20:100, 76:90]
+    banded[beside] = np.rint(banded[beside] * (banded[beside] / np.array(GLASS)) ** 0.45)
+    assert not found(banded, labels)["fold"].any()
 
 
 def test_a_bubble_is_no_ink() -> None:
