@@ -9,6 +9,7 @@ from PIL import Image
 
 import wsipipe
 from wsipipe.geometry import Array, Orientation, Region
+from wsipipe.models.cards.shipped import ADAPTING_NUCLEI, DEFAULT_NUCLEI
 from wsipipe.synth.slide import SyntheticSlide
 
 SIZE = (171, 230)  # odd and oblong: the lattice must be symmetric all the same
@@ -79,9 +80,9 @@ def renamed_alike(labels: Array, others: Array) -> bool:
 @pytest.mark.parametrize(
     ("weights", "precision"),
     [
-        ("nuclei_gmr_unet_0.5", "bfloat16"),
-        ("nuclei_gmr_unet_0.5", "float32"),
-        ("nuclei_gmr_unet_0.5_restained", "bfloat16"),
+        (DEFAULT_NUCLEI, "bfloat16"),
+        (DEFAULT_NUCLEI, "float32"),
+        (ADAPTING_NUCLEI, "bfloat16"),
     ],
 )
 def test_oriented_slides_give_exactly_the_oriented_nuclei(
