@@ -91,8 +91,7 @@ def test_the_dicom_copy_has_as_many_nuclei(
     )
     assert done.exit_code == 0, [slide.message for slide in done.slides]
     count = len(aperio.nuclei)
-    # The copy was compressed again: its mean difference is 2.9 grey levels, which some weights notice.
-    assert abs(done.slides[0].nuclei - count) <= 0.05 * count
+    assert abs(done.slides[0].nuclei - count) <= 0.03 * count
 
 
 def test_good_and_broken_slides_together(data_dir: Path, tmp_path: Path, scheduler: str) -> None:
