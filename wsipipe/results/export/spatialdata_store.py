@@ -53,7 +53,7 @@ def write(source: ExportSource, path: Path) -> int:
             f"{source.result.folder} has no nuclei to write, and SpatialData has no empty outlines. Widen "
             "--class or --min-probability."
         )
-    table.obs["region"] = pd.Categorical.from_codes(np.zeros(table.n_obs, np.int8), [NUCLEI])
+    table.obs["region"] = pd.Categorical([NUCLEI] * table.n_obs)
     elements = {
         "images": _images(source),
         "labels": _labels(source),
