@@ -40,6 +40,7 @@ class StubPlanner:
     """A planner that opens no slide."""
 
     cards: dict[str, object] = {}  # noqa: RUF012
+    chooser = None
 
     def plan(self, pool: object, slide: SlideInput, device: str) -> tuple[Any, tuple[()]]:
         """Return a plan with a summary of the usual size."""
@@ -47,7 +48,7 @@ class StubPlanner:
         shape = {"mpp": 0.5, "mpp_source": "vendor", "canvas_mpp": 0.5, "canvas_shape": [9999, 9999]}
         entry = {"plan": slide.slide_id * 3, "stages": STAGES, "shards": dict.fromkeys(STAGES, 36)}
         summary = shape | entry | {"parameters": parameters}
-        return SimpleNamespace(slide=slide, summary=lambda: summary), ()
+        return SimpleNamespace(slide=slide, summary=lambda: summary, choice=None), ()
 
 
 class StubPool:

@@ -37,7 +37,7 @@ PRESENT = [page for page in PAGES if page.name != "CHANGELOG.md"]  # which names
 HOOKS = runpy.run_path(str(DOCS / "hooks.py"))
 COLLECT = runpy.run_path(str(ROOT / "changes" / "collect.py"))
 # Options of other programs: pip, pytest, napari, and of the scripts in benchmarks/.
-OTHERS = {"--plugin", "--keep-memory", "--help"}
+OTHERS = {"--plugin", "--keep-memory", "--help", "--extra"}
 _COMMAND = re.compile(r"(?:uv run (?:--extra \w+ )?)?wsipipe\s+(?P<rest>\S.*)")
 _CODE = re.compile(
     r"```.*?\n(?P<block>.*?)```|(?P<inline>`[^`]+`)|^(?P<indented> {4}\S.*)$", re.DOTALL | re.MULTILINE

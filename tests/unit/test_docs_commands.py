@@ -181,6 +181,6 @@ def test_each_of_our_features_leads_to_its_proof() -> None:
     text = (DOCS / "comparison.md").read_text()
     assert rows_without_proof(text) == []
     wrong = text.replace("| [yes](quality.md) |", "| yes |", 1)
-    assert rows_without_proof(wrong) == ["| ink, folds, blur"]
+    assert rows_without_proof(wrong) == ["| ink, folds, blur, bubbles"]
     defined = set(re.findall(r"(?m)^\[([\w-]+)\]: https", text))
     assert set(re.findall(r"\]\[([\w-]+)\]", text)) == defined

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from wsipipe.models.cards.shipped import DEFAULT_NUCLEI
 from wsipipe.models.cards.weights import find_weights
 from wsipipe.pipeline.planning.planner import make_planner
 from wsipipe.pipeline.run import Resources, run
@@ -60,5 +61,7 @@ def test_weights_of_a_file_become_absolute_and_names_stay(tiny_workflow: Workflo
     assert found.chosen()["segment"]["weights"] == found.segment.weights
     assert found.classify == tiny_workflow.classify
     named = make_planner("nuclei", [], None).workflow
-    assert named.segment.weights == "nuclei_gmr_unet_0.5"
+    assert named.segment.weights == DEFAULT_NUCLEI
+    auto = make_planner("nuclei", ["segment.quality=fast"], None).workflow
+    assert auto.segment.weights == "auto"
     assert with_absolute_weights(Workflow(name="x")) == Workflow(name="x")

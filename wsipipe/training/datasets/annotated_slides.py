@@ -30,14 +30,15 @@ class AnnotatedSlides:
         Raises:
             ConfigError: A path is absent, or the annotations fit no slide.
         """
+        self._check_place()
         slides = [slide.path for slide in collect(self.slides)]
-        if self.annotations.is_file() and len(slides) == 1:
+        if self.annotations.is_file():
+            if len(slides) != 1:
+                raise ConfigError(
+                    f"--annotations {self.annotations} is one file, and these are {len(slides)} slides. Give "
+                    "the folder of the GeoJSON files."
+                )
             return [(slides[0], self.annotations)]
-        if not self.annotations.is_dir():
-            raise ConfigError(
-                f"--annotations {self.annotations} is no folder. Give the folder of the GeoJSON files; a "
-                f"single file is accepted with a single slide, and these are {len(slides)}."
-            )
         files = {stem_of(path): path for path in sorted(self.annotations.iterdir()) if is_geojson(path)}
         pairs = [(slide, files[name]) for slide in slides if (name := _name_in(files, slide))]
         if not pairs:
@@ -47,6 +48,18 @@ class AnnotatedSlides:
             )
         self._warn_of_others(set(files.values()) - {notes for _, notes in pairs})
         return pairs
+
+    def _check_place(self) -> None:
+        if not self.annotations.exists():
+            raise ConfigError(
+                f"--annotations {self.annotations} is no folder. Give the folder of the GeoJSON files, or "
+                "the file of a single slide."
+            )
+        if not self.slides:
+            raise ConfigError(
+                f"--annotations {self.annotations} belongs to no slide: --data names folders with images and "
+                "labels alone. Add the slides to --data, or leave out --annotations."
+            )
 
     def _warn_of_others(self, others: set[Path]) -> None:
         if others:

@@ -99,7 +99,7 @@ def test_networks_of_timm_become_equivariant(name: str) -> None:
         ("Unet", "resnet18", {}),
         ("Unet", "mobilenet_v2", {}),
         ("Linknet", "resnet18", {}),
-        ("FPN", "resnet18", {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 16}),
+        ("FPN", "resnet18", {"decoder_pyramid_channels": 32, "decoder_segmentation_channels": 32}),
         ("DeepLabV3Plus", "resnet18", {"decoder_channels": 32}),
         ("PSPNet", "tu-efficientnet_b0", {"psp_out_channels": 32}),
     ],

@@ -4,7 +4,6 @@ import numpy as np
 
 from wsipipe.geometry import Region
 from wsipipe.pipeline.publishing.closeup import draw_outlines, typical_square
-from wsipipe.pipeline.publishing.density import density_map
 
 CORNERS = np.array([[0, 0], [0, 100], [100, 0], [100, 100]])
 
@@ -53,20 +52,3 @@ def test_touching_nuclei_have_no_rim_between_them() -> None:
     colours = np.array([(0, 0, 0), (1, 1, 1), (2, 2, 2)], np.uint8)
     picture = draw_outlines(np.full((4, 6, 3), 200, np.uint8), labels, colours, 1)
     assert picture[2, :, 0].tolist() == [1, 200, 1, 2, 200, 2]
-
-
-def test_density_is_that_of_evenly_spread_nuclei_up_to_the_edges() -> None:
-    # One nucleus in every 10 x 10 um: 10,000 per mm2; the cells of 16 um hold 1 to 4 each.
-    y, x = (at.ravel() * 20 + 10.0 for at in np.mgrid[:60, :40])
-    found = density_map(y, x, (1200, 800), 0.5, (300, 200))
-    assert found.shape == (300, 200)
-    np.testing.assert_allclose(found, 10_000, rtol=0.1)
-
-
-def test_density_falls_where_there_are_no_nuclei() -> None:
-    y, x = (at.ravel() * 20 + 10.0 for at in np.mgrid[:60, :20])
-    found = density_map(y, x, (1200, 800), 0.5, (300, 200))
-    assert found[:, 30].min() > 9500
-    assert found[:, 199].max() < 10
-    # Half at the border of the nuclei.
-    np.testing.assert_allclose(found[:, 99:101].mean(), 5000, rtol=0.1)
