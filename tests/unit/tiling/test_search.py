@@ -39,8 +39,10 @@ def unlistable(monkeypatch):
 
             return call
 
-        monkeypatch.setattr(os, "scandir", refusing(os.scandir))
-        monkeypatch.setattr(os, "listdir", refusing(os.listdir))
+        # tests/other_systems gives wsipipe a module os of its own.
+        for module in {os, searching.os}:
+            monkeypatch.setattr(module, "scandir", refusing(os.scandir))
+            monkeypatch.setattr(module, "listdir", refusing(os.listdir))
 
     return make
 

@@ -1,4 +1,3 @@
-import os
 import pickle
 from pathlib import Path
 
@@ -124,7 +123,7 @@ def test_a_slide_is_never_pickled():
 
 def test_a_slide_is_never_used_in_another_process(monkeypatch):
     slide = Slide(Path("fake"), PyramidReader(noise(8, 8, 3)))
-    monkeypatch.setattr(os, "getpid", lambda: -1)
+    monkeypatch.setattr("wsipipe.tiling.slide.os.getpid", lambda: -1)
     with pytest.raises(InternalError, match="spawn"):
         slide.read(Region(0, 0, 1, 1), 0.25)
 
