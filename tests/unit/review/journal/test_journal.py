@@ -155,7 +155,7 @@ def test_a_full_disk_leaves_the_journal_whole(path: Path, monkeypatch: pytest.Mo
             raise OSError(28, "No space left on device")
         return real(handle, data[: len(data) // 2])
 
-    monkeypatch.setattr(os, "write", half)
+    monkeypatch.setattr("wsipipe.review.journal.journal.os.write", half)
     with pytest.raises(StorageError, match="No space left"):
         journal.append(Edit(kind="accept", ids=(3,)))
     monkeypatch.undo()
@@ -169,7 +169,7 @@ def test_a_full_disk_leaves_the_journal_whole(path: Path, monkeypatch: pytest.Mo
 def test_every_edit_is_on_the_disk_before_append_returns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = filled(path, 0)
     seen = []
-    monkeypatch.setattr(os, "fsync", lambda handle: seen.append(os.fstat(handle).st_size))
+    monkeypatch.setattr("wsipipe.common.disk_sync.os.fsync", lambda handle: seen.append(os.fstat(handle).st_size))
     journal.append(Edit(kind="accept", ids=(1,)))
     assert seen == [path.stat().st_size]
     journal.close()
