@@ -169,7 +169,8 @@ def test_a_full_disk_leaves_the_journal_whole(path: Path, monkeypatch: pytest.Mo
 def test_every_edit_is_on_the_disk_before_append_returns(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = filled(path, 0)
     seen = []
-    monkeypatch.setattr("wsipipe.common.disk_sync.os.fsync", lambda handle: seen.append(os.fstat(handle).st_size))
+    noted = lambda handle: seen.append(os.fstat(handle).st_size)  # noqa: E731
+    monkeypatch.setattr("wsipipe.common.disk_sync.os.fsync", noted)
     journal.append(Edit(kind="accept", ids=(1,)))
     assert seen == [path.stat().st_size]
     journal.close()
