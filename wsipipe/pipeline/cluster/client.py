@@ -54,6 +54,8 @@ _CONFIG = {
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
+    # Dask looks 100 times a second what a worker does, for pictures that nothing here shows.
+    "distributed.worker.profile.enabled": False,
     # Workers have a limit only under a memory budget; a task that exceeds it is rerun with smaller patches.
     "distributed.worker.memory.terminate": 1.0,
 }
