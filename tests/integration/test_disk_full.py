@@ -15,7 +15,7 @@ from wsipipe.pipeline.run import Resources, run
 from wsipipe.store.result import Result
 
 pytestmark = pytest.mark.timeout(1200)
-resource = pytest.importorskip("resource")
+resource = pytest.importorskip("resource", reason="LOUD SKIP: no resource here; a full disk is NOT tested")
 SMALL = ["tile.shard_px=256", "tile.chunk_px=128"]
 
 

@@ -87,7 +87,7 @@ def test_outputs_are_not_stored(notebook: Path) -> None:
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("nbclient") is None, reason="nbclient is not installed: pip install nbclient"
+    importlib.util.find_spec("nbclient") is None, reason="LOUD SKIP: no nbclient here; a kernel is NOT tested"
 )
 @pytest.mark.parametrize("notebook", NOTEBOOKS[-1:], ids=lambda path: path.stem)
 def test_it_runs_in_a_kernel(notebook: Path, tmp_path: Path) -> None:

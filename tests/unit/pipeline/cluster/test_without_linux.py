@@ -41,7 +41,7 @@ def test_the_peak_without_resource(
 @pytest.mark.parametrize(("platform", "peak_mb"), [("linux", 2048.0), ("darwin", 2.0)])
 def test_macos_counts_in_bytes(platform: str, peak_mb: float, monkeypatch: pytest.MonkeyPatch) -> None:
     if "absent" in sys.modules:
-        pytest.skip("tests/other_systems hides resource from wsipipe")
+        pytest.skip("LOUD SKIP: tests/other_systems hides resource; that is NOT tested")
     resource = pytest.importorskip("resource")
     monkeypatch.setattr(peak_memory.sys, "platform", platform)
     monkeypatch.setattr(resource, "getrusage", lambda _: SimpleNamespace(ru_maxrss=2 << 20))

@@ -65,7 +65,7 @@ def test_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_few_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
     if "absent" in sys.modules:
-        pytest.skip("tests/other_systems hides resource from wsipipe")
+        pytest.skip("LOUD SKIP: tests/other_systems hides resource; that is NOT tested")
     resource = pytest.importorskip("resource")
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
     found = only(machine.machine(), "open files")
