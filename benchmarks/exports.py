@@ -55,27 +55,13 @@ def installed(name: str) -> bool:
 
 def dicom_slide(slide: Path) -> Path:
     """Write the header of a DICOM slide of the size of a result; return its folder."""
+    from dicom_header import slide_header
     from pydicom import Dataset
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
     source = open_source(slide).slide
     (offset_y, offset_x, step), (height, width) = source.affine, source.shape
-    image, measures, shared = Dataset(), Dataset(), Dataset()
-    image.file_meta = FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.6"
-    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    image.ImageType, image.Modality = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], "SM"
-    for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
-        setattr(image, name, generate_uid())
-    for name in (
-        *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"),
-        *("StudyDate", "StudyTime", "ReferringPhysicianName", "PositionReferenceIndicator"),
-    ):
-        setattr(image, name, "")
-    image.TotalPixelMatrixRows = round(height * step + 2 * offset_y)
-    image.TotalPixelMatrixColumns = round(width * step + 2 * offset_x)
+    image = slide_header(round(height * step + 2 * offset_y), round(width * step + 2 * offset_x))
+    measures, shared = Dataset(), Dataset()
     measures.PixelSpacing, measures.SliceThickness = [0.00025, 0.00025], 0.001
     shared.PixelMeasuresSequence = [measures]
     image.SharedFunctionalGroupsSequence = [shared]

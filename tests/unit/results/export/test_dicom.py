@@ -1,5 +1,6 @@
 """DICOM exports lie where the nuclei and classes are, as pydicom alone reads them."""
 
+import runpy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,29 +19,15 @@ pytest.importorskip(
 )
 pydicom = pytest.importorskip("pydicom")
 pytestmark = pytest.mark.filterwarnings("ignore")
+HEADER = runpy.run_path(str(Path(__file__).resolve().parents[4] / "benchmarks" / "dicom_header.py"))
 SERIES = "1.2.3.4"
 ORIGIN_MM, SPACING_MM = (20.0, 30.0), 0.00025
 
 
 def level(height: int, width: int) -> Any:
     """Header of a level of a DICOM slide."""
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
-
-    image = pydicom.Dataset()
-    image.file_meta = pydicom.dataset.FileMetaDataset()
-    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.6"
-    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    image.ImageType, image.Modality = ["ORIGINAL", "PRIMARY", "VOLUME", "NONE"], "SM"
-    for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
-        setattr(image, name, generate_uid())
-    for name in (
-        *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID"),
-        *("StudyDate", "StudyTime", "ReferringPhysicianName", "PositionReferenceIndicator"),
-    ):
-        setattr(image, name, "")
+    image = HEADER["slide_header"](height, width)
     image.PatientID, image.ContainerIdentifier = "somebody", "glass"
-    image.TotalPixelMatrixRows, image.TotalPixelMatrixColumns = height, width
     image.Rows = image.Columns = 256
     image.NumberOfFrames = -(-height // 256) * -(-width // 256)
     image.DimensionOrganizationType = "TILED_FULL"
